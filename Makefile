@@ -1,0 +1,61 @@
+# Every command a developer or user needs. `make help` lists them.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit test-integration mutants check format lock clean
+
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(SETUP) ## make .venv with the cdc command, the locked dependencies, the Kafka jars and Java
+
+$(SETUP): requirements/dev.txt requirements/java.txt pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "error: Python 3.11 or newer is needed and none was found; set PYTHON=/path/to/python3" >&2; exit 2; }
+	@echo "setup: virtual environment in $(VENV) with $$($(PYTHON) --version)" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "error: could not make $(VENV); on Debian and Ubuntu install python3-venv" >&2; exit 2; }
+	@echo "setup: installing requirements/dev.txt" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt || { \
+	  echo "error: could not install requirements/dev.txt (is a package registry reachable?)" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . || exit 1
+	@$(BIN)/python -m sandbox.kafka --setup
+	@touch $@
+
+demo: setup ## run the main job: generator -> Kinesis -> Kafka -> EventBridge, on a sandbox of its own
+	@$(BIN)/cdc demo
+
+test: setup ## unit, contract, integration and journey tests, on real parts
+	@$(PYTEST) tests
+
+test-unit: setup ## unit and contract tests only
+	@$(PYTEST) tests/unit tests/contract
+
+test-integration: setup ## tests against a real Kafka only
+	@$(PYTEST) tests/integration tests/journey
+
+mutants: setup ## apply each deliberately broken build and see its test fail
+	@$(BIN)/python -m tests.mutants
+
+check: setup ## formatting, linters, types and import rules
+	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>&1
+
+format: setup ## format the code
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+lock: ## renew requirements/*.txt from pyproject.toml
+	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }
+	@for t in runtime:pyproject.toml "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
+	    java:requirements/java.in; do \
+	  n=$${t%%:*}; echo "lock: requirements/$$n.txt" >&2; \
+	  $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate \
+	    --custom-compile-command "make lock" $${t#*:} -o requirements/$$n.txt || exit 1; done
+
+clean: ## stop the sandbox and remove everything that was made
+	@[ ! -x $(BIN)/cdc ] || $(BIN)/cdc sandbox down >/dev/null 2>&1 || true
+	@rm -rf .venv .venv-* .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

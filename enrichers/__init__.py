@@ -1,0 +1,1 @@
+"""What happens to a change: pure functions, no clock, no network."""

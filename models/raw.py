@@ -1,0 +1,125 @@
+"""One record of `cdc.raw.<source>`: the source's bytes, untouched, with where they came from in its headers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HEADER_ADAPTER = "cdc-adapter"
+HEADER_TABLE = "cdc-table"
+HEADER_STREAM = "cdc-stream"
+HEADER_SHARD = "cdc-shard"
+HEADER_SEQUENCE = "cdc-sequence"
+HEADER_SUB_SEQUENCE = "cdc-sub-sequence"
+HEADER_ARRIVAL = "cdc-arrival"
+HEADER_TRACE = "cdc-trace"
+HEADER_REPLAY = "cdc-replay"
+HEADER_RETIRED = "cdc-retired"
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the source delivered a record: the first hop of every trace."""
+
+    stream: str
+    shard: str
+    sequence: str
+    """Kinesis sequence number in decimal, up to 129 digits. Compared as an integer, never as text."""
+    sub_sequence: int = 0
+    arrival_ms: int = 0
+    """Approximate arrival at the stream, milliseconds since the epoch; 0 = unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as the enrich stage reads it. Every field is fixed once the record stands in Kafka.
+
+    `value` is None for a `retired` marker (the row of `key` got another primary key) and for source tombstones.
+    """
+
+    value: bytes | None
+    key: bytes | None
+    origin: Origin
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """Kafka timestamp, milliseconds since the epoch: the `processedAt` of the event."""
+    generation: int = 1
+    """Counts re-creations of the raw topic, so that `sequence` keeps growing."""
+    adapter: str | None = None
+    table: str | None = None
+    trace: str | None = None
+    replay: int = 0
+    retired: bool = False
+
+
+def raw_headers(
+    origin: Origin,
+    *,
+    adapter: str | None = None,
+    table: str | None = None,
+    trace: str | None = None,
+    replay: int = 0,
+    retired: bool = False,
+) -> list[tuple[str, bytes]]:
+    """Headers of a raw record; `raw_record` reads them back."""
+    headers = [
+        (HEADER_STREAM, origin.stream.encode()),
+        (HEADER_SHARD, origin.shard.encode()),
+        (HEADER_SEQUENCE, origin.sequence.encode()),
+        (HEADER_SUB_SEQUENCE, b"%d" % origin.sub_sequence),
+        (HEADER_ARRIVAL, b"%d" % origin.arrival_ms),
+    ]
+    optional = ((HEADER_ADAPTER, adapter), (HEADER_TABLE, table), (HEADER_TRACE, trace))
+    headers += [(name, text.encode()) for name, text in optional if text is not None]
+    if replay:
+        headers.append((HEADER_REPLAY, b"%d" % replay))
+    if retired:
+        headers.append((HEADER_RETIRED, b"1"))
+    return headers
+
+
+def raw_record(
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Headers,
+    generation: int = 1,
+) -> RawRecord:
+    """Build a RawRecord from a Kafka record; foreign or broken headers count as absent, nothing here raises."""
+    found = dict(headers)
+
+    def text(name: str) -> str | None:
+        raw = found.get(name)
+        return raw.decode("utf-8", "replace") if raw is not None else None
+
+    def number(name: str) -> int:
+        raw = found.get(name, b"")
+        return int(raw) if raw.isdigit() and len(raw) < 20 else 0
+
+    return RawRecord(
+        value=value,
+        key=key,
+        origin=Origin(
+            stream=text(HEADER_STREAM) or "",
+            shard=text(HEADER_SHARD) or "",
+            sequence=text(HEADER_SEQUENCE) or "",
+            sub_sequence=number(HEADER_SUB_SEQUENCE),
+            arrival_ms=number(HEADER_ARRIVAL),
+        ),
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        timestamp_ms=timestamp_ms,
+        generation=generation,
+        adapter=text(HEADER_ADAPTER),
+        table=text(HEADER_TABLE),
+        trace=text(HEADER_TRACE),
+        replay=number(HEADER_REPLAY),
+        retired=HEADER_RETIRED in found,
+    )

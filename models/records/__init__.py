@@ -1,0 +1,1 @@
+"""Row models of the built-in tables, each with its TableSpec below it."""

@@ -1,0 +1,1 @@
+"""The AWS stand-in: Kinesis, EventBridge and SQS over their real wire protocols."""

@@ -1,0 +1,1 @@
+"""The three stages. Agents meet only in topics."""

@@ -1,0 +1,1 @@
+"""Kinesis -> cdc.raw.<source>: exactly once."""

@@ -1,0 +1,1 @@
+"""cdc.raw.<source> -> cdc.events: exactly once."""

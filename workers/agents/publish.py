@@ -1,0 +1,1 @@
+"""cdc.events -> EventBridge: at least once, in order per entity."""

@@ -1,0 +1,91 @@
+"""The `cdc` command. Groups live in one file each and are imported only when they run."""
+
+import difflib
+import importlib
+import os
+import sys
+from importlib import metadata
+
+import click
+
+from workers.failures import CommandError, ExitCode
+
+COMMANDS = {
+    "demo": "workers.cli.demo:demo",
+    "invoke": "workers.cli.invoke:invoke",
+    "sandbox": "workers.cli.sandbox:sandbox",
+    "worker": "workers.cli.worker:worker",
+}
+
+
+class CommandGroup(click.Group):
+    """Imports a command when it is needed, and knows what a mistyped one may have meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            also = f" Did you mean '{close[0]}'?" if close else f" There are: {', '.join(sorted(COMMANDS))}."
+            ctx.fail(f"No such command '{args[0]}'.{also}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 configuration, 4 denied, 5 dependency unreachable, 6 not found, "
+    "7 partial, 8 refused, 70 bug, 75 restart me.",
+)
+@click.version_option(metadata.version("cdc-worker"), prog_name="cdc")
+def cdc() -> None:
+    """Turn database change streams into clean business events, exactly once through Kafka.
+
+    \b
+    Start here:  cdc demo
+    """
+
+
+def main() -> None:
+    """Entry point: turn every way a command can end into its exit code."""
+    try:
+        code = cdc.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = ExitCode.OK  # Ctrl-C is an orderly end
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except CommandError as error:
+        click.echo(f"cdc: {error}", err=True)
+        if error.hint:
+            click.echo(f"     {error.hint}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.OK
+    except Exception as error:
+        # The text of an unforeseen exception may hold row values (P6): say only where it happened.
+        click.echo(f"cdc: this is a bug: {_where(error)}", err=True)
+        if os.environ.get("CDC_LOG_LEVEL") == "DEBUG" and os.environ.get("ENVIRONMENT") == "LOCAL":
+            raise
+        code = ExitCode.BUG
+    sys.exit(int(code or 0))
+
+
+def _where(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "nowhere"
+    return f"{type(error).__name__} at {place}"

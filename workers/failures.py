@@ -1,0 +1,53 @@
+"""Errors that end a command, each with its exit code and what to do about it (design: one list for all commands)."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every `cdc` command."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    DENIED = 4
+    UNREACHABLE = 5
+    NOT_FOUND = 6
+    PARTIAL = 7
+    REFUSED = 8
+    BUG = 70
+    RESTART = 75
+
+
+class CommandError(Exception):
+    """A command cannot go on. The message says what is wrong, `hint` what to do; neither holds row values (P6)."""
+
+    exit_code = ExitCode.ERROR
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigurationError(CommandError):
+    """Settings, tables.yaml or topics do not fit; nothing but a change by hand helps."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class UnreachableError(CommandError):
+    """A dependency (Kafka, AWS, a package registry) does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class NotFoundError(CommandError):
+    """The thing asked for does not exist."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class PartialError(CommandError):
+    """Part of the work succeeded; what did not was reported on stdout."""
+
+    exit_code = ExitCode.PARTIAL

@@ -1,0 +1,1 @@
+"""Reading Kinesis: shards, positions, source slots."""

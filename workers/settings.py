@@ -1,0 +1,264 @@
+"""Settings of a worker: flags > environment > `.env` > default. Every name is listed in `.env.example`.
+
+Names of AWS and Kafka settings are the ones the Lambda pipeline used; everything of our own starts with `CDC_`.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workers.failures import ConfigurationError
+
+Environment = Literal["LOCAL", "DEV", "QA", "PRD"]
+MEBIBYTE = 1 << 20
+
+
+def _blank_is_unset(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_blank_is_unset)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
+OptionalPort = Annotated[int | None, BeforeValidator(_blank_is_unset)]
+
+
+def _env(*names: str) -> Any:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, populate_by_name=True,
+        hide_input_in_errors=True,
+    )  # fmt: skip
+
+    environment: Environment = Field(
+        "PRD",
+        validation_alias=_env("ENVIRONMENT"),
+        description="LOCAL, DEV, QA or PRD; only LOCAL creates topics",
+    )
+
+    kafka_bootstrap_servers: str = Field(
+        "localhost:9092",
+        validation_alias=_env("KAFKA_BOOTSTRAP_SERVERS"),
+        description="host:port, comma separated",
+    )
+    app: str = Field(
+        "cdc", validation_alias=_env("CDC_APP"), description="prefix of consumer groups and transactional ids"
+    )
+    topic_prefix: str = Field("cdc.", validation_alias=_env("CDC_TOPIC_PREFIX"), description="prefix of every topic")
+    partitions: int = Field(
+        12, ge=1, le=1000, validation_alias=_env("CDC_PARTITIONS"),
+        description="partitions of raw, events and dead topics; fixed for the life of a prefix",
+    )  # fmt: skip
+    source_slots: int = Field(
+        48, ge=1, le=1000, validation_alias=_env("CDC_SOURCE_SLOTS"),
+        description="partitions of the slots and checkpoints topics; fixed for the life of a prefix",
+    )  # fmt: skip
+    replication_factor: int = Field(
+        3,
+        ge=1,
+        validation_alias=_env("CDC_REPLICATION_FACTOR"),
+        description="of topics the worker creates (LOCAL: 1)",
+    )
+    worker_name: OptionalText = Field(
+        None, validation_alias=_env("CDC_WORKER_NAME"),
+        description="stable name of this replica; lets a restarted worker replace its dead self at once",
+    )  # fmt: skip
+    data_dir: Path = Field(
+        Path(".cdc"),
+        validation_alias=_env("CDC_DATA_DIR"),
+        description="scratch directory of Faust; may be lost at any time",
+    )
+
+    aws_region: str = Field(
+        "us-east-1",
+        validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="region of stream and bus",
+    )
+    aws_account_id: OptionalText = Field(
+        None,
+        validation_alias=_env("AWS_ACCOUNT_ID"),
+        description="refuse to work in any other account, if set",
+    )
+    aws_endpoint_url: OptionalText = Field(
+        None,
+        validation_alias=_env("AWS_ENDPOINT_URL"),
+        description="another endpoint for AWS calls, e.g. the sandbox",
+    )
+    aws_client: Literal["aiohttp", "boto3"] = Field(
+        "aiohttp", validation_alias=_env("CDC_AWS_CLIENT"), description="client of the hot AWS calls"
+    )
+    kinesis_stream_name: str = Field(
+        "coredb-cdc-stream", validation_alias=_env("KINESIS_STREAM_NAME"), description="the stream to bridge"
+    )
+    kinesis_batch_size: int = Field(
+        10_000,
+        ge=1,
+        le=10_000,
+        validation_alias=_env("KINESIS_BATCH_SIZE"),
+        description="records per GetRecords call",
+    )
+    kinesis_poll_interval: float = Field(
+        0.25, ge=0.2, le=60, validation_alias=_env("CDC_KINESIS_POLL_INTERVAL"),
+        description="seconds between reads of one shard; 5 calls/s per shard is the AWS limit for all readers together",
+    )  # fmt: skip
+    start_position: Literal["TRIM_HORIZON", "LATEST"] = Field(
+        "TRIM_HORIZON", validation_alias=_env("CDC_START_POSITION"),
+        description="where a shard without a checkpoint starts at the first boot",
+    )  # fmt: skip
+    source: str = Field(
+        "core", validation_alias=_env("CDC_SOURCE"), description="name of the source: topic raw.<source>"
+    )
+    event_bus_name: str = Field(
+        "cdc-events", validation_alias=_env("EVENT_BUS_NAME"), description="the bus to publish to"
+    )
+    event_source: str = Field(
+        "cdc-pipeline",
+        validation_alias=_env("EVENT_SOURCE"),
+        description="Source of an entry is <this>.<table name>",
+    )
+    put_events_max_bytes: int = Field(
+        262_144, ge=1_024, le=1_000_000, validation_alias=_env("CDC_PUT_EVENTS_MAX_BYTES"),
+        description="bytes per PutEvents request by the AWS size formula",
+    )  # fmt: skip
+
+    catalogue: Literal["telephony", "none"] = Field(
+        "telephony", validation_alias=_env("CDC_CATALOGUE"), description="built-in tables"
+    )
+    tables: OptionalPath = Field(None, validation_alias=_env("CDC_TABLES"), description="path of tables.yaml")
+    strict_tables: bool = Field(
+        False,
+        validation_alias=_env("CDC_STRICT_TABLES"),
+        description="a record of an unknown table is a dead letter",
+    )
+    enable_data_redaction: bool = Field(
+        True,
+        validation_alias=_env("ENABLE_DATA_REDACTION"),
+        description="may be false only with ENVIRONMENT=LOCAL",
+    )
+    redaction_key: OptionalSecret = Field(
+        None,
+        validation_alias=_env("CDC_REDACTION_KEY"),
+        description="secret for HASH and TOKENIZE, at least 16 characters",
+    )
+    redaction_key_file: OptionalPath = Field(
+        None, validation_alias=_env("CDC_REDACTION_KEY_FILE"), description="file that holds the redaction key"
+    )
+
+    on_gap: Literal["stop", "continue"] = Field(
+        "stop", validation_alias=_env("CDC_ON_GAP"), description="what a position outside of the log does"
+    )
+    max_retry_attempts: int = Field(
+        3,
+        ge=1,
+        validation_alias=_env("MAX_RETRY_ATTEMPTS"),
+        description="fast attempts of one AWS call before it backs off",
+    )
+    linger: float = Field(
+        0.025, ge=0, le=10, validation_alias=_env("CDC_LINGER"), description="seconds between units of a slot"
+    )
+    memory_budget: int = Field(
+        256 * MEBIBYTE, ge=32 * MEBIBYTE, validation_alias=_env("CDC_MEMORY_BUDGET"),
+        description="bytes of records in flight per worker",
+    )  # fmt: skip
+    session_timeout: float = Field(
+        10, ge=1, le=300, validation_alias=_env("CDC_SESSION_TIMEOUT"),
+        description="seconds after which the group gives the slots of a silent worker away",
+    )  # fmt: skip
+
+    web_port: OptionalPort = Field(
+        None,
+        ge=1,
+        le=65535,
+        validation_alias=_env("CDC_WEB_PORT"),
+        description="unset: 6066, else the next free port",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", validation_alias=_env("CDC_LOG_LEVEL"), description="log level of the worker"
+    )
+    sandbox_dir: Path = Field(
+        Path(".sandbox"), validation_alias=_env("CDC_SANDBOX_DIR"), description="state of `cdc sandbox`"
+    )
+    cache_dir: OptionalPath = Field(
+        None,
+        validation_alias=_env("CDC_CACHE_DIR"),
+        description="Kafka jars of the sandbox; unset: the user's cache directory",
+    )
+
+    @model_validator(mode="after")
+    def _redaction_needs_a_key(self) -> "Settings":
+        if not self.enable_data_redaction and self.environment != "LOCAL":
+            raise ValueError("ENABLE_DATA_REDACTION=false is allowed only with ENVIRONMENT=LOCAL")
+        if self.redaction_key is not None and self.redaction_key_file is not None:
+            raise ValueError("set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE, not both")
+        return self
+
+    def topic(self, name: str) -> str:
+        """Full topic name, e.g. `events` -> `cdc.events`."""
+        return f"{self.topic_prefix}{name}"
+
+    def redaction_secret(self) -> bytes:
+        """The key for HASH and TOKENIZE. Raises ConfigurationError if none is set or the file cannot be read."""
+        secret = self.redaction_key.get_secret_value() if self.redaction_key else ""
+        if self.redaction_key_file is not None:
+            try:
+                secret = self.redaction_key_file.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"CDC_REDACTION_KEY_FILE cannot be read: {error.strerror}",
+                    hint="check the path and its permissions",
+                ) from None
+        if len(secret) < 16:
+            raise ConfigurationError(
+                "no redaction key of at least 16 characters",
+                hint="set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; `openssl rand -hex 32` makes a good one",
+            )
+        return secret.encode()
+
+
+def environment_names() -> dict[str, str]:
+    """Every environment name the product reads, with its description."""
+    names: dict[str, str] = {}
+    for field in Settings.model_fields.values():
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices):
+            names.update({str(choice): field.description or "" for choice in alias.choices})
+    return names
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
+    """Read the settings. Raises ConfigurationError with every mistake at once; values are never shown (P6)."""
+    problems = _unknown_names(env_file)
+    settings = None
+    try:
+        settings = Settings(_env_file=env_file, **(overrides or {}))
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_url=False):
+            where = ".".join(str(part) for part in item["loc"])
+            problems.append(f"{where}: {item['msg']}" if where else item["msg"].removeprefix("Value error, "))
+    if problems or settings is None:
+        raise ConfigurationError("; ".join(problems), hint="see .env.example for every setting")
+    return settings
+
+
+def _unknown_names(env_file: str | None) -> list[str]:
+    known = environment_names()
+    seen = {name for name in os.environ if name.startswith("CDC_")}
+    if env_file and Path(env_file).is_file():
+        lines = Path(env_file).read_text(encoding="utf-8").splitlines()
+        names = (line.removeprefix("export ").split("=", 1)[0].strip() for line in lines if "=" in line)
+        seen |= {name for name in names if name.startswith("CDC_")}
+    problems = []
+    for name in sorted(seen - known.keys()):
+        close = difflib.get_close_matches(name, known, n=1)
+        problems.append(f"unknown setting {name}" + (f", did you mean {close[0]}?" if close else ""))
+    return problems
