@@ -1,0 +1,185 @@
+"""A stage: one Faust app, one consumer group, with batches, transactional tables and slots."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError
+
+from workers.engine.batch import BatchTopic, RecordBatch
+from workers.engine.boot import first_boot
+from workers.engine.errors import Fenced
+from workers.engine.gaps import Gaps
+from workers.engine.options import EngineOptions
+from workers.engine.runner import Bury, Runner, describe
+from workers.engine.slot import Slot
+from workers.engine.slot_task import SlotTask, Work
+from workers.engine.slots import Slots
+from workers.engine.tables import GlobalTable, Table
+from workers.engine.transport import SCHEME, register
+from workers.engine.unit import Body
+from workers.engine.window import Emit, Pick, Sink, Window, WindowOptions
+
+
+class BootStrategy(faust.App.BootStrategy):
+    """Faust's own producer has no work here: every write goes through a slot."""
+
+    enable_kafka_producer = False
+
+
+class StageApp(faust.App):
+    """`faust.App` = one stage = one consumer group, named by `id`.
+
+    Agents are registered through `process`, `deliver` or `slot_task`, never through Faust's `agent`: an exception in a
+    bare agent acknowledges its event. A stopped app cannot be started again; factories make a new one.
+    """
+
+    BootStrategy = BootStrategy
+
+    def __init__(self, id: str, options: EngineOptions, **kwargs: Any) -> None:  # noqa: A002  Faust's name
+        register()
+        self.options = options
+        self.source_topics: set[str] = set()
+        self.slot_bodies: list[Callable[[Slot], Any]] = []
+        self.slots = Slots(self)
+        self.gaps = Gaps(self)
+        self.before_boot: list[Callable[[], Any]] = []
+        settings: dict[str, Any] = {
+            "broker": f"{SCHEME}://{options.bootstrap.split(',')[0]}",
+            "Topic": BatchTopic,
+            "Table": Table,
+            "GlobalTable": GlobalTable,
+            "topic_disable_leader": True,
+            "topic_allow_declare": False,
+            "table_standby_replicas": 0,
+            "stream_wait_empty": True,
+            "stream_buffer_maxsize": 16,
+            "stream_recovery_delay": 0.0,
+            # An idle member leaves the group after this and never comes back; liveness has its own watchdog.
+            "broker_max_poll_interval": 2_000_000,
+            "broker_session_timeout": options.session_timeout,
+            "broker_heartbeat_interval": max(0.3, min(3.0, options.session_timeout / 5)),
+            "broker_rebalance_timeout": 30,
+            "broker_request_timeout": max(40, options.session_timeout + 5),
+            "broker_commit_interval": 3_600.0,
+            "consumer_auto_offset_reset": "none",
+            "consumer_max_fetch_size": 16 << 20,
+            "reply_create_topic": False,
+            "datadir": f"{options.data_dir}/{id}",
+            "web_router_enabled": False,
+            "web_tables_enabled": False,
+        }
+        if options.worker_name:
+            settings["broker_client_id"] = options.worker_name
+        super().__init__(id, **{**settings, **kwargs})
+
+    # the three forms of a stage
+
+    def process(self, *topics: str, bury: Bury) -> Callable[[Body], Body]:
+        """Exactly once: `async def body(unit) -> Done | Pause`. `bury` writes the dead letter of a record that cannot
+        be written."""
+
+        def register_body(body: Body) -> Body:
+            runner = Runner(self, body, bury)
+            self._agents(body.__name__, topics, runner)
+            return body
+
+        return register_body
+
+    def deliver(
+        self, *topics: str, emit: Emit, pick: Pick = len, options: WindowOptions | None = None
+    ) -> Callable[[Sink], Sink]:
+        """At least once, in order per key: `async def sink(records) -> [Delivered | Undeliverable | Retry]`."""
+        bounds = options or WindowOptions()
+
+        def register_sink(sink: Sink) -> Sink:
+            self.slot_bodies.append(lambda slot: Window(slot, sink, emit, pick, bounds))
+
+            async def feed(batch: RecordBatch) -> None:
+                slot = self.slots.owned.get(batch.tp.partition)
+                window = next((b for b in slot.bodies if isinstance(b, Window)), None) if slot else None
+                if window is not None:
+                    await window.feed(batch)
+
+            self._agents(getattr(sink, "__name__", "deliver"), topics, feed)
+            return sink
+
+        return register_sink
+
+    def slot_task(self, topic: str) -> Callable[[Work], Work]:
+        """A source outside of Kafka: `async def work(slot, stopping)`, one for each slot of `topic`, which stays
+        empty."""
+
+        def register_work(work: Work) -> Work:
+            self.slot_bodies.append(lambda slot: SlotTask(slot, work))
+
+            async def ignore(batch: RecordBatch) -> None:
+                """Nothing is read from the slots topic."""
+
+            self._agents(work.__name__, (topic,), ignore)
+            return work
+
+        return register_work
+
+    def _agents(self, label: str, topics: tuple[str, ...], deliver: Callable[[RecordBatch], Any]) -> None:
+        for topic in topics:
+            self.source_topics.add(topic)
+
+            async def actor(stream: Any) -> None:
+                async for batch in stream:
+                    try:
+                        await deliver(batch)
+                    except Fenced as error:
+                        await self._give_back(batch, error)
+                    except Exception as error:  # noqa: BLE001  a bug of the engine: say it, let a rejoin repair it
+                        self.log.error("%r: %s", batch, describe(error))
+                        await self._give_back(batch, error)
+
+            actor.__name__ = re.sub(r"\W", "_", f"{label}_{topic}")
+            self.agent(self.topic(topic), name=f"{label}.{topic}", isolated_partitions=True)(actor)
+
+    async def _give_back(self, batch: RecordBatch, error: Exception) -> None:
+        slot = self.slots.owned.get(batch.tp.partition)
+        if slot is not None:
+            await self.slots.rejoin(slot, error)
+
+    # tables
+
+    def partitioned(self, name: str, help: str) -> Table:  # noqa: A002  Faust's name
+        """A table of the slots' own keys."""
+        return self.Table(name, partitions=self.options.partitions, help=help)
+
+    def everywhere(self, name: str, help: str) -> GlobalTable:  # noqa: A002  Faust's name
+        """A table that every worker holds whole."""
+        return self.GlobalTable(name, partitions=self.options.partitions, help=help)
+
+    # life
+
+    @property
+    def ready(self) -> bool:
+        """Joined, recovered, and every slot can work."""
+        consumer = self._consumer
+        return bool(consumer is not None and not self.rebalancing and self.slots.ready and not consumer.open_gaps)
+
+    async def on_first_start(self) -> None:
+        """Make topics and offsets exist before anybody joins; the broker may still be away."""
+        self.conf.datadir.parent.mkdir(parents=True, exist_ok=True)
+        await super().on_first_start()
+        delay = 0.5
+        while not self.should_stop:
+            try:
+                for step in self.before_boot:
+                    await step()
+                await first_boot(self)
+            except (KafkaError, OSError) as error:  # no reason to end the process
+                self.log.warning("waiting for Kafka at %s: %s", self.options.bootstrap, type(error).__name__)
+                await self.sleep(delay)
+                delay = min(delay * 2, 10)
+            else:
+                return
+
+    async def on_stop(self) -> None:
+        """Stop the slots after everything that uses them."""
+        await super().on_stop()
+        await self.slots.stop()

@@ -1,0 +1,142 @@
+"""The part of the transport that runs in aiokafka's own thread: positions and fetches.
+
+Everything that moves a position happens here in one synchronous block together with the epoch of the partition, so a
+fetch is known to be from before or after a seek without any lock. (Stock Faust loses records in that race.)
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from time import monotonic
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from workers.engine.batch import RecordBatch, chunks
+from workers.engine.offsets import Committed, committed
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """One aiokafka consumer per stage, reading committed records only."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        options = self.app.options
+        consumer._isolation_level = "read_committed"
+        # One fetch is in flight per broker: a drained partition waits for the long poll of the others, and Faust's
+        # 1,500 ms would be the worst-case latency.
+        consumer._fetch_max_wait_ms = options.fetch_wait_ms
+        # Slot i must own partition i of every source. Contiguous ranges are possible only without tables: Faust's
+        # assignor is the one that maps changelogs.
+        contiguous = options.contiguous_slots and not self.app.tables.changelog_topics
+        consumer._partition_assignment_strategy = [RangePartitionAssignor if contiguous else self.app.assignor]
+        return consumer
+
+    async def call(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+        """Run a coroutine function in this thread's loop, past Faust's two-worker method queue."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(function(*args), self.thread_loop))
+
+    async def seek_all(self, positions: dict[TP, int]) -> None:
+        """Seek, and make everything fetched before stale."""
+        consumer = self._ensure_consumer()
+        ours = self.consumer
+        for tp, offset in positions.items():
+            consumer.seek(TopicPartition(*tp), offset)
+            ours.epochs[tp] += 1
+            ours.cursor[tp] = offset
+            ours.expected[tp] = offset
+
+    async def _seek_wait(self, consumer: Any, partitions: dict[Any, int]) -> None:
+        await self.seek_all({TP(*tp): offset for tp, offset in partitions.items()})
+
+    async def committed_positions(self, tps: Iterable[TP]) -> dict[TP, Committed]:
+        """Committed positions of the stage's group and the bounds of each log."""
+        return await committed(self._ensure_consumer(), list(tps))
+
+    async def rejoin(self) -> None:
+        """Ask the group for a new generation."""
+        self._ensure_consumer()._coordinator.request_rejoin()
+
+    async def fetch(self, timeout: float) -> list[RecordBatch]:
+        """Batches of all partitions that may be read now. Never raises for what the world does."""
+        ours = self.consumer
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise driver.ConsumerStoppedError
+        active = ours.fetchable()
+        generation = ours.app.consumer_generation_id
+        self._pause_unreadable(fetcher)
+        if not active:
+            # Keep aiokafka's idle clock fresh, or the member leaves the group after max_poll_interval.
+            fetcher._subscriptions._last_fetch_ended = monotonic()
+            await asyncio.sleep(0.005)
+            return []
+        try:
+            with fetcher._subscriptions.fetch_context():
+                fetched = await fetcher.fetched_records(active, timeout=timeout, max_records=None)
+        except NoOffsetForPartitionError:
+            return []  # reset=none says so of every changelog before Faust has sought it
+        except OffsetOutOfRangeError as error:
+            for tp, offset in error.args[0].items():
+                ours.gap_seen(TP(*tp), offset)
+            return []
+        except KafkaError as error:  # authorisation and the like: the world, no reason to end the process
+            ours.log.error("fetch failed: %s", type(error).__name__)
+            await asyncio.sleep(1)
+            return []
+        # No await from here to the end: records, positions and epochs agree.
+        subscription = fetcher._subscriptions.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None or not assignment.active or generation != ours.app.consumer_generation_id:
+            return []  # a rebalance in between: the next seek rebuilds the positions
+        batches: list[RecordBatch] = []
+        for tp in active:
+            batches += self._cut(TP(*tp), fetched.get(tp), assignment, generation)
+        return batches
+
+    def _cut(self, tp: TP, records: Any, assignment: Any, generation: int) -> list[RecordBatch]:
+        ours = self.consumer
+        if tp not in ours.epochs and not ours.is_changelog(tp):
+            return []
+        state = assignment.state_value(tp) if TopicPartition(*tp) in assignment.tps else None
+        # A new assignment has no position yet, and the property asserts one.
+        position = state.position if state is not None and state.has_valid_position else 0
+        batches = []
+        if records:
+            options = ours.app.options
+            start = ours.cursor.get(tp, records[0].offset)
+            parts = list(chunks(records, options.batch_records, options.batch_bytes))
+            for index, part in enumerate(parts):
+                end = part[-1].offset + 1
+                if index == len(parts) - 1:
+                    end = max(position, end)
+                batches.append(RecordBatch(tp, part, start, end, ours.epochs[tp], generation))
+                start = end
+            ours.cursor[tp] = start
+        elif ours.is_changelog(tp) and position > ours.cursor.get(tp, 0):
+            # Only control markers or aborted records were left: without an empty batch recovery would wait for ever
+            # for an offset that is never delivered. (In a source they join the next batch, which starts at the cursor.)
+            batches.append(RecordBatch(tp, [], ours.cursor.get(tp, 0), position, ours.epochs[tp], generation))
+            ours.cursor[tp] = position
+        return batches
+
+    def _pause_unreadable(self, fetcher: Any) -> None:
+        """Pause in aiokafka itself what nobody may read now: an un-drained partition stops fetches from its broker
+        for 100 ms at a time, and one without a position makes the fetcher look for one by itself."""
+        subscription = fetcher._subscriptions.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None:
+            return
+        ours = self.consumer
+        for tp in assignment.tps:
+            state = assignment.state_value(tp)
+            pause = not ours.readable(TP(*tp))
+            if state is not None and state.paused != pause:
+                if pause:
+                    state.pause()
+                else:
+                    state.resume()

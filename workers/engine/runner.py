@@ -1,0 +1,128 @@
+"""Runs a body on the batches of one partition: retries, bisection, pauses. Only a real cancellation leaves it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from workers.engine.batch import RecordBatch
+from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced, StaleBatch
+from workers.engine.slot import Slot
+from workers.engine.unit import Body, Done, Pause, UnitOfWork
+
+Bury = Callable[[UnitOfWork, Any, DataError, bool], None]
+"""(unit, record, error, with_value): write the dead letter of a record that cannot be processed or written."""
+
+CONFIGURATION_PAUSE = 10.0
+MAX_BODY_PAUSE = 30.0
+
+
+class Runner:
+    """Turns the body of an agent into exactly-once processing of its source."""
+
+    def __init__(self, app: Any, body: Body, bury: Bury) -> None:
+        self.app = app
+        self.body = body
+        self.bury = bury
+
+    async def __call__(self, batch: RecordBatch) -> None:
+        slots = self.app.slots
+        slot = slots.owned.get(batch.tp.partition)
+        if slot is None:
+            return
+        await self._linger(slot, batch)
+        batch.started = True
+        todo, failures = deque([batch]), 0
+        while todo:
+            part = todo[0]
+            try:
+                ended = await self._attempt(slot, part, self.body)
+                failures = 0
+                todo.popleft()
+                if isinstance(ended, Pause):
+                    if ended.prefix < part.next_offset:
+                        todo.appendleft(part.since(ended.prefix))
+                    await self._hold(part, ended.delay)
+            except StaleBatch:
+                return
+            except DataError as error:
+                slots.stats.bisections += 1
+                if not slot.usable and not await slots.repair(slot, counted=False):
+                    return
+                todo.popleft()
+                if len(part) > 1:
+                    todo.extendleft(reversed(part.halves()))
+                elif not await self._bury(slot, part, error):
+                    return
+            except Fenced as error:
+                await slots.rejoin(slot, error)
+                return
+            except ConfigurationRefused as error:
+                # Nobody else in the group could write it either: the slot stays here, not ready, and tries again.
+                slot.usable, slot.why = False, str(error)
+                self.app.log.error("slot %s paused: %s", slot.index, error)
+                await self._hold(part, CONFIGURATION_PAUSE)
+                if not await slots.repair(slot, counted=False):
+                    return
+            except Broken as error:
+                self.app.log.warning("%r: %s", part, error)
+                if not await slots.repair(slot):
+                    return
+            except Exception as error:  # noqa: BLE001  a bug in a body: the batch stays, its text may hold row values
+                failures += 1
+                self.app.log.error("%r: the body failed %s times: %s", part, failures, describe(error))
+                await self._hold(part, min(MAX_BODY_PAUSE, 2.0 ** (failures - 1)))
+        self.app.consumer.batch_done(batch)
+
+    async def _linger(self, slot: Slot, batch: RecordBatch) -> None:
+        """A transaction costs about 2.7 ms of CPU and five round trips whatever its size: let a small batch grow."""
+        options = self.app.options
+        wait = slot.last_commit + options.linger - monotonic()
+        if wait > 0 and len(batch) < options.batch_records // 2:
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, slot: Slot, part: RecordBatch, body: Body) -> Done | Pause:
+        async with UnitOfWork(slot, part) as unit:
+            return await unit.run(body)
+
+    async def _bury(self, slot: Slot, part: RecordBatch, error: DataError) -> bool:
+        """Dead-letter one record; without its value if even that is too large. Whether it is done."""
+        for with_value in (True, False):
+
+            async def grave(unit: UnitOfWork, with_value: bool = with_value) -> Done:
+                for record in part:
+                    self.bury(unit, record, error, with_value)
+                    unit.dead()
+                return Done()
+
+            try:
+                await self._attempt(slot, part, grave)
+                return True
+            except DataError:
+                if not slot.usable and not await self.app.slots.repair(slot, counted=False):
+                    return False
+            except StaleBatch:
+                return False
+        raise ConfigurationRefused(f"the dead letter of {part!r} is refused")
+
+    async def _hold(self, part: RecordBatch, delay: float) -> None:
+        """Wait outside of any unit, without the slot's lock; the broker stops sending for this partition."""
+        held = self.app.consumer.held
+        held.add(part.tp)
+        try:
+            await self.app.slots.wait_stopping(delay)
+        finally:
+            held.discard(part.tp)
+
+
+def describe(error: BaseException) -> str:
+    """Class and place of an exception, without its text, which may hold row values (P6)."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (
+        f"{type(error).__name__} at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+        if trace
+        else type(error).__name__
+    )

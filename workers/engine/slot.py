@@ -1,0 +1,160 @@
+"""A slot: the one owner of partition `index` of every source of the stage, and its transactional producer."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+from faust.types import TP
+
+from workers.engine.errors import Broken, Fenced, sort_error
+from workers.engine.gaps import Position
+from workers.engine.ledger import Ledger
+
+if TYPE_CHECKING:
+    from workers.engine.unit import UnitOfWork
+
+COMMIT_TIMEOUT = 20.0
+"""Seconds. aiokafka retries retriable errors of an idempotent producer for ever."""
+OPEN_TIMEOUT = 15.0
+REINITS_PER_MINUTE = 3
+
+
+class Slot:
+    """Owns the producer, the positions and the ledger of one partition index in one generation of the group."""
+
+    def __init__(self, app: Any, index: int) -> None:
+        self.app = app
+        self.index = index
+        self.lock = asyncio.Lock()
+        self.producer: AIOKafkaProducer | None = None
+        self.position: dict[TP, int] = {}
+        self.ledgers: dict[TP, Ledger] = {}
+        self.usable = False
+        self.why = "not opened yet"
+        self.last_commit = 0.0
+        self.bodies: list[Any] = []
+        self._reinits: deque[float] = deque(maxlen=REINITS_PER_MINUTE)
+
+    @property
+    def current(self) -> bool:
+        """Whether this worker still holds the slot, in the generation the object was made for."""
+        slots = self.app.slots
+        return bool(slots.open and slots.owned.get(self.index) is self)
+
+    @property
+    def ready_or_gone(self) -> bool:
+        """Nothing is left to repair: it is usable, or it is not ours any more."""
+        return self.usable or not self.current
+
+    async def open_producer(self) -> None:
+        """InitProducerId under the slot's own id: a predecessor is fenced and its open transaction has ended."""
+        self.producer = self.app.slots.new_producer(self.index)
+        try:
+            await asyncio.wait_for(self.producer.start(), OPEN_TIMEOUT)
+        except BaseException:
+            self.app.slots.dispose(self)
+            raise
+
+    def new_batch(self) -> Any:
+        """An empty record batch of aiokafka: appending to it is six times cheaper than `send` (measured)."""
+        if self.producer is None:
+            raise Broken(self.why)
+        return self.producer.create_batch()
+
+    def adopt(self, positions: dict[TP, Position]) -> None:
+        """Take over committed positions and ledgers: from here on the slot is usable."""
+        self.position = {tp: found.offset for tp, found in positions.items()}
+        self.ledgers = {tp: Ledger.decode(found.metadata) for tp, found in positions.items()}
+        self.usable, self.why = True, ""
+
+    async def commit(self, unit: "UnitOfWork") -> None:
+        """One transaction for everything in the unit; the caller holds the lock. Raises a sorted EngineError."""
+        if not self.usable or self.producer is None:
+            raise Broken(self.why)
+        for tp, advance in unit.advances.items():
+            # P1, P2: the chain rule. A commit goes on exactly where the last one ended.
+            if self.position.get(tp) != advance.start:
+                raise Fenced(f"{tp} starts at {advance.start}, the slot is at {self.position.get(tp)}")
+        started = monotonic()
+        ledgers = {tp: self.ledgers.get(tp, Ledger()).plus(advance.counts) for tp, advance in unit.advances.items()}
+        offsets = {
+            TopicPartition(*tp): OffsetAndMetadata(advance.end, ledgers[tp].encode())
+            for tp, advance in unit.advances.items()
+        }
+        stats = self.app.slots.stats
+        try:
+            ends = await asyncio.wait_for(self._transact(self.producer, unit.outputs, offsets), COMMIT_TIMEOUT)
+        except BaseException as error:
+            # Sequence numbers may have a hole now, and after an unclear EndTxn only the next InitProducerId knows.
+            self.usable, self.why = False, type(error).__name__
+            stats.aborted += 1
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise sort_error(error) from error
+        if self.app.slots.owned.get(self.index) is not self:
+            # Given up by a rebalance and committed after all: recovery has read it or will; do not merge twice.
+            raise Fenced("committed after the slot was given up")
+        # Committed: show it to memory, without an await in between.
+        for table, writes in unit.overlays.items():
+            table.merge(self.index, writes, ends.get((table.changelog_topic_name, self.index)))
+        for tp, advance in unit.advances.items():
+            self.position[tp] = advance.end
+        self.ledgers.update(ledgers)
+        self.last_commit = monotonic()
+        stats.committed(unit, self.last_commit - started)
+
+    async def _transact(
+        self, producer: AIOKafkaProducer, outputs: dict[tuple[str, int], list[Any]], offsets: dict[Any, Any]
+    ) -> dict[tuple[str, int], int]:
+        """Returns the last offset written per (topic, partition)."""
+        await producer.begin_transaction()
+        deliveries: list[Any] = []
+        counts: list[int] = []
+        try:
+            for (topic, partition), batches in outputs.items():
+                for batch in batches:
+                    batch.close()
+                    counts.append(batch.record_count())
+                    deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+            # aiokafka commits happily although a batch failed: look at every delivery. And do not overlap them with
+            # the offsets: the broker's verification of a produce collides with AddOffsetsToTxn (140 ms, not 10).
+            written = await asyncio.gather(*deliveries)
+            if offsets:
+                await producer.send_offsets_to_transaction(offsets, self.app.conf.id)
+            await producer.commit_transaction()
+        except BaseException:
+            for delivery in deliveries:
+                delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+        ends: dict[tuple[str, int], int] = {}
+        for metadata, count in zip(written, counts, strict=True):
+            where = (metadata.topic, metadata.partition)
+            ends[where] = max(ends.get(where, -1), metadata.offset + count - 1)
+        return ends
+
+    async def reinitialise(self, *, counted: bool, catch_up: Callable[[int], Any]) -> dict[TP, int]:
+        """InitProducerId -> own changelogs to the high watermark -> offsets; the caller holds the lock.
+
+        Returns the source positions that moved: an EndTxn with an unknown outcome had committed. Raises Fenced when
+        the slot is lost or was re-initialised too often (bisection does not count)."""
+        now = monotonic()
+        if counted:
+            if len(self._reinits) == REINITS_PER_MINUTE and now - self._reinits[0] < 60:
+                raise Fenced(f"more than {REINITS_PER_MINUTE} re-initialisations a minute")
+            self._reinits.append(now)
+        self.app.slots.dispose(self)
+        await self.open_producer()
+        await catch_up(self.index)
+        found = await self.app.gaps.positions([TP(topic, self.index) for topic in self.app.source_topics])
+        if not self.current:
+            raise Fenced("the slot was given up meanwhile")
+        before = self.position
+        self.adopt(found)
+        self.app.slots.stats.reinits += 1
+        moved = {tp: offset for tp, offset in self.position.items() if offset != before.get(tp)}
+        self.app.log.info("slot %s re-initialised, %s positions moved", self.index, len(moved))
+        return moved

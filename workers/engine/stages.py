@@ -1,0 +1,131 @@
+"""Several stages in one process: each its own app and group, none of which can take the others down."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import mode
+from mode.utils.logging import get_logger
+
+from workers.engine.app import StageApp
+from workers.engine.errors import BootRefused
+from workers.engine.runner import describe
+
+log = get_logger(__name__)
+
+STOP_DEADLINE = 8.0
+"""Seconds an app has to stop; LeaveGroup waits for a broker that may be down."""
+MAX_RESTART_PAUSE = 30.0
+BOOT_REFUSED = 3
+
+Factory = Callable[[], StageApp]
+
+
+class Firewall:
+    """mode: a service with a supervisor crashes alone; without one its crash walks up to the worker and ends it."""
+
+    def __init__(self, crashed: asyncio.Event) -> None:
+        self._crashed = crashed
+
+    def wakeup(self) -> None:
+        """Called by mode when the app crashed."""
+        self._crashed.set()
+
+
+class Stage(mode.Service):
+    """Runs one app; after a crash a new one from the factory."""
+
+    def __init__(self, name: str, factory: Factory, worker: "StageWorker", **kwargs: Any) -> None:
+        self.name = name
+        self.factory = factory
+        self.worker = worker
+        self.app: StageApp | None = None
+        self.restarts = 0
+        super().__init__(**kwargs)
+
+    @property
+    def label(self) -> str:
+        """Name in mode's logs."""
+        return f"stage {self.name}"
+
+    @mode.Service.task
+    async def _live(self) -> None:
+        pause = 1.0
+        while not self.should_stop:
+            crashed = asyncio.Event()
+            app = self.app = self.factory()
+            app.conf.web_enabled = False  # one web server per process
+            app.supervisor = Firewall(crashed)
+            app.beacon.reattach(self.beacon)
+            await self._run_until_end(app, crashed)
+            if self.should_stop:
+                return
+            self.restarts += 1
+            reason = getattr(app, "crash_reason", None)
+            log.error("stage %s crashed (%s): new app in %s s", self.name, describe(reason) if reason else "?", pause)
+            await self.sleep(pause)
+            pause = min(MAX_RESTART_PAUSE, pause * 2)
+
+    async def _run_until_end(self, app: StageApp, crashed: asyncio.Event) -> None:
+        start = asyncio.ensure_future(app.start())
+        ends = [asyncio.ensure_future(self._stopped.wait()), asyncio.ensure_future(crashed.wait())]
+        try:
+            await asyncio.wait([start, *ends], return_when=asyncio.FIRST_COMPLETED)
+            if start.done() and not start.cancelled() and start.exception() is None:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            error = start.exception() if start.done() and not start.cancelled() else None
+            if isinstance(error, BootRefused):
+                log.critical("stage %s: %s", self.name, error)
+                self.worker.refuse()
+        finally:
+            for end in ends:
+                end.cancel()
+            if not start.done():
+                start.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await start
+            await self._end(app)
+
+    async def _end(self, app: StageApp) -> None:
+        try:
+            await asyncio.wait_for(app.stop(), STOP_DEADLINE)
+        except BaseException as error:  # noqa: BLE001  a stop that hangs or fails must not keep the process
+            log.warning("stage %s: stop: %s", self.name, type(error).__name__)
+
+    async def on_stop(self) -> None:
+        """The loop above must see the end of its app before mode cancels it."""
+        if self.app is not None and not self.app._stopped.is_set():
+            await self._end(self.app)
+
+
+class StageWorker(mode.Worker):
+    """The process: signals, logging, the stages and whatever runs beside them."""
+
+    def __init__(
+        self,
+        factories: Mapping[str, Factory],
+        *,
+        beside: Callable[[list[Stage]], list[mode.Service]] = lambda _: [],
+        loglevel: str = "info",
+        **kwargs: Any,
+    ) -> None:
+        self.refused = False
+        self.stages = [Stage(name, factory, self) for name, factory in factories.items()]
+        services = beside(self.stages)
+        super().__init__(*services, *self.stages, loglevel=loglevel, redirect_stdouts=False, **kwargs)
+
+    def refuse(self) -> None:
+        """A stage may not boot: end the process with exit code 3."""
+        self.refused = True
+        self._schedule_shutdown(signal.SIGTERM)
+
+    def run(self) -> int:
+        """Run until a signal; returns the exit code."""
+        try:
+            self.execute_from_commandline()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+            return BOOT_REFUSED if self.refused else code
+        return BOOT_REFUSED if self.refused else 0

@@ -1,0 +1,199 @@
+"""The unit of work: outputs, table changes and source offsets of one batch, all or nothing."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from faust.types import TP
+
+from workers.engine.batch import RecordBatch
+from workers.engine.errors import Broken, DataError, StaleBatch
+from workers.engine.ledger import DEAD, DROP, IN, OUT
+
+if TYPE_CHECKING:
+    from workers.engine.slot import Slot
+
+current_unit: ContextVar["UnitOfWork | None"] = ContextVar("current_unit", default=None)
+
+Headers = list[tuple[str, bytes]]
+RECORD_OVERHEAD = 128
+"""Bytes Kafka adds to key, value and headers of one record in a batch, rounded up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The body has dealt with the whole batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The record at offset `prefix` has to wait `delay` seconds. What the body put into the unit belongs to the
+    records before it: that part is committed, the rest is delivered again."""
+
+    prefix: int
+    delay: float
+
+
+Body = Callable[["UnitOfWork"], Awaitable[Done | Pause]]
+
+
+@dataclass(slots=True)
+class Advance:
+    """How far a unit moves one source partition: offsets `start` .. `end - 1`, and what became of the inputs."""
+
+    start: int
+    end: int
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class UnitOfWork:
+    """Nothing touches the broker before the body has ended: outputs are packed in memory and table changes go to an
+    overlay. A body that fails costs nothing to undo, and a killed worker rarely leaves a transaction open."""
+
+    def __init__(self, slot: "Slot", batch: RecordBatch | None = None, *, while_stopping: bool = False) -> None:
+        self.slot = slot
+        self.app = slot.app
+        self.batch = batch
+        self.partition = slot.index
+        self.while_stopping = while_stopping
+        self.overlays: dict[Any, dict[bytes, bytes | None]] = {}
+        self.outputs: dict[tuple[str, int], list[Any]] = {}
+        self.output_bytes = 0
+        self.advances: dict[TP, Advance] = {}
+        self.finished = asyncio.Event()
+        self._body: asyncio.Task[Done | Pause] | None = None
+        self._token: Token[UnitOfWork | None] | None = None
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the slot is about to be given up: a body ends within 2 s of it."""
+        event: asyncio.Event = self.app.slots.stopping
+        return event
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        *,
+        partition: int | None = None,
+    ) -> None:
+        """Add an output record; it goes to the slot's own partition unless another one is named.
+
+        Raises DataError for a record that no broker of this configuration would take: checked here, before anything
+        is produced, because a refused batch kills its producer."""
+        size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD
+        size += sum(len(name) + len(content) for name, content in headers or ())
+        if size > self.app.options.max_record_bytes:
+            raise DataError(f"record of {size} bytes for {topic}, at most {self.app.options.max_record_bytes} fit")
+        self.output_bytes += size
+        where = (topic, self.partition if partition is None else partition)
+        packed = self.outputs.setdefault(where, [])
+        content = {"timestamp": None, "key": key, "value": value, "headers": headers or []}
+        if not packed or packed[-1].append(**content) is None:
+            packed.append(self.slot.new_batch())  # the first record of a batch always fits
+            packed[-1].append(**content)
+
+    def count(self, outcome: str, n: int = 1, tp: TP | None = None) -> None:
+        """Add to the ledger: `out`, `dead` or `drop.<reason>` (see `ledger`)."""
+        where = tp if tp is not None else self._batch().tp
+        self.advances[where].counts[outcome] += n
+
+    def out(self) -> None:
+        """One input became an output."""
+        self.count(OUT)
+
+    def dead(self) -> None:
+        """One input became a dead letter."""
+        self.count(DEAD)
+
+    def drop(self, reason: str) -> None:
+        """One input was left out on purpose."""
+        self.count(DROP + reason)
+
+    def overlay(self, table: Any) -> dict[bytes, bytes | None]:
+        """This unit's own writes to a table."""
+        return self.overlays.setdefault(table, {})
+
+    async def __aenter__(self) -> Self:
+        slot, batch = self.slot, self.batch
+        await slot.lock.acquire()
+        try:
+            if not slot.current or (self.stopping.is_set() and not self.while_stopping):
+                raise StaleBatch(repr(batch))
+            if batch is not None and self.app.consumer.is_stale(batch):
+                raise StaleBatch(repr(batch))
+            if not slot.usable:
+                raise Broken(slot.why)
+        except BaseException:
+            slot.lock.release()
+            raise
+        if batch is not None:
+            self.advances[batch.tp] = Advance(batch.start, batch.next_offset)
+        self.app.slots.running.add(self)
+        self._token = current_unit.set(self)
+        return self
+
+    async def run(self, body: Body) -> Done | Pause:
+        """Run the body in a task of its own, so that it can be cut off without cancelling the actor."""
+        self._body = asyncio.ensure_future(body(self))
+        try:
+            ended = await self._body
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                self._body.cancel()
+                raise
+            raise StaleBatch("cut off") from None  # cancellation never escapes an actor
+        self._close_books(ended)
+        return ended
+
+    def _close_books(self, ended: Done | Pause) -> None:
+        batch = self._batch()
+        advance = self.advances[batch.tp]
+        if isinstance(ended, Pause):
+            if not batch.start <= ended.prefix <= batch.next_offset:
+                raise ValueError(f"prefix {ended.prefix} lies outside of {batch}")
+            advance.end = ended.prefix
+            if ended.prefix == batch.start:
+                if self.outputs or self.overlays:
+                    raise ValueError("an empty prefix with effects")
+                del self.advances[batch.tp]
+                return
+        inputs = sum(1 for record in batch if record.offset < advance.end)
+        # P5: the body accounted for every input, or the unit does not commit.
+        if inputs != advance.counts.total():
+            raise ValueError(f"{inputs} inputs but {advance.counts.total()} outcomes in {batch}")
+        advance.counts[IN] = inputs
+
+    def cut_off(self) -> bool:
+        """Cancel a body that did not end in time; whether there was one."""
+        if self._body is None or self._body.done():
+            return False
+        return self._body.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            current_unit.reset(self._token)
+        try:
+            if kind is None and (self.advances or self.outputs or self.overlays):
+                for table, writes in self.overlays.items():  # one changelog record per key and unit
+                    for key, value in writes.items():
+                        self.send(table.changelog_topic_name, key, value)
+                await self.slot.commit(self)
+        finally:
+            self.app.slots.running.discard(self)
+            self.finished.set()
+            self.slot.lock.release()
+
+    def _batch(self) -> RecordBatch:
+        if self.batch is None:
+            raise RuntimeError("this unit has no source batch")
+        return self.batch

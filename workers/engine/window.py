@@ -1,0 +1,327 @@
+"""The window: a long-lived body of one slot for a sink outside of Kafka (P3, P4: at least once, in order per key).
+
+Successive batches feed it. There is one lane per key: the head of a lane is in flight or ready, the rest waits behind
+it. Every linger the contiguous delivered prefix of each source is committed through the slot's transaction, with its
+receipts and dead letters. What lies beyond the prefix may be sent again after a rebalance, so repeats are bounded by
+the window.
+"""
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from faust.types import TP
+
+from workers.engine.batch import RecordBatch, record_size
+from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
+from workers.engine.ledger import DEAD, IN, OUT
+from workers.engine.runner import CONFIGURATION_PAUSE, describe
+from workers.engine.slot import Slot
+from workers.engine.unit import Advance, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The sink has it. `receipt` goes to the window's `emit`."""
+
+    receipt: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """The sink will never take it: a dead letter, and the lane goes on."""
+
+    failure: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not now: the record stays at the head of its lane. `pause` (seconds) holds the whole window, 0 = back off."""
+
+    reason: str = ""
+    pause: float = 0.0
+
+
+Outcome = Delivered | Undeliverable | Retry
+Sink = Callable[[Sequence[Any]], Awaitable[Sequence[Outcome]]]
+Emit = Callable[[UnitOfWork, Any, Delivered | Undeliverable, int, bool], None]
+"""(unit, record, outcome, attempts, with_value): write receipt or dead letter of a record that leaves the window."""
+Pick = Callable[[Sequence[Any]], int]
+"""How many of these records, from the first on, fit one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOptions:
+    """Bounds of one slot's window; bytes and seconds."""
+
+    per_call: int = 10
+    max_calls: int = 8
+    max_records: int = 2_000
+    max_bytes: int = 8 << 20
+    call_timeout: float = 10.0
+    max_backoff: float = 5.0
+    first_backoff: float = 0.1
+    commit_records: int = 1_000
+
+
+class Item:
+    """A record on its way, and the offsets its commit covers."""
+
+    __slots__ = ("attempts", "end", "outcome", "record", "start", "tp")
+
+    def __init__(self, record: Any, tp: TP, start: int, end: int) -> None:
+        self.record = record
+        self.tp = tp
+        self.start = start
+        self.end = end
+        self.attempts = 0
+        self.outcome: Delivered | Undeliverable | None = None
+
+
+class Window:
+    """One slot's window. `start`, `feed`, `stop` are called by the engine."""
+
+    def __init__(self, slot: Slot, sink: Sink, emit: Emit, pick: Pick, options: WindowOptions) -> None:
+        self.slot = slot
+        self.app = slot.app
+        self.sink = sink
+        self.emit = emit
+        self.pick = pick
+        self.options = options
+        self.fifo: dict[TP, deque[Item]] = {}
+        self.fed: dict[TP, int] = {}
+        self.lanes: dict[bytes | None, deque[Item]] = {}
+        self.ready: deque[Item] = deque()
+        self.calls: set[asyncio.Task[None]] = set()
+        self.records = self.bytes = 0
+        self.failures = 0
+        self.last_failure = ""
+        self.resume_at = 0.0
+        self.stopping = False
+        self.room = asyncio.Event()
+        self.progress = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._committer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin at the slot's positions."""
+        self.fed = dict(self.slot.position)
+        self._committer = asyncio.ensure_future(self._commit_loop())
+
+    # feeding
+
+    async def feed(self, batch: RecordBatch) -> None:
+        """Take a batch in; waits while the window is full. Raises Fenced if it does not follow the last one."""
+        consumer = self.app.consumer
+        while not self.stopping and self._full(batch):
+            self.room.clear()
+            consumer.held.add(batch.tp)
+            await self.room.wait()
+            if not self.stopping:  # else `held` belongs to the next generation already
+                consumer.held.discard(batch.tp)
+        if self.stopping or consumer.is_stale(batch):
+            return
+        batch.started = True
+        if self.fed.get(batch.tp) is None and batch.tp in self.slot.position:
+            self.fed[batch.tp] = self.slot.position[batch.tp]  # the slot was repaired after the start
+        if self.fed.get(batch.tp) != batch.start:
+            raise Fenced(f"{batch!r} does not follow {self.fed.get(batch.tp)}")
+        queue = self.fifo.setdefault(batch.tp, deque())
+        for item in _items(batch):
+            queue.append(item)
+            lane = self.lanes.setdefault(item.record.key, deque())
+            lane.append(item)
+            if len(lane) == 1:
+                self.ready.append(item)
+        self.fed[batch.tp] = batch.next_offset
+        self.records += len(batch)
+        self.bytes += batch.size
+        consumer.batch_done(batch)
+        self._pump()
+
+    def _full(self, batch: RecordBatch) -> bool:
+        options = self.options
+        over = self.records + len(batch) > options.max_records or self.bytes + batch.size > options.max_bytes
+        return bool(self.records) and over
+
+    # sending
+
+    def _pump(self) -> None:
+        while self.ready and not self.stopping:
+            # While the sink is down one call probes it at a time.
+            if len(self.calls) >= (1 if self.failures else self.options.max_calls):
+                return
+            wait = self.resume_at - monotonic()
+            if wait > 0:
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = asyncio.get_running_loop().call_later(wait, self._pump)
+                return
+            heads = [self.ready[i] for i in range(min(self.options.per_call, len(self.ready)))]
+            count = max(1, min(len(heads), self.pick([item.record for item in heads])))
+            items = [self.ready.popleft() for _ in range(count)]
+            call = asyncio.ensure_future(self._call(items))
+            self.calls.add(call)
+            call.add_done_callback(self._called)
+
+    def _called(self, call: asyncio.Task[None]) -> None:
+        # Forget the call before pumping: with one call allowed, the pump would wait for itself.
+        self.calls.discard(call)
+        self._pump()
+
+    async def _call(self, items: list[Item]) -> None:
+        outcomes: Sequence[Outcome]
+        for item in items:
+            item.attempts += 1
+        try:
+            records = [item.record for item in items]
+            outcomes = await asyncio.wait_for(self.sink(records), self.options.call_timeout)
+        except asyncio.CancelledError:
+            self.ready.extendleft(reversed(items))  # quiesce: perhaps delivered, will be sent again
+            return
+        except Exception as error:  # noqa: BLE001  an unknown outcome: sent again with identical bytes
+            outcomes = [Retry(describe(error))] * len(items)
+        if len(outcomes) != len(items):
+            outcomes = [Retry("short answer")] * len(items)
+        again: list[Item] = []
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, Retry):
+                self.last_failure = outcome.reason
+                again.append(item)
+            else:
+                item.outcome = outcome
+                self._next_in_lane(item)
+        self.ready.extendleft(reversed(again))
+        pause = max((o.pause for o in outcomes if isinstance(o, Retry)), default=0.0)
+        self._back_off(all_failed=len(again) == len(items), any_failed=bool(again), pause=pause)
+        if len(again) < len(items):
+            self.progress.set()
+
+    def _next_in_lane(self, item: Item) -> None:
+        lane = self.lanes[item.record.key]
+        lane.popleft()
+        if lane:
+            self.ready.append(lane[0])
+        else:
+            del self.lanes[item.record.key]
+
+    def _back_off(self, *, all_failed: bool, any_failed: bool, pause: float) -> None:
+        if not any_failed:
+            self.failures = 0
+            return
+        self.failures = self.failures + 1 if all_failed else 0
+        options = self.options
+        ceiling = min(options.max_backoff, options.first_backoff * 2.0 ** min(self.failures, 16))
+        delay = max(pause, ceiling * random.random())  # full jitter
+        self.resume_at = max(self.resume_at, monotonic() + delay)
+
+    # committing
+
+    def _prefix(self, limit: int) -> list[Item]:
+        """Delivered items from the head of each source on, without a hole."""
+        prefix: list[Item] = []
+        for queue in self.fifo.values():
+            for item in queue:
+                if item.outcome is None or len(prefix) >= limit:
+                    break
+                prefix.append(item)
+        return prefix
+
+    async def commit_prefix(self, limit: int, *, with_value: bool = True) -> bool:
+        """One transaction for what was delivered; whether there was anything."""
+        if not self._prefix(1):
+            return False
+        async with UnitOfWork(self.slot, while_stopping=True) as unit:
+            # Computed under the slot's lock: another commit may just have taken the same prefix.
+            items = self._prefix(limit)
+            for item in items:
+                assert item.outcome is not None  # noqa: S101  _prefix stops at the first undelivered item
+                advance = unit.advances.setdefault(item.tp, Advance(item.start, item.end, Counter()))
+                advance.end = item.end
+                advance.counts[IN] += 1
+                advance.counts[OUT if isinstance(item.outcome, Delivered) else DEAD] += 1
+                self.emit(unit, item.record, item.outcome, item.attempts, with_value)
+        self._forget({tp: advance.end for tp, advance in unit.advances.items()})
+        return bool(items)
+
+    def _forget(self, ends: dict[TP, int]) -> None:
+        for tp, end in ends.items():
+            queue = self.fifo.get(tp, deque())
+            while queue and queue[0].end <= end and queue[0].outcome is not None:
+                item = queue.popleft()
+                self.records -= 1
+                self.bytes -= record_size(item.record)
+        self.room.set()
+
+    async def _commit_loop(self) -> None:
+        options, slots = self.options, self.app.slots
+        limit, with_value = options.commit_records, True
+        while not self.stopping:
+            await self.progress.wait()
+            self.progress.clear()
+            await asyncio.sleep(self.app.options.linger)
+            try:
+                while not self.stopping and await self.commit_prefix(limit, with_value=with_value):
+                    limit, with_value = min(options.commit_records, limit * 2), True
+            except DataError:
+                # A receipt or dead letter that the broker refuses: halve until it is alone, then leave its value out.
+                slots.stats.bisections += 1
+                limit, with_value = (limit // 2, True) if limit > 1 else (1, False)
+                await self._repair(counted=False)
+            except Fenced as error:
+                if not self.stopping:
+                    await slots.rejoin(self.slot, error)
+            except ConfigurationRefused as error:
+                self.slot.usable, self.slot.why = False, str(error)
+                self.app.log.error("slot %s paused: %s", self.slot.index, error)
+                await slots.wait_stopping(CONFIGURATION_PAUSE)
+                await self._repair(counted=False)
+            except (Broken, EngineError) as error:
+                self.app.log.warning("slot %s: window: %s", self.slot.index, error)
+                await self._repair(counted=True)
+            except Exception as error:  # noqa: BLE001  a bug of `emit`: nothing is committed, nothing is lost
+                self.app.log.error("slot %s: window: %s", self.slot.index, describe(error))
+                await slots.wait_stopping(1)
+            self.progress.set() if self._prefix(1) else None
+
+    async def _repair(self, *, counted: bool) -> None:
+        # No seek: what is in memory stays valid; only what an unclear EndTxn did commit is forgotten.
+        if await self.app.slots.repair(self.slot, rewind=False, counted=counted):
+            self._forget(self.slot.position)
+
+    # the end
+
+    async def stop(self, deadline: float) -> None:
+        """Finish calls in flight within the deadline (0.5 s if the sink is known to be down), commit the prefix."""
+        self.stopping = True
+        self.room.set()
+        self.progress.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.calls:
+            _, late = await asyncio.wait(self.calls, timeout=0.5 if self.failures else max(0.1, deadline - 0.5))
+            for call in late:
+                call.cancel()
+            if late:
+                await asyncio.wait(late, timeout=0.1)
+        try:
+            while await self.commit_prefix(self.options.commit_records):
+                pass
+        except Exception as error:  # noqa: BLE001  the next owner sends it again
+            self.app.log.warning("slot %s: last commit of the window: %s", self.slot.index, describe(error))
+        if self._committer is not None and not self._committer.done():
+            self._committer.cancel()
+
+
+def _items(batch: RecordBatch) -> Iterator[Item]:
+    start = batch.start
+    last = len(batch) - 1
+    for index, record in enumerate(batch):
+        end = batch.next_offset if index == last else record.offset + 1
+        yield Item(record, batch.tp, start, end)
+        start = end

@@ -1,0 +1,137 @@
+"""Every topic of the product: name, partitions, retention. The one place that creates them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from workers.failures import ConfigurationError
+from workers.settings import MEBIBYTE, Settings
+
+DAY_MS = 86_400_000
+RAW_MAX_BYTES = 12 * MEBIBYTE
+DEAD_MAX_BYTES = 13 * MEBIBYTE
+
+LOOKUP_TABLES = ("users", "groups", "orgs")
+PINS_TABLE = "schemas"
+MEMORY_TABLE = "owners"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """One topic as it has to be."""
+
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of all topics under one prefix."""
+
+    slots: str
+    checkpoints: str
+    raw: str
+    events: str
+    dead: str
+    receipts: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Topics":
+        """Names for these settings."""
+        return cls(
+            slots=settings.topic("slots"),
+            checkpoints=settings.topic("checkpoints"),
+            raw=settings.topic(f"raw.{settings.source}"),
+            events=settings.topic("events"),
+            dead=settings.topic("dead"),
+            receipts=settings.topic("receipts"),
+        )
+
+
+def group_of(settings: Settings, stage: str) -> str:
+    """Consumer group, Faust app id and prefix of the transactional ids of a stage."""
+    return f"{settings.app}-{stage}"
+
+
+def plan(settings: Settings) -> list[TopicPlan]:
+    """All topics. Retention is by time, never by size: a size limit deletes what nobody has read."""
+    topics = Topics.of(settings)
+    wide, slots = settings.partitions, settings.source_slots
+
+    def keep(days: int, max_bytes: int = RAW_MAX_BYTES) -> dict[str, str]:
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(days * DAY_MS),
+            "retention.bytes": "-1",
+            "max.message.bytes": str(max_bytes),
+        }
+
+    compact = {"cleanup.policy": "compact", "max.message.bytes": str(RAW_MAX_BYTES)}
+    tables = (*LOOKUP_TABLES, PINS_TABLE, MEMORY_TABLE)
+    changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables]
+    return [
+        TopicPlan(topics.slots, slots, keep(1)),
+        TopicPlan(topics.checkpoints, slots, compact),
+        TopicPlan(topics.raw, wide, keep(7)),
+        TopicPlan(topics.events, wide, keep(7)),
+        TopicPlan(topics.dead, wide, keep(30, DEAD_MAX_BYTES)),
+        TopicPlan(topics.receipts, wide, keep(3)),
+        *(TopicPlan(name, wide, compact) for name in changelogs),
+    ]
+
+
+async def ensure_topics(settings: Settings, client: dict[str, Any]) -> None:
+    """Check partition counts; with ENVIRONMENT=LOCAL create what is missing.
+
+    Raises ConfigurationError for a missing topic elsewhere or a partition count that differs (P is fixed for the life
+    of a prefix: keys would move), KafkaError while the broker is away."""
+    admin = AIOKafkaAdminClient(**client)
+    await admin.start()
+    try:
+        wanted = plan(settings)
+        counts = await _partition_counts(admin, [topic.name for topic in wanted])
+        missing = [topic for topic in wanted if topic.name not in counts]
+        if missing and settings.environment != "LOCAL":
+            raise ConfigurationError(
+                f"topics do not exist: {', '.join(topic.name for topic in missing)}",
+                hint="create them first; only ENVIRONMENT=LOCAL creates topics by itself",
+            )
+        await _create(admin, missing, settings)
+        wrong = [t for t in wanted if counts.get(t.name, t.partitions) != t.partitions]
+        if wrong:
+            found = ", ".join(f"{t.name} has {counts[t.name]}, settings say {t.partitions}" for t in wrong)
+            raise ConfigurationError(
+                f"partition counts differ: {found}",
+                hint="CDC_PARTITIONS and CDC_SOURCE_SLOTS are fixed for the life of a CDC_TOPIC_PREFIX",
+            )
+    finally:
+        await admin.close()
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    described = await admin.describe_topics(list(names))
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[TopicPlan], settings: Settings) -> None:
+    if not missing:
+        return
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                name=topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=settings.replication_factor,
+                topic_configs=topic.config,
+            )
+            for topic in missing
+        ]
+    )
+    for name, code, *_ in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise KafkaError(f"could not create {name}: {error.__name__}")
