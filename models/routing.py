@@ -1,7 +1,18 @@
-"""The one partition function of the product: Kafka's murmur2 over the raw key bytes."""
+"""Where a record goes: the key of a source row, and the one partition function (Kafka's murmur2 of the key bytes)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
 
 MASK = 0xFFFFFFFF
 M = 0x5BD1E995
+
+_INT64 = 1 << 63
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
+_key_encoder = msgspec.json.Encoder()
 
 
 def murmur2(data: bytes) -> int:
@@ -27,3 +38,46 @@ def murmur2(data: bytes) -> int:
 def partition_of(key: bytes, partitions: int) -> int:
     """Partition of a key: what Kafka's own default partitioner (Java) gives for the same bytes."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a source record goes: its Kafka key, and the key of the row it replaces if its primary key changed."""
+
+    key: bytes
+    adapter: str | None = None
+    table: str | None = None
+    """Unique name of the table's spec; None for control records and unknown tables."""
+    retired_key: bytes | None = None
+
+
+def entity_key(schema: str, table: str, values: Sequence[object]) -> bytes:
+    """Key of a source row: compact JSON `[schema, table, pk...]`, e.g. `["core","users",7]`.
+
+    3, 3.0 and "3" are one key value (a source may deliver any of them), written as an integer.
+    """
+    return _key_encoder.encode([schema, table, *map(key_value, values)])
+
+
+def key_value(value: object) -> object:
+    """Canonical form of one key value: integers in any spelling become int, other numbers text."""
+    if type(value) is int:
+        return value if -_INT64 <= value < _INT64 else str(value)
+    if type(value) is str:
+        if len(value) > 20 or _INTEGER.fullmatch(value) is None:
+            return value
+        number = int(value)
+        return number if -_INT64 <= number < _INT64 else value
+    if type(value) is Decimal:
+        if value == value.to_integral_value():
+            return key_value(int(value))
+        return format(value.normalize(), "f")
+    return value
+
+
+def key_text(value: object) -> str:
+    """Text of one key value in ids: what `key_value` unifies has one text."""
+    value = key_value(value)
+    if type(value) is bool:
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,84 @@
+"""A TableSpec made ready for the hot path: checks, transformations and redactions as plain functions per column."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from enrichers.redact import Redactor, Secret, redactor
+from enrichers.transform import transformer
+from models.change import Row
+from models.column_types import CHECKS, WRONG, Check
+from models.tables import ColumnType, FromColumn, OwnerCase, TableSpec, spellings
+
+MAX_SHAPES = 256
+"""Different sets of columns remembered per table; sources deliver a handful, a broken one might deliver any."""
+
+_UNCHECKED = frozenset({ColumnType.ANY, ColumnType.JSON})
+
+
+@dataclass(frozen=True, slots=True)
+class WrongType:
+    """A column of a row is not of its declared type."""
+
+    column: str
+    expected: ColumnType
+
+
+class CompiledTable:
+    """One spec with everything that can be prepared before the first record."""
+
+    def __init__(self, spec: TableSpec, *, secret: Secret | None, redact: bool, zone: str) -> None:
+        self.spec = spec
+        self.redacts = redact
+        self.redactors: dict[str, Redactor] = {}
+        self.org_redactor: Redactor | None = None
+        self.user_redactor: Redactor | None = None
+        if redact:
+            self.redactors = {name: redactor(rule, spec.name, name, secret) for name, rule in spec.redact.items()}
+            rules = spec.owner
+            self.org_redactor = self._of_owner(rules.org) if rules else None
+            self.user_redactor = self._of_owner(rules.user) if rules else None
+        self.transformers: Mapping[str, Callable[[Any], Any]] = {
+            name: transformer(kind, zone) for name, kind in spec.transform.items()
+        }
+        self.json_columns = frozenset(name for name, kind in spec.columns.items() if kind is ColumnType.JSON)
+        self.key_is_redacted = redact and any(name in spec.redact for name in spec.key)
+        self.includes: frozenset[str] | None = (
+            None if "*" in spec.include_fields else frozenset((*spec.include_fields, *spec.key))
+        )
+        self._shapes: dict[tuple[str, ...], tuple[tuple[str, Check | None], ...]] = {}
+
+    def read(self, row: Row) -> dict[str, Any] | WrongType:
+        """The row under the spec's spelling of its columns, typed columns checked."""
+        names = tuple(row)
+        shape = self._shapes.get(names)
+        if shape is None:
+            shape = self._shape(names)
+        found: dict[str, Any] = {}
+        for (name, check), value in zip(shape, row.values(), strict=True):
+            if value is not None and check is not None:
+                checked = check(value)
+                if checked is WRONG:
+                    return WrongType(name, self.spec.columns[name])
+                found[name] = checked
+            else:
+                found[name] = value
+        return found
+
+    def _shape(self, names: tuple[str, ...]) -> tuple[tuple[str, Check | None], ...]:
+        spec = self.spec
+        shape: list[tuple[str, Check | None]] = []
+        for given, known in zip(names, spellings(spec, names), strict=True):
+            kind = spec.columns.get(known) if known is not None else None
+            check = None if kind is None or kind in _UNCHECKED else CHECKS[kind]
+            shape.append((given if known is None else known, check))
+        if len(self._shapes) < MAX_SHAPES:
+            self._shapes[names] = tuple(shape)
+        return tuple(shape)
+
+    def _of_owner(self, cases: tuple[OwnerCase, ...]) -> Redactor | None:
+        """An id read from a redacted column is that column's value: it leaves in the same form (P6)."""
+        for case in cases:
+            if isinstance(case, FromColumn) and case.column in self.redactors:
+                return self.redactors[case.column]
+        return None

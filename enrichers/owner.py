@@ -1,0 +1,153 @@
+"""Find the owner (orgId, userId) of a change. An owner is found or missing, never guessed.
+
+Order: record, before image, memory of the row, lookup table. Where a new or changed row itself names the row to look
+up, the lookup decides and memory is not asked: the reference may just have changed, and memory would then answer with
+the former owner (docs/decisions/0012).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+from enrichers.state import RowMemory, State
+from models.catalogue import Catalogue
+from models.change import Change, Operation
+from models.enrichment import Enrichment, OwnerSource
+from models.outcome import Miss
+from models.routing import entity_key, key_text
+from models.tables import FromColumn, FromLookup, OwnerCase, TableSpec
+
+ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A rule names a row of a lookup."""
+
+    case: FromLookup
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An id, or the certainty that there is none (`value` None)."""
+
+    value: str | None
+    source: OwnerSource
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nowhere:
+    """No place knows the id; `miss` says which lookup may learn it."""
+
+    miss: Miss | None = None
+
+
+def find_owner(
+    change: Change, spec: TableSpec, catalogue: Catalogue, state: State, memory: RowMemory | None, *, patient: bool
+) -> Enrichment | Miss:
+    """The owner by the table's rule, or (only if `patient`) the lookup to wait for. `source` is that of the
+    organisation, of the user if the rule has no organisation; `missing` where nothing knows it."""
+    rule = spec.owner
+    if rule is None:
+        return Enrichment()
+    search = _Search(change, spec, catalogue, state)
+    org = search.id_of(rule.org, memory.org_id if memory else None)
+    user = search.id_of(rule.user, memory.user_id if memory else None)
+    if patient:
+        for result in (org, user):
+            if isinstance(result, Nowhere) and result.miss is not None and result.miss.wait_seconds > 0:
+                return result.miss
+    return _combined(org, user, has_org=bool(rule.org), has_user=bool(rule.user))
+
+
+def _combined(org: Found | Nowhere, user: Found | Nowhere, *, has_org: bool, has_user: bool) -> Enrichment:
+    leading = org if has_org else user
+    org_id = org.value if isinstance(org, Found) and has_org else None
+    user_id = user.value if isinstance(user, Found) and has_user else None
+    match leading:
+        case Found(source=source):
+            stale = any(isinstance(result, Found) and result.stale for result in (org, user))
+            return Enrichment(org_id, user_id, source, stale)
+        case Nowhere():
+            return Enrichment(org_id, user_id, "missing")
+        case _:
+            assert_never(leading)
+
+
+class _Search:
+    def __init__(self, change: Change, spec: TableSpec, catalogue: Catalogue, state: State) -> None:
+        self.change = change
+        self.spec = spec
+        self.catalogue = catalogue
+        self.state = state
+
+    def id_of(self, cases: tuple[OwnerCase, ...], remembered: str | None) -> Found | Nowhere:
+        change = self.change
+        if not cases:
+            return Found(None, "record")
+        found: object = ABSENT
+        if change.after is not None:
+            found = first_match(cases, change.after)
+            if isinstance(found, str):
+                return Found(found, "record")
+            if found is None:
+                return Found(None, "record")  # every case is decided, and none gives an id
+        image = {**(change.before or {}), **(change.after or {})}
+        if found is ABSENT and change.before:
+            found = first_match(cases, image)
+            if isinstance(found, str):
+                return Found(found, "before")
+        if remembered is not None and (not isinstance(found, Named) or change.operation is Operation.DELETE):
+            return Found(remembered, "memory")
+        if not isinstance(found, Named):  # DMS leaves null columns out by default: the next case may still decide
+            found = first_match(cases, image, absent_is_null=True)
+            if isinstance(found, str):
+                return Found(found, "record")
+        return self.look_up(found) if isinstance(found, Named) else Nowhere()
+
+    def look_up(self, named: Named) -> Found | Nowhere:
+        provider = self.catalogue.lookup_provider(named.case.lookup)
+        schema = provider.schema or self.state.pinned_schema(provider.name) or self.change.schema
+        entry = self.state.lookup(named.case.lookup, entity_key(schema, provider.table, (named.value,)))
+        if entry is None:
+            wait = self.spec.missing_owner.wait_seconds
+            return Nowhere(Miss(named.case.lookup, key_text(named.value), wait))
+        value = entry.org_id if named.case.take == "org" else entry.user_id
+        return Found(value, "table", stale=entry.since_ms > self.change.committed_ms)
+
+
+def first_match(cases: tuple[OwnerCase, ...], row: Mapping[str, Any], *, absent_is_null: bool = False) -> object:
+    """The first case that gives an id (str) or names a row to look up (Named). ABSENT: it depends on a column this
+    row lacks. None: every case is decided and gives nothing."""
+    missing = None if absent_is_null else ABSENT
+    for case in cases:
+        applies = _applies(case.when, row)
+        if applies is None and not absent_is_null:
+            return ABSENT
+        if not applies:
+            continue
+        value = row.get(case.column if isinstance(case, FromColumn) else case.by, missing)
+        if value is ABSENT:
+            return ABSENT
+        if value is None or value == "" or isinstance(value, list | dict):
+            continue
+        match case:
+            case FromColumn():
+                return key_text(value)
+            case FromLookup():
+                return Named(case, value)
+            case _:
+                assert_never(case)
+    return None
+
+
+def _applies(when: Mapping[str, str], row: Mapping[str, Any]) -> bool | None:
+    for column, wanted in when.items():
+        value = row.get(column, ABSENT)
+        if value is ABSENT:
+            return None
+        if value is None or isinstance(value, list | dict) or key_text(value) != wanted:
+            return False
+    return True

@@ -1,0 +1,220 @@
+"""The steps of a change, in the one order that keeps its promises:
+
+decode    bytes -> SourceRow, strictly: later steps may trust every value
+validate  SourceRow -> Change, under the spelling and the types of its table
+remember  before anything may drop or wait: also records that are not published feed lookups (`load` above all)
+owner     needs the raw values, before redaction takes them
+diff      compares raw values: two values that mask alike still differ
+transform before redaction, so that a mask never sees an unformatted value
+redact    the whole content at once, and the last step that sees a raw value (P6)
+normalize cannot leak: it gets only what redaction let through
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from enrichers import envelope, remember
+from enrichers.compiled import CompiledTable
+from enrichers.diff import diff
+from enrichers.normalize import change_digest, normalize
+from enrichers.owner import find_owner
+from enrichers.redact import MissingKeyError, Secret
+from enrichers.state import Effect, NewerFormatError, RowMemory, State
+from enrichers.validate import validate
+from models.catalogue import Catalogue
+from models.change import Change, Control, Operation, SourceRow
+from models.enrichment import Enrichment
+from models.event import Event
+from models.outcome import Dead, Drop, Failure, Miss, Ok
+from models.raw import RawRecord
+from models.routing import entity_key
+from models.sources import dms
+from models.strict_json import JsonError, decode
+from models.tables import TableSpec
+
+Outcome = Ok[Event] | Drop | Dead | Miss
+Trace = list[tuple[str, str]]
+"""(step, what it found) for people; never a value of the row (P6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """What the pipeline takes from the settings."""
+
+    service: str = "cdc-pipeline"
+    environment: str = "PRD"
+    redaction_key: bytes | None = None
+    redaction_key_version: int = 1
+    redaction_enabled: bool = True
+    strict_tables: bool = False
+    source_id: str = "core"
+    """Name of the source (CDC_SOURCE); part of every eventId."""
+    time_zone: str = "UTC"
+    """Zone of source times that carry none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enriched:
+    """How a record ended, and what is to be remembered of it in the same transaction."""
+
+    outcome: Outcome
+    effects: tuple[Effect, ...] = ()
+    table: str | None = None
+    """Unique name of the table's spec, a metric label."""
+
+
+class Pipeline:
+    """Raw record -> event. Pure: same record, same state, same answer."""
+
+    def __init__(self, catalogue: Catalogue, options: PipelineOptions) -> None:
+        self.catalogue = catalogue
+        self.options = options
+        secret = Secret(options.redaction_key, options.redaction_key_version) if options.redaction_key else None
+        self._tables = {
+            spec.name: CompiledTable(spec, secret=secret, redact=options.redaction_enabled, zone=options.time_zone)
+            for spec in catalogue.specs
+        }
+
+    def run(self, record: RawRecord, state: State, *, patient: bool = True, trace: Trace | None = None) -> Enriched:
+        """Run all steps. Never raises for data. `patient=False`: lookups are not waited for any longer.
+
+        Raises MissingKeyError (a rule needs the redaction key) and NewerFormatError (from the state): both mean that
+        this worker must not work at all.
+        """
+        try:
+            return self._run(record, state, patient=patient, trace=trace)
+        except (MissingKeyError, NewerFormatError):
+            raise
+        except Exception as error:  # noqa: BLE001 - P7: a bug that one record meets must not stop its neighbours
+            return Enriched(Dead(Failure.TRANSFORMATION_ERROR, f"bug in the worker: {_place(error)}"))
+
+    def _run(self, record: RawRecord, state: State, *, patient: bool, trace: Trace | None) -> Enriched:
+        if record.value is None:
+            return self._without_value(record)
+        try:
+            decoded = dms.decode(decode(record.value))
+        except JsonError as error:
+            return Enriched(Dead(Failure.PARSE_ERROR, f"not acceptable JSON: {error}"))
+        match decoded:
+            case Dead():
+                return Enriched(decoded)
+            case Control():
+                _note(trace, "decode", f"control record {decoded.operation}")
+                return Enriched(Drop("control"))
+            case SourceRow():
+                _note(trace, "decode", f"{decoded.adapter} {decoded.operation} of {decoded.schema}.{decoded.table}")
+            case _:
+                assert_never(decoded)
+        spec = self.catalogue.match(decoded.adapter, decoded.schema, decoded.table, state.pinned_schema)
+        if spec is None:
+            if self.options.strict_tables:
+                return Enriched(Dead(Failure.VALIDATION_ERROR, "unknown table"))
+            return Enriched(Drop("unknown_table"))
+        table = self._tables[spec.name]
+        valid = validate(decoded, table, record)
+        if isinstance(valid, Dead):
+            return Enriched(valid, table=spec.name)
+        change = valid.value
+        _note(trace, "validate", f"table {spec.name}, {len(change.after or change.before or {})} columns")
+        row = record.key or entity_key(change.schema, spec.table, tuple(change.keys.values()))
+        memory = state.memory(row) if spec.memory else None
+        digest = change_digest(change, table, record, self.options.source_id)
+        if _is_resent(change, spec, record, memory, digest):
+            return Enriched(Drop("resent"), table=spec.name)
+        effects = (
+            *remember.pin(change.schema, spec, state),
+            *remember.lookups(change, spec, row, state, replay=record.replay > 0),
+        )
+        _note(trace, "remember", f"{len(effects)} effects")
+        dropped = _drop_reason(change, spec)
+        owner = find_owner(change, spec, self.catalogue, state, memory, patient=patient and dropped is None)
+        if isinstance(owner, Miss):
+            _note(trace, "owner", f"waits for lookup {owner.lookup}")
+            return Enriched(owner, table=spec.name)
+        _note(trace, "owner", f"from {owner.source}")
+        if spec.memory:
+            effects = (*effects, *remember.memorize(change, owner, row, memory, digest))
+        if dropped is not None:
+            return Enriched(Drop(dropped), effects, spec.name)
+        if owner.source == "missing" and spec.missing_owner.then == "dead":
+            return Enriched(Dead(Failure.ENRICHMENT_ERROR, "no owner found"), effects, spec.name)
+        return Enriched(self._publish(change, owner, table, record, digest, trace), effects, spec.name)
+
+    def _publish(
+        self,
+        change: Change,
+        owner: Enrichment,
+        table: CompiledTable,
+        record: RawRecord,
+        digest: str,
+        trace: Trace | None,
+    ) -> Ok[Event] | Dead:
+        changes, compared = diff(change, table)
+        _note(trace, "diff", f"{len(changes)} changed columns" + ("" if compared else ", no before image"))
+        images = envelope.images_of(change, table)
+        transformed = envelope.transform(changes, images, table)
+        if isinstance(transformed, Dead):
+            return transformed
+        _note(trace, "transform", f"{len(table.transformers)} rules")
+        content = envelope.redact(change, changes, images, owner, table, compared=compared)
+        _note(trace, "redact", f"{len(content.redacted)} columns: {', '.join(content.redacted)}".rstrip(": "))
+        event = normalize(
+            change,
+            content,
+            owner,
+            table,
+            record,
+            digest=digest,
+            service=self.options.service,
+            environment=self.options.environment,
+        )
+        _note(trace, "normalize", f"{event.event_type} {event.event_id}")
+        return Ok(event)
+
+    def _without_value(self, record: RawRecord) -> Enriched:
+        """A `retired` marker ends what is remembered of a row; any other record without value says nothing."""
+        if not record.retired or record.key is None:
+            return Enriched(Drop("tombstone"))
+        spec = self._spec_of_key(record)
+        return Enriched(Drop("key_moved"), remember.forget(spec, record.key), spec.name if spec else None)
+
+    def _spec_of_key(self, record: RawRecord) -> TableSpec | None:
+        if record.table is not None:
+            return self.catalogue.named(record.table)
+        try:
+            schema, table, *_ = decode(record.key or b"")
+            return self.catalogue.match(record.adapter, str(schema), str(table))
+        except (JsonError, ValueError, TypeError):
+            return None
+
+
+def _is_resent(change: Change, spec: TableSpec, record: RawRecord, memory: RowMemory | None, digest: str) -> bool:
+    return (
+        memory is not None
+        and change.identity is not None
+        and record.replay == 0
+        and spec.duplicates == "drop"
+        and digest in memory.changes
+    )
+
+
+def _drop_reason(change: Change, spec: TableSpec) -> str | None:
+    if change.snapshot and not spec.publish_snapshots:
+        return "snapshot"
+    if change.operation is not Operation.UNKNOWN and change.operation not in spec.operations:
+        return "operation_not_listed"
+    return None
+
+
+def _note(trace: Trace | None, step: str, text: str) -> None:
+    if trace is not None:
+        trace.append((step, text))
+
+
+def _place(error: BaseException) -> str:
+    """Type and line of an exception; its text may hold values of the row (P6)."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "nowhere"
+    return f"{type(error).__name__} in {where}"

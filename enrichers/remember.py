@@ -1,0 +1,91 @@
+"""Remember: what later records need of this one. Lookups first of all, also from records that are not published."""
+
+from enrichers.state import REMEMBERED_CHANGES, Effect, LookupEntry, Memorize, Pin, Remember, RowMemory, State
+from models.change import Change, Operation
+from models.enrichment import Enrichment
+from models.routing import entity_key, key_text
+from models.tables import Provides, TableSpec
+
+REFRESH_MS = 24 * 3_600_000
+"""An unchanged memory is written again after a day, so that its age tells when the row last changed."""
+
+
+def pin(change_schema: str, spec: TableSpec, state: State) -> tuple[Effect, ...]:
+    """Bind a spec without schema to the first schema that is seen."""
+    if spec.schema is None and state.pinned_schema(spec.name) is None:
+        return (Pin(spec.name, change_schema),)
+    return ()
+
+
+def lookups(change: Change, spec: TableSpec, row: bytes, state: State, *, replay: bool) -> tuple[Effect, ...]:
+    """Entries this table provides for others. A replayed old change never overwrites what is newer."""
+    effects: list[Effect] = []
+    for rule in spec.provides:
+        known = state.lookup(rule.lookup, row)
+        if replay and known is not None and known.since_ms > change.committed_ms:
+            continue
+        if change.operation is Operation.DELETE:
+            effects.append(Remember(rule.lookup, row, None))
+            continue
+        entry = _entry(change, rule, known or _before_the_key_changed(change, spec, rule, state))
+        if known is None or (entry.org_id, entry.user_id) != (known.org_id, known.user_id):
+            effects.append(Remember(rule.lookup, row, entry))
+    return tuple(effects)
+
+
+def memorize(change: Change, owner: Enrichment, row: bytes, known: RowMemory | None, digest: str) -> tuple[Effect, ...]:
+    """The memory of the row after this change: its last owner and, if the source names changes, their ids."""
+    if change.operation is Operation.DELETE:
+        return (Memorize(row, None),)
+    before = known or RowMemory()
+    found = owner.source != "missing"
+    changes = before.changes
+    if change.identity is not None and digest not in changes:
+        changes = (*changes, digest)[-REMEMBERED_CHANGES:]
+    memory = RowMemory(
+        org_id=owner.org_id if found else before.org_id,
+        user_id=owner.user_id if found else before.user_id,
+        changes=changes,
+        updated_ms=max(change.committed_ms, before.updated_ms),
+    )
+    same = (memory.org_id, memory.user_id, memory.changes) == (before.org_id, before.user_id, before.changes)
+    if known is not None and same and memory.updated_ms - before.updated_ms < REFRESH_MS:
+        return ()
+    if known is not None and before.updated_ms > change.committed_ms:
+        # An old change came again, by replay or by a source that lost order: its id counts, its owner does not.
+        memory = RowMemory(org_id=before.org_id, user_id=before.user_id, changes=changes, updated_ms=before.updated_ms)
+    return (Memorize(row, memory),)
+
+
+def forget(spec: TableSpec | None, row: bytes) -> tuple[Effect, ...]:
+    """The row of a retired key is gone from every table."""
+    if spec is None:
+        return ()
+    gone: list[Effect] = [Remember(rule.lookup, row, None) for rule in spec.provides]
+    if spec.memory:
+        gone.append(Memorize(row, None))
+    return tuple(gone)
+
+
+def _entry(change: Change, rule: Provides, known: LookupEntry | None) -> LookupEntry:
+    image = {**(change.before or {}), **(change.after or {})}
+
+    def text(column: str | None, former: str | None) -> str | None:
+        if column is None:
+            return None
+        if column not in image:
+            return former
+        value = image[column]
+        return None if value is None or value == "" or isinstance(value, list | dict) else key_text(value)
+
+    return LookupEntry(
+        org_id=text(rule.org, known.org_id if known else None),
+        user_id=text(rule.user, known.user_id if known else None),
+        since_ms=change.committed_ms,
+    )
+
+
+def _before_the_key_changed(change: Change, spec: TableSpec, rule: Provides, state: State) -> LookupEntry | None:
+    if change.previous_keys is None:
+        return None
+    return state.lookup(rule.lookup, entity_key(change.schema, spec.table, tuple(change.previous_keys.values())))

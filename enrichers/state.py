@@ -1,0 +1,116 @@
+"""What the pipeline remembers between records: the protocol it reads, and the effects it asks for.
+
+The agent applies the effects in the transaction that carries the event, so that memory and output never disagree (P2).
+Values carry a format version: a release reads what its successor of the same version adds, and stops at a newer one.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+FORMAT = 1
+REMEMBERED_CHANGES = 16
+
+
+class NewerFormatError(Exception):
+    """A later release wrote this table value. The worker must not take it for a miss: it is not ready."""
+
+
+class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids of one row of a table that others look up."""
+
+    org_id: str | None = None
+    user_id: str | None = None
+    since_ms: int = 0
+    """Commit time of the change that made the row's ids these, milliseconds."""
+    v: int = FORMAT
+
+    def encode(self) -> bytes:
+        """Bytes for the table's changelog."""
+        return _encode(self)
+
+    @staticmethod
+    def decode(raw: bytes) -> "LookupEntry":
+        """Read a table value. Raises NewerFormatError, or ValueError if the bytes are no entry."""
+        _check_version(raw, "lookup entry")
+        return _entry.decode(raw)
+
+
+class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a row from its own earlier changes."""
+
+    org_id: str | None = None
+    user_id: str | None = None
+    changes: tuple[str, ...] = ()
+    """Ids of the last changes, oldest first, at most 16: a change among them was sent again by the source."""
+    updated_ms: int = 0
+    """Commit time of the last change, milliseconds; entries older than 30 days may be forgotten."""
+    v: int = FORMAT
+
+    def encode(self) -> bytes:
+        """Bytes for the table's changelog."""
+        return _encode(self)
+
+    @staticmethod
+    def decode(raw: bytes) -> "RowMemory":
+        """Read a table value. Raises NewerFormatError, or ValueError if the bytes are no memory."""
+        _check_version(raw, "row memory")
+        return _memory.decode(raw)
+
+
+class State(Protocol):
+    """What the agent lets the pipeline read. Reads see the effects of earlier records of the same unit."""
+
+    def lookup(self, name: str, row: bytes) -> LookupEntry | None:
+        """Entry of a lookup; `row` is the raw key (entity key) of the providing row, which addresses its partition."""
+
+    def memory(self, row: bytes) -> RowMemory | None:
+        """Memory of a row; only ever asked for the key of the record at hand."""
+
+    def pinned_schema(self, spec_name: str) -> str | None:
+        """The schema a spec without one was first seen with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Write a lookup entry for the row of this record; None removes it."""
+
+    lookup: str
+    row: bytes
+    entry: LookupEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memorize:
+    """Write the memory of the row of this record; None removes it."""
+
+    row: bytes
+    memory: RowMemory | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Bind a spec without schema to the first schema it was seen with."""
+
+    name: str
+    schema: str
+
+
+Effect = Remember | Memorize | Pin
+
+
+class _Version(msgspec.Struct):
+    v: int = 1
+
+
+_encode = msgspec.json.Encoder().encode
+_version = msgspec.json.Decoder(_Version)
+_entry = msgspec.json.Decoder(LookupEntry)
+_memory = msgspec.json.Decoder(RowMemory)
+
+
+def _check_version(raw: bytes, what: str) -> None:
+    version = _version.decode(raw).v
+    if version > FORMAT:
+        raise NewerFormatError(f"{what} of format {version}; this release knows up to {FORMAT}")

@@ -1,0 +1,95 @@
+"""Validate: a decoded row against its table -> a Change, or why it is none."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from enrichers.compiled import CompiledTable, WrongType
+from models.change import EPOCH, Change, Operation, Row, SourceRow
+from models.outcome import Dead, Failure, Ok
+from models.raw import RawRecord
+
+
+def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[Change] | Dead:
+    """Check operation, types, required columns, keys and time. Reasons name columns and types, never values (P6)."""
+    spec = table.spec
+    if source.operation is Operation.UNKNOWN:
+        return Dead(Failure.VALIDATION_ERROR, "unknown operation")
+    row = _read(source.row, table)
+    before = _read(source.before, table)
+    for image in (row, before):
+        if isinstance(image, WrongType):
+            return Dead(Failure.VALIDATION_ERROR, f"column {image.column} is not of type {image.expected.value}")
+    if row is None and source.operation is not Operation.DELETE:
+        return Dead(Failure.VALIDATION_ERROR, "data is missing")
+    if source.operation is Operation.CREATE:
+        for name in sorted(spec.required):
+            if (row or {}).get(name) is None:
+                return Dead(Failure.VALIDATION_ERROR, f"required column {name} is absent or null")
+    if source.operation is Operation.DELETE:
+        before, row = _last_image(row, before), None
+    keyed = before if source.operation is Operation.DELETE else row
+    keys = {}
+    for name in spec.key:
+        value = (keyed or {}).get(name)
+        if value is None:
+            return Dead(Failure.VALIDATION_ERROR, f"key column {name} is absent or null")
+        if isinstance(value, list | dict):
+            return Dead(Failure.VALIDATION_ERROR, f"key column {name} is no plain value")
+        keys[name] = value
+    previous = None
+    if source.operation is Operation.UPDATE and before and row is not None:
+        was = {name: before[name] if before.get(name) is not None else value for name, value in keys.items()}
+        previous = was if was != keys else None
+        if spec.absent_columns == "null":
+            _fill_with_null(row, before)
+    moment = _moment(source, record)
+    if moment is None:
+        return Dead(Failure.VALIDATION_ERROR, "commit time is missing or no time since 1970")
+    return Ok(
+        Change(
+            name=spec.name,
+            schema=source.schema,
+            table=source.table,
+            operation=source.operation,
+            keys=keys,
+            previous_keys=previous,
+            before=before,
+            after=row,
+            committed_at=moment,
+            identity=source.identity,
+            origin=record.origin,
+            adapter=source.adapter,
+            snapshot=source.snapshot,
+            transaction_id=source.transaction_id,
+        )
+    )
+
+
+def _read(row: Row | None, table: CompiledTable) -> Any:
+    return None if row is None else table.read(row)
+
+
+def _last_image(row: dict[str, Any] | None, before: dict[str, Any] | None) -> dict[str, Any]:
+    """What a deleted row was. Null tells nothing here: PostgreSQL deletes carry the key and null for the rest."""
+    image = {**(before or {}), **{name: value for name, value in (row or {}).items() if value is not None}}
+    return {name: value for name, value in image.items() if value is not None}
+
+
+def _fill_with_null(row: dict[str, Any], before: dict[str, Any]) -> None:
+    """`absent_columns: null`: each image is whole, a column missing in one of them was or is null there."""
+    for name in before.keys() - row.keys():
+        row[name] = None
+    for name in row.keys() - before.keys():
+        before[name] = None
+
+
+def _moment(source: SourceRow, record: RawRecord) -> datetime | None:
+    if source.committed_at is None:
+        arrived = record.origin.arrival_ms or record.timestamp_ms
+        return datetime.fromtimestamp(arrived // 1000, UTC) if arrived > 0 else None
+    try:
+        moment = datetime.fromisoformat(source.committed_at)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment >= EPOCH else None

@@ -1,0 +1,112 @@
+"""The catalogue: every table the worker knows, built in or from `tables.yaml`, found by what a record says."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+from models.records.call_center import AVAILABILITY_LOG, GROUP_MAPS_LOG
+from models.records.identity import GROUPS, ORGS, USERS
+from models.strict_json import encode
+from models.tables import TableSpec
+
+TELEPHONY: tuple[TableSpec, ...] = (USERS, ORGS, GROUPS, AVAILABILITY_LOG, GROUP_MAPS_LOG)
+"""The built-in tables; a new one is added here and nowhere else."""
+
+Pins = Callable[[str], str | None]
+"""Spec name -> the schema it was first seen with."""
+
+
+class CatalogueError(Exception):
+    """`tables.yaml` cannot be used; `problems` lists every mistake with its line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def no_pins(_: str) -> None:
+    """For routing: any schema will do, its name is part of the key."""
+
+
+class Catalogue:
+    """Finds the spec of a record. Answers are remembered, so that the hot path is one dictionary look-up."""
+
+    MAX_REMEMBERED = 10_000
+
+    def __init__(self, specs: Iterable[TableSpec]) -> None:
+        self.specs = tuple(specs)
+        self._by_name = {spec.name: spec for spec in self.specs}
+        self._providers = {rule.lookup: spec for spec in self.specs for rule in spec.provides}
+        self._remembered: dict[tuple[str | None, str, str], tuple[TableSpec, ...]] = {}
+        self.fingerprint = fingerprint(self.specs)
+
+    def match(self, adapter: str | None, schema: str, table: str, pins: Pins = no_pins) -> TableSpec | None:
+        """The spec of a table, or None. A spec without schema serves the schema that is pinned, else any."""
+        asked = (adapter, schema, table)
+        candidates = self._remembered.get(asked)
+        if candidates is None:
+            candidates = self._candidates(*asked)
+            if len(self._remembered) < self.MAX_REMEMBERED:
+                self._remembered[asked] = candidates
+        for spec in candidates:
+            if spec.schema is not None:
+                return spec
+            pinned = pins(spec.name)
+            if pinned is None or pinned == schema:
+                return spec
+        return None
+
+    def named(self, name: str) -> TableSpec | None:
+        """The spec of that name."""
+        return self._by_name.get(name)
+
+    def lookup_provider(self, lookup: str) -> TableSpec:
+        """The table that feeds a lookup. Raises KeyError; the loader refuses lookups nobody feeds."""
+        return self._providers[lookup]
+
+    def _candidates(self, adapter: str | None, schema: str, table: str) -> tuple[TableSpec, ...]:
+        """Specs that fit, best first: exact spelling before folded, one schema before any, one adapter before any."""
+        fitting = [
+            spec
+            for spec in self.specs
+            if (adapter is None or spec.adapter in (None, adapter))
+            and spec.table.lower() == table.lower()
+            and (spec.schema is None or spec.schema.lower() == schema.lower())
+        ]
+        exact = [spec for spec in fitting if spec.table == table]
+        if not exact and len({spec.table for spec in fitting}) > 1:
+            return ()  # `Users` and `users` are both known and this is `USERS`: not for us to guess
+        ranked = exact or fitting
+        return tuple(
+            sorted(ranked, key=lambda spec: (spec.schema is None, spec.schema != schema, spec.adapter is None))
+        )
+
+
+def load_catalogue(builtin: Literal["telephony", "none"], tables_file: Path | None) -> Catalogue:
+    """Built-in tables, extended by a file. Raises CatalogueError with all mistakes at once."""
+    specs = TELEPHONY if builtin == "telephony" else ()
+    if tables_file is None:
+        return Catalogue(specs)
+    from models.tables_file import extend  # noqa: PLC0415 - the loader needs the error above
+
+    return Catalogue(extend(specs, tables_file))
+
+
+def fingerprint(specs: Iterable[TableSpec]) -> str:
+    """16 hex digits that change if anything about any table changes."""
+    return blake2b(encode([_plain(spec) for spec in specs]), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(str(item) for item in value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        plain = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {"is": type(value).__name__, **plain}
+    return value

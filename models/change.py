@@ -1,0 +1,87 @@
+"""A change of one source row, in the words of the domain and independent of the wire format it came in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from models.raw import Origin
+
+Row = Mapping[str, Any]
+"""Column -> value. Values: None, bool, exact int, Decimal, str, list, dict."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Operation(StrEnum):
+    """What happened to the row."""
+
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def wire(self) -> str:
+        """The word of the event contract: INSERT, UPDATE or DELETE."""
+        return "INSERT" if self is Operation.CREATE else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """What a decoder read out of one record, before any table rule looked at it."""
+
+    adapter: str
+    schema: str
+    table: str
+    operation: Operation
+    row: Row | None
+    """After image; for a delete the last image. None if the record carries none."""
+    before: Row | None
+    """Before image as delivered: may hold all columns, only the changed ones, or only the key."""
+    committed_at: str | None
+    identity: tuple[str, ...] | None
+    """The source's own name of this change, stable over redelivery; None if it gives none."""
+    transaction_id: str | None = None
+    snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A record about a table, not about a row: DDL of the source."""
+
+    operation: str
+    schema: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A valid change of a known table: columns carry the spelling of its spec, typed values are of their type."""
+
+    name: str
+    schema: str
+    table: str
+    operation: Operation
+    keys: Row
+    previous_keys: Row | None
+    before: Row | None
+    after: Row | None
+    committed_at: datetime
+    identity: tuple[str, ...] | None
+    origin: Origin
+    adapter: str
+    snapshot: bool = False
+    transaction_id: str | None = None
+
+    @property
+    def committed_ms(self) -> int:
+        """Commit time, milliseconds since the epoch."""
+        return milliseconds(self.committed_at)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds since the epoch, rounded down, without a float on the way."""
+    passed = moment - EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1_000 + passed.microseconds // 1_000

@@ -1,0 +1,103 @@
+"""A record that could not be published: the original bytes stay the Kafka value, everything else is headers."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from models.outcome import Category, Dead, Failure
+from models.raw import Headers, RawRecord
+from models.taxonomy import CATEGORY_OF
+
+PREFIX = "cdc-dead-"
+MAX_MESSAGE = 1_000
+"""Characters of a message; it names columns and rules only, so that more is never needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why, where and how often a record failed. Times are milliseconds since the epoch; no payload in here (P6)."""
+
+    stage: str
+    code: Failure
+    category: Category
+    message: str
+    attempts: int
+    first_failed_ms: int
+    last_failed_ms: int
+    stream: str
+    shard: str
+    sequence: str
+    sub_sequence: int
+    topic: str
+    partition: int
+    offset: int
+    replay: int
+    fingerprint: str
+    table: str | None = None
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """Headers of the record in `cdc.dead`; `from_headers` reads them back."""
+        return [
+            (PREFIX + name.replace("_", "-"), str(value).encode()) for name, value in self._items() if value is not None
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The letter for people and commands: camelCase, without the payload."""
+        found: dict[str, Any] = {}
+        for name, value in self._items():
+            if value is not None:
+                head, *rest = name.split("_")
+                found[head + "".join(part.title() for part in rest)] = value
+        return found
+
+    def _items(self) -> list[tuple[str, Any]]:
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+
+    @staticmethod
+    def from_headers(headers: Headers) -> "DeadLetter":
+        """Read a letter back. Raises ValueError if the headers are not those of a dead letter."""
+        found = {name.removeprefix(PREFIX).replace("-", "_"): raw for name, raw in headers if name.startswith(PREFIX)}
+        values: dict[str, Any] = {}
+        for field in fields(DeadLetter):
+            raw = found.get(field.name)
+            if raw is None:
+                if field.name == "table":
+                    continue
+                raise ValueError(f"header {PREFIX}{field.name.replace('_', '-')} is missing")
+            text = raw.decode("utf-8", "replace")
+            values[field.name] = int(text) if field.type is int else text
+        values["code"] = Failure(values["code"])
+        values["category"] = Category(values["category"])
+        return DeadLetter(**values)
+
+
+def dead_letter(
+    dead: Dead,
+    record: RawRecord,
+    *,
+    stage: str,
+    failed_ms: int,
+    fingerprint: str,
+    table: str | None = None,
+    attempts: int = 1,
+    first_failed_ms: int | None = None,
+) -> DeadLetter:
+    """The letter for a record of a raw topic that ended as `Dead`."""
+    return DeadLetter(
+        stage=stage,
+        code=dead.failure,
+        category=CATEGORY_OF[dead.failure],
+        message=dead.reason[:MAX_MESSAGE],
+        attempts=attempts,
+        first_failed_ms=failed_ms if first_failed_ms is None else first_failed_ms,
+        last_failed_ms=failed_ms,
+        stream=record.origin.stream,
+        shard=record.origin.shard,
+        sequence=record.origin.sequence,
+        sub_sequence=record.origin.sub_sequence,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        replay=record.replay,
+        fingerprint=fingerprint,
+        table=table,
+    )

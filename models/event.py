@@ -1,0 +1,49 @@
+"""The event as it stands in `cdc.events` and as the publisher reads it back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One normalized, redacted event. `value` is the detail: camelCase, sorted keys, UTF-8, compact."""
+
+    key: bytes
+    """`<entityType>:<entityId>`"""
+    event_id: str
+    event_type: str
+    entity_type: str
+    timestamp: str
+    value: bytes
+
+
+class EventEnvelope(msgspec.Struct, frozen=True, rename="camel"):
+    """What a publisher needs: Source is `<EVENT_SOURCE>.<entity_type>`, DetailType `event_type`, Time `timestamp`."""
+
+    event_id: str
+    event_type: str
+    entity_type: str
+    timestamp: str
+
+    @property
+    def time(self) -> datetime:
+        """Commit time, always with a zone."""
+        return datetime.fromisoformat(self.timestamp)
+
+
+_decoder = msgspec.json.Decoder(EventEnvelope)
+
+
+def read_envelope(value: bytes) -> EventEnvelope:
+    """Read the envelope of an event. Raises ValueError, without quoting the value, if the bytes are no event."""
+    try:
+        envelope = _decoder.decode(value)
+        if envelope.time.tzinfo is None:
+            raise ValueError("timestamp without a zone")
+    except (ValueError, RecursionError):
+        raise ValueError("not an event of cdc.events") from None
+    if not (envelope.event_id and envelope.event_type and envelope.entity_type):
+        raise ValueError("not an event of cdc.events")
+    return envelope

@@ -1,0 +1,173 @@
+"""The one JSON decoder for bytes that others wrote: strict, exact, bounded; it answers or raises JsonError.
+
+Stricter than RFC 8259 where leniency would hide a broken source: no duplicate keys, no NaN or infinities, no lone
+surrogates, no byte order mark. Integers stay exact at any size and fractions become `Decimal`, never a float.
+"""
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+import msgspec
+
+MAX_BYTES = 12 << 20
+"""The largest value of a raw topic (design: size ladder)."""
+MAX_DEPTH = 100
+MAX_DIGITS = 4_300
+"""Python's own limit for turning text into an integer, applied to fractions too."""
+MAX_EXPONENT = 400
+"""Beyond a double (1e308) and beyond Oracle and DynamoDB numbers (1e125); guards against 1e999999999."""
+INT64_MAX = (1 << 63) - 1
+INT64_MIN = -(1 << 63)
+
+_SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
+
+
+class JsonError(ValueError):
+    """The bytes are no JSON document we accept. The message never quotes them (P6)."""
+
+
+def _number(text: str) -> Decimal:
+    if len(text) > MAX_DIGITS:
+        raise JsonError("number with too many digits")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise JsonError("number out of range") from None
+    if number and abs(number.adjusted()) > MAX_EXPONENT:
+        raise JsonError("number out of range")
+    return number
+
+
+def _constant(_: str) -> NoReturn:
+    raise JsonError("NaN or infinity is not JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise JsonError("duplicate key in an object")
+    return found
+
+
+_fast = msgspec.json.Decoder(float_hook=_number)
+_slow = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_number, parse_constant=_constant)
+
+
+def decode(data: bytes) -> Any:
+    """Decode one document. Objects are dicts, fractions `Decimal`, integers exact. Raises JsonError."""
+    if len(data) > MAX_BYTES:
+        raise JsonError(f"larger than {MAX_BYTES} bytes")
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise JsonError(f"nested deeper than {MAX_DEPTH}")
+    try:
+        document = _fast.decode(data)
+    except JsonError:
+        raise
+    except UnicodeDecodeError:
+        raise JsonError("not UTF-8") from None
+    except (msgspec.DecodeError, ValueError, RecursionError, OverflowError):
+        raise JsonError(_why(data)) from None
+    # Every key ends in `":`. Fewer keys than such endings: a duplicate, or an escaped quote inside a text; ask again.
+    if _SPACED_COLON.search(data) is not None or data.count(b'":') != _keys(document):
+        _check_slowly(data)
+    return document
+
+
+def lenient(data: bytes) -> Any:
+    """Decode for routing only: duplicates pass (the strict decoder refuses them later). Raises ValueError."""
+    try:
+        return _fast.decode(data)
+    except (RecursionError, OverflowError) as error:
+        raise JsonError(type(error).__name__) from None
+
+
+def wire(value: Any) -> Any:
+    """The form in which a value travels: integers beyond int64 and fractions as text, everything else as it is."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
+    if kind is int:
+        return value if INT64_MIN <= value <= INT64_MAX else str(value)
+    if kind is Decimal:
+        return decimal_text(value)
+    if kind is dict:
+        return {name: wire(item) for name, item in value.items()}
+    if kind is list:
+        return [wire(item) for item in value]
+    return value
+
+
+def decimal_text(number: Decimal) -> str:
+    """Exact decimal digits without an exponent where that stays readable: `10000`, `1.50`, `1E-130`."""
+    return format(number, "f") if -40 < number.adjusted() < 40 else str(number)
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def encode(document: Any) -> bytes:
+    """Compact JSON, keys sorted, UTF-8: the same document gives the same bytes in every process."""
+    return _encoder.encode(document)
+
+
+def _keys(document: Any) -> int:
+    if type(document) is dict:
+        count = len(document)
+        for item in document.values():
+            kind = type(item)
+            if kind is dict or kind is list:
+                count += _keys(item)
+        return count
+    if type(document) is list:
+        return sum(_keys(item) for item in document)
+    return 0
+
+
+def _check_slowly(data: bytes) -> None:
+    try:
+        _slow.decode(data.decode("utf-8"))
+    except JsonError:
+        raise
+    except (ValueError, RecursionError):
+        raise JsonError("malformed") from None
+
+
+def _why(data: bytes) -> str:
+    """A reason in our own words: the decoder's message may quote the input."""
+    try:
+        _slow.decode(data.decode("utf-8"))
+    except JsonError as error:
+        return str(error)
+    except json.JSONDecodeError as error:
+        return f"malformed at line {error.lineno} column {error.colno}"
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    except (ValueError, RecursionError):
+        return "malformed"
+    return "text with a lone surrogate or an unsupported number"
+
+
+def _depth(data: bytes) -> int:
+    """Deepest nesting of brackets outside of texts."""
+    deepest = depth = 0
+    in_text = escaped = False
+    for byte in data:
+        if in_text:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_text = False
+        elif byte == 0x22:
+            in_text = True
+        elif byte in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > MAX_DEPTH:
+                return deepest
+        elif byte in b"}]":
+            depth -= 1
+    return deepest

@@ -1,0 +1,235 @@
+"""What is declared about a source table: plain frozen data, compiled into steps by `enrichers`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal
+
+from models.change import Operation, Row
+
+UnknownColumns = Literal["mask", "publish", "drop"]
+AbsentColumns = Literal["unchanged", "null"]
+MaskStyle = Literal["text", "email", "phone", "card", "ip"]
+ALL_OPERATIONS = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
+EVENT_VERBS = {Operation.CREATE: "created", Operation.UPDATE: "updated", Operation.DELETE: "deleted"}
+LOOKUP_WAIT_SECONDS = 5.0
+"""How long a lookup rule waits for its row by default (design: `wait:5s`)."""
+
+
+class ColumnType(StrEnum):
+    """Type of a column; `any` only names it."""
+
+    INT = "int"
+    TEXT = "text"
+    BOOL = "bool"
+    TIMESTAMP = "timestamp"
+    DECIMAL = "decimal"
+    JSON = "json"
+    ANY = "any"
+
+
+class RedactionAction(StrEnum):
+    """What redaction does with a value; null stays null in all of them."""
+
+    REMOVE = "REMOVE"
+    HASH = "HASH"
+    TOKENIZE = "TOKENIZE"
+    PARTIAL_MASK = "PARTIAL_MASK"
+    FULL_MASK = "FULL_MASK"
+
+    @property
+    def keyed(self) -> bool:
+        """True if the action needs the redaction key."""
+        return self in (RedactionAction.HASH, RedactionAction.TOKENIZE)
+
+    @property
+    def lossy(self) -> bool:
+        """True if two values may come out alike, which an entity id must never do."""
+        return not self.keyed
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """The rule for one column."""
+
+    action: RedactionAction
+    style: MaskStyle = "text"
+    visible_chars: int | None = None
+    """Characters a PARTIAL_MASK leaves readable; None = 3, and by style: email 1, phone 3, card 4."""
+    mask_char: str = "*"
+    replacement: str = "***REDACTED***"
+    link_group: str | None = None
+    """Columns of one group, in any table, hash and tokenize alike, so that consumers can join on them."""
+
+
+class Transformation(StrEnum):
+    """A change of form on the way out."""
+
+    ISO_DATE = "ISO_DATE"
+    DECIMAL = "DECIMAL"
+    UPPERCASE = "UPPERCASE"
+    LOWERCASE = "LOWERCASE"
+
+
+@dataclass(frozen=True, slots=True)
+class FromColumn:
+    """The id stands in a column of the row itself, if the columns of `when` have these values."""
+
+    column: str
+    when: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FromLookup:
+    """The id stands in the row of another table whose key is the value of column `by`."""
+
+    lookup: str
+    by: str
+    take: Literal["org", "user"] = "org"
+    when: Mapping[str, str] = field(default_factory=dict)
+
+
+OwnerCase = FromColumn | FromLookup
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRule:
+    """Who a change belongs to: per id the first case that matches. No case: that id is always absent."""
+
+    org: tuple[OwnerCase, ...] = ()
+    user: tuple[OwnerCase, ...] = ()
+
+    @property
+    def looks_up(self) -> bool:
+        """True if any case reads a lookup."""
+        return any(isinstance(case, FromLookup) for case in (*self.org, *self.user))
+
+
+@dataclass(frozen=True, slots=True)
+class Provides:
+    """This table feeds a lookup: its key finds the ids of the row."""
+
+    lookup: str
+    key: str
+    org: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingOwner:
+    """What happens to a change nobody owns: wait for a lookup, then publish without an owner or dead-letter it."""
+
+    wait_seconds: float = 0.0
+    then: Literal["publish", "dead"] = "publish"
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """Everything the worker knows of a table. A new table is one of these and nothing else."""
+
+    name: str
+    """Unique; entityType of its events."""
+    table: str
+    entity: str
+    """Prefix of its event types."""
+    key: tuple[str, ...]
+    schema: str | None = None
+    """None: the first schema seen is pinned (docs/decisions/0010)."""
+    adapter: str | None = None
+    columns: Mapping[str, ColumnType] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    """Columns a new row must have, not null."""
+    operations: frozenset[Operation] = ALL_OPERATIONS
+    event_types: Mapping[Operation, str] = field(default_factory=dict)
+    owner: OwnerRule | None = None
+    provides: tuple[Provides, ...] = ()
+    redact: Mapping[str, Redaction] = field(default_factory=dict)
+    transform: Mapping[str, Transformation] = field(default_factory=dict)
+    unknown_columns: UnknownColumns = "mask"
+    include_fields: tuple[str, ...] = ("*",)
+    on_missing_owner: MissingOwner | None = None
+    publish_snapshots: bool = False
+    memory: bool = True
+    """False for append-only tables: their rows never come back."""
+    duplicates: Literal["drop", "pass"] = "drop"
+    absent_columns: AbsentColumns = "unchanged"
+    """What a column missing in one of the two images of an update means (docs/decisions/0011)."""
+    images: frozenset[Literal["before", "after"]] = frozenset()
+    """Whole rows to publish beside the changes."""
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Columns that anything in this spec names; every other one falls under `unknown_columns`."""
+        names = {*self.columns, *self.key, *self.required, *self.redact, *self.transform}
+        names.update(name for name in self.include_fields if name != "*")
+        for rule in self.provides:
+            names.update(name for name in (rule.key, rule.org, rule.user) if name)
+        if self.owner is not None:
+            for case in (*self.owner.org, *self.owner.user):
+                names.update(case.when)
+                names.add(case.column if isinstance(case, FromColumn) else case.by)
+        return frozenset(names)
+
+    @cached_property
+    def folded(self) -> Mapping[str, str]:
+        """Folded spelling -> column, where only one known column folds to it."""
+        found: dict[str, str | None] = {}
+        for name in sorted(self.known):
+            folded = fold(name)
+            found[folded] = None if folded in found else name
+        return {folded: name for folded, name in found.items() if name is not None}
+
+    @property
+    def missing_owner(self) -> MissingOwner:
+        """The policy in force: what the spec says, else lookup rules wait and then everything is published."""
+        if self.on_missing_owner is not None:
+            return self.on_missing_owner
+        return MissingOwner(LOOKUP_WAIT_SECONDS if self.owner is not None and self.owner.looks_up else 0.0)
+
+    def event_type(self, operation: Operation) -> str:
+        """`user.updated`, unless the spec overrides it."""
+        return self.event_types.get(operation) or f"{self.entity}.{EVENT_VERBS[operation]}"
+
+
+def fold(name: str) -> str:
+    """`HOMEORGID`, `home_org_id`, `homeOrgId` -> `homeorgid`: sources spell one column in many ways."""
+    return name.replace("_", "").lower()
+
+
+def spellings(spec: TableSpec, names: tuple[str, ...]) -> tuple[str | None, ...]:
+    """The spec's name for each column of a row, None for unknown ones. An exact spelling always wins; a folded one
+    counts only if no other column of the row folds to it."""
+    exact = spec.known.intersection(names)
+    taken: dict[str, int] = {}
+    for name in names:
+        if name not in exact:
+            taken[fold(name)] = taken.get(fold(name), 0) + 1
+    found: list[str | None] = []
+    for name in names:
+        if name in exact:
+            found.append(name)
+            continue
+        folded = fold(name)
+        known = spec.folded.get(folded)
+        found.append(known if known is not None and known not in exact and taken[folded] == 1 else None)
+    return tuple(found)
+
+
+def key_values(spec: TableSpec, row: Row, instead: Sequence[object] | None = None) -> list[object] | None:
+    """Values of the key columns of a row in any spelling; `instead` fills in for columns the row does not hold.
+    None if one is absent, null or no plain value."""
+    values: list[object] = []
+    for place, column in enumerate(spec.key):
+        value = row.get(column)
+        if value is None and column not in row:
+            names = tuple(row)
+            known = spellings(spec, names)
+            if column in known:
+                value = row[names[known.index(column)]]
+        if value is None and instead is not None:
+            value = instead[place]
+        if value is None or isinstance(value, list | dict):
+            return None
+        values.append(value)
+    return values
