@@ -1,1 +1,1 @@
-"""The AWS stand-in: Kinesis, EventBridge and SQS over their real wire protocols."""
+"""An AWS stand-in on loopback: Kinesis, EventBridge and SQS over their real wire protocols, for unmodified clients."""

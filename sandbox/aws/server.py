@@ -1,0 +1,177 @@
+"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+
+from sandbox.aws.errors import AwsError, serialization
+from sandbox.aws.events import Events
+from sandbox.aws.fields import Body
+from sandbox.aws.kinesis import Kinesis
+from sandbox.aws.place import Clock, Place
+from sandbox.aws.protocol import Operations
+from sandbox.aws.sqs import Sqs
+
+LOOPBACK = "127.0.0.1"
+LEDGER_PATH = "/_sandbox/ledger"
+MOST_REQUEST_BYTES = 32 << 20  # PutRecords carries 10 MiB, a third more as base64, and its keys
+PUT_EVENTS_BYTES = 1_048_576
+STOP_SECONDS = 0.5  # for requests under way; a long poll is cut off
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`prefix` is the first half of X-Amz-Target, `namespace` goes before error codes in `__type`."""
+
+    name: str
+    prefix: str
+    content_type: str
+    namespace: str
+    operations: Operations
+
+
+class StandIn:
+    """Kinesis, EventBridge and SQS of one account, empty at first and gone when it stops."""
+
+    def __init__(
+        self,
+        *,
+        account: str = "000000000000",
+        region: str = "us-east-1",
+        clock: Clock = time.time,
+        put_events_bytes: int = PUT_EVENTS_BYTES,
+    ) -> None:
+        place = Place(account, region)
+        self.sqs = Sqs(place, clock, lambda: self.url)
+        self.kinesis = Kinesis(place, clock)
+        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes)
+        services = (
+            Service("kinesis", "Kinesis_20131202", "application/x-amz-json-1.1", "", self.kinesis.operations()),
+            Service("events", "AWSEvents", "application/x-amz-json-1.1", "", self.events.operations()),
+            Service("sqs", "AmazonSQS", "application/x-amz-json-1.0", "com.amazonaws.sqs#", self.sqs.operations()),
+        )
+        self._services = {service.prefix: service for service in services}
+        self._calls: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._runner: web.ServerRunner | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:<port>`, for `endpoint_url` or `AWS_ENDPOINT_URL`."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    async def start(self, port: int = 0) -> str:
+        """Listen on loopback (port 0: a free one) and return the URL. Raises OSError if the port is taken."""
+        # A client that hangs up in a long poll must not be handed messages: hence the cancellation.
+        server = web.Server(self._answer, request_factory=_request, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=STOP_SECONDS)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, LOOPBACK, port, backlog=1024)
+        try:
+            await site.start()
+        except OSError:
+            await self.stop()
+            raise
+        self._port = self._runner.addresses[0][1]
+        return self.url
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def ledger(self) -> dict[str, Any]:
+        """What happened so far: calls and errors per operation, events per bus, what streams and queues hold."""
+        return {
+            "operations": dict(sorted(self._calls.items())),
+            "errors": dict(sorted(self._errors.items())),
+            "buses": {name: asdict(bus.tally) for name, bus in sorted(self.events.buses.items())},
+            "nowhere": asdict(self.events.nowhere),
+            "streams": {
+                name: {shard.name: len(shard.sequences) for shard in stream.shards}
+                for name, stream in sorted(self.kinesis.streams.items())
+            },
+            "queues": {name: queue.counts() for name, queue in sorted(self.sqs.queues.items())},
+        }
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        target = request.headers.get("X-Amz-Target")
+        if target is None:
+            if request.method == "GET" and request.path == LEDGER_PATH:
+                return web.Response(body=msgspec.json.encode(self.ledger()), content_type="application/json")
+            return _refusal(None, AwsError("MissingAction", "The request has no X-Amz-Target header.", status=404))
+        prefix, _, name = target.partition(".")
+        service = self._services.get(prefix)
+        if service is None or name not in service.operations:
+            self._errors[f"{target}:UnknownOperationException"] += 1
+            return _refusal(service, AwsError("UnknownOperationException", f"{target} is not offered here."))
+        call = f"{service.name}.{name}"
+        self._calls[call] += 1
+        try:
+            answer = await service.operations[name](_decode(await request.read()))
+        except AwsError as refusal:
+            self._errors[f"{call}:{refusal.code}"] += 1
+            return _refusal(service, refusal)
+        except web.HTTPException:
+            raise  # the body is above MOST_REQUEST_BYTES: HTTP's own answer
+        except Exception:
+            self._errors[f"{call}:InternalFailure"] += 1
+            log.exception("%s failed", call)
+            return _refusal(service, AwsError("InternalFailure", "The stand-in failed; its log says why.", status=500))
+        if answer is None:
+            # Operations of JSON 1.1 without an output have an empty body; SQS sends an empty structure.
+            answer = b"{}" if service.namespace else b""
+        return _respond(service, 200, answer if isinstance(answer, bytes) else msgspec.json.encode(answer))
+
+
+def _decode(raw: bytes) -> Body:
+    try:
+        body = msgspec.json.decode(raw) if raw else {}
+    except (msgspec.DecodeError, RecursionError):
+        raise serialization("The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise serialization("The body is not a JSON object.")
+    return body
+
+
+def _respond(service: Service | None, status: int, body: bytes, query_error: str | None = None) -> web.Response:
+    headers = {
+        "x-amzn-RequestId": str(uuid.uuid4()),
+        "Content-Type": service.content_type if service else "application/x-amz-json-1.1",
+    }
+    if query_error is not None:
+        headers["x-amzn-query-error"] = query_error
+    return web.Response(status=status, body=body, headers=headers)
+
+
+def _refusal(service: Service | None, refusal: AwsError) -> web.Response:
+    fault = "Sender" if refusal.status < 500 else "Receiver"
+    namespace = service.namespace if service else ""
+    # Only SQS was once a query API; its clients still show the older codes.
+    query_error = f"{refusal.query_code or refusal.code};{fault}" if namespace else None
+    body = {"__type": namespace + refusal.code, "message": refusal.message}
+    return _respond(service, refusal.status, msgspec.json.encode(body), query_error)
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: "asyncio.Task[None]",
+) -> web.BaseRequest:
+    """aiohttp's own request, but with room for a full PutRecords."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_REQUEST_BYTES)
