@@ -1,0 +1,20 @@
+"""One world for the whole test session, started by the first test that asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.world import World
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Kafka and the AWS stand-in. Tests share it: choose topic, group and queue names nobody else has."""
+    with World(tmp_path_factory.mktemp("world")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(world: World) -> str:
+    """`host:port` of the session's Kafka."""
+    return world.kafka.bootstrap
