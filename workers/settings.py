@@ -111,10 +111,6 @@ class Settings(BaseSettings):
         0.25, ge=0.2, le=60, validation_alias=_env("CDC_KINESIS_POLL_INTERVAL"),
         description="seconds between reads of one shard; 5 calls/s per shard is the AWS limit for all readers together",
     )  # fmt: skip
-    start_position: Literal["TRIM_HORIZON", "LATEST"] = Field(
-        "TRIM_HORIZON", validation_alias=_env("CDC_START_POSITION"),
-        description="where a shard without a checkpoint starts at the first boot",
-    )  # fmt: skip
     source: str = Field(
         "core", validation_alias=_env("CDC_SOURCE"), description="name of the source: topic raw.<source>"
     )

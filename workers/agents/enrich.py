@@ -1,1 +1,143 @@
-"""cdc.raw.<source> -> cdc.events: exactly once."""
+"""`cdc.raw.<source>` -> `cdc.events`, exactly once (P2): events, dead letters, tables and offsets in one
+transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from enrichers.pipeline import Enriched, Pipeline
+from enrichers.state import Effect, LookupEntry, Memorize, NewerFormatError, Pin, Remember, RowMemory
+from models.dead_letter import dead_letter
+from models.outcome import Dead, Drop, Failure, Miss, Ok
+from models.raw import RawRecord, raw_record
+from workers.engine.app import StageApp
+from workers.engine.errors import ConfigurationRefused, DataError
+from workers.engine.tables import GlobalTable, Table
+from workers.engine.unit import Done, Pause, UnitOfWork
+from workers.topics import LOOKUP_TABLES, MEMORY_TABLE, PINS_TABLE, Topics
+
+STAGE = "enrich"
+MISS_POLL = 0.25
+"""Seconds between looks for an awaited lookup entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrich:
+    """What the stage works with. `now_ms` decides only how long a miss waits and stamps dead letters."""
+
+    pipeline: Pipeline
+    topics: Topics
+    partitions: int
+    fingerprint: str
+    now_ms: Callable[[], int]
+
+
+class TableState:
+    """The pipeline's memory on Faust tables, as the running unit sees them."""
+
+    def __init__(self, app: StageApp, partitions: int) -> None:
+        self.partitions = partitions
+        self.lookups: dict[str, GlobalTable] = {
+            name: app.everywhere(name, f"Owner ids by row of {name}, on every worker") for name in LOOKUP_TABLES
+        }
+        self.pins = app.everywhere(PINS_TABLE, "Schema each table was first seen with")
+        self.owners: Table = app.partitioned(MEMORY_TABLE, "Last owner and last changes of each row")
+
+    def lookup(self, name: str, row: bytes) -> LookupEntry | None:
+        """See enrichers.state.State."""
+        table = self.lookups.get(name)
+        value = table.find(row, self.partitions) if table is not None else None
+        return LookupEntry.decode(value) if value is not None else None
+
+    def memory(self, row: bytes) -> RowMemory | None:
+        """See enrichers.state.State."""
+        value = self.owners.get(row)
+        return RowMemory.decode(value) if value is not None else None
+
+    def pinned_schema(self, spec_name: str) -> str | None:
+        """The pin of the lowest partition wins, should two partitions have pinned at the same moment."""
+        name = spec_name.encode()
+        found = (self.pins.read(name, partition) for partition in range(self.partitions))
+        return next((value.decode() for value in found if value is not None), None)
+
+    def apply(self, effects: tuple[Effect, ...]) -> None:
+        """Write what the pipeline asked for into the running unit."""
+        for effect in effects:
+            match effect:
+                case Remember(lookup, row, entry):
+                    table = self.lookups.get(lookup)
+                    if table is not None:
+                        table[row] = entry.encode() if entry is not None else None
+                case Memorize(row, memory):
+                    self.owners[row] = memory.encode() if memory is not None else None
+                case Pin(name, schema):
+                    self.pins[name.encode()] = schema.encode()
+                case _:
+                    assert_never(effect)
+
+
+def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
+    """Register the stage's work and its tables."""
+    state = TableState(app, enrich.partitions)
+
+    def bury(unit: UnitOfWork, record: Any, error: DataError, with_value: bool) -> None:
+        _bury(enrich, unit, _raw(record), Dead(Failure.VALIDATION_ERROR, str(error)), with_value=with_value)
+
+    @app.process(enrich.topics.raw, bury=bury)
+    async def enrich_changes(unit: UnitOfWork) -> Done | Pause:
+        for kafka_record in unit.batch or ():
+            record = _raw(kafka_record)
+            try:
+                result = _run(enrich, state, record)
+            except NewerFormatError as error:
+                # Never a miss: an older worker must not publish "missing" because a newer one writes the table.
+                raise ConfigurationRefused(str(error)) from None
+            match result.outcome:
+                case Ok(event):
+                    unit.send(enrich.topics.events, event.key, event.value)
+                    unit.out()
+                case Drop(reason):
+                    unit.drop(reason)
+                case Dead() as dead:
+                    _bury(enrich, unit, record, dead, table=result.table)
+                    unit.dead()
+                case Miss():
+                    return Pause(record.offset, MISS_POLL)
+                case _:
+                    assert_never(result.outcome)
+            state.apply(result.effects)
+        return Done()
+
+    return state
+
+
+def _run(enrich: Enrich, state: TableState, record: RawRecord) -> Enriched:
+    """A miss waits from the record's Kafka timestamp on, so a pipeline that lags never waits."""
+    result = enrich.pipeline.run(record, state)
+    if isinstance(result.outcome, Miss):
+        waited_ms = enrich.now_ms() - record.timestamp_ms
+        if waited_ms >= result.outcome.wait_seconds * 1000:
+            return enrich.pipeline.run(record, state, patient=False)
+    return result
+
+
+def _raw(record: Any) -> RawRecord:
+    return raw_record(
+        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp,
+        key=record.key, value=record.value, headers=record.headers,
+    )  # fmt: skip
+
+
+def _bury(
+    enrich: Enrich,
+    unit: UnitOfWork,
+    record: RawRecord,
+    dead: Dead,
+    *,
+    table: str | None = None,
+    with_value: bool = True,
+) -> None:
+    letter = dead_letter(
+        dead, record, stage=STAGE, failed_ms=enrich.now_ms(), fingerprint=enrich.fingerprint, table=table
+    )
+    unit.send(enrich.topics.dead, record.key, record.value if with_value else None, letter.to_headers())

@@ -1,1 +1,83 @@
-"""cdc.events -> EventBridge: at least once, in order per entity."""
+"""`cdc.events` -> EventBridge: at least once (P3), in order per entity (P4). Offsets move only past delivered
+events."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from models.dead_letter import DeadLetter
+from models.event import read_envelope
+from models.outcome import Category, Failure
+from models.taxonomy import CATEGORY_OF
+from workers.engine.app import StageApp
+from workers.engine.unit import UnitOfWork
+from workers.engine.window import Delivered, Outcome, Undeliverable, WindowOptions
+from workers.eventbridge.classic import MAX_ENTRIES, ClassicBus, Receipt
+from workers.topics import Topics
+
+STAGE = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """What the stage works with. `now_ms` stamps receipts and dead letters, never an event."""
+
+    bus: ClassicBus
+    topics: Topics
+    fingerprint: str
+    now_ms: Callable[[], int]
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    sequence_number: str = ""
+    shard_id: str = ""
+    source_table: str | None = None
+
+
+class _Traced(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+def add_publish(app: StageApp, publish: Publish) -> None:
+    """Register the stage's window."""
+
+    def emit(
+        unit: UnitOfWork, record: Any, outcome: Delivered | Undeliverable, attempts: int, with_value: bool
+    ) -> None:
+        if isinstance(outcome, Delivered):
+            _send_receipt(publish, unit, record, outcome, attempts)
+        else:
+            letter = _letter(publish, record, outcome, attempts)
+            unit.send(publish.topics.dead, record.key, record.value if with_value else None, letter.to_headers())
+
+    def fit(records: Sequence[Any]) -> int:
+        return publish.bus.fit([record.value or b"" for record in records])
+
+    @app.deliver(publish.topics.events, emit=emit, pick=fit, options=WindowOptions(per_call=MAX_ENTRIES))
+    async def publish_events(records: Sequence[Any]) -> list[Outcome]:
+        return await publish.bus.put([record.value or b"" for record in records])
+
+
+def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
+    event_id = read_envelope(record.value).event_id
+    bus_event_id = outcome.receipt.bus_event_id if isinstance(outcome.receipt, Receipt) else ""
+    receipt = {"attempts": attempts, "busEventId": bus_event_id, "eventId": event_id, "time": publish.now_ms()}
+    unit.send(publish.topics.receipts, event_id.encode(), msgspec.json.encode(receipt))
+
+
+def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:
+    try:
+        origin = msgspec.json.decode(record.value or b"", type=_Traced).metadata
+    except (msgspec.MsgspecError, RecursionError):
+        origin = _Metadata()
+    failure = Failure(outcome.failure)
+    category = Category.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]
+    now = publish.now_ms()
+    return DeadLetter(
+        stage=STAGE, code=failure, category=category, message=outcome.reason, attempts=attempts, first_failed_ms=now,
+        last_failed_ms=now, stream="", shard=origin.shard_id, sequence=origin.sequence_number, sub_sequence=0,
+        topic=record.topic, partition=record.partition, offset=record.offset, replay=0,
+        fingerprint=publish.fingerprint, table=origin.source_table,
+    )  # fmt: skip

@@ -1,11 +1,13 @@
 """A stage: one Faust app, one consumer group, with batches, transactional tables and slots."""
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
+from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
@@ -45,6 +47,7 @@ class StageApp(faust.App):
         self.slots = Slots(self)
         self.gaps = Gaps(self)
         self.before_boot: list[Callable[[], Any]] = []
+        self.on_end: list[Callable[[], Any]] = []
         settings: dict[str, Any] = {
             "broker": f"{SCHEME}://{options.bootstrap.split(',')[0]}",
             "Topic": BatchTopic,
@@ -67,12 +70,16 @@ class StageApp(faust.App):
             "consumer_max_fetch_size": 16 << 20,
             "reply_create_topic": False,
             "datadir": f"{options.data_dir}/{id}",
+            # Loopback only, and neither of the two views that serve keys and values (P6).
+            "web_bind": "127.0.0.1",
+            "web_host": "127.0.0.1",
             "web_router_enabled": False,
             "web_tables_enabled": False,
         }
         if options.worker_name:
             settings["broker_client_id"] = options.worker_name
         super().__init__(id, **{**settings, **kwargs})
+        self.log = CompositeLogger(logging.getLogger(f"cdc.{id}"), formatter=self._format_log)
 
     # the three forms of a stage
 
@@ -183,3 +190,5 @@ class StageApp(faust.App):
         """Stop the slots after everything that uses them."""
         await super().on_stop()
         await self.slots.stop()
+        for end in self.on_end:
+            await end()

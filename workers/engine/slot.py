@@ -45,10 +45,9 @@ class Slot:
         slots = self.app.slots
         return bool(slots.open and slots.owned.get(self.index) is self)
 
-    @property
-    def ready_or_gone(self) -> bool:
-        """Nothing is left to repair: it is usable, or it is not ours any more."""
-        return self.usable or not self.current
+    def needs_repair(self) -> bool:
+        """It is ours, and it does not work."""
+        return self.current and not self.usable
 
     async def open_producer(self) -> None:
         """InitProducerId under the slot's own id: a predecessor is fenced and its open transaction has ended."""

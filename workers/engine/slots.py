@@ -143,10 +143,10 @@ class Slots:
     async def repair(self, slot: Slot, *, rewind: bool = True, counted: bool = True) -> bool:
         """Make a broken slot usable again, or give it up; whether it is usable. The caller does not hold the lock."""
         delay = 0.1
-        while not slot.ready_or_gone:
+        while slot.needs_repair():
             try:
                 async with slot.lock:
-                    if slot.ready_or_gone:
+                    if not slot.needs_repair():
                         break
                     moved = await slot.reinitialise(counted=counted, catch_up=self._catch_up)
                     if rewind and moved:

@@ -2,18 +2,18 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import mode
-from mode.utils.logging import get_logger
 
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.engine.runner import describe
 
-log = get_logger(__name__)
+log = logging.getLogger("cdc.stages")
 
 STOP_DEADLINE = 8.0
 """Seconds an app has to stop; LeaveGroup waits for a broker that may be down."""
@@ -108,13 +108,12 @@ class StageWorker(mode.Worker):
         factories: Mapping[str, Factory],
         *,
         beside: Callable[[list[Stage]], list[mode.Service]] = lambda _: [],
-        loglevel: str = "info",
         **kwargs: Any,
     ) -> None:
         self.refused = False
         self.stages = [Stage(name, factory, self) for name, factory in factories.items()]
         services = beside(self.stages)
-        super().__init__(*services, *self.stages, loglevel=loglevel, redirect_stdouts=False, **kwargs)
+        super().__init__(*services, *self.stages, override_logging=False, redirect_stdouts=False, **kwargs)
 
     def refuse(self) -> None:
         """A stage may not boot: end the process with exit code 3."""

@@ -29,6 +29,9 @@ class Stats:
         self.units += 1
         self.commit_seconds += seconds
         self.output_bytes += unit.output_bytes
+        self.inputs += unit.source_records
+        if unit.source_records:
+            self.outcomes["out"] += unit.source_records
         for advance in unit.advances.values():
             for outcome, n in advance.counts.items():
                 if outcome == "in":

@@ -86,9 +86,14 @@ class PartitionedStore(store_base.Store):
 class TransactionalTable:
     """What both kinds of table share; mixed into Faust's classes."""
 
+    # Faust's side of the mixin
+    app: Any
+    name: str
+    loop: Any
     is_global: bool
     data: PartitionedStore
     changelog_topic_name: str
+    call_recover_callbacks: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.update(key_type=bytes, value_type=bytes)

@@ -63,6 +63,7 @@ class UnitOfWork:
         self.overlays: dict[Any, dict[bytes, bytes | None]] = {}
         self.outputs: dict[tuple[str, int], list[Any]] = {}
         self.output_bytes = 0
+        self.source_records = 0
         self.advances: dict[TP, Advance] = {}
         self.finished = asyncio.Event()
         self._body: asyncio.Task[Done | Pause] | None = None
@@ -98,6 +99,10 @@ class UnitOfWork:
         if not packed or packed[-1].append(**content) is None:
             packed.append(self.slot.new_batch())  # the first record of a batch always fits
             packed[-1].append(**content)
+
+    def took(self, records: int) -> None:
+        """Records of a source outside of Kafka that this unit forwards."""
+        self.source_records += records
 
     def count(self, outcome: str, n: int = 1, tp: TP | None = None) -> None:
         """Add to the ledger: `out`, `dead` or `drop.<reason>` (see `ledger`)."""

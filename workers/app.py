@@ -1,0 +1,140 @@
+"""The one place that wires topics, tables, clients and agents of each stage.
+
+`faust -A workers.app:enrich worker` runs one stage as Faust users expect; `cdc worker` runs several in one process. The
+attributes `bridge`, `enrich` and `publish` are made when they are asked for.
+"""
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from enrichers.pipeline import Pipeline, PipelineOptions
+from models.catalogue import Catalogue, CatalogueError, load_catalogue
+from workers.agents.bridge import Bridge, add_bridge
+from workers.agents.enrich import Enrich, add_enrich
+from workers.agents.publish import Publish, add_publish
+from workers.aws.client import Session, hot_client
+from workers.engine.app import StageApp
+from workers.engine.errors import BootRefused
+from workers.engine.options import EngineOptions
+from workers.eventbridge.classic import Bus, ClassicBus
+from workers.failures import ConfigurationError
+from workers.kinesis.reader import ReadOptions
+from workers.kinesis.shards import ShardDirectory
+from workers.settings import Settings, load_settings
+from workers.topics import Topics, ensure_topics, group_of
+from workers.web.tables import add_tables_view
+
+DEFAULT_WEB_PORT = 6066
+STAGES = ("bridge", "enrich", "publish")
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """Built-in tables and tables.yaml. Raises ConfigurationError with every mistake at once."""
+    try:
+        return load_catalogue(settings.catalogue, settings.tables)
+    except CatalogueError as error:
+        raise ConfigurationError(
+            "\n     ".join(error.problems), hint="mend tables.yaml, all mistakes are listed"
+        ) from None
+
+
+def pipeline_options(settings: Settings, redaction_key: bytes | None) -> PipelineOptions:
+    """What the pure pipeline needs of the settings."""
+    return PipelineOptions(
+        service=settings.event_source,
+        environment=settings.environment,
+        redaction_key=redaction_key,
+        redaction_enabled=settings.enable_data_redaction,
+        strict_tables=settings.strict_tables,
+        source_id=settings.source,
+    )
+
+
+def _stage(settings: Settings, stage: str, **options: Any) -> StageApp:
+    engine = EngineOptions(
+        bootstrap=settings.kafka_bootstrap_servers,
+        partitions=settings.partitions,
+        worker_name=settings.worker_name,
+        memory_budget=settings.memory_budget // len(STAGES),
+        linger=settings.linger,
+        on_gap=settings.on_gap,
+        session_timeout=settings.session_timeout,
+        data_dir=str(settings.data_dir),
+        **options,
+    )
+    app = StageApp(group_of(settings, stage), engine, web_port=settings.web_port or DEFAULT_WEB_PORT)
+    add_tables_view(app)
+
+    async def topics() -> None:
+        try:
+            await ensure_topics(settings, engine.client(f"{app.conf.id}-topics"))
+        except ConfigurationError as error:
+            raise BootRefused(f"{error}; {error.hint}") from None
+
+    app.before_boot.append(topics)
+    return app
+
+
+def make_bridge(settings: Settings) -> StageApp:
+    """A new app for Kinesis -> raw."""
+    app = _stage(settings, "bridge", contiguous_slots=True, open_on_demand=True)
+    session = Session(settings)
+    client = hot_client(session, "kinesis", "Kinesis_20131202")
+    stream = settings.kinesis_stream_name
+    add_bridge(
+        app,
+        Bridge(
+            client=client,
+            directory=ShardDirectory(session, stream, settings.source_slots),
+            reading=ReadOptions(stream, settings.kinesis_batch_size, settings.kinesis_poll_interval),
+            catalogue=read_catalogue(settings),
+            topics=Topics.of(settings),
+            partitions=settings.partitions,
+        ),
+    )
+    app.on_end.append(client.close)
+    return app
+
+
+def make_enrich(settings: Settings) -> StageApp:
+    """A new app for raw -> events."""
+    app = _stage(settings, "enrich")
+    catalogue = read_catalogue(settings)
+    pipeline = Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret()))
+    add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
+    return app
+
+
+def make_publish(settings: Settings) -> StageApp:
+    """A new app for events -> EventBridge."""
+    app = _stage(settings, "publish")
+    client = hot_client(Session(settings), "events", "AWSEvents")
+    bus = ClassicBus(client, Bus(settings.event_bus_name, settings.event_source, settings.put_events_max_bytes))
+    add_publish(app, Publish(bus, Topics.of(settings), read_catalogue(settings).fingerprint, now_ms))
+    app.on_end.append(client.close)
+    return app
+
+
+FACTORIES: dict[str, Callable[[Settings], StageApp]] = {
+    "bridge": make_bridge,
+    "enrich": make_enrich,
+    "publish": make_publish,
+}
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@cache
+def _app(stage: str) -> StageApp:
+    return FACTORIES[stage](load_settings())
+
+
+def __getattr__(name: str) -> StageApp:
+    if name in FACTORIES:
+        return _app(name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

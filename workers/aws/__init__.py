@@ -1,0 +1,1 @@
+"""Talking to AWS: credentials, signatures and the client of the hot calls."""

@@ -1,0 +1,187 @@
+"""The client of the hot calls: JSON over aiohttp, signed here. boto3 finds the credentials and does everything cold.
+
+Retries are the caller's: hidden ones would reorder events and hide duplicates.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import aiohttp
+import boto3
+import msgspec
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workers.aws.errors import AwsDenied, AwsUnavailable, aws_error
+from workers.aws.signature import Credentials, signed_headers
+from workers.settings import Settings
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 10.0
+CONNECTIONS = 64
+
+
+class JsonClient(Protocol):
+    """One AWS service speaking JSON: `call` sends the operation and returns the body of the answer."""
+
+    async def call(self, operation: str, request: bytes) -> bytes:
+        """`request` is the JSON body. Raises AwsError."""
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class Session:
+    """Credentials, region and endpoint of one worker, shared by its clients."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.region = settings.aws_region
+        self._boto = boto3.Session(region_name=settings.aws_region)
+        self._provider: Any = None
+
+    async def credentials(self) -> Credentials:
+        """Current keys. boto3 refreshes them itself; only the first look may block, so it runs in a thread."""
+        if self._provider is None:
+            self._provider = await asyncio.to_thread(self._boto.get_credentials)
+        if self._provider is None:
+            raise AwsDenied("NoCredentials", "no AWS credentials were found")
+        if getattr(self._provider, "refresh_needed", lambda: False)():
+            frozen = await asyncio.to_thread(self._provider.get_frozen_credentials)
+        else:
+            frozen = self._provider.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def endpoint(self, service: str) -> str:
+        """URL of a service: the configured one, or AWS's own."""
+        if self.settings.aws_endpoint_url:
+            return self.settings.aws_endpoint_url.rstrip("/")
+        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return f"https://{service}.{self.region}.{suffix}"
+
+    def boto(self, service: str) -> Any:
+        """A boto3 client for cold calls, with boto's own retries."""
+        config = Config(retries={"mode": "standard", "max_attempts": self.settings.max_retry_attempts})
+        return self._boto.client(service, endpoint_url=self.settings.aws_endpoint_url, config=config)
+
+    async def cold(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """One boto3 call in a thread. `operation` is boto's method name. Raises AwsError."""
+
+        def call() -> dict[str, Any]:
+            client = self.boto(service)
+            return getattr(client, operation)(**arguments)
+
+        return await asyncio.to_thread(_translated, call)
+
+
+def _translated(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except ClientError as error:
+        found = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        raise aws_error(found.get("Code", "Unknown"), found.get("Message", ""), status) from None
+    except BotoCoreError as error:
+        raise AwsUnavailable(type(error).__name__) from None
+
+
+class AiohttpClient:
+    """JSON 1.1 over aiohttp."""
+
+    def __init__(
+        self, session: Session, service: str, target: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._session = session
+        self._service = service
+        self._target = target
+        self._now = now
+        self._url = session.endpoint(service) + "/"
+        self._host = self._url.split("://", 1)[1].rstrip("/")
+        self._http: aiohttp.ClientSession | None = None
+
+    def _connection(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=30),
+                timeout=aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT, total=30),
+                auto_decompress=True,
+            )
+        return self._http
+
+    async def call(self, operation: str, request: bytes) -> bytes:
+        """POST one operation. Raises AwsError; a time-out or a broken connection is AwsUnavailable."""
+        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"{self._target}.{operation}"}
+        signed = signed_headers(
+            credentials=await self._session.credentials(), region=self._session.region, service=self._service,
+            host=self._host, path="/", headers=headers, body=request, now=self._now(),
+        )  # fmt: skip
+        try:
+            async with self._connection().post(self._url, data=request, headers=signed) as response:
+                answer = await response.read()
+                if response.status == 200:
+                    return answer
+                raise _failure(answer, response.status, response.headers.get("x-amzn-errortype", ""))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise AwsUnavailable(type(error).__name__) from None
+
+    async def close(self) -> None:
+        """Close connections."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+
+class _Failure(msgspec.Struct):
+    type: str = msgspec.field(name="__type", default="")
+    message: str = ""
+    Message: str = ""
+
+
+def _failure(answer: bytes, status: int, header: str) -> Exception:
+    try:
+        found = msgspec.json.decode(answer, type=_Failure)
+    except msgspec.MsgspecError:
+        found = _Failure()
+    code = (found.type or header or f"HTTP{status}").rsplit("#", 1)[-1].split(":", 1)[0]
+    return aws_error(code, found.message or found.Message, status)
+
+
+class Boto3Client:
+    """The same calls through boto3 in threads: slower by an order of magnitude, for networks that need its options."""
+
+    def __init__(self, session: Session, service: str) -> None:
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+        settings = session.settings
+        self._client = session._boto.client(service, endpoint_url=settings.aws_endpoint_url, config=config)
+        self._methods = {
+            self._client.meta.method_to_api_mapping[name]: name
+            for name in dir(self._client)
+            if name in self._client.meta.method_to_api_mapping
+        }
+
+    async def call(self, operation: str, request: bytes) -> bytes:
+        """See JsonClient."""
+        arguments = msgspec.json.decode(request)
+        method = getattr(self._client, self._methods[operation])
+        answer = await asyncio.to_thread(_translated, lambda: method(**arguments))
+        answer.pop("ResponseMetadata", None)
+        return msgspec.json.encode(answer, enc_hook=_plain)
+
+    async def close(self) -> None:
+        """Close connections."""
+        self._client.close()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(type(value).__name__)
+
+
+def hot_client(session: Session, service: str, target: str) -> JsonClient:
+    """The client the settings ask for. `service`: kinesis or events; `target`: prefix of X-Amz-Target."""
+    if session.settings.aws_client == "boto3":
+        return Boto3Client(session, service)
+    return AiohttpClient(session, service, target)

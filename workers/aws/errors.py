@@ -1,0 +1,44 @@
+"""What an AWS call can end with, sorted by what the caller does about it."""
+
+
+class AwsError(Exception):
+    """A call failed. `code` is AWS's error code; the text is never the request (P6)."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+        self.code = code
+
+
+class AwsThrottled(AwsError):
+    """Too many calls: slow down and go on."""
+
+
+class AwsUnavailable(AwsError):
+    """A time-out, a broken connection or a 5xx: the outcome is unknown."""
+
+
+class AwsDenied(AwsError):
+    """Credentials or permissions: an operator has to act."""
+
+
+THROTTLED = frozenset({
+    "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "RequestLimitExceeded",
+    "LimitExceededException", "TooManyRequestsException", "KMSThrottlingException", "SlowDown",
+})  # fmt: skip
+DENIED = frozenset({
+    "AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId",
+    "InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredTokenException", "ExpiredToken",
+    "MissingAuthenticationToken", "IncompleteSignature", "OptInRequired", "NotAuthorizedException",
+    "KMSAccessDeniedException",
+})  # fmt: skip
+
+
+def aws_error(code: str, message: str, status: int) -> AwsError:
+    """The error class of a code and an HTTP status."""
+    if code in THROTTLED or status == 429:
+        return AwsThrottled(code, message)
+    if code in DENIED or status == 403:
+        return AwsDenied(code, message)
+    if status >= 500:
+        return AwsUnavailable(code, message)
+    return AwsError(code, message)

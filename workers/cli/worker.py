@@ -1,0 +1,65 @@
+"""`cdc worker`: run the pipeline."""
+
+import functools
+import logging
+import sys
+
+import click
+
+NOISY = ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp")
+
+
+def _stages(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    from workers.app import STAGES  # noqa: PLC0415  importing Faust takes a second; --help should not
+
+    chosen = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    unknown = [stage for stage in chosen if stage not in STAGES]
+    if unknown or not chosen:
+        raise click.BadParameter(f"unknown stage {', '.join(unknown) or '(none)'}; there are: {', '.join(STAGES)}")
+    return chosen
+
+
+@click.command(
+    epilog="Examples:  cdc worker   |   cdc worker --stages bridge   |   CDC_WORKER_NAME=$(hostname) cdc worker"
+)
+@click.option(
+    "--stages", default="bridge,enrich,publish", show_default=True, callback=_stages, metavar="A,B",
+    help="Which stages this process runs. Each scales by itself: run as many workers as you like.",
+)  # fmt: skip
+@click.option("--web-port", type=click.IntRange(1, 65535), help="Port of the web views on loopback (CDC_WEB_PORT).")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+              help="Log level (CDC_LOG_LEVEL).")  # fmt: skip
+def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None) -> None:
+    """Run the pipeline: Kinesis -> Kafka -> events -> EventBridge.
+
+    Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0.
+    """
+    from workers.app import FACTORIES, make_enrich, make_publish  # noqa: PLC0415
+    from workers.engine.stages import StageWorker  # noqa: PLC0415
+    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.web.server import WebServer, choose_port  # noqa: PLC0415
+
+    overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
+    settings = load_settings({name: value for name, value in overrides.items() if value is not None})
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log_level,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        force=True,
+    )
+    if settings.log_level != "DEBUG":
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.ERROR)
+    for make in {"enrich": make_enrich, "publish": make_publish}.items():
+        if make[0] in stages:
+            make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
+    port = choose_port(settings.web_port)
+    click.echo(f"cdc worker: stages {', '.join(stages)}, web views at http://127.0.0.1:{port}/", err=True)
+    process = StageWorker(
+        {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
+        beside=lambda running: [WebServer(running, port)],
+    )
+    code = process.run()
+    if code:
+        raise click.exceptions.Exit(code)
+    click.echo("cdc worker: stopped", err=True)
