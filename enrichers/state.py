@@ -4,10 +4,14 @@ The agent applies the effects in the transaction that carries the event, so that
 Values carry a format version: a release reads what its successor of the same version adds, and stops at a newer one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar, assert_never
 
 import msgspec
+
+Key = TypeVar("Key")
+Entry = TypeVar("Entry")
 
 FORMAT = 1
 REMEMBERED_CHANGES = 16
@@ -114,3 +118,44 @@ def _check_version(raw: bytes, what: str) -> None:
     version = _version.decode(raw).v
     if version > FORMAT:
         raise NewerFormatError(f"{what} of format {version}; this release knows up to {FORMAT}")
+
+
+class InMemoryState:
+    """State in plain dictionaries, for `cdc invoke` and tests: nothing outlives the process."""
+
+    def __init__(self) -> None:
+        self.lookups: dict[tuple[str, bytes], LookupEntry] = {}
+        self.memories: dict[bytes, RowMemory] = {}
+        self.pins: dict[str, str] = {}
+
+    def lookup(self, name: str, row: bytes) -> LookupEntry | None:
+        """See State."""
+        return self.lookups.get((name, row))
+
+    def memory(self, row: bytes) -> RowMemory | None:
+        """See State."""
+        return self.memories.get(row)
+
+    def pinned_schema(self, spec_name: str) -> str | None:
+        """See State."""
+        return self.pins.get(spec_name)
+
+    def apply(self, effects: Iterable[Effect]) -> None:
+        """Do what the pipeline asked for."""
+        for effect in effects:
+            match effect:
+                case Remember(lookup, row, entry):
+                    _put(self.lookups, (lookup, row), entry)
+                case Memorize(row, memory):
+                    _put(self.memories, row, memory)
+                case Pin(name, schema):
+                    self.pins[name] = schema
+                case _:
+                    assert_never(effect)
+
+
+def _put(table: dict[Key, Entry], key: Key, value: Entry | None) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value

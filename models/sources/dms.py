@@ -27,8 +27,8 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 SNAPSHOT_OPERATIONS = frozenset({"load", "read"})
 _DDL = (
-    ("create-table", "drop-table", "rename-table", "truncate-table")
-    + ("add-column", "drop-column", "rename-column", "change-columns", "column-type-change")
+    "create-table", "drop-table", "rename-table", "truncate-table",
+    "add-column", "drop-column", "rename-column", "change-columns", "column-type-change",
 )  # fmt: skip
 CONTROL_OPERATIONS = frozenset(_DDL) | {word.replace("-", "") for word in _DDL}
 _PARTS = frozenset({"data", "metadata", "control"})

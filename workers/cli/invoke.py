@@ -1,0 +1,215 @@
+"""`cdc invoke`: change records from files through the enrich pipeline, without a broker and without AWS."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, assert_never
+
+import click
+
+from enrichers.pipeline import Enriched, Pipeline, PipelineOptions, Trace
+from enrichers.redact import MissingKeyError
+from enrichers.routing import route
+from enrichers.state import InMemoryState
+from models.catalogue import Catalogue, CatalogueError, load_catalogue
+from models.dead_letter import dead_letter
+from models.documents import pieces
+from models.kinesis_event import Delivery, deliveries
+from models.outcome import Dead, Drop, Miss, Ok
+from models.raw import RawRecord
+from workers.failures import CommandError, ConfigurationError, NotFoundError, PartialError
+from workers.settings import Settings, load_settings
+
+STAGE = "enrich"
+STDIN = "-"
+KEY_HINT = "set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; `openssl rand -hex 32` makes a good one"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one record."""
+
+    where: str
+    """File and line, for people."""
+    delivery: Delivery
+    record: RawRecord
+    enriched: Enriched
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One call: the pipeline and what it remembers over all files, so that later records find earlier owners."""
+
+    catalogue: Catalogue
+    pipeline: Pipeline
+    steps: bool
+    state: InMemoryState = field(default_factory=InMemoryState)
+    count: int = 0
+
+    def run(self, name: str, data: bytes) -> Iterator[Result]:
+        """Every record of one file, in order."""
+        for place, piece in enumerate(pieces(data)):
+            for delivery in deliveries(piece.content, str(place)):
+                yield self._one(f"{name}:{piece.line}", delivery)
+
+    def _one(self, where: str, delivery: Delivery) -> Result:
+        content = delivery.content
+        routed = route(content, delivery.partition_key, self.catalogue) if isinstance(content, bytes) else None
+        record = RawRecord(
+            value=content if isinstance(content, bytes) else None,
+            key=routed.key if routed and routed.table else None,
+            origin=delivery.origin,
+            topic="invoke",
+            partition=0,
+            offset=self.count,
+            timestamp_ms=delivery.origin.arrival_ms,
+            adapter=routed.adapter if routed else None,
+            table=routed.table if routed else None,
+        )
+        self.count += 1
+        if isinstance(content, Dead):
+            return Result(where, delivery, record, Enriched(content))
+        trace: Trace | None = [] if self.steps else None
+        # No other file will bring a missing owner while we wait, so nothing waits.
+        enriched = self.pipeline.run(record, self.state, patient=False, trace=trace)
+        self.state.apply(enriched.effects)
+        if routed is not None and routed.retired_key is not None:
+            self._retire(routed.retired_key, record)
+        for step, text in trace or ():
+            click.echo(f"{where}: {step:<9} {text}", err=True)
+        return Result(where, delivery, record, enriched)
+
+    def _retire(self, key: bytes, record: RawRecord) -> None:
+        """What the marker does that the bridge writes for the former key of a row."""
+        marker = RawRecord(
+            None, key, record.origin, record.topic, 0, record.offset, 0, table=record.table, retired=True
+        )
+        self.state.apply(self.pipeline.run(marker, self.state).effects)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--steps", is_flag=True, help="Show every step of every record on stderr.")
+@click.option("--lambda", "as_lambda", is_flag=True, help="Print the Lambda response instead of the events.")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "jsonl"]),
+    default="jsonl",
+    show_default=True,
+    help="Form of stdout.",
+)
+def invoke(files: tuple[str, ...], steps: bool, as_lambda: bool, output: str) -> None:
+    """Turn change records from FILE... (- is stdin) into events, without Kafka and without AWS.
+
+    A file holds any sequence of JSON documents (pretty-printed, lines, arrays) or AWS Lambda Kinesis events. Events go
+    to stdout; dead letters too, as {"deadLetter": ...}, and make the exit code 7; drops are told on stderr. Lookups fed
+    by earlier records serve later ones.
+
+    \b
+    Try:  cdc invoke events/sample-cdc-event.json
+    """
+    invocation = _prepare(load_settings(), steps=steps)
+    shown: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for name in files:
+        for result in _results(invocation, name):
+            document = _document(result, invocation.catalogue.fingerprint)
+            if isinstance(result.enriched.outcome, Dead):
+                failed.append(result.record.origin.sequence)
+            if document is None or as_lambda:
+                continue
+            if output == "jsonl":
+                click.echo(_line(document))
+            else:
+                shown.append(document)
+    if as_lambda:
+        click.echo(_line({"batchItemFailures": [{"itemIdentifier": item} for item in failed]}))
+    elif output == "json":
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    elif output == "table":
+        _table(shown)
+    if failed:
+        raise PartialError(f"{len(failed)} of {invocation.count} records became dead letters")
+
+
+def _prepare(settings: Settings, *, steps: bool) -> Invocation:
+    try:
+        catalogue = load_catalogue(settings.catalogue, settings.tables)
+    except CatalogueError as error:
+        raise ConfigurationError("\n     ".join(error.problems), hint="nothing was processed") from None
+    has_key = settings.redaction_key is not None or settings.redaction_key_file is not None
+    options = PipelineOptions(
+        environment=settings.environment,
+        redaction_key=settings.redaction_secret() if has_key else None,
+        redaction_enabled=settings.enable_data_redaction,
+        strict_tables=settings.strict_tables,
+        source_id=settings.source,
+    )
+    return Invocation(catalogue, Pipeline(catalogue, options), steps)
+
+
+def _results(invocation: Invocation, name: str) -> Iterator[Result]:
+    try:
+        yield from invocation.run("stdin" if name == STDIN else name, _read(name))
+    except MissingKeyError as error:
+        raise ConfigurationError(str(error), hint=KEY_HINT) from None
+
+
+def _read(name: str) -> bytes:
+    if name == STDIN:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {name}") from None
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def _document(result: Result, fingerprint: str) -> dict[str, Any] | None:
+    """What stdout gets of a result. Drops are told on stderr."""
+    match result.enriched.outcome:
+        case Ok(event):
+            document: dict[str, Any] = json.loads(event.value)
+            return document
+        case Drop(reason):
+            click.echo(f"{result.where}: dropped ({reason})", err=True)
+            return None
+        case Dead() as dead:
+            letter = dead_letter(
+                dead,
+                result.record,
+                stage=STAGE,
+                failed_ms=time.time_ns() // 1_000_000,
+                fingerprint=fingerprint,
+                table=result.enriched.table,
+            )
+            click.echo(f"{result.where}: dead letter, {dead.failure}: {dead.reason}", err=True)
+            return {"deadLetter": letter.to_json()}
+        case Miss(lookup=lookup):
+            raise AssertionError(f"an impatient pipeline waits for {lookup}")
+        case _:
+            assert_never(result.enriched.outcome)
+
+
+def _line(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _table(documents: list[dict[str, Any]]) -> None:
+    rows = [("EVENT", "ENTITY", "ORG", "USER", "CHANGED")]
+    for document in documents:
+        letter = document.get("deadLetter")
+        if letter is not None:
+            rows.append(("dead letter", letter["code"], "", "", letter["message"]))
+            continue
+        names = ",".join(document["changedFields"])
+        entity = f"{document['entityType']}:{document['entityId']}"
+        rows.append((document["eventType"], entity, document.get("orgId", ""), document.get("userId", ""), names))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
+        click.echo("  ".join([*cells, row[4]]).rstrip())
