@@ -61,6 +61,8 @@ class Events:
         name = named(body, "Name", BUS_NAME, longest=256)
         if name == "default":
             raise validation("Event bus default cannot be deleted.")
+        if (bus := self.buses.get(name)) and bus.rules:
+            raise validation(f"Event bus {name} has rules; delete them first.")
         self.buses.pop(name, None)
 
     async def _describe_event_bus(self, body: Body) -> dict[str, Any]:

@@ -139,12 +139,14 @@ class Kinesis:
         stream = self._stream(body)
         write = read_write(body)
         refuse_oversize([write], stream.max_record_bytes)
+        _refuse_dry_run(body)
         return put(stream, write, self._clock())
 
     async def _put_records(self, body: Body) -> dict[str, Any]:
         stream = self._stream(body)
         writes = [read_write(record) for record in entries(body, "Records", most=500)]
         refuse_oversize(writes, stream.max_record_bytes)
+        _refuse_dry_run(body)
         now = self._clock()
         return {"FailedRecordCount": 0, "Records": [put(stream, write, now) for write in writes]}
 
@@ -158,6 +160,12 @@ class Kinesis:
 
     async def _get_records(self, body: Body) -> bytes:
         return get_records(self, self._tokens, body, self._clock())
+
+
+def _refuse_dry_run(body: Body) -> None:
+    """A write that would have succeeded, and was only asked about."""
+    if body.get("DryRun") is True:
+        raise AwsError("DryRunOperationException", "The request would have succeeded, but DryRun is set.")
 
 
 def _identity(stream: Stream) -> dict[str, Any]:

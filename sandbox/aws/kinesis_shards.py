@@ -76,7 +76,7 @@ def _chosen(stream: Stream, kind: str, since: float, shard_id: str, now: float) 
     horizon = stream.trim_horizon(now)
     since = max(since, horizon, stream.created_at)
     # A shard that closed before the horizon holds nothing a reader can still get.
-    kept = [shard for shard in stream.shards if shard.closed_at is None or shard.closed_at > horizon]
+    kept = [shard for shard in stream.shards if shard.open_since(horizon)]
     match kind:
         case "AFTER_SHARD_ID":
             return [shard for shard in kept if shard.name > shard_id]
@@ -85,7 +85,7 @@ def _chosen(stream: Stream, kind: str, since: float, shard_id: str, now: float) 
         case "AT_TRIM_HORIZON" | "AT_TIMESTAMP":
             return [shard for shard in kept if shard.open_at(since)]
         case "FROM_TIMESTAMP":
-            return [shard for shard in kept if shard.closed_at is None or shard.closed_at > since]
+            return [shard for shard in kept if shard.open_since(since)]
         case _:
             return kept
 

@@ -110,7 +110,12 @@ class Shard:
         return self.sequences[index - 1] if index else self.starting
 
     def open_at(self, moment: float) -> bool:
-        return self.created_at <= moment and (self.closed_at is None or self.closed_at > moment)
+        """Both ends count, as in the API's AT_TIMESTAMP: at the moment of a reshard, parent and child are open."""
+        return self.created_at <= moment and self.open_since(moment)
+
+    def open_since(self, moment: float) -> bool:
+        """Open now, or still at `moment`."""
+        return self.closed_at is None or self.closed_at >= moment
 
     def _number(self, counter: int, seconds: int) -> int:
         return self._head + (counter << COUNTER_SHIFT) + (seconds << SECONDS_SHIFT)

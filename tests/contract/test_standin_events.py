@@ -83,6 +83,11 @@ def test_a_deleted_bus_is_not_found_and_deleting_it_again_is_fine(events: Any) -
         events.describe_event_bus(Name=BUS)
 
 
+def test_a_bus_with_rules_is_not_deleted(events: Any, listener: Listener) -> None:
+    with refused("ValidationException"):
+        events.delete_event_bus(Name=BUS)
+
+
 def test_a_rule_is_described_as_it_was_put(events: Any) -> None:
     events.create_event_bus(Name=BUS)
     arn = events.put_rule(Name="r", EventBusName=BUS, EventPattern=ANY_SOURCE, State="DISABLED")["RuleArn"]

@@ -227,6 +227,15 @@ def test_a_stream_for_large_records_takes_them(kinesis: Any) -> None:
         put(kinesis, b"x" * (2 * MIB), "k")
 
 
+def test_a_dry_run_writes_nothing(kinesis: Any) -> None:
+    create(kinesis)
+    with refused("DryRunOperationException"):
+        put(kinesis, DryRun=True)
+    with refused("DryRunOperationException"):
+        kinesis.put_records(StreamName=STREAM, Records=[{"Data": b"x", "PartitionKey": "k"}], DryRun=True)
+    assert read(kinesis, iterator(kinesis)) == []
+
+
 # Sequence numbers
 
 
@@ -494,9 +503,11 @@ def replace_first_shard(stand_in: StandIn, now: float) -> Shard:
         ({"Type": "AT_LATEST"}, [1]),
         ({"Type": "AFTER_SHARD_ID", "ShardId": FIRST}, [1]),
         ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 99)}, [0]),
-        ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 100)}, [1]),
+        ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 100)}, [0, 1]),
+        ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 100.5)}, [1]),
         ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 99)}, [0, 1]),
-        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 100)}, [1]),
+        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 100)}, [0, 1]),
+        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 100.5)}, [1]),
     ],
 )
 def test_a_filter_chooses_shards_by_the_time_they_were_open(
