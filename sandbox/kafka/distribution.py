@@ -25,6 +25,7 @@ PINS = Path(__file__).with_name("jars.sha256")
 PARALLEL = 4
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 30
+ABANDONED_SECONDS = 3600
 
 Report = Callable[[str], None]
 
@@ -84,6 +85,10 @@ def install(cache: Path, *, jars: list[Jar] | None = None, fetch: Fetch | None =
     if not wanted:
         return 0
     place.mkdir(parents=True, exist_ok=True)
+    for abandoned in place.glob(".incoming-*"):
+        # Left by a set-up that was killed; a younger one may be another set-up at work.
+        if time.time() - abandoned.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(abandoned, ignore_errors=True)
     report(f"fetching {len(wanted)} jars of Apache Kafka {VERSION} into {place}")
     with (
         tempfile.TemporaryDirectory(prefix=".incoming-", dir=place) as incoming,
