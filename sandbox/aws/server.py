@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import time
 import uuid
 from collections import Counter
@@ -25,6 +26,7 @@ LOOPBACK = "127.0.0.1"
 LEDGER_PATH = "/_sandbox/ledger"
 MOST_REQUEST_BYTES = 32 << 20  # PutRecords carries 10 MiB, a third more as base64, and its keys
 PUT_EVENTS_BYTES = 1_048_576
+RECURSION = 4_000  # frames; a Detail of 1000 levels is parsed and matched recursively
 STOP_SECONDS = 0.5  # for requests under way; a long poll is cut off
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class StandIn:
 
     async def start(self, port: int = 0) -> str:
         """Listen on loopback (port 0: a free one) and return the URL. Raises OSError if the port is taken."""
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION))
         # A client that hangs up in a long poll must not be handed messages: hence the cancellation.
         server = web.Server(self._answer, request_factory=_request, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=STOP_SECONDS)

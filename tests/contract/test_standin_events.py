@@ -244,6 +244,13 @@ def test_a_number_at_the_edge_of_64_bits_is_taken(events: Any, detail: str) -> N
     assert error_codes(put(events, entry(detail))) == [None]
 
 
+def test_a_detail_may_be_1000_levels_deep(events: Any, sqs: Any) -> None:
+    inner = "[" * 999 + "1234567890123456789" + "]" * 999
+    listener = Listener(events, sqs, '{"detail": {"a": [1234567890123456789]}}')
+    assert error_codes(put(events, entry(f'{{"a":{inner}}}'), entry(f'{{"a":[{inner}]}}'))) == [None, "MalformedDetail"]
+    assert len(listener.texts()) == 1
+
+
 @pytest.mark.parametrize("source", ["aws.s3", "aws."])
 def test_a_source_of_aws_is_not_authorised(events: Any, source: str) -> None:
     assert error_codes(put(events, entry(Source=source))) == ["NotAuthorizedForSourceException"]
