@@ -19,13 +19,14 @@ class Delivery:
     content: bytes | Dead
     origin: Origin
     partition_key: str = ""
+    wrapped: bool = True
 
 
 def deliveries(document: bytes, place: str) -> Iterator[Delivery]:
     """The records of a document: those of a Lambda event, else the document itself, at `place` of a plain file."""
     records = _records(document)
     if records is None:
-        yield Delivery(document, Origin("", "", place))
+        yield Delivery(document, Origin("", "", place), wrapped=False)
         return
     for number, record in enumerate(records):
         yield _unwrap(record, f"{place}.{number}")

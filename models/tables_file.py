@@ -1,12 +1,288 @@
-"""`tables.yaml`: reads table entries and reports every mistake at once, each with its line."""
+"""`tables.yaml`: reads table entries, extends built-in ones, and reports every mistake at once, each with its line."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from models.catalogue import CatalogueError
-from models.tables import TableSpec
+from models.change import Operation
+from models.tables import (
+    ColumnType,
+    FromColumn,
+    FromLookup,
+    MissingOwner,
+    OwnerCase,
+    OwnerRule,
+    Provides,
+    Redaction,
+    RedactionAction,
+    TableSpec,
+    Transformation,
+)
+from models.tables_rules import check_together
+from models.yaml_nodes import Problems, Reader, is_none, line_of, suggestion
+
+VERSION = "1"
+MAX_BYTES = 1 << 20
+MAX_WAIT_SECONDS = 300
+WORDS = {"INSERT": Operation.CREATE, "UPDATE": Operation.UPDATE, "DELETE": Operation.DELETE}
+_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_WAIT = re.compile(r"wait:([0-9]{1,6})(ms|s|m)(?:,\s*(publish|dead))?", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_MERGED = frozenset({"columns", "event_types", "redact", "transform"})
+"""Mappings that extend a built-in's entry by entry, so that adding a rule never takes a redaction away (P6)."""
+_OWN_FIELDS = frozenset(field.name for field in fields(TableSpec))
+FIELDS = _OWN_FIELDS | {"extends", "examples"}
 
 
 def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
-    """Built-in tables with those of the file. Raises CatalogueError."""
-    raise CatalogueError([f"{path}: not readable yet"])
+    """Built-in tables with those of the file. Raises CatalogueError with all mistakes."""
+    problems = Problems(path.name)
+    specs = {spec.name: spec for spec in builtin}
+    lines: dict[str, int] = {}
+    complete = True
+    reader = _TableReader(problems, specs)
+    for node in _tables(path, problems, reader):
+        spec = reader.table(node)
+        if spec is None:
+            complete = False
+            continue
+        if spec.name in lines:
+            problems.at(node, f"two tables have the name {spec.name}, the other on line {lines[spec.name]}")
+            continue
+        lines[spec.name] = line_of(node)
+        specs[spec.name] = spec
+    for name, text in check_together(specs.values(), complete=complete):
+        problems.at(lines.get(name, 1), text)
+    if problems.found:
+        raise CatalogueError(problems.listed())
+    return tuple(specs.values())
+
+
+def _tables(path: Path, problems: Problems, reader: Reader) -> list[yaml.Node]:
+    try:
+        data = path.read_bytes()
+        if len(data) > MAX_BYTES:
+            raise CatalogueError([f"{path.name}: larger than {MAX_BYTES} bytes"])
+        root = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise CatalogueError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise CatalogueError([f"{path.name}: not UTF-8"]) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CatalogueError([f"{path.name}:{line}: no YAML: {error.problem}"]) from None
+    except (yaml.YAMLError, RecursionError):
+        raise CatalogueError([f"{path.name}:1: no YAML"]) from None
+    if root is None:
+        raise CatalogueError([f"{path.name}:1: the file is empty; it begins with `version: 1`"])
+    found = reader.fields(root, "file", ["version", "tables"]) or {}
+    if "version" not in found:
+        problems.at(root, "version is missing; this release reads `version: 1`")
+    elif getattr(found["version"], "value", None) != VERSION:
+        problems.at(found["version"], "this release reads `version: 1`")
+    return reader.items(found["tables"], "tables") if "tables" in found else []
+
+
+class _TableReader(Reader):
+    def __init__(self, problems: Problems, builtin: Mapping[str, TableSpec]) -> None:
+        super().__init__(problems)
+        self.builtin = dict(builtin)
+
+    def table(self, node: yaml.Node) -> TableSpec | None:
+        given = self.fields(node, "table", FIELDS)
+        if given is None:
+            return None
+        table = self.text(given.get("table"), "table")
+        if "table" not in given:
+            self.problems.at(node, "a table needs `table`, its name in the source")
+        name = self.text(given.get("name"), "name", _NAME) if "name" in given else table
+        base = self._base(given.get("extends"), name)
+        values = self._values(given)
+        if base is None:
+            values.update(self._needed(node, given, values))
+        if table is None or name is None or (base is None and not {"entity", "key"} <= values.keys()):
+            return None
+        if not _NAME.fullmatch(name):
+            self.problems.at(node, f"{table} needs a `name` of letters, digits, _ and -")
+            return None
+        if base is None:
+            values = {key: _without_none(value) for key, value in values.items()}
+            return TableSpec(name=name, table=table, **values)
+        for key in _MERGED & values.keys():
+            values[key] = _without_none({**getattr(base, key), **values[key]})
+        return replace(base, name=name, table=table, **values)
+
+    def _base(self, node: yaml.Node | None, name: str | None) -> TableSpec | None:
+        if node is None:
+            return self.builtin.get(name) if name is not None else None
+        if is_none(node):
+            return None
+        wanted = self.text(node, "extends")
+        if wanted is not None and wanted not in self.builtin:
+            hint = suggestion(wanted, [*self.builtin, "none"])
+            self.problems.at(node, f"extends: there is no built-in table {wanted}{hint}")
+        return self.builtin.get(wanted) if wanted is not None else None
+
+    def _needed(self, node: yaml.Node, given: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        for field, why in (("entity", "the prefix of its event types"), ("key", "its primary key columns")):
+            if field not in given:
+                self.problems.at(node, f"a table needs `{field}`, {why}")
+        return {"owner": None} if "owner" not in values else {}
+
+    def _values(self, given: Mapping[str, yaml.Node]) -> dict[str, Any]:
+        """Every field but table and name, as TableSpec takes it; what could not be read is left out."""
+        get = given.get
+        operations = self._operations(get("operations"))
+        required = self.texts(get("required"), "required")
+        images = self.texts(get("images"), "images")
+        for image in images or ():
+            if image not in ("before", "after"):
+                self.problems.at(given["images"], f"images: unknown word {image} (known: after, before)")
+        found: dict[str, Any] = {
+            "schema": self.text(get("schema"), "schema"),
+            "adapter": self.word(get("adapter"), "adapter", ["dms"]),
+            "entity": self.text(get("entity"), "entity", _NAME),
+            "key": self.texts(get("key"), "key"),
+            "columns": self.each(get("columns"), "columns", lambda node, what: self.choice(node, what, ColumnType)),
+            "required": None if required is None else frozenset(required),
+            "operations": operations,
+            "event_types": self._event_types(get("event_types")),
+            "provides": self._provides(get("provides")),
+            "redact": self.each(get("redact"), "redact", self._redaction),
+            "transform": self.each(
+                get("transform"), "transform", lambda node, what: self.choice(node, what, Transformation)
+            ),
+            "unknown_columns": self.word(get("unknown_columns"), "unknown_columns", ["mask", "publish", "drop"]),
+            "include_fields": self.texts(get("include_fields"), "include_fields"),
+            "on_missing_owner": self._missing_owner(get("on_missing_owner")),
+            "publish_snapshots": self.flag(get("publish_snapshots"), "publish_snapshots"),
+            "memory": self._memory(get("memory")),
+            "duplicates": self.word(get("duplicates"), "duplicates", ["drop", "pass"]),
+            "absent_columns": self.word(get("absent_columns"), "absent_columns", ["unchanged", "null"]),
+            "images": None if images is None else frozenset(images),
+        }
+        values = {name: value for name, value in found.items() if value is not None}
+        if "owner" in given:
+            values["owner"] = None if is_none(given["owner"]) else self._owner(given["owner"])
+        return values
+
+    def _operations(self, node: yaml.Node | None) -> frozenset[Operation] | None:
+        if node is None:
+            return None
+        words = [self.word(item, "operations", WORDS) for item in self.items(node, "operations")]
+        return frozenset(WORDS[word] for word in words if word is not None)
+
+    def _event_types(self, node: yaml.Node | None) -> dict[Operation, str | None] | None:
+        found = self.each(node, "event_types", self.text)
+        if node is None or found is None:
+            return None
+        for word in found.keys() - WORDS.keys():
+            self.problems.at(node, f"event_types: unknown operation {word}{suggestion(word, WORDS)}")
+        return {WORDS[word]: text for word, text in found.items() if word in WORDS}
+
+    def _redaction(self, node: yaml.Node, what: str) -> Redaction | None:
+        if isinstance(node, yaml.ScalarNode):
+            action = self.choice(node, what, RedactionAction)
+            return None if action is None else Redaction(action)
+        given = self.fields(node, what, ["action", "style", "visibleChars", "maskChar", "replacement", "link_group"])
+        if given is None:
+            return None
+        if "action" not in given:
+            self.problems.at(node, f"{what} needs an action")
+        action = self.choice(given.get("action"), f"{what}.action", RedactionAction)
+        mask = self.text(given.get("maskChar"), f"{what}.maskChar")
+        if mask is not None and len(mask) != 1:
+            self.problems.at(given["maskChar"], f"{what}.maskChar must be one character")
+        styles = ["text", "email", "phone", "card", "ip"]
+        options: dict[str, Any] = {
+            "style": self.word(given.get("style"), f"{what}.style", styles),
+            "visible_chars": self.number(given.get("visibleChars"), f"{what}.visibleChars", 100),
+            "mask_char": mask,
+            "replacement": self.text(given.get("replacement"), f"{what}.replacement"),
+            "link_group": self.text(given.get("link_group"), f"{what}.link_group"),
+        }
+        if action is None:
+            return None
+        return Redaction(action, **{name: value for name, value in options.items() if value is not None})
+
+    def _owner(self, node: yaml.Node) -> OwnerRule | None:
+        given = self.fields(node, "owner", ["org", "user"])
+        if given is None:
+            return None
+        return OwnerRule(org=self._cases(given.get("org"), "org"), user=self._cases(given.get("user"), "user"))
+
+    def _cases(self, node: yaml.Node | None, seeks: str) -> tuple[OwnerCase, ...]:
+        if node is None or is_none(node):
+            return ()
+        found = [self._case(item, seeks) for item in self.items(node, f"owner.{seeks}")]
+        return tuple(case for case in found if case is not None)
+
+    def _case(self, node: yaml.Node, seeks: str) -> OwnerCase | None:
+        what = f"owner.{seeks}"
+        given = self.fields(node, what, ["column", "lookup", "by", "take", "when"])
+        if given is None:
+            return None
+        conditions = self.each(given.get("when"), f"{what}.when", self._condition) or {}
+        when = {name: value for name, value in conditions.items() if value is not None}
+        match sorted(given.keys() - {"when", "take"}):
+            case ["column"]:
+                column = self.text(given["column"], f"{what}.column")
+                return None if column is None else FromColumn(column, when)
+            case ["by", "lookup"]:
+                lookup, by = self.text(given["lookup"], f"{what}.lookup"), self.text(given["by"], f"{what}.by")
+                take = self.word(given.get("take"), f"{what}.take", ["org", "user"]) or seeks
+                if lookup is None or by is None:
+                    return None
+                return FromLookup(lookup, by, "user" if take == "user" else "org", when)
+            case _:
+                self.problems.at(node, f"{what}: a case has either `column`, or `lookup` and `by`")
+                return None
+
+    def _condition(self, node: yaml.Node, what: str) -> str | None:
+        text = self.text(node, what)
+        flag = node.tag.endswith(":bool") and text is not None
+        return ("true" if yaml.SafeLoader.bool_values[str(text).lower()] else "false") if flag else text
+
+    def _provides(self, node: yaml.Node | None) -> tuple[Provides, ...] | None:
+        if node is None:
+            return None
+        if is_none(node):
+            return ()
+        found = []
+        for item in self.items(node, "provides"):
+            given = self.fields(item, "provides", ["lookup", "key", "org", "user"]) or {}
+            texts = {name: self.text(value, f"provides.{name}") for name, value in given.items()}
+            lookup, key = texts.get("lookup"), texts.get("key")
+            if lookup is None or key is None:
+                self.problems.at(item, "provides needs `lookup` and `key`")
+                continue
+            found.append(Provides(lookup, key, texts.get("org"), texts.get("user")))
+        return tuple(found)
+
+    def _missing_owner(self, node: yaml.Node | None) -> MissingOwner | None:
+        text = self.text(node, "on_missing_owner")
+        if node is None or text is None:
+            return None
+        if text in ("publish", "dead"):
+            return MissingOwner(0.0, "dead" if text == "dead" else "publish")
+        found = _WAIT.fullmatch(text)
+        seconds = int(found[1]) * _SECONDS[found[2]] if found else 0.0
+        if found is None or not 0 < seconds <= MAX_WAIT_SECONDS:
+            self.problems.at(
+                node, f"on_missing_owner: publish, dead, wait:30s or wait:30s,dead; at most {MAX_WAIT_SECONDS} s"
+            )
+            return None
+        return MissingOwner(seconds, "dead" if found[3] == "dead" else "publish")
+
+    def _memory(self, node: yaml.Node | None) -> bool | None:
+        word = self.word(node, "memory", ["none", "owners"])
+        return None if word is None else word == "owners"
+
+
+def _without_none(value: Any) -> Any:
+    return {name: item for name, item in value.items() if item is not None} if isinstance(value, dict) else value

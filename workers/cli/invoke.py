@@ -52,8 +52,9 @@ class Invocation:
     def run(self, name: str, data: bytes) -> Iterator[Result]:
         """Every record of one file, in order."""
         for place, piece in enumerate(pieces(data)):
-            for delivery in deliveries(piece.content, str(place)):
-                yield self._one(f"{name}:{piece.line}", delivery)
+            for number, delivery in enumerate(deliveries(piece.content, str(place))):
+                where = f"{name}:{piece.line}" + (f" Records[{number}]" if delivery.wrapped else "")
+                yield self._one(where, delivery)
 
     def _one(self, where: str, delivery: Delivery) -> Result:
         content = delivery.content

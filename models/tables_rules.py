@@ -1,0 +1,64 @@
+"""Rules that tables must keep together and each of its own: what would give wrong owners, ids or leaks is refused."""
+
+from collections.abc import Iterable, Iterator
+
+from models.tables import FromLookup, TableSpec, fold
+from models.yaml_nodes import suggestion
+
+
+def check_together(specs: Iterable[TableSpec], *, complete: bool) -> Iterator[tuple[str, str]]:
+    """(table name, mistake). `complete` False: an entry could not be read; it may be the missing provider."""
+    known = tuple(specs)
+    providers: dict[str, str] = {}
+    for spec in known:
+        yield from ((spec.name, text) for text in _alone(spec))
+        for rule in spec.provides:
+            other = providers.setdefault(rule.lookup, spec.name)
+            if other != spec.name:
+                yield spec.name, f"{spec.name} and {other} both provide the lookup {rule.lookup}"
+    for spec in known:
+        for case in (*spec.owner.org, *spec.owner.user) if spec.owner else ():
+            if isinstance(case, FromLookup) and case.lookup not in providers and complete:
+                hint = suggestion(case.lookup, providers)
+                yield spec.name, f"{spec.name}: no table provides the lookup {case.lookup}{hint}"
+    yield from _same_source(known)
+
+
+def _alone(spec: TableSpec) -> Iterator[str]:
+    if not spec.key:
+        yield f"{spec.name}: key is empty"
+    if not spec.operations:
+        yield f"{spec.name}: operations is empty"
+    for column in spec.key:
+        rule = spec.redact.get(column)
+        if rule is not None and rule.action.lossy:
+            yield (
+                f"{spec.name}: {rule.action.value} of the key column {column} would give two rows one entityId; "
+                "use HASH or TOKENIZE"
+            )
+        if column in spec.transform:
+            yield f"{spec.name}: the key column {column} cannot be transformed"
+    for operation in sorted(spec.event_types.keys() - spec.operations):
+        yield f"{spec.name}: an event type for {operation.wire}, which is not among its operations"
+    for provided in spec.provides:
+        if (provided.key,) != spec.key:
+            yield f"{spec.name}: provides.key must be the table's one key column, {', '.join(spec.key)}"
+        if provided.org is None and provided.user is None:
+            yield f"{spec.name}: provides needs `org` or `user`"
+    spelled: dict[str, str] = {}
+    for name in sorted(spec.known):
+        other = spelled.setdefault(fold(name), name)
+        if other != name and (name in spec.columns) != (other in spec.columns):
+            yield f"{spec.name}: {name} and {other} look like one column"
+
+
+def _same_source(specs: tuple[TableSpec, ...]) -> Iterator[tuple[str, str]]:
+    for place, spec in enumerate(specs):
+        for other in specs[:place]:
+            same = (
+                spec.table.lower() == other.table.lower()
+                and (spec.schema or "").lower() == (other.schema or "").lower()
+                and (spec.adapter is None or other.adapter is None or spec.adapter == other.adapter)
+            )
+            if same and spec.name != other.name:
+                yield spec.name, f"{spec.name} and {other.name} describe the same source table {spec.table}"
