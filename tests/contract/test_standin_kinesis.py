@@ -309,6 +309,15 @@ def test_a_timestamp_reads_from_the_first_record_that_arrived_then_or_later(kine
         assert read(kinesis, iterator(kinesis, "AT_TIMESTAMP", Timestamp=moment(START + seconds))) == expected
 
 
+def test_a_clock_that_steps_back_does_not_take_arrivals_back(kinesis: Any, clock: HandClock) -> None:
+    create(kinesis)
+    put(kinesis, b"1")
+    clock.advance(-60)
+    put(kinesis, b"2")
+    clock.advance(60)
+    assert read(kinesis, iterator(kinesis, "AT_TIMESTAMP", Timestamp=moment(START))) == [b"1", b"2"]
+
+
 def test_a_timestamp_in_the_future_is_refused(kinesis: Any) -> None:
     create(kinesis)
     with refused("InvalidArgumentException"):
