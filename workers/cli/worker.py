@@ -6,7 +6,11 @@ import sys
 
 import click
 
-NOISY = ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp")
+QUIET = {
+    logging.ERROR: ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp"),
+    logging.WARNING: ("workers",),  # mode logs the life of every service under the module that defines it
+    logging.CRITICAL: ("aiokafka.consumer.group_coordinator",),  # says ERROR while a coordinator is being elected
+}
 
 
 def _stages(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -48,8 +52,9 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
         force=True,
     )
     if settings.log_level != "DEBUG":
-        for name in NOISY:
-            logging.getLogger(name).setLevel(logging.ERROR)
+        for level, names in QUIET.items():
+            for name in names:
+                logging.getLogger(name).setLevel(level)
     for make in {"enrich": make_enrich, "publish": make_publish}.items():
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line

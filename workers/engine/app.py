@@ -24,6 +24,11 @@ from workers.engine.unit import Body
 from workers.engine.window import Emit, Pick, Sink, Window, WindowOptions
 
 
+def _plain(_severity: int, message: str, *_: Any, **__: Any) -> str:
+    """The logger's name says which stage speaks; mode would add its service tree."""
+    return message
+
+
 class BootStrategy(faust.App.BootStrategy):
     """Faust's own producer has no work here: every write goes through a slot."""
 
@@ -79,7 +84,7 @@ class StageApp(faust.App):
         if options.worker_name:
             settings["broker_client_id"] = options.worker_name
         super().__init__(id, **{**settings, **kwargs})
-        self.log = CompositeLogger(logging.getLogger(f"cdc.{id}"), formatter=self._format_log)
+        self.log = CompositeLogger(logging.getLogger(f"cdc.{id}"), formatter=_plain)
 
     # the three forms of a stage
 
