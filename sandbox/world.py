@@ -94,8 +94,8 @@ class World:
                     self._kill_parts()  # or the pool would wait for the others to become ready
                     raise
             self._state().save(self.directory)
-        except BaseException:
-            self._end(keep_logs=True)
+        except BaseException as error:
+            self._end(keep_logs=isinstance(error, Exception))  # they say why; not wanted after Ctrl-C
             raise
 
     def stop(self) -> None:

@@ -38,13 +38,13 @@ class Shell:
             [*CDC, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
-    def foreground(self) -> subprocess.Popen[str]:
-        """`up`, ready."""
+    def foreground(self, until: str = LAST_LINE_OF_UP) -> subprocess.Popen[str]:
+        """`up`, as far as the line that contains `until`."""
         process = subprocess.Popen([*CDC, "up"], env=self.environment, stderr=subprocess.PIPE, text=True)
         said = []
         for line in process.stderr or ():
             said.append(line)
-            if LAST_LINE_OF_UP in line:
+            if until in line:
                 return process
         pytest.fail(f"up ended: {''.join(said)}")
 
@@ -158,6 +158,12 @@ def test_a_signal_ends_the_foreground_within_five_seconds(shell: Shell, number: 
     assert end(process, number) == ExitCode.OK
     wait_until_gone(pids, 0)
     assert time.monotonic() - began < 5
+    assert not shell.directory.exists()
+
+
+def test_a_signal_while_it_starts_leaves_nothing_behind(shell: Shell) -> None:
+    process = shell.foreground(until="starting in")
+    assert end(process, signal.SIGTERM) == ExitCode.OK
     assert not shell.directory.exists()
 
 
