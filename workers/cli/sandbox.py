@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 import click
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from sandbox.state import LOG, SandboxState, clear, keeper, take_lock
 from sandbox.world import World, end_leftovers

@@ -1,0 +1,129 @@
+"""Runs engine stages inside a test, on the session's real Kafka."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from models.routing import partition_of
+from workers.engine.app import StageApp
+from workers.engine.ledger import Ledger
+from workers.engine.offsets import offset_fetch
+from workers.engine.options import EngineOptions
+
+PARTITIONS = 2
+WAIT_SECONDS = 60.0
+_names = itertools.count()
+
+
+class Bench:
+    """Topics and clients of one test; every name is its own."""
+
+    def __init__(self, bootstrap: str, directory: str) -> None:
+        self.bootstrap = bootstrap
+        self.directory = directory
+        self.prefix = f"t{time.time_ns() % 10**9}x{next(_names)}"
+
+    def topic(self, name: str) -> str:
+        return f"{self.prefix}-{name}"
+
+    def options(self, **changes: Any) -> EngineOptions:
+        defaults: dict[str, Any] = {
+            "bootstrap": self.bootstrap, "partitions": PARTITIONS, "session_timeout": 6.0, "data_dir": self.directory,
+        }  # fmt: skip
+        return EngineOptions(**(defaults | changes))
+
+    def app(self, stage: str, **changes: Any) -> StageApp:
+        return StageApp(self.topic(stage), self.options(**changes))
+
+    async def create(self, *names: str, compact: bool = False, **config: str) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            settings = {"cleanup.policy": "compact"} if compact else {}
+            settings |= {key.replace("_", "."): value for key, value in config.items()}
+            await admin.create_topics([NewTopic(self.topic(n), PARTITIONS, 1, topic_configs=settings) for n in names])
+        finally:
+            await admin.close()
+
+    async def create_changelog(self, stage: str, table: str) -> None:
+        await self.create(f"{stage}-{table}-changelog", compact=True)
+
+    async def put(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Produce (key, value) records to the partitions of their keys."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, max_request_size=16 << 20)
+        await producer.start()
+        try:
+            for key, value in records:
+                await producer.send(self.topic(topic), key=key, value=value, partition=partition_of(key, PARTITIONS))
+            await producer.flush()
+        finally:
+            await producer.stop()
+
+    async def read(self, topic: str) -> list[Any]:
+        """All committed records that are there now, partition by partition."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            tps = [TopicPartition(self.topic(topic), index) for index in range(PARTITIONS)]
+            consumer.assign(tps)
+            ends = await consumer.end_offsets(tps)
+            found: dict[TopicPartition, list[Any]] = {tp: [] for tp in tps}
+            for tp in tps:
+                while await consumer.position(tp) < ends[tp]:
+                    found[tp] += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
+            return [record for tp in tps for record in found[tp]]
+        finally:
+            await consumer.stop()
+
+    async def committed(self, stage: str, topic: str) -> dict[int, tuple[int, Ledger]]:
+        """{partition: (offset, ledger)} of a stage's group."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.topic(stage))
+        await consumer.start()
+        try:
+            tps = [TopicPartition(self.topic(topic), index) for index in range(PARTITIONS)]
+            found = await offset_fetch(consumer, tps)
+            return {tp.partition: (entry.offset, Ledger.decode(entry.metadata)) for tp, entry in found.items()}
+        finally:
+            await consumer.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(*apps: StageApp, wait_ready: bool = True) -> AsyncIterator[None]:
+    """Start the apps, wait until they are ready, and stop them in order."""
+    for app in apps:
+        app.conf.web_enabled = False
+    tasks = [asyncio.ensure_future(app.start()) for app in apps]
+    try:
+        if wait_ready:
+            await eventually(lambda: _ready(apps, tasks))
+        yield
+    finally:
+        for app in apps:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(app.stop(), 20)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _ready(apps: tuple[StageApp, ...], tasks: list[asyncio.Future[Any]]) -> bool:
+    for task in tasks:
+        if task.done():
+            task.result()
+    return all(app.ready for app in apps)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        await asyncio.sleep(0.05)
