@@ -1,0 +1,116 @@
+"""Keys and routes: one key per row, whatever the record looks like."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrichers.normalize import entity_id
+from enrichers.routing import route
+from models.routing import entity_key, key_text
+from tests.unit.changes import TELEPHONY, USER, dms
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+VALUES = st.lists(
+    TEXT | st.integers() | st.sampled_from(["%", ":", "%3A", "7", "-7", "07", ""]), min_size=1, max_size=3
+)
+
+
+def test_the_key_of_a_row_is_compact_json() -> None:
+    assert entity_key("core", "users", (7,)) == b'["core","users",7]'
+
+
+@pytest.mark.parametrize("value", [7, "7", Decimal(7), Decimal("7.0"), Decimal("7E0")])
+def test_one_number_is_one_key_however_the_source_spells_it(value: object) -> None:
+    assert entity_key("core", "users", (value,)) == b'["core","users",7]'
+
+
+@given(TEXT, TEXT, VALUES, TEXT, TEXT, VALUES)
+def test_different_rows_have_different_keys(
+    s1: str, t1: str, v1: list[object], s2: str, t2: str, v2: list[object]
+) -> None:
+    one = (s1, t1, [key_text(value) for value in v1])
+    two = (s2, t2, [key_text(value) for value in v2])
+    assert (entity_key(s1, t1, v1) == entity_key(s2, t2, v2)) == (one == two)
+
+
+@given(VALUES, VALUES)
+def test_different_keys_have_different_entity_ids(one: list[object], two: list[object]) -> None:
+    if len(one) == len(two):
+        same = [key_text(value) for value in one] == [key_text(value) for value in two]
+        assert (entity_id(dict(enumerate(one))) == entity_id(dict(enumerate(two)))) == same  # type: ignore[arg-type]
+
+
+def test_a_known_row_is_routed_by_its_key() -> None:
+    found = route(dms("insert", USER), "p", TELEPHONY)
+    assert (found.key, found.adapter, found.table, found.retired_key) == (b'["core","users",7]', "dms", "users", None)
+
+
+LONE_SURROGATE = b'{"metadata":{"table-name":"users","operation":"insert"},"data":{"ID":"\\ud800"}}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"no json",
+        b"{",
+        LONE_SURROGATE,
+        dms("insert", {"Email": "x"}),
+        dms("insert", {"ID": None}),
+        dms("insert", {"ID": []}),
+        dms("insert", USER, table="other"),
+        dms("create-table", None),
+    ],
+)
+def test_what_is_no_change_of_a_known_row_keeps_its_partition_key(value: bytes) -> None:
+    assert route(value, "core.users", TELEPHONY).key == b"core.users"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        dms("update", USER, before={"ID": 6}),
+        dms("update", {**USER, "BI_ID": 6}),
+        dms("update", {"id": 7}, before={"id": 6}, table="USERS"),
+    ],
+)
+def test_a_changed_key_is_routed_as_the_new_row_and_names_the_old_one(value: bytes) -> None:
+    found = route(value, "p", TELEPHONY)
+    assert (found.key, found.retired_key) == (b'["core","users",7]', b'["core","users",6]')
+
+
+def test_a_before_image_with_the_same_key_retires_nothing() -> None:
+    for before in ({}, {"ID": 7}, {"ID": "7"}, {"Email": "x"}, {"ID": None}):
+        assert route(dms("update", USER, before=before), "p", TELEPHONY).retired_key is None
+
+
+def test_upper_case_sources_have_the_same_table_and_columns() -> None:
+    upper = {name.upper(): value for name, value in USER.items()}
+    assert route(dms("insert", upper, table="USERS", schema="CORE"), "p", TELEPHONY).key == b'["CORE","users",7]'
+
+
+@given(st.binary(max_size=80), st.text(max_size=5))
+def test_routing_never_raises(data: bytes, partition_key: str) -> None:
+    route(data, partition_key, TELEPHONY)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=2), max_leaves=4
+    )
+)
+def test_routing_survives_any_key_value(value: object) -> None:
+    route(
+        json.dumps(
+            {
+                "data": {"ID": value},
+                "before-image": {"ID": value},
+                "metadata": {"operation": "update", "table-name": "users"},
+            }
+        ).encode(),
+        "p",
+        TELEPHONY,
+    )
