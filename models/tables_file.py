@@ -44,19 +44,17 @@ def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
     problems = Problems(path.name)
     specs = {spec.name: spec for spec in builtin}
     lines: dict[str, int] = {}
-    complete = True
     reader = _TableReader(problems, specs)
     for node in _tables(path, problems, reader):
         spec = reader.table(node)
         if spec is None:
-            complete = False
             continue
         if spec.name in lines:
             problems.at(node, f"two tables have the name {spec.name}, the other on line {lines[spec.name]}")
             continue
         lines[spec.name] = line_of(node)
         specs[spec.name] = spec
-    for name, text in check_together(specs.values(), complete=complete):
+    for name, text in check_together(specs.values(), read_lookups=reader.lookups):
         problems.at(lines.get(name, 1), text)
     if problems.found:
         raise CatalogueError(problems.listed())
@@ -92,6 +90,8 @@ class _TableReader(Reader):
     def __init__(self, problems: Problems, builtin: Mapping[str, TableSpec]) -> None:
         super().__init__(problems)
         self.builtin = dict(builtin)
+        self.lookups: set[str] = set()
+        """Every lookup an entry provides, also entries that have other mistakes."""
 
     def table(self, node: yaml.Node) -> TableSpec | None:
         given = self.fields(node, "table", FIELDS)
@@ -258,6 +258,7 @@ class _TableReader(Reader):
             given = self.fields(item, "provides", ["lookup", "key", "org", "user"]) or {}
             texts = {name: self.text(value, f"provides.{name}") for name, value in given.items()}
             lookup, key = texts.get("lookup"), texts.get("key")
+            self.lookups.update([lookup] if lookup else [])
             if lookup is None or key is None:
                 self.problems.at(item, "provides needs `lookup` and `key`")
                 continue

@@ -1,13 +1,13 @@
 """Rules that tables must keep together and each of its own: what would give wrong owners, ids or leaks is refused."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from models.tables import FromLookup, TableSpec, fold
 from models.yaml_nodes import suggestion
 
 
-def check_together(specs: Iterable[TableSpec], *, complete: bool) -> Iterator[tuple[str, str]]:
-    """(table name, mistake). `complete` False: an entry could not be read; it may be the missing provider."""
+def check_together(specs: Iterable[TableSpec], *, read_lookups: Set[str]) -> Iterator[tuple[str, str]]:
+    """(table name, mistake). `read_lookups` are also those of entries that could not be used."""
     known = tuple(specs)
     providers: dict[str, str] = {}
     for spec in known:
@@ -18,7 +18,7 @@ def check_together(specs: Iterable[TableSpec], *, complete: bool) -> Iterator[tu
                 yield spec.name, f"{spec.name} and {other} both provide the lookup {rule.lookup}"
     for spec in known:
         for case in (*spec.owner.org, *spec.owner.user) if spec.owner else ():
-            if isinstance(case, FromLookup) and case.lookup not in providers and complete:
+            if isinstance(case, FromLookup) and case.lookup not in providers and case.lookup not in read_lookups:
                 hint = suggestion(case.lookup, providers)
                 yield spec.name, f"{spec.name}: no table provides the lookup {case.lookup}{hint}"
     yield from _same_source(known)
