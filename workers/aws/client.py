@@ -167,7 +167,7 @@ class Boto3Client:
         method = getattr(self._client, self._methods[operation])
         answer = await asyncio.to_thread(_translated, lambda: method(**arguments))
         answer.pop("ResponseMetadata", None)
-        return msgspec.json.encode(answer, enc_hook=_plain)
+        return msgspec.json.encode(_plain(answer))
 
     async def close(self) -> None:
         """Close connections."""
@@ -175,9 +175,16 @@ class Boto3Client:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.timestamp()
-    raise TypeError(type(value).__name__)
+    """boto3's answer with times as the wire has them: seconds since the epoch."""
+    match value:
+        case datetime():
+            return value.timestamp()
+        case dict():
+            return {name: _plain(found) for name, found in value.items()}
+        case list():
+            return [_plain(found) for found in value]
+        case _:
+            return value
 
 
 def hot_client(session: Session, service: str, target: str) -> JsonClient:

@@ -1,0 +1,83 @@
+"""Both hot clients, aiohttp and boto3, behave the same against the stand-in; unmodified boto3 is the reference."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.contract.standin import client, running
+from workers.aws.client import JsonClient, Session, hot_client
+from workers.aws.errors import AwsError, AwsUnavailable
+from workers.kinesis.reader import Page
+from workers.settings import Settings
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with running(time.time) as stand_in:
+        yield stand_in.url
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+@pytest.fixture(params=["aiohttp", "boto3"])
+async def kinesis(request: Any, url: str) -> AsyncIterator[JsonClient]:
+    settings = Settings(_env_file=None, aws_endpoint_url=url, aws_client=request.param)
+    made = hot_client(Session(settings), "kinesis", "Kinesis_20131202")
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=["aiohttp", "boto3"])
+async def events(request: Any, url: str) -> AsyncIterator[JsonClient]:
+    settings = Settings(_env_file=None, aws_endpoint_url=url, aws_client=request.param)
+    made = hot_client(Session(settings), "events", "AWSEvents")
+    yield made
+    await made.close()
+
+
+async def test_records_put_by_boto3_are_read_with_their_bytes(kinesis: JsonClient, url: str) -> None:
+    boto = client("kinesis", url)
+    boto.create_stream(StreamName="s", ShardCount=1)
+    boto.put_record(StreamName="s", Data=b"\x00\xffbytes", PartitionKey="k")
+    request = {"StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
+    iterator = json.loads(await kinesis.call("GetShardIterator", json.dumps(request).encode()))["ShardIterator"]
+    answer = await kinesis.call("GetRecords", json.dumps({"ShardIterator": iterator, "Limit": 10}).encode())
+    page = msgspec.json.decode(answer, type=Page)
+    assert [record.data for record in page.records] == [b"\x00\xffbytes"]
+    assert page.records[0].arrival_ms > 1_600_000_000_000
+    assert not page.ended
+
+
+async def test_an_unknown_stream_is_an_error_with_its_code(kinesis: JsonClient) -> None:
+    request = {"StreamName": "absent", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"}
+    with pytest.raises(AwsError) as raised:
+        await kinesis.call("GetShardIterator", json.dumps(request).encode())
+    assert raised.value.code == "ResourceNotFoundException"
+
+
+async def test_entries_are_answered_one_by_one(events: JsonClient) -> None:
+    good = {"Source": "s", "DetailType": "t", "Detail": "{}", "EventBusName": "default", "Time": 1768473060.0}
+    answer = json.loads(
+        await events.call("PutEvents", json.dumps({"Entries": [good, good | {"Detail": "["}]}).encode())
+    )
+    assert answer["FailedEntryCount"] == 1
+    assert answer["Entries"][0]["EventId"]
+    assert answer["Entries"][1]["ErrorCode"] == "MalformedDetail"
+
+
+@pytest.mark.parametrize("kind", ["aiohttp", "boto3"])
+async def test_a_connection_that_fails_is_an_unknown_outcome(kind: str) -> None:
+    settings = Settings(_env_file=None, aws_endpoint_url="http://127.0.0.1:9", aws_client=kind)
+    made = hot_client(Session(settings), "events", "AWSEvents")
+    entry = {"Source": "s", "DetailType": "t", "Detail": "{}"}
+    with pytest.raises(AwsUnavailable):
+        await made.call("PutEvents", json.dumps({"Entries": [entry]}).encode())
+    await made.close()

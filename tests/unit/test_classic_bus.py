@@ -1,0 +1,102 @@
+"""P3: one record of `cdc.events` is always the same entry; every answer of the bus has one meaning."""
+
+import json
+from typing import Any
+
+import pytest
+
+from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
+from workers.engine.window import Delivered, Retry, Undeliverable
+from workers.eventbridge.classic import Bus, ClassicBus
+
+
+def event(number: int = 1, **changes: Any) -> bytes:
+    detail = {
+        "eventId": f"evt_1_{number}", "eventType": "user.updated", "entityType": "users", "entityId": str(number),
+        "timestamp": "2026-01-15T10:31:00.000000Z",
+    }  # fmt: skip
+    return json.dumps(detail | changes).encode()
+
+
+class Scripted:
+    """Answers each request with the next of `answers`; keeps the requests."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.requests: list[bytes] = []
+
+    async def call(self, operation: str, request: bytes) -> bytes:
+        assert operation == "PutEvents"
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return json.dumps({"FailedEntryCount": 0, "Entries": answer}).encode()
+
+    async def close(self) -> None: ...
+
+
+OK = {"EventId": "bus-1"}
+
+
+def bus(client: Scripted, max_bytes: int = 262_144) -> ClassicBus:
+    return ClassicBus(client, Bus("cdc-events", "cdc-pipeline", max_bytes))
+
+
+async def test_the_same_record_is_sent_with_the_same_bytes_every_time() -> None:
+    client = Scripted([OK], AwsUnavailable("Timeout"), [OK])
+    for _ in range(3):
+        await bus(client).put([event()])
+    assert len(set(client.requests)) == 1
+    entry = json.loads(client.requests[0])["Entries"][0]
+    assert entry == {
+        "EventBusName": "cdc-events", "Source": "cdc-pipeline.users", "DetailType": "user.updated",
+        "Detail": event().decode(), "Time": 1768473060.0,
+    }  # fmt: skip
+
+
+async def test_outcomes_are_aligned_with_the_entries() -> None:
+    client = Scripted([OK, {"ErrorCode": "ThrottlingException"}, {"ErrorCode": "MalformedDetail"}])
+    outcomes = await bus(client).put([event(1), event(2), event(3)])
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Retry, Undeliverable]
+
+
+async def test_a_record_that_is_no_event_is_undeliverable_and_its_neighbours_are_sent() -> None:
+    client = Scripted([OK, OK])
+    outcomes = await bus(client).put([event(1), b"garbage", event(2)])
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Undeliverable, Delivered]
+
+
+@pytest.mark.parametrize("fault", [AwsThrottled("ThrottlingException"), AwsUnavailable("HTTP500")])
+async def test_throttles_and_outages_are_retried(fault: AwsError) -> None:
+    assert await bus(Scripted(fault)).put([event()]) == [Retry(fault.code)]
+
+
+async def test_missing_permissions_pause_and_drain_nothing_into_the_dead_letters() -> None:
+    (outcome,) = await bus(Scripted(AwsDenied("AccessDeniedException"))).put([event()])
+    assert isinstance(outcome, Retry)
+    assert outcome.pause > 0
+
+
+async def test_a_short_answer_counts_as_unknown() -> None:
+    outcomes = await bus(Scripted([OK])).put([event(1), event(2)])
+    assert [type(outcome) for outcome in outcomes] == [Retry, Retry]
+
+
+async def test_a_refused_request_finds_the_entry_to_blame() -> None:
+    refused = AwsError("ValidationException")
+    outcomes = await bus(Scripted(refused, [OK], refused)).put([event(1), event(2)])
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Undeliverable]
+
+
+async def test_an_entry_that_fits_no_request_is_not_sent() -> None:
+    client = Scripted()
+    (outcome,) = await bus(client, max_bytes=2_000).put([event(1, padding="x" * 2_000)])
+    assert isinstance(outcome, Undeliverable)
+    assert client.requests == []
+
+
+def test_a_request_is_filled_up_to_ten_entries_or_the_byte_limit() -> None:
+    small, large = event(1), event(2, padding="x" * 900)
+    assert bus(Scripted()).fit([small] * 12) == 10
+    assert bus(Scripted(), max_bytes=2_500).fit([large] * 5) == 2
