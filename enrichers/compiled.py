@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from enrichers.redact import Redactor, Secret, redactor
 from enrichers.transform import transformer
+from models.catalogue import Catalogue
 from models.change import Row
 from models.column_types import CHECKS, WRONG, Check
-from models.tables import ColumnType, FromColumn, OwnerCase, TableSpec, spellings
+from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, TableSpec, spellings
 
 MAX_SHAPES = 256
 """Different sets of columns remembered per table; sources deliver a handful, a broken one might deliver any."""
@@ -27,7 +28,9 @@ class WrongType:
 class CompiledTable:
     """One spec with everything that can be prepared before the first record."""
 
-    def __init__(self, spec: TableSpec, *, secret: Secret | None, redact: bool, zone: str) -> None:
+    def __init__(
+        self, spec: TableSpec, catalogue: Catalogue, *, secret: Secret | None, redact: bool, zone: str
+    ) -> None:
         self.spec = spec
         self.redacts = redact
         self.redactors: dict[str, Redactor] = {}
@@ -36,8 +39,8 @@ class CompiledTable:
         if redact:
             self.redactors = {name: redactor(rule, spec.name, name, secret) for name, rule in spec.redact.items()}
             rules = spec.owner
-            self.org_redactor = self._of_owner(rules.org) if rules else None
-            self.user_redactor = self._of_owner(rules.user) if rules else None
+            self.org_redactor = self._of_owner(rules.org, catalogue, secret) if rules else None
+            self.user_redactor = self._of_owner(rules.user, catalogue, secret) if rules else None
         self.transformers: Mapping[str, Callable[[Any], Any]] = {
             name: transformer(kind, zone) for name, kind in spec.transform.items()
         }
@@ -76,9 +79,19 @@ class CompiledTable:
             self._shapes[names] = tuple(shape)
         return tuple(shape)
 
-    def _of_owner(self, cases: tuple[OwnerCase, ...]) -> Redactor | None:
-        """An id read from a redacted column is that column's value: it leaves in the same form (P6)."""
+    def _of_owner(self, cases: tuple[OwnerCase, ...], catalogue: Catalogue, secret: Secret | None) -> Redactor | None:
+        """An id read from a redacted column, here or in the table of a lookup, is that column's value: it leaves in the
+        same form (P6)."""
         for case in cases:
-            if isinstance(case, FromColumn) and case.column in self.redactors:
-                return self.redactors[case.column]
+            match case:
+                case FromColumn(column=column):
+                    table = self.spec
+                case FromLookup(lookup=lookup, take=take):
+                    table = catalogue.lookup_provider(lookup)
+                    provided = next(rule for rule in table.provides if rule.lookup == lookup)
+                    column = (provided.org if take == "org" else provided.user) or ""
+                case _:
+                    assert_never(case)
+            if column in table.redact:
+                return redactor(table.redact[column], table.name, column, secret)
         return None

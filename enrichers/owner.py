@@ -14,7 +14,7 @@ from models.catalogue import Catalogue
 from models.change import Change, Operation
 from models.enrichment import Enrichment, OwnerSource
 from models.outcome import Miss
-from models.routing import entity_key, key_text
+from models.routing import key_text
 from models.tables import FromColumn, FromLookup, OwnerCase, TableSpec
 
 ABSENT: Final = object()
@@ -109,8 +109,8 @@ class _Search:
 
     def look_up(self, named: Named) -> Found | Nowhere:
         provider = self.catalogue.lookup_provider(named.case.lookup)
-        schema = provider.schema or self.state.pinned_schema(provider.name) or self.change.schema
-        entry = self.state.lookup(named.case.lookup, entity_key(schema, provider.table, (named.value,)))
+        schema = self.state.pinned_schema(provider.name) or self.change.schema
+        entry = self.state.lookup(named.case.lookup, provider.row_key(schema, (named.value,)))
         if entry is None:
             wait = self.spec.missing_owner.wait_seconds
             return Nowhere(Miss(named.case.lookup, key_text(named.value), wait))

@@ -27,7 +27,6 @@ from models.enrichment import Enrichment
 from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import RawRecord
-from models.routing import entity_key
 from models.sources import dms
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
@@ -71,7 +70,9 @@ class Pipeline:
         self.options = options
         secret = Secret(options.redaction_key, options.redaction_key_version) if options.redaction_key else None
         self._tables = {
-            spec.name: CompiledTable(spec, secret=secret, redact=options.redaction_enabled, zone=options.time_zone)
+            spec.name: CompiledTable(
+                spec, catalogue, secret=secret, redact=options.redaction_enabled, zone=options.time_zone
+            )
             for spec in catalogue.specs
         }
 
@@ -116,7 +117,7 @@ class Pipeline:
             return Enriched(valid, table=spec.name)
         change = valid.value
         _note(trace, "validate", f"table {spec.name}, {len(change.after or change.before or {})} columns")
-        row = record.key or entity_key(change.schema, spec.table, tuple(change.keys.values()))
+        row = record.key or spec.row_key(change.schema, tuple(change.keys.values()))
         memory = state.memory(row) if spec.memory else None
         digest = change_digest(change, table, record, self.options.source_id)
         if _is_resent(change, spec, record, memory, digest):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, assert_never
 
-from models.strict_json import decimal_text, encode, wire
+from models.strict_json import encode, wire
 from models.tables import MaskStyle, Redaction, RedactionAction
 
 REMOVED: Final = object()
@@ -59,8 +59,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        whole = value == value.to_integral_value()
-        return str(int(value)) if whole and abs(value.adjusted()) < 40 else decimal_text(value.normalize())
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, int):
         return str(value)
     return encode(wire(value)).decode()

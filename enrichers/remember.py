@@ -3,7 +3,7 @@
 from enrichers.state import REMEMBERED_CHANGES, Effect, LookupEntry, Memorize, Pin, Remember, RowMemory, State
 from models.change import Change, Operation
 from models.enrichment import Enrichment
-from models.routing import entity_key, key_text
+from models.routing import key_text
 from models.tables import Provides, TableSpec
 
 REFRESH_MS = 24 * 3_600_000
@@ -88,4 +88,4 @@ def _entry(change: Change, rule: Provides, known: LookupEntry | None) -> LookupE
 def _before_the_key_changed(change: Change, spec: TableSpec, rule: Provides, state: State) -> LookupEntry | None:
     if change.previous_keys is None:
         return None
-    return state.lookup(rule.lookup, entity_key(change.schema, spec.table, tuple(change.previous_keys.values())))
+    return state.lookup(rule.lookup, spec.row_key(change.schema, tuple(change.previous_keys.values())))

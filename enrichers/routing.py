@@ -3,7 +3,7 @@
 from models.catalogue import Catalogue
 from models.change import Control, Operation, SourceRow
 from models.outcome import Dead
-from models.routing import Route, entity_key
+from models.routing import Route
 from models.sources import dms
 from models.strict_json import lenient
 from models.tables import TableSpec, key_values
@@ -38,11 +38,11 @@ def row_keys(spec: TableSpec, source: SourceRow) -> tuple[bytes | None, bytes | 
     if values is None:
         return None, None
     try:
-        key = entity_key(source.schema, spec.table, values)
+        key = spec.row_key(source.schema, values)
         if source.operation is not Operation.UPDATE or not source.before:
             return key, None
         old = key_values(spec, source.before, instead=values)
-        old_key = key if old is None else entity_key(source.schema, spec.table, old)
+        old_key = key if old is None else spec.row_key(source.schema, old)
     except (ValueError, TypeError, OverflowError):  # a lone surrogate in a key: the strict decoder refuses the record
         return None, None
     return key, old_key if old_key != key else None

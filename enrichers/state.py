@@ -37,8 +37,7 @@ class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def decode(raw: bytes) -> "LookupEntry":
         """Read a table value. Raises NewerFormatError, or ValueError if the bytes are no entry."""
-        _check_version(raw, "lookup entry")
-        return _entry.decode(raw)
+        return _read(_entry, raw)
 
 
 class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +58,7 @@ class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def decode(raw: bytes) -> "RowMemory":
         """Read a table value. Raises NewerFormatError, or ValueError if the bytes are no memory."""
-        _check_version(raw, "row memory")
-        return _memory.decode(raw)
+        return _read(_memory, raw)
 
 
 class State(Protocol):
@@ -114,10 +112,18 @@ _entry = msgspec.json.Decoder(LookupEntry)
 _memory = msgspec.json.Decoder(RowMemory)
 
 
-def _check_version(raw: bytes, what: str) -> None:
-    version = _version.decode(raw).v
+def _read(decoder: msgspec.json.Decoder[Entry], raw: bytes) -> Entry:
+    """Decode, unless a later release wrote it: its version counts before its shape does."""
+    try:
+        value = decoder.decode(raw)
+        version = value.v  # type: ignore[attr-defined]
+    except msgspec.ValidationError:
+        version = _version.decode(raw).v
+        if version <= FORMAT:
+            raise
     if version > FORMAT:
-        raise NewerFormatError(f"{what} of format {version}; this release knows up to {FORMAT}")
+        raise NewerFormatError(f"a table value of format {version}; this release knows up to {FORMAT}")
+    return value
 
 
 class InMemoryState:

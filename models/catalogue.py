@@ -66,6 +66,16 @@ class Catalogue:
         """The table that feeds a lookup. Raises KeyError; the loader refuses lookups nobody feeds."""
         return self._providers[lookup]
 
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """Names of all lookups, each fed by one table."""
+        return tuple(self._providers)
+
+    @property
+    def needs_redaction_key(self) -> bool:
+        """True if any rule hashes or tokenizes: a worker without the key would have to stop at the first value."""
+        return any(rule.action.keyed for spec in self.specs for rule in spec.redact.values())
+
     def _candidates(self, adapter: str | None, schema: str, table: str) -> tuple[TableSpec, ...]:
         """Specs that fit, best first: exact spelling before folded, one schema before any, one adapter before any."""
         fitting = [

@@ -51,14 +51,13 @@ def _end(text: str, at: int) -> int:
     if text[at] != "{":
         end = text.find("\n", at)
         return len(text) if end < 0 else end
-    closed = _balanced(text, at)
-    opened = _next_opening(text, at)
-    return min(closed, opened)
+    return _balanced(text, at, _next_opening(text, at))
 
 
-def _balanced(text: str, at: int) -> int:
+def _balanced(text: str, at: int, limit: int) -> int:
+    """Behind the bracket that closes the one at `at`, at most `limit`."""
     depth = 0
-    for token in _TOKEN.finditer(text, at):
+    for token in _TOKEN.finditer(text, at, limit):
         match token.group()[0]:
             case "{" | "[":
                 depth += 1
@@ -68,7 +67,7 @@ def _balanced(text: str, at: int) -> int:
                     return token.end()
             case _:
                 continue
-    return len(text)
+    return limit
 
 
 def _next_opening(text: str, at: int) -> int:

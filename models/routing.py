@@ -71,7 +71,7 @@ def key_value(value: object) -> object:
     if type(value) is Decimal:
         if value == value.to_integral_value():
             return key_value(int(value))
-        return format(value.normalize(), "f")
+        return format(value, "f").rstrip("0")
     return value
 
 

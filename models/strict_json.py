@@ -35,7 +35,7 @@ def _number(text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:
         raise JsonError("number out of range") from None
-    if number and abs(number.adjusted()) > MAX_EXPONENT:
+    if abs(number.adjusted()) > MAX_EXPONENT:  # zero too: 0e999999999 takes forever to become an integer
         raise JsonError("number out of range")
     return number
 

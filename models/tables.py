@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from models.change import Operation, Row
+from models.routing import entity_key
 
 UnknownColumns = Literal["mask", "publish", "drop"]
 AbsentColumns = Literal["unchanged", "null"]
@@ -186,6 +187,10 @@ class TableSpec:
         if self.on_missing_owner is not None:
             return self.on_missing_owner
         return MissingOwner(LOOKUP_WAIT_SECONDS if self.owner is not None and self.owner.looks_up else 0.0)
+
+    def row_key(self, schema: str, values: Sequence[object]) -> bytes:
+        """Entity key of a row, under the spec's spelling of schema and table, so that lookups find it."""
+        return entity_key(self.schema or schema, self.table, values)
 
     def event_type(self, operation: Operation) -> str:
         """`user.updated`, unless the spec overrides it."""

@@ -1,12 +1,13 @@
 """Rules that tables must keep together and each of its own: what would give wrong owners, ids or leaks is refused."""
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from models.tables import FromLookup, TableSpec, fold
 from models.yaml_nodes import suggestion
 
 
-def check_together(specs: Iterable[TableSpec], *, read_lookups: Set[str]) -> Iterator[tuple[str, str]]:
+def check_together(specs: Iterable[TableSpec], *, read_lookups: AbstractSet[str]) -> Iterator[tuple[str, str]]:
     """(table name, mistake). `read_lookups` are also those of entries that could not be used."""
     known = tuple(specs)
     providers: dict[str, str] = {}

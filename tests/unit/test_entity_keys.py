@@ -114,3 +114,9 @@ def test_routing_survives_any_key_value(value: object) -> None:
         "p",
         TELEPHONY,
     )
+
+
+def test_long_fractions_are_different_keys() -> None:
+    one, two = Decimal("0." + "1" * 40), Decimal("0." + "1" * 39 + "2")
+    assert entity_key("s", "t", (one,)) != entity_key("s", "t", (two,))
+    assert entity_key("s", "t", (Decimal("1.50"),)) == entity_key("s", "t", (Decimal("1.5"),))

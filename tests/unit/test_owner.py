@@ -177,3 +177,10 @@ def test_a_table_without_a_schema_serves_the_first_schema_only() -> None:
     worker = Worker()
     assert isinstance(worker.feed(dms("insert", USER)).outcome, Ok)
     assert worker.drop(dms("insert", USER, schema="archive")) == "unknown_table"
+
+
+def test_an_upper_case_source_of_a_table_with_a_schema_feeds_its_lookup(tmp_path: Path) -> None:
+    entries = "  - {table: groups, schema: core}\n"
+    worker = Worker(catalogue_of(tmp_path, entries, builtin="telephony"))
+    worker.feed(dms("load", GROUP, table="GROUPS", schema="CORE"))
+    assert owner(worker.event(dms("insert", MAPPED, table="GROUP_MAPS_LOG", schema="CORE")))[0] == "3"

@@ -1,6 +1,7 @@
 """Redaction: what a rule removes appears nowhere (P6)."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,19 @@ def test_a_keyed_rule_without_a_key_stops_the_worker_when_it_is_needed_and_not_b
     worker.event(dms("insert", org, table="orgs"))
     with pytest.raises(MissingKeyError, match="AccountNumber"):
         worker.feed(dms("insert", {**org, "AccountNumber": "12-34"}, table="orgs"))
+
+
+def test_an_owner_looked_up_from_a_redacted_column_leaves_redacted(tmp_path: Path) -> None:
+    entries = """
+  - {table: g, entity: g, key: [ID], provides: {lookup: g, key: ID, org: Org}, redact: {Org: HASH}}
+  - {table: m, entity: m, key: [ID], owner: {org: {lookup: g, by: GID}}}
+"""
+    worker = Worker(catalogue_of(tmp_path, entries))
+    worker.feed(dms("load", {"ID": 1, "Org": "acme"}, table="g"))
+    assert worker.event(dms("insert", {"ID": 1, "GID": 1}, table="m"))["orgId"].startswith("h1.")
+
+
+def test_long_fractions_are_told_apart() -> None:
+    one, two = Decimal("0." + "1" * 40), Decimal("0." + "1" * 39 + "2")
+    assert apply(RedactionAction.HASH, one) != apply(RedactionAction.HASH, two)
+    assert apply(RedactionAction.HASH, Decimal("1.50")) == apply(RedactionAction.HASH, Decimal("1.5"))

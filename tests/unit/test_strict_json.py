@@ -48,7 +48,8 @@ def test_a_duplicate_key_is_refused_wherever_it_hides(text: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"NaN", b"[Infinity]", b"-Infinity", b'"\\ud800"', b'"\xed\xa0\x80"', b"\xff", b"", b" ", b"{}{}", b"1e999999999",
-     b"1" * 5000, b"0." + b"1" * 5000, b"[" * 5000, b'{"a":' * 5000, b"\xef\xbb\xbf{}", b"01", b"{'a':1}"],
+     b"0e999999999", b"1" * 5000, b"0." + b"1" * 5000, b"[" * 5000, b'{"a":' * 5000, b"\xef\xbb\xbf{}", b"01",
+     b"{'a':1}"],
 )  # fmt: skip
 def test_what_is_not_acceptable_is_refused(data: bytes) -> None:
     with pytest.raises(JsonError):
