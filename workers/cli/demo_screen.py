@@ -44,7 +44,7 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, progress: Progress, events: list[dict[str, Any]], letters: list[DeadLetter]) -> None:  # noqa: ARG002
+    def show(self, progress: Progress, events: list[dict[str, Any]], letters: list[DeadLetter]) -> None:
         """A line every LINE_SECONDS."""
         now = time.monotonic()
         if now - self._last < LINE_SECONDS:
@@ -107,8 +107,8 @@ class Screen:
         for stage in stages:
             rate = f"{self._rates[stage.name].per_second:,.0f}/s"
             counts = (stage.taken, stage.out, stage.filtered, stage.dead)
-            name = Text(stage.name, style="" if stage.ready else "yellow")
-            table.add_row(name, *(f"{count:,}" for count in counts), rate, f"{stage.lag:,}")
+            title = Text(stage.name, style="" if stage.ready else "yellow")
+            table.add_row(title, *(f"{count:,}" for count in counts), rate, f"{stage.lag:,}")
         return table
 
 

@@ -1,0 +1,223 @@
+"""One run of the whole pipeline in a world of its own: generator, worker, consumer and verdict."""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from models.dead_letter import DeadLetter
+from sandbox.event_queue import EventQueue
+from sandbox.generator.sender import Sender
+from sandbox.generator.traffic import Traffic
+from sandbox.kafka_view import KafkaView
+from sandbox.verdict import Checker, Verdict, read_event
+from sandbox.worker_process import WorkerProcess
+from sandbox.world import BUS, STREAM, World
+from workers.failures import UnreachableError
+from workers.settings import Settings
+from workers.topics import Topics, group_of
+
+SETTLE_SECONDS = 0.5
+"""After the last expected ending: what comes now was delivered twice."""
+STALL_SECONDS = 30.0
+KEPT = 200
+STAGES = ("bridge", "enrich", "publish")
+
+
+@dataclass(frozen=True, slots=True)
+class StageFigures:
+    """Counts of one stage since it started; `lag` is how many records stand before it."""
+
+    name: str
+    taken: int = 0
+    out: int = 0
+    filtered: int = 0
+    dead: int = 0
+    lag: int = 0
+    ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A look at the run: counts of records, seconds since the first was put."""
+
+    wanted: int
+    sent: int
+    ended: int
+    elapsed: float
+    stages: tuple[StageFigures, ...]
+
+
+@dataclass(slots=True)
+class Sights:
+    """The latest that went by, for people: events (already redacted) and dead letters (without their bytes)."""
+
+    events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    letters: list[DeadLetter] = field(default_factory=list)
+
+
+class Demonstration:
+    """Use as a context manager; `start`, then `look` until `finished`, then `verdict`."""
+
+    def __init__(
+        self, *, changes: int, rate: float | None, seed: int, cache: Path | None,
+        report: Callable[[str], None], on_event: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self.directory = Path(tempfile.mkdtemp(prefix="cdc-demo-"))
+        self.world = World(self.directory / "world", stream=STREAM, bus=BUS, cache=cache, report=report)
+        self.sights = Sights()
+        self.keep_log = False
+        """Whether the worker's log stays when all else goes."""
+        self.worker = WorkerProcess(self.directory / "worker", {})
+        self._changes, self._rate, self._seed, self._report = changes, rate, seed, report
+        self._on_event = on_event
+        self._traffic = Traffic(seed, changes, start=datetime.now(UTC))
+        self._checker = Checker(self._traffic.canaries)
+        self._lock = threading.Lock()
+        self._sender: Sender | None = None
+        self._queue: EventQueue | None = None
+        self._kafka: KafkaView | None = None
+        self._began = self._moved_at = self._complete_at = 0.0
+        self._seen: dict[str, int] = {}
+
+    def __enter__(self) -> "Demonstration":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the world and the worker, then begin to send. Raises CommandError with a hint if a part cannot."""
+        self.world.start()
+        settings = Settings.model_construct()  # the defaults: those the worker has, whatever our environment says
+        environment = self.world.environment()
+        self.worker = WorkerProcess(self.directory / "worker", environment)
+        self.worker.start()
+        aws = self.world.aws
+        self._queue = EventQueue(
+            aws.client("events"), aws.client("sqs"), bus=BUS, source=settings.event_source, on_message=self._receive
+        )
+        self._queue.start()
+        self.worker.wait_until_ready()
+        self._report(f"worker runs, web views at {self.worker.address}")
+        self._kafka = KafkaView(
+            self.world.kafka.bootstrap, dead=Topics.of(settings).dead, partitions=int(environment["CDC_PARTITIONS"]),
+            group=group_of(settings, "enrich"), on_letter=self._bury, on_filtered=self._checker.filtered,
+        )  # fmt: skip
+        self._kafka.start()
+        self._sender = Sender(aws.client("kinesis"), STREAM, iter(self._traffic), self._checker.put, rate=self._rate)
+        self._began = self._moved_at = time.monotonic()
+        self._sender.start()
+
+    def look(self) -> Progress:
+        """How far it is. Raises UnreachableError if a part of the world or of the check has failed."""
+        seen = self._checker.seen
+        now = time.monotonic()
+        if seen != self._seen:
+            self._seen, self._moved_at = seen, now
+        self._raise_failures()
+        ended = min(seen["sent"], seen["published"] + seen["filtered"] + seen["dead"])
+        state = self.worker.get() or {}
+        stages = stage_figures(state.get("stages", {}), seen["sent"])
+        return Progress(self._changes, seen["sent"], ended, now - self._began, stages)
+
+    @property
+    def finished(self) -> bool:
+        """True when every expected ending has been seen, and a moment more."""
+        sending = self._sender is not None and self._sender.running
+        if sending or not self._checker.complete:
+            self._complete_at = 0.0
+            return False
+        now = time.monotonic()
+        if not self._complete_at:
+            self._complete_at = now
+        return now - max(self._complete_at, self._moved_at) >= SETTLE_SECONDS
+
+    @property
+    def stalled(self) -> bool:
+        """True if nothing has happened for STALL_SECONDS."""
+        return time.monotonic() - self._moved_at > STALL_SECONDS
+
+    def latest(self) -> tuple[list[dict[str, Any]], list[DeadLetter]]:
+        """Events and dead letters that went by, oldest first."""
+        with self._lock:
+            return list(self.sights.events), list(self.sights.letters)
+
+    @property
+    def ownerless(self) -> int:
+        """Events published without an owner, which is allowed where a lookup came too late."""
+        return self._checker.ownerless
+
+    def verdict(self) -> Verdict:
+        """Judge the run, and the worker's own log and pages for what redaction has to remove (P6)."""
+        self._checker.outside("the worker's log", self.worker.log.read_text(encoding="utf-8", errors="replace"))
+        self._checker.outside("the worker's web views", str(self.worker.get()))
+        return self._checker.verdict()
+
+    def close(self) -> None:
+        """End everything and remove what was made, well within 5 s. Fine if it is closed already."""
+        parts = [part for part in (self._sender, self._queue, self._kafka) if part is not None]
+        for part in parts:
+            part.stop(0)
+        # Nothing in here is worth an orderly end: the world goes, and all that the worker could hand in with it.
+        self.worker.stop(0)
+        self.world.stop()
+        for part in parts:
+            part.stop(0.3)
+        if self.worker.log.is_file() and self.keep_log:
+            shutil.rmtree(self.directory / "worker" / "data", ignore_errors=True)
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _receive(self, body: str, at: float) -> None:
+        detail = read_event(body)
+        self._checker.event(detail, body, at)
+        with self._lock:
+            self.sights.events.append(detail)
+        self._on_event(detail)
+
+    def _bury(self, letter: DeadLetter) -> None:
+        self._checker.dead_letter(letter.shard, letter.sequence, letter.code.value, letter.message)
+        with self._lock:
+            self.sights.letters.append(letter)
+
+    def _raise_failures(self) -> None:
+        for part in (self._sender, self._queue, self._kafka):
+            if part is not None and part.error is not None:
+                raise UnreachableError(
+                    f"the demo's own client failed: {type(part.error).__name__}",
+                    hint="is another process ending what the demo started?",
+                )
+        for server in self.world.parts:
+            if server.pid is None:
+                raise UnreachableError(f"{server.name} ended unexpectedly")
+        if not self.worker.alive:
+            raise UnreachableError("the worker ended unexpectedly", hint="run `cdc worker` in `cdc sandbox up`")
+
+
+def stage_figures(states: dict[str, Any], sent: int) -> tuple[StageFigures, ...]:
+    """Counts per stage from the worker's web view. A retired key adds a record between bridge and enrich."""
+    figures: list[StageFigures] = []
+    before = sent
+    for name in STAGES:
+        state = states.get(name) or {}
+        stats = state.get("stats") or {}
+        outcomes = stats.get("outcomes") or {}
+        drops = {reason: count for reason, count in outcomes.items() if reason.startswith("drop.")}
+        taken = stats.get("inputs", 0)
+        if name == "enrich":
+            before += drops.get("drop.key_moved", 0)
+        figures.append(
+            StageFigures(
+                name, taken, outcomes.get("out", 0), sum(drops.values()), outcomes.get("dead", 0),
+                max(0, before - taken), bool(state.get("ready")),
+            )
+        )  # fmt: skip
+        before = outcomes.get("out", 0)
+    return tuple(figures)
