@@ -100,10 +100,14 @@ class Pipeline:
             case Dead():
                 return Enriched(decoded)
             case Control():
-                _note(trace, "decode", f"control record {decoded.operation}")
+                if trace is not None:
+                    trace.append(("decode", f"control record {decoded.operation}"))
                 return Enriched(Drop("control"))
             case SourceRow():
-                _note(trace, "decode", f"{decoded.adapter} {decoded.operation} of {decoded.schema}.{decoded.table}")
+                if trace is not None:
+                    trace.append(
+                        ("decode", f"{decoded.adapter} {decoded.operation} of {decoded.schema}.{decoded.table}")
+                    )
             case _:
                 assert_never(decoded)
         spec = self.catalogue.match(decoded.adapter, decoded.schema, decoded.table, state.pinned_schema)
@@ -116,7 +120,8 @@ class Pipeline:
         if isinstance(valid, Dead):
             return Enriched(valid, table=spec.name)
         change = valid.value
-        _note(trace, "validate", f"table {spec.name}, {len(change.after or change.before or {})} columns")
+        if trace is not None:
+            trace.append(("validate", f"table {spec.name}, {len(change.after or change.before or {})} columns"))
         row = record.key or spec.row_key(change.schema, tuple(change.keys.values()))
         memory = state.memory(row) if spec.memory else None
         digest = change_digest(change, table, record, self.options.source_id)
@@ -126,13 +131,16 @@ class Pipeline:
             *remember.pin(change.schema, spec, state),
             *remember.lookups(change, spec, row, state, replay=record.replay > 0),
         )
-        _note(trace, "remember", f"{len(effects)} effects")
+        if trace is not None:
+            trace.append(("remember", f"{len(effects)} effects"))
         dropped = _drop_reason(change, spec)
         owner = find_owner(change, spec, self.catalogue, state, memory, patient=patient and dropped is None)
         if isinstance(owner, Miss):
-            _note(trace, "owner", f"waits for lookup {owner.lookup}")
+            if trace is not None:
+                trace.append(("owner", f"waits for lookup {owner.lookup}"))
             return Enriched(owner, table=spec.name)
-        _note(trace, "owner", f"from {owner.source}")
+        if trace is not None:
+            trace.append(("owner", f"from {owner.source}"))
         if spec.memory:
             effects = (*effects, *remember.memorize(change, owner, row, memory, digest))
         if dropped is not None:
@@ -151,14 +159,17 @@ class Pipeline:
         trace: Trace | None,
     ) -> Ok[Event] | Dead:
         changes, compared = diff(change, table)
-        _note(trace, "diff", f"{len(changes)} changed columns" + ("" if compared else ", no before image"))
+        if trace is not None:
+            trace.append(("diff", f"{len(changes)} changed columns" + ("" if compared else ", no before image")))
         images = envelope.images_of(change, table)
         transformed = envelope.transform(changes, images, table)
         if isinstance(transformed, Dead):
             return transformed
-        _note(trace, "transform", f"{len(table.transformers)} rules")
+        if trace is not None:
+            trace.append(("transform", f"{len(table.transformers)} rules"))
         content = envelope.redact(change, changes, images, owner, table, compared=compared)
-        _note(trace, "redact", f"{len(content.redacted)} columns: {', '.join(content.redacted)}".rstrip(": "))
+        if trace is not None:
+            trace.append(("redact", f"{len(content.redacted)} columns: {', '.join(content.redacted)}".rstrip(": ")))
         event = normalize(
             change,
             content,
@@ -169,7 +180,8 @@ class Pipeline:
             service=self.options.service,
             environment=self.options.environment,
         )
-        _note(trace, "normalize", f"{event.event_type} {event.event_id}")
+        if trace is not None:
+            trace.append(("normalize", f"{event.event_type} {event.event_id}"))
         return Ok(event)
 
     def _without_value(self, record: RawRecord) -> Enriched:
@@ -205,11 +217,6 @@ def _drop_reason(change: Change, spec: TableSpec) -> str | None:
     if change.operation is not Operation.UNKNOWN and change.operation not in spec.operations:
         return "operation_not_listed"
     return None
-
-
-def _note(trace: Trace | None, step: str, text: str) -> None:
-    if trace is not None:
-        trace.append((step, text))
 
 
 def _place(error: BaseException) -> str:
