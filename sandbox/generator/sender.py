@@ -73,7 +73,10 @@ class Sender:
             failed = self._put(batch) if batch else []
             taken = {change.number for change in batch} - {change.number for change in failed}
             waiting = [change for change in waiting if change.number not in taken]
-            backoff = min(max(backoff * 2, FIRST_BACKOFF), LONGEST_BACKOFF) if failed else 0.0
+            if not failed:
+                backoff = 0.0
+            else:  # a stream that still takes some is asked again soon
+                backoff = FIRST_BACKOFF if taken else min(max(backoff * 2, FIRST_BACKOFF), LONGEST_BACKOFF)
             pause = random.uniform(backoff / 2, backoff) if backoff else 0.0
             if pause or self._rate is not None:
                 self._stopping.wait(max(pause, TICK))

@@ -28,11 +28,11 @@ NOISY = ("aiokafka", "kafka", "asyncio", "botocore", "boto3", "urllib3")
 MEANING = {
     "sent": "records put on the stream",
     "published": "came out as events",
-    "filtered": "left out on purpose (snapshots, control, unknown tables, resent)",
+    "filtered": "left out on purpose: snapshots, repeats, unknown tables",
     "dead": "poison, in the dead letters",
     "lost": "without any ending",
     "duplicated": "changes with two event ids",
-    "redelivered": "events that came again under the same id",
+    "redelivered": "events that came again under the same id (allowed)",
     "out_of_order": "events behind a later one of their row",
     "p50_ms": "put on the stream to received from the queue, median",
     "p99_ms": "the same, 99th percentile",
@@ -158,6 +158,7 @@ def _conclude(demonstration: "Demonstration", verdict: "Verdict", output: str) -
     """Summary on stdout, talk on stderr; the JSON line is the last on stdout."""
     figures = verdict.figures()
     if output == "table":
+        click.echo()
         bad = {"lost", "duplicated", "out_of_order"}
         for name, value in figures.items():
             shown = "-" if value is None else f"{value:,}"
@@ -170,12 +171,13 @@ def _conclude(demonstration: "Demonstration", verdict: "Verdict", output: str) -
     for problem in verdict.problems:
         _say(f"WRONG {problem}")
     if verdict.passed:
-        _say("every record ended once, in order, and as it should; no redacted value came out")
+        _say("every record ended as it should, in order; no redacted value leaked")
     else:
         _say(f"FAILED; the worker's log is kept: {demonstration.worker.log}")
     if output == "table":
-        _say("next:  cdc sandbox up --detach     the same world, to try things out")
-        _say("       cdc invoke events/sample-cdc-event.json     one record, step by step, without Kafka or AWS")
+        _say("next:")
+        _say("  cdc sandbox up --detach                   a world that stays, for boto3 and you")
+        _say("  cdc invoke events/sample-cdc-event.json   one file, without Kafka or AWS")
     click.echo(json.dumps(figures))
 
 

@@ -82,7 +82,7 @@ class Screen:
         room = min(MOST_EVENTS, max(FEWEST_EVENTS, height - FIXED_LINES - LETTERS_SHOWN))
         parts: list[RenderableType] = [
             self._heading(progress),
-            ProgressBar(total=max(1, progress.wanted), completed=progress.ended, width=width - 1),
+            _bar(progress, width - 1),
             self._stages(progress.stages),
             Text("events on the bus, as a consumer gets them", style="bold"),
             *_padded([event_line(event) for event in events[-room:]], room),
@@ -151,12 +151,14 @@ def changes_text(event: dict[str, Any]) -> str:
     redacted = set((event.get("metadata") or {}).get("redactedFields") or ())
     previous = event.get("previousKeys")
     parts = [f"key was {':'.join(str(value) for value in previous.values())}"] if previous else []
-    for name in sorted(changes, key=lambda name: (name not in redacted, name in ("UpdatedAt", "CreatedAt"), name)):
-        sides = changes[name]
-        old, new = sides.get("old"), sides.get("new")
-        if old is None and new is None:
+    # Times and references say the least to somebody who looks on.
+    for name in sorted(changes, key=lambda name: (name not in redacted, name.endswith(("At", "ID", "Sec")), name)):
+        sides = [changes[name][side] for side in ("old", "new") if side in changes[name]]
+        if event.get("operation") == "DELETE":
+            sides = sides[:1]
+        elif len(sides) == 1 and sides[0] is None:
             continue
-        parts.append(f"{name} {new}" if "old" not in sides else f"{name} {old} → {new}")
+        parts.append(f"{name} {' → '.join('null' if value is None else str(value) for value in sides)}")
     return ", ".join(parts)
 
 
@@ -166,6 +168,12 @@ def letter_line(letter: DeadLetter) -> Text:
     line.append(f"{letter.code.value:<21}", style="red")
     line.append(f"{letter.table or '-':<8}{letter.message}")
     return line
+
+
+def _bar(progress: Progress, width: int) -> Table:
+    grid = Table.grid()  # a bar by itself does not end its line
+    grid.add_row(ProgressBar(total=max(1, progress.wanted), completed=progress.ended, width=width))
+    return grid
 
 
 def _padded(lines: list[Text], count: int) -> list[Text]:
