@@ -1,0 +1,178 @@
+"""P1: Kinesis -> raw exactly once for read_committed readers, whatever fails in between."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from models.checkpoint import Checkpoint
+from models.raw import RawRecord, raw_record
+from models.routing import entity_key, partition_of
+from sandbox.world import World
+from tests.integration.stage import eventually, running
+from tests.journey.traffic import Outside
+from tests.journey.worker_process import own_environment
+from workers.app import make_bridge
+from workers.engine.slot import Slot
+from workers.settings import Settings, load_settings
+
+_count = iter(range(10**6))
+
+
+@pytest.fixture
+def environment(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]:
+    names = own_environment(world.environment(), f"bridge{next(_count)}") | {"CDC_DATA_DIR": str(tmp_path)}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    Outside(names).make()
+    yield names
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    return load_settings()
+
+
+def user(number: int, operation: str = "update", before: dict[str, Any] | None = None) -> bytes:
+    record = {
+        "data": {"ID": number, "HomeOrgID": 3, "UserName": f"u{number}", "Status": "active"},
+        "metadata": {
+            "timestamp": "2026-01-15T10:31:00Z", "record-type": "data", "operation": operation,
+            "partition-key-type": "primary-key", "schema-name": "core", "table-name": "users",
+        },
+    }  # fmt: skip
+    return json.dumps(record | ({"before-image": before} if before else {})).encode()
+
+
+def put(environment: dict[str, str], records: list[tuple[str, bytes]]) -> None:
+    kinesis = Outside(environment).client("kinesis")
+    for start in range(0, len(records), 100):
+        entries = [{"PartitionKey": key, "Data": data} for key, data in records[start : start + 100]]
+        answer = kinesis.put_records(StreamName=environment["KINESIS_STREAM_NAME"], Records=entries)
+        assert answer["FailedRecordCount"] == 0
+
+
+async def read(settings: Settings, topic: str) -> list[Any]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap_servers, isolation_level="read_committed",
+        auto_offset_reset="earliest",
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        await consumer._client.set_topics([settings.topic(topic)])
+        tps = [TopicPartition(settings.topic(topic), i) for i in consumer.partitions_for_topic(settings.topic(topic))]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        found: list[Any] = []
+        for tp in tps:
+            while await consumer.position(tp) < ends[tp]:
+                found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def raw(settings: Settings) -> list[RawRecord]:
+    return [
+        raw_record(
+            topic=r.topic, partition=r.partition, offset=r.offset, timestamp_ms=r.timestamp, key=r.key, value=r.value,
+            headers=r.headers,
+        )
+        for r in await read(settings, "raw.core")
+    ]  # fmt: skip
+
+
+async def has_raw(settings: Settings, count: int) -> bool:
+    return len(await raw(settings)) >= count
+
+
+def times_of(records: list[RawRecord]) -> Counter[tuple[str, str]]:
+    return Counter((record.origin.shard, record.origin.sequence) for record in records)
+
+
+async def test_a_restarted_bridge_forwards_every_record_exactly_once(
+    environment: dict[str, str], settings: Settings
+) -> None:
+    put(environment, [(f"k{n}", user(n)) for n in range(200)])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 200))
+    put(environment, [(f"k{n}", user(n)) for n in range(200, 300)])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 300))
+    records = await raw(settings)
+    assert set(times_of(records).values()) == {1}
+    assert sorted(json.loads(record.value or b"")["data"]["ID"] for record in records) == list(range(300))
+
+
+async def test_a_commit_whose_answer_was_lost_forwards_nothing_twice(
+    environment: dict[str, str], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Counter[str]()
+    commit = Slot._transact
+
+    async def losing(self: Slot, producer: Any, outputs: Any, offsets: Any) -> Any:
+        ends = await commit(self, producer, outputs, offsets)
+        if outputs and lost["fired"] < 4:
+            lost["fired"] += 1
+            raise KafkaError("injected after the commit")
+        return ends
+
+    monkeypatch.setattr(Slot, "_transact", losing)
+    put(environment, [(f"k{n}", user(n)) for n in range(200)])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 200))
+        put(environment, [(f"k{n}", user(n)) for n in range(200, 260)])
+        await eventually(lambda: has_raw(settings, 260))
+    assert lost["fired"] == 4
+    records = await raw(settings)
+    assert len(records) == 260
+    assert set(times_of(records).values()) == {1}
+
+
+async def test_the_source_bytes_are_untouched_and_the_key_is_the_rows(
+    environment: dict[str, str], settings: Settings
+) -> None:
+    poison = b"\x00 not json"
+    put(environment, [("k", user(7)), ("poison", poison)])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 2))
+    found = {record.value: record for record in await raw(settings)}
+    row = entity_key("core", "users", [7])
+    assert found[user(7)].key == row
+    assert found[user(7)].partition == partition_of(row, settings.partitions)
+    assert found[user(7)].adapter == "dms"
+    assert found[poison].key == b"poison"
+    assert found[poison].origin.stream == environment["KINESIS_STREAM_NAME"]
+
+
+async def test_a_changed_key_leaves_a_retired_marker_with_the_old_row(
+    environment: dict[str, str], settings: Settings
+) -> None:
+    put(environment, [("k", user(8, before={"ID": 7}))])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 2))
+    markers = [record for record in await raw(settings) if record.retired]
+    assert [marker.key for marker in markers] == [entity_key("core", "users", [7])]
+    assert markers[0].value is None
+
+
+async def test_checkpoints_stand_in_the_partition_of_their_slot_and_count_every_record(
+    environment: dict[str, str], settings: Settings
+) -> None:
+    put(environment, [(f"k{n}", user(n)) for n in range(120)])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 120))
+    latest: dict[str, tuple[int, Checkpoint]] = {}
+    for record in await read(settings, "checkpoints"):
+        checkpoint = Checkpoint.decode(record.value)
+        latest[checkpoint.shard] = (record.partition, checkpoint)
+    assert sorted(partition for partition, _ in latest.values()) == [5, 17, 29, 41]
+    assert sum(checkpoint.records for _, checkpoint in latest.values()) == 120
+    newest = {shard: max(int(s) for (where, s) in times_of(await raw(settings)) if where == shard) for shard in latest}
+    assert {shard: int(checkpoint.sequence) for shard, (_, checkpoint) in latest.items()} == newest
