@@ -52,7 +52,7 @@ def pipeline_options(settings: Settings, redaction_key: bytes | None) -> Pipelin
     )
 
 
-def _stage(settings: Settings, stage: str, **options: Any) -> StageApp:
+def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any) -> StageApp:
     engine = EngineOptions(
         bootstrap=settings.kafka_bootstrap_servers,
         partitions=settings.partitions,
@@ -69,7 +69,7 @@ def _stage(settings: Settings, stage: str, **options: Any) -> StageApp:
 
     async def topics() -> None:
         try:
-            await ensure_topics(settings, engine.client(f"{app.conf.id}-topics"))
+            await ensure_topics(settings, catalogue.lookups, engine.client(f"{app.conf.id}-topics"))
         except ConfigurationError as error:
             raise BootRefused(f"{error}; {error.hint}") from None
 
@@ -79,7 +79,8 @@ def _stage(settings: Settings, stage: str, **options: Any) -> StageApp:
 
 def make_bridge(settings: Settings) -> StageApp:
     """A new app for Kinesis -> raw."""
-    app = _stage(settings, "bridge", contiguous_slots=True, open_on_demand=True)
+    catalogue = read_catalogue(settings)
+    app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True)
     session = Session(settings)
     client = hot_client(session, "kinesis", "Kinesis_20131202")
     stream = settings.kinesis_stream_name
@@ -89,7 +90,7 @@ def make_bridge(settings: Settings) -> StageApp:
             client=client,
             directory=ShardDirectory(session, stream, settings.source_slots),
             reading=ReadOptions(stream, settings.kinesis_batch_size, settings.kinesis_poll_interval),
-            catalogue=read_catalogue(settings),
+            catalogue=catalogue,
             topics=Topics.of(settings),
             partitions=settings.partitions,
         ),
@@ -100,19 +101,21 @@ def make_bridge(settings: Settings) -> StageApp:
 
 def make_enrich(settings: Settings) -> StageApp:
     """A new app for raw -> events."""
-    app = _stage(settings, "enrich")
     catalogue = read_catalogue(settings)
-    pipeline = Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret()))
+    app = _stage(settings, catalogue, "enrich")
+    needs_key = catalogue.needs_redaction_key and settings.enable_data_redaction
+    pipeline = Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret() if needs_key else None))
     add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
     return app
 
 
 def make_publish(settings: Settings) -> StageApp:
     """A new app for events -> EventBridge."""
-    app = _stage(settings, "publish")
+    catalogue = read_catalogue(settings)
+    app = _stage(settings, catalogue, "publish")
     client = hot_client(Session(settings), "events", "AWSEvents")
     bus = ClassicBus(client, Bus(settings.event_bus_name, settings.event_source, settings.put_events_max_bytes))
-    add_publish(app, Publish(bus, Topics.of(settings), read_catalogue(settings).fingerprint, now_ms))
+    add_publish(app, Publish(bus, Topics.of(settings), catalogue.fingerprint, now_ms))
     app.on_end.append(client.close)
     return app
 

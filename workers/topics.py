@@ -14,7 +14,6 @@ DAY_MS = 86_400_000
 RAW_MAX_BYTES = 12 * MEBIBYTE
 DEAD_MAX_BYTES = 13 * MEBIBYTE
 
-LOOKUP_TABLES = ("users", "groups", "orgs")
 PINS_TABLE = "schemas"
 MEMORY_TABLE = "owners"
 
@@ -57,8 +56,10 @@ def group_of(settings: Settings, stage: str) -> str:
     return f"{settings.app}-{stage}"
 
 
-def plan(settings: Settings) -> list[TopicPlan]:
-    """All topics. Retention is by time, never by size: a size limit deletes what nobody has read."""
+def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
+    """All topics; `lookups` are the catalogue's.
+
+    Retention is by time, never by size: a size limit deletes what nobody has read."""
     topics = Topics.of(settings)
     wide, slots = settings.partitions, settings.source_slots
 
@@ -71,7 +72,7 @@ def plan(settings: Settings) -> list[TopicPlan]:
         }
 
     compact = {"cleanup.policy": "compact", "max.message.bytes": str(RAW_MAX_BYTES)}
-    tables = (*LOOKUP_TABLES, PINS_TABLE, MEMORY_TABLE)
+    tables = (*lookups, PINS_TABLE, MEMORY_TABLE)
     changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables]
     return [
         TopicPlan(topics.slots, slots, keep(1)),
@@ -84,7 +85,7 @@ def plan(settings: Settings) -> list[TopicPlan]:
     ]
 
 
-async def ensure_topics(settings: Settings, client: dict[str, Any]) -> None:
+async def ensure_topics(settings: Settings, lookups: Iterable[str], client: dict[str, Any]) -> None:
     """Check partition counts; with ENVIRONMENT=LOCAL create what is missing.
 
     Raises ConfigurationError for a missing topic elsewhere or a partition count that differs (P is fixed for the life
@@ -92,7 +93,7 @@ async def ensure_topics(settings: Settings, client: dict[str, Any]) -> None:
     admin = AIOKafkaAdminClient(**client)
     await admin.start()
     try:
-        wanted = plan(settings)
+        wanted = plan(settings, lookups)
         counts = await _partition_counts(admin, [topic.name for topic in wanted])
         missing = [topic for topic in wanted if topic.name not in counts]
         if missing and settings.environment != "LOCAL":

@@ -14,7 +14,7 @@ from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.unit import Done, Pause, UnitOfWork
-from workers.topics import LOOKUP_TABLES, MEMORY_TABLE, PINS_TABLE, Topics
+from workers.topics import MEMORY_TABLE, PINS_TABLE, Topics
 
 STAGE = "enrich"
 MISS_POLL = 0.25
@@ -35,10 +35,10 @@ class Enrich:
 class TableState:
     """The pipeline's memory on Faust tables, as the running unit sees them."""
 
-    def __init__(self, app: StageApp, partitions: int) -> None:
+    def __init__(self, app: StageApp, partitions: int, lookups: tuple[str, ...]) -> None:
         self.partitions = partitions
         self.lookups: dict[str, GlobalTable] = {
-            name: app.everywhere(name, f"Owner ids by row of {name}, on every worker") for name in LOOKUP_TABLES
+            name: app.everywhere(name, f"Owner ids by row of {name}, on every worker") for name in lookups
         }
         self.pins = app.everywhere(PINS_TABLE, "Schema each table was first seen with")
         self.owners: Table = app.partitioned(MEMORY_TABLE, "Last owner and last changes of each row")
@@ -78,7 +78,7 @@ class TableState:
 
 def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     """Register the stage's work and its tables."""
-    state = TableState(app, enrich.partitions)
+    state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups)
 
     def bury(unit: UnitOfWork, record: Any, error: DataError, with_value: bool) -> None:
         _bury(enrich, unit, _raw(record), Dead(Failure.VALIDATION_ERROR, str(error)), with_value=with_value)

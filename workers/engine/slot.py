@@ -155,5 +155,6 @@ class Slot:
         self.adopt(found)
         self.app.slots.stats.reinits += 1
         moved = {tp: offset for tp, offset in self.position.items() if offset != before.get(tp)}
-        self.app.log.info("slot %s re-initialised, %s positions moved", self.index, len(moved))
+        if counted:
+            self.app.log.info("slot %s re-initialised, %s positions moved", self.index, len(moved))
         return moved
