@@ -165,6 +165,8 @@ class Demonstration:
         parts = [part for part in (self._sender, self._queue, self._kafka) if part is not None]
         for part in parts:
             part.stop(0)
+        if self._kafka is not None:
+            self._kafka.stop(0.5)  # it ends more quietly while the broker still answers
         # Nothing in here is worth an orderly end: the world goes, and all that the worker could hand in with it.
         self.worker.stop(0)
         self.world.stop()

@@ -46,9 +46,10 @@ class KafkaView:
     def _run(self) -> None:
         try:
             asyncio.run(self._follow())
-        except Exception as error:  # noqa: BLE001 - whatever ends the thread is for the owner to report
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - for the owner to report
+            # aiokafka lets its own cancellations escape when the broker goes away under it.
             if not self._stopping.is_set():
-                self.error = error
+                self.error = error if isinstance(error, Exception) else ConnectionError("Kafka went away")
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(

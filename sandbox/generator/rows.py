@@ -61,7 +61,7 @@ class Inventor:
             "Phone": self.phone(),
             "Extension": str(self._rng.randint(100, 999)),
             "PasswordHash": self.password_hash(),
-            "PIN": self._secret("users.PIN", "0123456789", 6),
+            "PIN": self.pin(),
             "SSN": self.ssn(),
             "Status": "ACTIVE",
             "Role": self._rng.choice(ROLES),
@@ -176,6 +176,10 @@ class Inventor:
         """In the form of bcrypt."""
         return self._canaries.plant("$2b$12$" + self._letters(53), "users.PasswordHash")
 
+    def pin(self) -> str:
+        """With a dash, so that no id or count is ever taken for it."""
+        return self._canaries.plant(f"{self._digits(4)}-{self._digits(4)}", "users.PIN")
+
     def ssn(self) -> str:
         """In a range that is never issued."""
         return self._canaries.plant(f"9{self._digits(2)}-{self._digits(2)}-{self._digits(4)}", "users.SSN")
@@ -202,3 +206,14 @@ def canaries_of(row: Row, canaries: Canaries) -> tuple[str, ...]:
     """The planted values of a row."""
     texts = (value.partition("@")[0] for value in row.values() if isinstance(value, str))
     return tuple(text for text in texts if text in canaries.columns)
+
+
+def owner_of(table: str, row: Row) -> tuple[Any, Any]:
+    """(organisation, user) of a row of a table whose rows name both themselves."""
+    match table:
+        case "users":
+            return row["HomeOrgID"], row["ID"]
+        case "orgs":
+            return row["ID"], None
+        case _:
+            return row["OrgID"], None

@@ -11,7 +11,7 @@ from models.routing import entity_key, partition_of
 from sandbox.generator import documents, poison
 from sandbox.generator.documents import SCHEMA, Row
 from sandbox.generator.ledger import Canaries, Ending, SourceChange
-from sandbox.generator.rows import Inventor, canaries_of
+from sandbox.generator.rows import Inventor, canaries_of, owner_of
 
 START = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 STEP = timedelta(milliseconds=7)
@@ -28,6 +28,8 @@ SHARES = {
 """Parts in 1,000 of what follows the loads."""
 GROUP_FOLLOWS = 8
 """So many records after the row that refers to it does a late group arrive."""
+EARLY_APART = 150
+"""Two such rows close together may wait for each other, each before the other's group in a partition, for 5 s."""
 RESENT_WITHIN = 40
 """A record is sent again while its row still remembers it: the row memory holds 16 changes."""
 PRETTY = 0.1
@@ -54,6 +56,8 @@ class Traffic:
         self._rows: dict[str, dict[int, Row]] = {"users": {}, "orgs": {}, "groups": {}}
         self._referable: list[int] = []
         """Groups other rows may refer to: they are known long enough, never deleted, and keep their organisation."""
+        self._awaited: set[int] = set()
+        self._early_from = 0
         self._home_orgs: list[int] = []
         self._versions: dict[str, int] = {}
         self._stream_key: dict[tuple[str, int], int] = {}
@@ -68,7 +72,6 @@ class Traffic:
             if self._late and (self._number >= self._late[0][0] or left <= len(self._late)):
                 _, number, row = self._late.popleft()
                 change = self._insert("groups", number, row)
-                self._referable.append(number)
             else:
                 change = self._play(deck.pop() if deck else "availability_log insert", left - len(self._late))
             if change.ending is Ending.PUBLISHED and not change.kind.endswith("delete"):
@@ -110,7 +113,7 @@ class Traffic:
                 return self._resend() or self._log("availability_log")
             case "poison":
                 return self._poison()
-            case "group_maps_log before its group" if left >= 2 and not self._late:  # two could wait for each other
+            case "group_maps_log before its group" if left >= 2 and self._number >= self._early_from:
                 return self._early_map()
             case "group_maps_log before its group" | "group_maps_log insert" | "availability_log insert":
                 return self._log(table)
@@ -118,7 +121,8 @@ class Traffic:
                 number = self._take_id(table)
                 return self._insert(table, number, self._new_row(table, number))
         living = self._rows[table]
-        choices = [number for number in living if table != "groups" or what == "update" or number not in self._kept]
+        kept = self._awaited.union(self._referable)
+        choices = [number for number in living if table != "groups" or what == "update" or number not in kept]
         if not choices:
             return self._log("availability_log")
         number = self._rng.choice(choices)
@@ -126,10 +130,6 @@ class Traffic:
             "update": self._update, "delete": self._delete, "key change": self._change_key,
         }  # fmt: skip
         return steps[what](table, number)
-
-    @property
-    def _kept(self) -> set[int]:
-        return set(self._referable) | {number for _, number, _ in self._late}
 
     def _insert(self, table: str, number: int, row: Row) -> SourceChange:
         self._rows[table][number] = row
@@ -188,6 +188,8 @@ class Traffic:
             group = self._take_id("groups")
         row = self._new_row("groups", group)
         self._late.append((self._number + GROUP_FOLLOWS, group, row))
+        self._awaited.add(group)
+        self._early_from = self._number + EARLY_APART
         return self._map(number, group, int(row["OrgID"]), user, "group_maps_log before its group")
 
     def _map(self, number: int, group: int, org: int, user: int, kind: str) -> SourceChange:
@@ -229,7 +231,7 @@ class Traffic:
         self, kind: str, table: str, number: int, document: dict[str, Any], row: Row, *,
         former: Row | None = None, owner: tuple[int, int] | None = None,
     ) -> SourceChange:  # fmt: skip
-        org, user = owner or _owner(table, row)
+        org, user = owner or owner_of(table, row)
         change = self._record(kind, table, number, document, Ending.PUBLISHED, row=row, former=former)
         name = f"{table}:{number}"
         self._versions[name] = self._versions.get(name, 0) + 1
@@ -287,13 +289,3 @@ class Traffic:
     @property
     def _now(self) -> datetime:
         return self._start + self._number * STEP
-
-
-def _owner(table: str, row: Row) -> tuple[Any, Any]:
-    match table:
-        case "users":
-            return row["HomeOrgID"], row["ID"]
-        case "orgs":
-            return row["ID"], None
-        case _:
-            return row["OrgID"], None

@@ -75,6 +75,7 @@ def test_a_piped_run_is_plain_lines_with_the_summary_last(tmp_path: Path) -> Non
     assert "\x1b" not in out + err
     assert "\r" not in out + err
     assert "cdc sandbox up" in err
+    assert "Traceback" not in err
 
 
 def test_jsonl_gives_every_event_and_the_summary_last(tmp_path: Path) -> None:
@@ -97,6 +98,7 @@ def test_a_signal_ends_everything_at_once(tmp_path: Path, number: signal.Signals
     assert time.monotonic() - began < ENDS_WITHIN
     assert process.returncode == ExitCode.OK
     assert "not completed" in err
+    assert "Traceback" not in err
     assert not out
     wait_until_gone(children)
     assert not list(tmp_path.iterdir())
@@ -109,6 +111,7 @@ def test_a_signal_during_the_start_ends_everything(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=ENDS_WITHIN)
     assert process.returncode == ExitCode.OK
     assert "not completed" in err
+    assert "Traceback" not in err
     wait_until_gone(children)
 
 
