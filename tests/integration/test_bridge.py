@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,13 @@ _count = iter(range(10**6))
 
 
 @pytest.fixture
-def environment(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]:
+def environment(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     names = own_environment(world.environment(), f"bridge{next(_count)}") | {"CDC_DATA_DIR": str(tmp_path)}
     for name, value in names.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     Outside(names).make()
-    yield names
+    return names
 
 
 @pytest.fixture
