@@ -88,7 +88,7 @@ def demo(ctx: click.Context, changes: int, rate: float, seed: int, output: str, 
     completed = False
     try:
         with demonstration:
-            _say("starting Kafka, an AWS stand-in and a worker (about 12 s)")
+            _say("starting Kafka, an AWS stand-in and a worker (about 10 s)")
             demonstration.start()
             _watch(demonstration, events)
             _flush(events)
@@ -176,7 +176,7 @@ def _conclude(demonstration: "Demonstration", verdict: "Verdict", output: str) -
         _say(f"FAILED; the worker's log is kept: {demonstration.worker.log}")
     if output == "table":
         _say("next:")
-        _say("  cdc sandbox up --detach                   a world that stays, for boto3 and you")
+        _say("  cdc sandbox up --detach                   a world that stays")
         _say("  cdc invoke events/sample-cdc-event.json   one file, without Kafka or AWS")
     click.echo(json.dumps(figures))
 
