@@ -178,6 +178,26 @@ async def test_a_pause_commits_the_prefix_and_delivers_the_rest_again(bench: Ben
     assert [record.value for record in await bench.read("out")] == [b"1", b"2", b"wait", b"3"]
 
 
+async def test_a_full_unit_ends_early_and_the_rest_of_the_batch_follows(bench: Bench) -> None:
+    await prepared(bench)
+    app = bench.app("copy", output_bytes=10_000)
+
+    @app.process(bench.topic("in"), bury=lambda *_: None)
+    async def copy(unit: UnitOfWork) -> Done | Pause:
+        for record in unit.batch or ():
+            if unit.full:
+                return Pause(record.offset, 0.0)
+            unit.send(bench.topic("out"), record.key, record.value * 1_000)
+            unit.out()
+        return Done()
+
+    await bench.put("in", [(b"k", b"x") for _ in range(100)])
+    async with running(app):
+        await eventually(lambda: has(bench, "out", 100))
+        assert app.slots.stats.units >= 10
+    assert len(await bench.read("out")) == 100
+
+
 async def test_a_zombie_cannot_commit_after_its_slot_has_a_new_owner(bench: Bench) -> None:
     await prepared(bench)
     zombie, owner = counting(bench), counting(bench)

@@ -86,6 +86,8 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     @app.process(enrich.topics.raw, bury=bury)
     async def enrich_changes(unit: UnitOfWork) -> Done | Pause:
         for kafka_record in unit.batch or ():
+            if unit.full:
+                return Pause(kafka_record.offset, 0.0)
             record = _raw(kafka_record)
             try:
                 result = _run(enrich, state, record)

@@ -39,7 +39,7 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
     Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0.
     """
     from workers.app import FACTORIES, make_enrich, make_publish  # noqa: PLC0415
-    from workers.engine.stages import StageWorker  # noqa: PLC0415
+    from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.web.server import WebServer, choose_port  # noqa: PLC0415
 
@@ -65,6 +65,6 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
         beside=lambda running: [WebServer(running, port)],
     )
     code = process.run()
-    if code:
-        raise click.exceptions.Exit(code)
-    click.echo("cdc worker: stopped", err=True)
+    if not code:
+        click.echo("cdc worker: stopped", err=True)
+    leave(code)

@@ -16,6 +16,8 @@ class EngineOptions:
     security: dict[str, Any] = field(default_factory=dict)
     batch_records: int = 1_000
     batch_bytes: int = 8 * MEBIBYTE
+    output_bytes: int = 16 * MEBIBYTE
+    """Bytes of outputs after which a body ends its unit; the rest of the batch is the next one."""
     memory_budget: int = 256 * MEBIBYTE
     max_record_bytes: int = 13 * MEBIBYTE
     producer_batch_bytes: int = 900_000

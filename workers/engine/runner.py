@@ -43,7 +43,8 @@ class Runner:
                 if isinstance(ended, Pause):
                     if ended.prefix < part.next_offset:
                         todo.appendleft(part.since(ended.prefix))
-                    await self._hold(part, ended.delay)
+                    if ended.delay > 0:
+                        await self._hold(part, ended.delay)
             except StaleBatch:
                 return
             except DataError as error:

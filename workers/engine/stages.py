@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +18,10 @@ from workers.engine.runner import describe
 
 log = logging.getLogger("cdc.stages")
 
-STOP_DEADLINE = 8.0
-"""Seconds an app has to stop; LeaveGroup waits for a broker that may be down."""
+APP_STOP_SECONDS = 7.0
+"""An app's part of the deadline; LeaveGroup waits for a broker that may be down."""
+STOP_SECONDS = 10.0
+"""After this the process ends whatever still waits. What was not committed is delivered again (P8)."""
 MAX_RESTART_PAUSE = 30.0
 BOOT_REFUSED = 3
 
@@ -90,7 +95,7 @@ class Stage(mode.Service):
 
     async def _end(self, app: StageApp) -> None:
         try:
-            await asyncio.wait_for(app.stop(), STOP_DEADLINE)
+            await asyncio.wait_for(app.stop(), APP_STOP_SECONDS)
         except BaseException as error:  # noqa: BLE001  a stop that hangs or fails must not keep the process
             log.warning("stage %s: stop: %s", self.name, type(error).__name__)
 
@@ -120,11 +125,31 @@ class StageWorker(mode.Worker):
         self.refused = True
         self._schedule_shutdown(signal.SIGTERM)
 
+    async def on_stop(self) -> None:
+        """End all stages together: mode would do it one after the other, each up to its deadline."""
+        watchdog = threading.Timer(STOP_SECONDS, leave, (self.exit_code,))
+        watchdog.daemon = True
+        watchdog.start()
+        await asyncio.gather(*(stage.stop() for stage in self.stages))
+
+    @property
+    def exit_code(self) -> int:
+        """What an orderly end returns."""
+        return BOOT_REFUSED if self.refused else 0
+
     def run(self) -> int:
         """Run until a signal; returns the exit code."""
         try:
             self.execute_from_commandline()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1
-            return BOOT_REFUSED if self.refused else code
-        return BOOT_REFUSED if self.refused else 0
+            return self.exit_code or code
+        return self.exit_code
+
+
+def leave(code: int) -> None:
+    """End the process now: threads that wait for a frozen broker would keep it for ever."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -75,6 +75,11 @@ class UnitOfWork:
         event: asyncio.Event = self.app.slots.stopping
         return event
 
+    @property
+    def full(self) -> bool:
+        """The outputs have reached the bound of one transaction: a body ends with `Pause(next offset, 0)`."""
+        return bool(self.output_bytes >= self.app.options.output_bytes)
+
     def send(
         self,
         topic: str,
