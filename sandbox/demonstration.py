@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from models.dead_letter import DeadLetter
 from sandbox.event_queue import EventQueue
+from sandbox.generator.ledger import SourceChange
 from sandbox.generator.sender import Sender
 from sandbox.generator.traffic import Traffic
 from sandbox.kafka_view import KafkaView
@@ -26,6 +27,9 @@ from workers.topics import Topics, group_of
 SETTLE_SECONDS = 0.5
 """After the last expected ending: what comes now was delivered twice."""
 STALL_SECONDS = 30.0
+LOAD_SECONDS = 15.0
+"""Longest time that changes wait for the full load."""
+SNAPSHOT = "snapshot"
 KEPT = 200
 STAGES = ("bridge", "enrich", "publish")
 
@@ -111,7 +115,7 @@ class Demonstration:
             group=group_of(settings, "enrich"), on_letter=self._bury, on_filtered=self._checker.filtered,
         )  # fmt: skip
         self._kafka.start()
-        self._sender = Sender(aws.client("kinesis"), STREAM, iter(self._traffic), self._checker.put, rate=self._rate)
+        self._sender = Sender(aws.client("kinesis"), STREAM, self._source(), self._checker.put, rate=self._rate)
         self._began = self._moved_at = time.monotonic()
         self._sender.start()
 
@@ -176,6 +180,20 @@ class Demonstration:
             shutil.rmtree(self.directory / "worker" / "data", ignore_errors=True)
         else:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _source(self) -> Iterator[SourceChange | None]:
+        """As a DMS task: changes begin when the full load is through, or rows would wait for what they refer to."""
+        loads = 0
+        loading = True
+        for change in self._traffic:
+            if loading and change.reason == SNAPSHOT:
+                loads += 1
+            elif loading:
+                deadline = time.monotonic() + LOAD_SECONDS
+                while self._checker.seen["filtered"] < loads and time.monotonic() < deadline:
+                    yield None
+                loading = False
+            yield change
 
     def _receive(self, body: str, at: float) -> None:
         detail = read_event(body)

@@ -19,10 +19,13 @@ OnPut = Callable[[SourceChange, str, str, float], None]
 
 
 class Sender:
-    """Sends in a thread of its own. `rate` is changes per second, None as fast as the stream takes them."""
+    """Sends in a thread of its own. `rate` is changes per second, None as fast as the stream takes them.
+
+    A None among the changes says that the source has nothing yet; it is asked again soon.
+    """
 
     def __init__(
-        self, client: Any, stream: str, changes: Iterator[SourceChange], on_put: OnPut, *, rate: float | None
+        self, client: Any, stream: str, changes: Iterator[SourceChange | None], on_put: OnPut, *, rate: float | None
     ) -> None:
         self._client, self._stream, self._changes, self._on_put = client, stream, changes, on_put
         self._rate = rate
@@ -62,9 +65,16 @@ class Sender:
                 MOST_RECORDS if self._rate is None else int((time.monotonic() - began) * self._rate) + 1 - released
             )
             while more and allowed > 0 and len(waiting) < MOST_RECORDS:
-                change = next(self._changes, None)
-                if change is None:
+                try:
+                    change = next(self._changes)
+                except StopIteration:
                     more = False
+                    break
+                if change is None:
+                    if self._rate is not None:
+                        began = time.monotonic() - released / self._rate  # no burst after a pause
+                    elif not waiting:
+                        self._stopping.wait(TICK)
                     break
                 waiting.append(change)
                 released += 1
