@@ -4,6 +4,7 @@
 attributes `bridge`, `enrich` and `publish` are made when they are asked for.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -19,7 +20,7 @@ from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.engine.options import EngineOptions
 from workers.eventbridge.classic import Bus, ClassicBus
-from workers.failures import ConfigurationError
+from workers.failures import CommandError, ConfigurationError
 from workers.kinesis.reader import ReadOptions
 from workers.kinesis.shards import ShardDirectory
 from workers.settings import Settings, load_settings
@@ -139,5 +140,9 @@ def _app(stage: str) -> StageApp:
 
 def __getattr__(name: str) -> StageApp:
     if name in FACTORIES:
-        return _app(name)
+        try:
+            return _app(name)
+        except CommandError as error:  # `faust -A workers.app:enrich …` asks for it: no traceback for a missing setting
+            sys.stderr.write(f"workers.app: {error}\n     {error.hint}\n")
+            raise SystemExit(error.exit_code) from None
     raise AttributeError(f"module {__name__} has no attribute {name}")

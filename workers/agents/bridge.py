@@ -46,6 +46,7 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
 
     @app.slot_task(bridge.topics.slots)
     async def bridge_shards(slot: Slot, stopping: asyncio.Event) -> None:
+        """Kinesis shards to raw records, exactly once."""
         shards = await bridge.directory.of_slot(slot.index)
         if not shards:
             await app.slots.wait_stopping(REFRESH_SECONDS)

@@ -85,6 +85,7 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
 
     @app.process(enrich.topics.raw, bury=bury)
     async def enrich_changes(unit: UnitOfWork) -> Done | Pause:
+        """Raw changes to clean events, exactly once."""
         for kafka_record in unit.batch or ():
             if unit.full:
                 return Pause(kafka_record.offset, 0.0)

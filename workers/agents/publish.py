@@ -57,6 +57,7 @@ def add_publish(app: StageApp, publish: Publish) -> None:
 
     @app.deliver(publish.topics.events, emit=emit, pick=fit, options=WindowOptions(per_call=MAX_ENTRIES))
     async def publish_events(records: Sequence[Any]) -> list[Outcome]:
+        """Events to EventBridge, at least once, in order per entity."""
         return await publish.bus.put([record.value or b"" for record in records])
 
 

@@ -94,7 +94,7 @@ class StageApp(faust.App):
 
         def register_body(body: Body) -> Body:
             runner = Runner(self, body, bury)
-            self._agents(body.__name__, topics, runner)
+            self._agents(body.__name__, body.__doc__, topics, runner)
             return body
 
         return register_body
@@ -114,7 +114,7 @@ class StageApp(faust.App):
                 if window is not None:
                     await window.feed(batch)
 
-            self._agents(getattr(sink, "__name__", "deliver"), topics, feed)
+            self._agents(getattr(sink, "__name__", "deliver"), sink.__doc__, topics, feed)
             return sink
 
         return register_sink
@@ -129,12 +129,14 @@ class StageApp(faust.App):
             async def ignore(batch: RecordBatch) -> None:
                 """Nothing is read from the slots topic."""
 
-            self._agents(work.__name__, (topic,), ignore)
+            self._agents(work.__name__, work.__doc__, (topic,), ignore)
             return work
 
         return register_work
 
-    def _agents(self, label: str, topics: tuple[str, ...], deliver: Callable[[RecordBatch], Any]) -> None:
+    def _agents(
+        self, label: str, purpose: str | None, topics: tuple[str, ...], deliver: Callable[[RecordBatch], Any]
+    ) -> None:
         for topic in topics:
             self.source_topics.add(topic)
 
@@ -149,7 +151,13 @@ class StageApp(faust.App):
                         await self._give_back(batch, error)
 
             actor.__name__ = re.sub(r"\W", "_", f"{label}_{topic}")
-            self.agent(self.topic(topic), name=f"{label}.{topic}", isolated_partitions=True)(actor)
+            register = self.agent(
+                self.topic(topic),
+                name=f"{label}.{topic}",
+                isolated_partitions=True,
+                help=(purpose or "").split("\n")[0],
+            )
+            register(actor)
 
     async def _give_back(self, batch: RecordBatch, error: Exception) -> None:
         slot = self.slots.owned.get(batch.tp.partition)
