@@ -151,13 +151,8 @@ class StageApp(faust.App):
                         await self._give_back(batch, error)
 
             actor.__name__ = re.sub(r"\W", "_", f"{label}_{topic}")
-            register = self.agent(
-                self.topic(topic),
-                name=f"{label}.{topic}",
-                isolated_partitions=True,
-                help=(purpose or "").split("\n")[0],
-            )
-            register(actor)
+            actor.__doc__ = (purpose or "").split("\n")[0]
+            self.agent(self.topic(topic), name=f"{label}.{topic}", isolated_partitions=True)(actor)
 
     async def _give_back(self, batch: RecordBatch, error: Exception) -> None:
         slot = self.slots.owned.get(batch.tp.partition)
