@@ -80,6 +80,7 @@ class StageApp(faust.App):
             "web_host": "127.0.0.1",
             "web_router_enabled": False,
             "web_tables_enabled": False,
+            "web_stats_enabled": True,
         }
         if options.worker_name:
             settings["broker_client_id"] = options.worker_name

@@ -82,7 +82,7 @@ class WebServer(mode.Service):
         return {name: stage_state(stage) for name, stage in self.stages.items()}
 
     async def _index(self, _request: web.Request) -> web.Response:
-        pages = {name: [f"/{name}/", f"/{name}/tables/", f"/{name}/graph/"] for name in self.stages}
+        pages = {name: [f"/{name}/", f"/{name}/assignment/", f"/{name}/tables/"] for name in self.stages}
         return web.json_response({"stages": self._states(), "pages": pages})
 
     async def _ready(self, _request: web.Request) -> web.Response:
