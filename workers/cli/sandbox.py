@@ -180,15 +180,15 @@ def _keep(settings: Settings, directory: Path, *, detached: bool) -> None:
         directory, stream=settings.kinesis_stream_name, bus=settings.event_bus_name, cache=settings.cache_dir,
         report=_say,
     )  # fmt: skip
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         _say(f"starting in {directory}")
         with world:
             if not detached:
                 _describe(SandboxState.load(directory))
                 _say("Ctrl-C ends it")
             _watch(world)
-    except KeyboardInterrupt:
-        _say("stopped")
+    end_leftovers(directory)  # a signal in the middle of claiming the directory leaves its marker
+    _say("stopped")
 
 
 def _watch(world: World) -> None:
