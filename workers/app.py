@@ -16,6 +16,7 @@ from workers.agents.bridge import Bridge, add_bridge
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.publish import Publish, add_publish
 from workers.aws.client import Session, hot_client
+from workers.boot_checks import check_account, check_checkpoints
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.engine.options import EngineOptions
@@ -96,6 +97,8 @@ def make_bridge(settings: Settings) -> StageApp:
             partitions=settings.partitions,
         ),
     )
+    app.before_boot.append(lambda: check_account(session, settings, "kinesis"))
+    app.before_boot.append(lambda: check_checkpoints(settings, app.options.client(f"{app.conf.id}-boot")))
     app.on_end.append(client.close)
     return app
 
@@ -106,6 +109,7 @@ def make_enrich(settings: Settings) -> StageApp:
     app = _stage(settings, catalogue, "enrich")
     needs_key = catalogue.needs_redaction_key and settings.enable_data_redaction
     pipeline = Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret() if needs_key else None))
+    app.traces.add(Topics.of(settings).events)
     add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
     return app
 
@@ -114,9 +118,12 @@ def make_publish(settings: Settings) -> StageApp:
     """A new app for events -> EventBridge."""
     catalogue = read_catalogue(settings)
     app = _stage(settings, catalogue, "publish")
-    client = hot_client(Session(settings), "events", "AWSEvents")
+    session = Session(settings)
+    client = hot_client(session, "events", "AWSEvents")
     bus = ClassicBus(client, Bus(settings.event_bus_name, settings.event_source, settings.put_events_max_bytes))
     add_publish(app, Publish(bus, Topics.of(settings), catalogue.fingerprint, now_ms))
+    app.traces.add(Topics.of(settings).receipts)
+    app.before_boot.append(lambda: check_account(session, settings, "events"))
     app.on_end.append(client.close)
     return app
 

@@ -64,10 +64,10 @@ class Settings(BaseSettings):
         description="partitions of the slots and checkpoints topics; fixed for the life of a prefix",
     )  # fmt: skip
     replication_factor: int = Field(
-        3,
+        1,
         ge=1,
         validation_alias=_env("CDC_REPLICATION_FACTOR"),
-        description="of topics the worker creates (LOCAL: 1)",
+        description="of topics the worker creates, which it does only with ENVIRONMENT=LOCAL",
     )
     worker_name: OptionalText = Field(
         None, validation_alias=_env("CDC_WORKER_NAME"),

@@ -190,7 +190,7 @@ class KafkaBroker:
     def _format(self, java: Java, properties: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = self._java_command(
-            java, "kafka.tools.StorageTool", "format", "--config", str(properties), "--cluster-id", cluster
+            java, "kafka.tools.StorageTool", "format", "--config", str(properties), f"--cluster-id={cluster}"
         )
         done = subprocess.run(command, capture_output=True, text=True, timeout=self._start_seconds, check=False)
         if done.returncode != 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from models.checkpoint import Checkpoint
@@ -17,6 +18,7 @@ from tests.integration.stage import eventually, running
 from tests.journey.traffic import Outside
 from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
+from workers.engine.errors import BootRefused
 from workers.engine.slot import Slot
 from workers.settings import Settings, load_settings
 
@@ -159,6 +161,30 @@ async def test_a_changed_key_leaves_a_retired_marker_with_the_old_row(
     markers = [record for record in await raw(settings) if record.retired]
     assert [marker.key for marker in markers] == [entity_key("core", "users", [7])]
     assert markers[0].value is None
+
+
+async def test_lost_checkpoints_are_refused_and_never_read_as_begin_again(
+    environment: dict[str, str], settings: Settings
+) -> None:
+    put(environment, [(f"k{n}", user(n)) for n in range(20)])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 20))
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([settings.topic("checkpoints")])
+    await admin.close()
+    with pytest.raises(BootRefused, match="the checkpoints were lost"):
+        async with running(make_bridge(settings)):
+            pass
+    assert len(await raw(settings)) == 20
+
+
+async def test_a_stream_of_another_account_is_refused(environment: dict[str, str], settings: Settings) -> None:
+    with pytest.raises(BootRefused, match="AWS_ACCOUNT_ID is 999999999999"):
+        async with running(make_bridge(settings.model_copy(update={"aws_account_id": "999999999999"}))):
+            pass
+    async with running(make_bridge(settings.model_copy(update={"aws_account_id": "000000000000"}))):
+        pass
 
 
 async def test_checkpoints_stand_in_the_partition_of_their_slot_and_count_every_record(

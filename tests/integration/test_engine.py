@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from tests.integration.stage import Bench, eventually, running
 from workers.engine.app import StageApp
@@ -219,12 +221,44 @@ async def test_a_stage_whose_offsets_vanished_refuses_to_start_at_the_beginning(
     await bench.put("in", numbered(0, 10))
     async with running(counting(bench)):
         await eventually(lambda: has(bench, "out", 10))
-    other = bench.app("count2")
-    changelog = counting(bench).tables["seen"].changelog_topic_name
-    other.tables.update(counting(bench).tables)  # the changelog is there, the group's offsets are not
-    other.source_topics.add(bench.topic("in"))
-    from workers.engine.boot import first_boot
-
+    await _delete_group(bench, "count")
     with pytest.raises(BootRefused, match="offsets were lost"):
-        await first_boot(other)
-    assert changelog.endswith("seen-changelog")
+        async with running(counting(bench)):
+            pass
+    assert len(await bench.read("out")) == 10
+
+
+async def test_a_stage_without_tables_knows_its_earlier_boots_by_what_it_wrote(bench: Bench) -> None:
+    await bench.create("in", "out", "dead")
+
+    def copying() -> StageApp:
+        app = bench.app("copy")
+        app.traces.add(bench.topic("out"))
+
+        @app.process(bench.topic("in"), bury=lambda *_: None)
+        async def copy(unit: UnitOfWork) -> Done:
+            for record in unit.batch or ():
+                unit.send(bench.topic("out"), record.key, record.value)
+                unit.out()
+            return Done()
+
+        return app
+
+    await bench.put("in", numbered(0, 10))
+    async with running(copying()):
+        await eventually(lambda: has(bench, "out", 10))
+    await _delete_group(bench, "copy")
+    with pytest.raises(BootRefused, match="is not empty"):
+        async with running(copying()):
+            pass
+
+
+async def _delete_group(bench: Bench, stage: str) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bench.bootstrap, group_id=bench.topic(stage))
+    await consumer.start()
+    try:
+        await consumer._coordinator.ensure_coordinator_known()
+        response = await consumer._coordinator._send_req(DeleteGroupsRequest([bench.topic(stage)]))
+    finally:
+        await consumer.stop()
+    assert [code for _, code in response.results] == [0]

@@ -13,6 +13,7 @@ from models.checkpoint import Checkpoint, ShardState
 from models.raw import Origin, raw_headers
 from models.routing import partition_of
 from workers.aws.client import JsonClient
+from workers.aws.errors import AwsError
 from workers.engine.app import StageApp
 from workers.engine.errors import StaleBatch
 from workers.engine.slot import Slot
@@ -20,7 +21,7 @@ from workers.engine.unit import UnitOfWork
 from workers.kinesis.checkpoints import read_checkpoints
 from workers.kinesis.intake import Intake, Part
 from workers.kinesis.reader import ReadOptions, Record, ShardReader
-from workers.kinesis.shards import REFRESH_SECONDS, Shard, ShardDirectory
+from workers.kinesis.shards import REFRESH_SECONDS, RETRY_SECONDS, Shard, ShardDirectory
 from workers.topics import Topics
 
 INTAKE_BYTES = 16 << 20
@@ -47,7 +48,13 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
     @app.slot_task(bridge.topics.slots)
     async def bridge_shards(slot: Slot, stopping: asyncio.Event) -> None:
         """Kinesis shards to raw records, exactly once."""
-        shards = await bridge.directory.of_slot(slot.index)
+        try:
+            shards = await bridge.directory.of_slot(slot.index)
+        except AwsError as error:
+            if bridge.directory.is_news(error):
+                app.log.error("cannot list the shards of stream %s: %s", bridge.reading.stream, error.code)
+            await app.slots.wait_stopping(RETRY_SECONDS)
+            return
         if not shards:
             await app.slots.wait_stopping(REFRESH_SECONDS)
             return
@@ -70,10 +77,10 @@ async def _forward(
     ]
     async with Intake(readers, INTAKE_BYTES) as intake:
         while not stopping.is_set() and slot.current:
+            if await _listed(bridge, slot, shards) != shards:
+                return
             parts = await intake.take(POLL)
             if not parts:
-                if await bridge.directory.of_slot(slot.index) != shards:
-                    return
                 continue
             try:
                 async with UnitOfWork(slot) as unit:
@@ -82,6 +89,16 @@ async def _forward(
                 return
             checkpoints.update((checkpoint.shard, checkpoint) for checkpoint in moved)
             await slot.app.slots.wait_stopping(LINGER)
+
+
+async def _listed(bridge: Bridge, slot: Slot, known: tuple[Shard, ...]) -> tuple[Shard, ...]:
+    """The slot's shards now; what is known while the listing fails. A busy slot has to see new shards too."""
+    try:
+        return await bridge.directory.of_slot(slot.index)
+    except AwsError as error:
+        if bridge.directory.is_news(error):
+            slot.app.log.warning("cannot list the shards of stream %s: %s", bridge.reading.stream, error.code)
+        return known
 
 
 def _ended(checkpoint: Checkpoint | None) -> bool:

@@ -12,7 +12,7 @@ import aiohttp
 import boto3
 import msgspec
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from workers.aws.errors import AwsDenied, AwsUnavailable, aws_error
 from workers.aws.signature import Credentials, signed_headers
@@ -83,6 +83,8 @@ def _translated(call: Callable[[], Any]) -> Any:
         found = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
         raise aws_error(found.get("Code", "Unknown"), found.get("Message", ""), status) from None
+    except (NoCredentialsError, PartialCredentialsError):
+        raise AwsDenied("NoCredentials", "boto3 found no AWS credentials (it does not read .env)") from None
     except BotoCoreError as error:
         raise AwsUnavailable(type(error).__name__) from None
 

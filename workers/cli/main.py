@@ -17,6 +17,8 @@ COMMANDS = {
     "worker": "workers.cli.worker:worker",
 }
 
+NEEDS_SANDBOX = ("demo", "sandbox")
+
 
 class CommandGroup(click.Group):
     """Imports a command when it is needed, and knows what a mistyped one may have meant."""
@@ -29,7 +31,15 @@ class CommandGroup(click.Group):
         if target is None:
             return None
         module, _, name = target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        try:
+            command: click.Command = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            if cmd_name not in NEEDS_SANDBOX:
+                raise
+            raise CommandError(
+                f"cdc {cmd_name} needs the sandbox extra ({error.name} is missing)",
+                hint="in a checkout: make setup; elsewhere: pip install 'cdc-worker[sandbox]'",
+            ) from None
         return command
 
     def resolve_command(

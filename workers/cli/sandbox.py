@@ -81,9 +81,8 @@ def env() -> None:
     They hold the sandbox's redaction key, a random one.
 
     \b
-    Examples:
+    Example:
       eval "$(cdc sandbox env)"
-      cdc sandbox env | sed 's/^export //' > .env
     """
     for name, value in _running(load_settings().sandbox_dir.absolute()).environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")

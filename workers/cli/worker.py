@@ -51,10 +51,10 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         force=True,
     )
-    if settings.log_level != "DEBUG":
-        for level, names in QUIET.items():
-            for name in names:
-                logging.getLogger(name).setLevel(level)
+    for level, names in QUIET.items():
+        for name in names:
+            # Never DEBUG: there the clients log the bytes they send (P6).
+            logging.getLogger(name).setLevel(logging.INFO if settings.log_level == "DEBUG" else level)
     for make in {"enrich": make_enrich, "publish": make_publish}.items():
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import faust
@@ -14,6 +15,7 @@ from workers.engine.boot import first_boot
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gaps
 from workers.engine.options import EngineOptions
+from workers.engine.recovery import KeepingFlow, TableManager
 from workers.engine.runner import Bury, Runner, describe
 from workers.engine.slot import Slot
 from workers.engine.slot_task import SlotTask, Work
@@ -51,6 +53,8 @@ class StageApp(faust.App):
         self.slot_bodies: list[Callable[[Slot], Any]] = []
         self.slots = Slots(self)
         self.gaps = Gaps(self)
+        self.traces: set[str] = set()
+        """Topics only this stage writes: a record in them proves that it has booted before."""
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
         settings: dict[str, Any] = {
@@ -58,6 +62,7 @@ class StageApp(faust.App):
             "Topic": BatchTopic,
             "Table": Table,
             "GlobalTable": GlobalTable,
+            "TableManager": TableManager,
             "topic_disable_leader": True,
             "topic_allow_declare": False,
             "table_standby_replicas": 0,
@@ -157,8 +162,12 @@ class StageApp(faust.App):
 
     async def _give_back(self, batch: RecordBatch, error: Exception) -> None:
         slot = self.slots.owned.get(batch.tp.partition)
-        if slot is not None:
+        if slot is None:
+            return
+        try:
             await self.slots.rejoin(slot, error)
+        except Exception as problem:  # noqa: BLE001  an exception that leaves an actor ends the process in the end
+            self.log.error("slot %s: rejoin: %s", slot.index, describe(problem))
 
     # tables
 
@@ -171,6 +180,11 @@ class StageApp(faust.App):
         return self.GlobalTable(name, partitions=self.options.partitions, help=help)
 
     # life
+
+    @cached_property
+    def flow_control(self) -> KeepingFlow:
+        """Flow control of streams and changelogs."""
+        return KeepingFlow(loop=self.loop)
 
     @property
     def ready(self) -> bool:

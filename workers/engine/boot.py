@@ -31,9 +31,9 @@ async def first_boot(app: Any) -> None:
     try:
         if app.options.worker_name:
             await evict_predecessor(app, consumer)
-        changelogs = sorted(table.changelog_topic_name for table in app.tables.values())
+        traces = sorted(app.traces | {table.changelog_topic_name for table in app.tables.values()})
         for _ in range(ATTEMPTS):
-            if await _boot(app, consumer, topics, changelogs):
+            if await _boot(app, consumer, topics, traces):
                 return
             await asyncio.sleep(0.3)
         raise KafkaError("the first boot did not come through")
@@ -41,18 +41,18 @@ async def first_boot(app: Any) -> None:
         await consumer.stop()
 
 
-async def _boot(app: Any, consumer: Any, topics: list[str], changelogs: list[str]) -> bool:
+async def _boot(app: Any, consumer: Any, topics: list[str], written_by_us: list[str]) -> bool:
     sources = await _partitions(consumer, topics)
     consumer.assign(sources)
     found = await offset_fetch(consumer, sources)
     missing = [tp for tp in sources if tp not in found]
-    logs = await _partitions(consumer, changelogs)
+    logs = await _partitions(consumer, written_by_us)
     log_ends = await consumer.end_offsets(logs) if logs else {}
     written = [tp for tp, end in log_ends.items() if end]
     if not missing:
         return True
     traces = [f"{len(found)} of {len(sources)} offsets are there"] if found else []
-    traces += [f"changelog {tp.topic}/{tp.partition} is not empty" for tp in written]
+    traces += [f"{tp.topic}/{tp.partition} is not empty" for tp in written]
     if traces:
         gone = ", ".join(f"{tp.topic}/{tp.partition}" for tp in missing[:5])
         raise BootRefused(

@@ -47,13 +47,14 @@ class Gaps:
         self.app.consumer.open_gaps[tp] = text
         return None
 
-    def found_while_running(self, tp: TP, offset: int) -> None:
-        """A fetch at `offset` was out of range (records were deleted under a running worker)."""
-        task = asyncio.ensure_future(self._settle(tp, offset))
+    def found_while_running(self, tp: TP, offset: int, handed_over: int) -> None:
+        """A fetch at `offset` was out of range (records were deleted under a running worker). `handed_over`: end of
+        what the stage already has in memory; control records may lie between the two."""
+        task = asyncio.ensure_future(self._settle(tp, offset, handed_over))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
-    async def _settle(self, tp: TP, offset: int) -> None:
+    async def _settle(self, tp: TP, offset: int, handed_over: int) -> None:
         app = self.app
         if app.consumer.is_changelog(tp):
             await app.crash(RuntimeError(f"changelog {tp.topic}/{tp.partition} was truncated at {offset}"))
@@ -62,11 +63,11 @@ class Gaps:
         if slot is None:
             return
         # What was fetched before the gap is still in memory: it is finished first, whatever `on_gap` says.
-        while slot.current and slot.position.get(tp) != offset:
+        while slot.current and slot.position.get(tp, handed_over) < handed_over:
             if await app.slots.wait_stopping(0.05):
                 return
         async with slot.lock:
-            if not slot.current or slot.position.get(tp) != offset:
+            if not slot.current or slot.position.get(tp) != handed_over:
                 return
             bounds = (await app.consumer._thread.call(app.consumer._thread.committed_positions, [tp]))[tp]
             resume = self._report(tp, offset, bounds.log_start, bounds.log_end)

@@ -37,11 +37,13 @@ class Ledger:
         return Ledger(dict(Counter(self.counts) + counts))
 
     def encode(self) -> str:
-        """Compact JSON for the offset metadata."""
+        """Compact JSON for the offset metadata; reasons that do not fit are counted together."""
         text = json.dumps(self.counts, separators=(",", ":"), sort_keys=True)
-        if len(text) > MAX_BYTES:
-            raise ValueError("too many drop reasons for the offset metadata")
-        return text
+        if len(text) <= MAX_BYTES:
+            return text
+        kept = {name: n for name, n in self.counts.items() if not name.startswith(DROP)}
+        other = sum(n for name, n in self.counts.items() if name.startswith(DROP))
+        return Ledger({**kept, f"{DROP}other": other}).encode()
 
     @property
     def balanced(self) -> bool:

@@ -118,12 +118,11 @@ class Runner:
 
 
 def describe(error: BaseException) -> str:
-    """Class and place of an exception, without its text, which may hold row values (P6)."""
+    """Class, code and place of an exception, without its text, which may hold row values (P6)."""
+    name, code = type(error).__name__, getattr(error, "code", None)
+    if isinstance(code, str) and code.isidentifier():
+        name = f"{name}({code})"
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return (
-        f"{type(error).__name__} at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
-        if trace
-        else type(error).__name__
-    )
+    return f"{name} at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else name

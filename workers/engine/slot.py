@@ -34,6 +34,7 @@ class Slot:
         self.position: dict[TP, int] = {}
         self.ledgers: dict[TP, Ledger] = {}
         self.usable = False
+        self.lost = False
         self.why = "not opened yet"
         self.last_commit = 0.0
         self.bodies: list[Any] = []
@@ -46,8 +47,9 @@ class Slot:
         return bool(slots.open and slots.owned.get(self.index) is self)
 
     def needs_repair(self) -> bool:
-        """It is ours, and it does not work."""
-        return self.current and not self.usable
+        """It is ours, and it does not work. A fenced one is not ours to repair: only a new generation says whose it
+        is."""
+        return self.current and not self.usable and not self.lost
 
     async def open_producer(self) -> None:
         """InitProducerId under the slot's own id: a predecessor is fenced and its open transaction has ended."""

@@ -165,19 +165,17 @@ class Slots:
         await catch_up(self.app, index)
 
     async def rejoin(self, slot: Slot, error: Exception) -> None:
-        """Ask for a new generation: the normal take-over repairs everything."""
-        slot.usable, slot.why = False, str(error)
-        if not slot.current or self.app.rebalancing:
-            return
-        wait = self._rejoined_at + REJOIN_EVERY - monotonic()
-        if wait > 0:
-            await self.wait_stopping(wait + random.random() * 2)
-        if slot.current and not self.app.rebalancing:
-            self._rejoined_at = monotonic()
-            self.stats.rejoins += 1
-            self.app.log.warning("slot %s: %s: asking for a new assignment", slot.index, error)
-            await self.app.consumer._thread.call(self.app.consumer._thread.rejoin)
-            await self.wait_stopping(5)
+        """Ask for a new generation and wait for it: the normal take-over repairs everything."""
+        slot.usable, slot.lost, slot.why = False, True, str(error)
+        while slot.current:
+            wait = self._rejoined_at + REJOIN_EVERY - monotonic()
+            if wait <= 0 and not self.app.rebalancing:
+                self._rejoined_at = monotonic()
+                self.stats.rejoins += 1
+                self.app.log.warning("slot %s: %s: asking for a new assignment", slot.index, error)
+                await self.app.consumer._thread.call(self.app.consumer._thread.rejoin)
+            if await self.wait_stopping(max(0.5, wait) + random.random()):
+                return
 
     async def wait_stopping(self, timeout: float) -> bool:
         """Sleep, but wake when the slots are about to be given up; whether they are."""

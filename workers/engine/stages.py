@@ -65,7 +65,7 @@ class Stage(mode.Service):
             app.supervisor = Firewall(crashed)
             app.beacon.reattach(self.beacon)
             await self._run_until_end(app, crashed)
-            if self.should_stop:
+            if self.should_stop or self.worker.refused:
                 return
             self.restarts += 1
             reason = getattr(app, "crash_reason", None)

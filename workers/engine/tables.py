@@ -165,6 +165,8 @@ class TransactionalTable:
         """Faust's recovery and the feed of a global table; each event carries a RecordBatch."""
         for event in events:
             batch: RecordBatch = event.message.value
+            if batch.tp.topic != self.changelog_topic_name:
+                continue  # Faust takes an event of a partition it has just given up for the last table's
             for record in batch:
                 self.apply(batch.tp, record)
             self.applied[batch.tp] = max(self.applied.get(batch.tp, -1), batch.next_offset - 1)

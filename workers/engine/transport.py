@@ -26,6 +26,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.epochs: dict[TP, int] = defaultdict(int)
         self.cursor: dict[TP, int] = {}  # thread side: end of what was fetched
+        self.drained: dict[TP, int | None] = {}  # thread side: aiokafka's position after the last drain or seek
         self.expected: dict[TP, int] = {}  # this side: start of the next batch to hand over
         self.inflight: dict[TP, deque[RecordBatch]] = defaultdict(deque)  # handed over and not done, in offset order
         self.held: set[TP] = set()  # partitions that wait: a Pause or a full window
@@ -150,7 +151,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         await super().on_partitions_revoked(revoked)
-        for positions in (self.inflight, self.cursor, self.expected, self.open_gaps):
+        for positions in (self.inflight, self.cursor, self.drained, self.expected, self.open_gaps):
             positions.clear()
         self.held.clear()
 
@@ -179,8 +180,8 @@ class Consumer(driver.Consumer):
 
     def gap_seen(self, tp: TP, offset: int) -> None:
         """Called in the consumer's thread: the fetch of a running partition was out of range."""
-        self.expected.pop(tp, None)
-        self.loop.call_soon_threadsafe(self.app.gaps.found_while_running, tp, offset)
+        handed_over = self.expected.pop(tp, offset)
+        self.loop.call_soon_threadsafe(self.app.gaps.found_while_running, tp, offset, handed_over)
 
 
 class Transport(driver.Transport):

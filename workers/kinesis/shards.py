@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.aws.client import Session
+from workers.aws.errors import AwsError
 
 HASH_SPACE_BITS = 128
 REFRESH_SECONDS = 30.0
@@ -47,6 +48,7 @@ class ShardDirectory:
         self._slots = slots
         self._lock = asyncio.Lock()
         self._listed_at = float("-inf")
+        self._told: str | None = None
         self.shards: tuple[Shard, ...] = ()
 
     async def of_slot(self, slot: int) -> tuple[Shard, ...]:
@@ -56,7 +58,14 @@ class ShardDirectory:
             if now - self._listed_at >= REFRESH_SECONDS:
                 self.shards = await self._list()
                 self._listed_at = now
+                self._told = None
         return tuple(shard for shard in self.shards if shard.source_slot(self._slots) == slot)
+
+    def is_news(self, error: AwsError) -> bool:
+        """Whether no slot has told of this failure yet: 48 slots share one listing, and one log line is enough."""
+        news = self._told != error.code
+        self._told = error.code
+        return news
 
     async def _list(self) -> tuple[Shard, ...]:
         found: list[Shard] = []
