@@ -3,6 +3,7 @@
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from workers.aws.client import Session
 from workers.aws.errors import AwsError
@@ -40,11 +41,13 @@ async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
     await consumer.start()
     try:
         await consumer._client.set_topics([topics.checkpoints, topics.raw])
-        checkpoints = _partitions(consumer, topics.checkpoints)
+        # Both before `assign`, which narrows the client's metadata to what is assigned.
+        checkpoints, raw = _partitions(consumer, topics.checkpoints), _partitions(consumer, topics.raw)
+        if not checkpoints or not raw:
+            raise KafkaError("the topics were made a moment ago")  # the boot looks again
         consumer.assign(checkpoints)
         if any((await consumer.end_offsets(checkpoints)).values()):
             return
-        raw = _partitions(consumer, topics.raw)
         consumer.assign(raw)
         # The log end counts records of aborted transactions too: only a committed record proves anything.
         ends = await consumer.end_offsets(raw)
