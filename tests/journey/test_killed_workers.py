@@ -62,7 +62,7 @@ def _run(outside: Outside, queue: str, workers: list[WorkerProcess]) -> tuple[Ve
         outside.drain(sqs, queue, verdict, 0)
         time.sleep(dice.random() * 0.2)
     last = time.monotonic()
-    while verdict.missing and time.monotonic() - last < QUIET_SECONDS:
+    while verdict.missing and not verdict.problems and time.monotonic() - last < QUIET_SECONDS:
         if outside.drain(sqs, queue, verdict, 1):
             last = time.monotonic()
     return verdict, kills
