@@ -70,5 +70,10 @@ def _run(outside: Outside, queue: str, workers: list[WorkerProcess]) -> tuple[Ve
 
 def _wait_for_progress(outside: Outside, sqs: object, queue: str, verdict: Verdict) -> None:
     before, since = len(verdict.seen), time.monotonic()
-    while len(verdict.seen) < before + 5 and verdict.missing and time.monotonic() - since < QUIET_SECONDS:
+    while (
+        len(verdict.seen) < before + 5
+        and verdict.missing
+        and not verdict.problems
+        and time.monotonic() - since < QUIET_SECONDS
+    ):
         outside.drain(sqs, queue, verdict, 1)
