@@ -13,8 +13,8 @@ from models.routing import partition_of
 from tests.integration.stage import PARTITIONS, Bench, eventually, running
 from workers.engine.app import StageApp
 from workers.engine.consumer_thread import ConsumerThread
+from workers.engine.delivery import Delivered
 from workers.engine.unit import Done, UnitOfWork
-from workers.engine.window import Delivered
 
 REJOINS = 20
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.integration.stage import Bench, eventually, running
 from workers.engine.app import StageApp
+from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable, WindowOptions
 from workers.engine.unit import UnitOfWork
-from workers.engine.window import Delivered, Outcome, Retry, Undeliverable, WindowOptions
 
 
 @pytest.fixture

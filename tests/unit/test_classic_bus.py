@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
-from workers.engine.window import Delivered, Retry, Undeliverable
+from workers.engine.delivery import Delivered, Retry, Undeliverable
 from workers.eventbridge.classic import Bus, ClassicBus
 
 

@@ -12,8 +12,8 @@ from models.event import read_envelope
 from models.outcome import Category, Failure
 from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
+from workers.engine.delivery import Delivered, Outcome, Undeliverable, WindowOptions
 from workers.engine.unit import UnitOfWork
-from workers.engine.window import Delivered, Outcome, Undeliverable, WindowOptions
 from workers.eventbridge.classic import MAX_ENTRIES, ClassicBus, Receipt
 from workers.topics import Topics
 

@@ -12,6 +12,7 @@ from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
+from workers.engine.delivery import Emit, Pick, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gaps
 from workers.engine.options import EngineOptions
@@ -23,7 +24,7 @@ from workers.engine.slots import Slots
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.transport import SCHEME, register
 from workers.engine.unit import Body
-from workers.engine.window import Emit, Pick, Sink, Window, WindowOptions
+from workers.engine.window import Window
 
 
 def _plain(_severity: int, message: str, *_: Any, **__: Any) -> str:

@@ -12,7 +12,7 @@ from models.event import EventEnvelope, read_envelope
 from models.outcome import Failure
 from workers.aws.client import JsonClient
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
-from workers.engine.window import Delivered, Outcome, Retry, Undeliverable
+from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
 
 MAX_ENTRIES = 10
 MAX_DETAIL_TYPE = 128
