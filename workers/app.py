@@ -10,13 +10,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from enrichers.pipeline import Pipeline, PipelineOptions
-from models.catalogue import Catalogue, CatalogueError, load_catalogue
+from enrichers.pipeline import Pipeline
+from models.catalogue import Catalogue
 from workers.agents.bridge import Bridge, add_bridge
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.publish import Publish, add_publish
 from workers.aws.client import Session, hot_client
 from workers.boot_checks import check_account, check_checkpoints
+from workers.contract import pipeline_options, read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.engine.options import EngineOptions
@@ -30,28 +31,6 @@ from workers.web.tables import add_tables_view
 
 DEFAULT_WEB_PORT = 6066
 STAGES = ("bridge", "enrich", "publish")
-
-
-def read_catalogue(settings: Settings) -> Catalogue:
-    """Built-in tables and tables.yaml. Raises ConfigurationError with every mistake at once."""
-    try:
-        return load_catalogue(settings.catalogue, settings.tables)
-    except CatalogueError as error:
-        raise ConfigurationError(
-            "\n     ".join(error.problems), hint="mend tables.yaml, all mistakes are listed"
-        ) from None
-
-
-def pipeline_options(settings: Settings, redaction_key: bytes | None) -> PipelineOptions:
-    """What the pure pipeline needs of the settings."""
-    return PipelineOptions(
-        service=settings.event_source,
-        environment=settings.environment,
-        redaction_key=redaction_key,
-        redaction_enabled=settings.enable_data_redaction,
-        strict_tables=settings.strict_tables,
-        source_id=settings.source,
-    )
 
 
 def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any) -> StageApp:

@@ -186,3 +186,12 @@ def test_a_changed_key_retires_the_former_row() -> None:
     shown = lines(run("-", stdin=dms("load", {"ID": 21, "OrgID": 3}, table="groups") + moved + mapped))
     assert shown[0]["previousKeys"] == {"ID": 21}
     assert shown[1]["metadata"]["enrichment"]["source"] == "missing"
+
+
+def test_records_of_several_databases_may_stand_in_one_call_and_the_second_schema_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mixed").write_bytes(
+        dms("insert", {**USER, "ID": 1}, schema="core") + dms("insert", {**USER, "ID": 2}, schema="public")
+    )
+    result = run("mixed")
+    assert [line["metadata"]["sourceSchema"] for line in lines(result)] == ["core", "public"]
+    assert "users stands in schema public too" in result.stderr

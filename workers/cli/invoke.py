@@ -3,23 +3,24 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
 import click
 
-from enrichers.pipeline import Enriched, Pipeline, PipelineOptions, Trace
+from enrichers.pipeline import Enriched, Pipeline, Trace
 from enrichers.redact import MissingKeyError
 from enrichers.routing import route
-from enrichers.state import InMemoryState
-from models.catalogue import Catalogue, CatalogueError, load_catalogue
+from enrichers.state import Effect, InMemoryState, Pin
+from models.catalogue import Catalogue
 from models.dead_letter import dead_letter
 from models.documents import pieces
 from models.kinesis_event import Delivery, deliveries
 from models.outcome import Dead, Drop, Miss, Ok
 from models.raw import RawRecord
+from workers.contract import pipeline_options, read_catalogue
 from workers.failures import CommandError, ConfigurationError, NotFoundError, PartialError
 from workers.settings import Settings, load_settings
 
@@ -48,6 +49,8 @@ class Invocation:
     steps: bool
     state: InMemoryState = field(default_factory=InMemoryState)
     count: int = 0
+    schemas: dict[str, str] = field(default_factory=dict)
+    told: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, name: str, data: bytes) -> Iterator[Result]:
         """Every record of one file, in order."""
@@ -76,12 +79,27 @@ class Invocation:
         trace: Trace | None = [] if self.steps else None
         # No other file will bring a missing owner while we wait, so nothing waits.
         enriched = self.pipeline.run(record, self.state, patient=False, trace=trace)
-        self.state.apply(enriched.effects)
+        self._apply(where, enriched.effects)
         if routed is not None and routed.retired_key is not None:
             self._retire(routed.retired_key, record)
         for step, text in trace or ():
             click.echo(f"{where}: {step:<9} {text}", err=True)
         return Result(where, delivery, record, enriched)
+
+    def _apply(self, where: str, effects: Iterable[Effect]) -> None:
+        """Like the worker's tables, but for pins: records of several databases may stand in one call."""
+        self.state.apply(effects)
+        self.state.pins.clear()
+        for effect in effects:
+            if isinstance(effect, Pin):
+                first = self.schemas.setdefault(effect.name, effect.schema)
+                if effect.schema != first and (effect.name, effect.schema) not in self.told:
+                    self.told.add((effect.name, effect.schema))
+                    click.echo(
+                        f"{where}: note: {effect.name} stands in schema {effect.schema} too; a worker serves only the "
+                        f"first it sees ({first}) unless tables.yaml names the schema",
+                        err=True,
+                    )
 
     def _retire(self, key: bytes, record: RawRecord) -> None:
         """What the marker does that the bridge writes for the former key of a row."""
@@ -137,18 +155,9 @@ def invoke(files: tuple[str, ...], steps: bool, as_lambda: bool, output: str) ->
 
 
 def _prepare(settings: Settings, *, steps: bool) -> Invocation:
-    try:
-        catalogue = load_catalogue(settings.catalogue, settings.tables)
-    except CatalogueError as error:
-        raise ConfigurationError("\n     ".join(error.problems), hint="nothing was processed") from None
+    catalogue = read_catalogue(settings)
     has_key = settings.redaction_key is not None or settings.redaction_key_file is not None
-    options = PipelineOptions(
-        environment=settings.environment,
-        redaction_key=settings.redaction_secret() if has_key else None,
-        redaction_enabled=settings.enable_data_redaction,
-        strict_tables=settings.strict_tables,
-        source_id=settings.source,
-    )
+    options = pipeline_options(settings, settings.redaction_secret() if has_key else None)
     return Invocation(catalogue, Pipeline(catalogue, options), steps)
 
 

@@ -1,0 +1,27 @@
+"""What of the settings shapes the change contract: the catalogue and the options of the pipeline."""
+
+from enrichers.pipeline import PipelineOptions
+from models.catalogue import Catalogue, CatalogueError, load_catalogue
+from workers.failures import ConfigurationError
+from workers.settings import Settings
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """Built-in tables and tables.yaml. Raises ConfigurationError with every mistake at once."""
+    try:
+        return load_catalogue(settings.catalogue, settings.tables)
+    except CatalogueError as error:
+        problems = "\n     ".join(error.problems)
+        raise ConfigurationError(problems, hint="mend tables.yaml, all mistakes are listed") from None
+
+
+def pipeline_options(settings: Settings, redaction_key: bytes | None) -> PipelineOptions:
+    """What the pure pipeline needs of the settings."""
+    return PipelineOptions(
+        service=settings.event_source,
+        environment=settings.environment,
+        redaction_key=redaction_key,
+        redaction_enabled=settings.enable_data_redaction,
+        strict_tables=settings.strict_tables,
+        source_id=settings.source,
+    )
