@@ -73,4 +73,4 @@ class Gaps:
             resume = self._report(tp, offset, bounds.log_start, bounds.log_end)
             if resume is not None:
                 slot.position[tp] = resume
-                await app.consumer.seek({tp: resume})
+                await app.consumer.deliver_from({tp: resume})

@@ -150,7 +150,7 @@ class Slots:
                         break
                     moved = await slot.reinitialise(counted=counted, catch_up=self._catch_up)
                     if rewind and moved:
-                        await self.app.consumer.seek(moved)
+                        await self.app.consumer.deliver_from(moved)
                     return True
             except Fenced as error:
                 await self.rejoin(slot, error)

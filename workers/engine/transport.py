@@ -168,10 +168,12 @@ class Consumer(driver.Consumer):
         if tps:
             found = await self.app.gaps.positions(tps)
             slots.set_positions(found)
-            await self.seek({tp: position.offset for tp, position in found.items() if slots.owned[tp.partition].usable})
+            await self.deliver_from(
+                {tp: position.offset for tp, position in found.items() if slots.owned[tp.partition].usable}
+            )
         slots.start_bodies()
 
-    async def seek(self, positions: dict[TP, int]) -> None:
+    async def deliver_from(self, positions: dict[TP, int]) -> None:
         """Deliver from these offsets on; everything fetched or handed over before is stale at once."""
         for tp in positions:
             self.epochs[tp] += 1

@@ -1,0 +1,111 @@
+"""The private names of Faust, mode and aiokafka that the engine touches: a release that changes one is told here."""
+
+import inspect
+import re
+from typing import Any
+
+import aiokafka
+import faust
+import mode
+import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
+from faust.tables import recovery as faust_recovery
+from faust.tables.manager import TableManager
+from faust.transport import consumer as faust_consumer
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from mode.utils.queues import FlowControlEvent
+
+from workers.engine.app import StageApp
+from workers.engine.tables import GlobalTable, PartitionedStore, Table
+from workers.engine.transport import Consumer
+
+TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
+    (
+        aiokafka.AIOKafkaConsumer,
+        (
+            "_client", "_closed", "_coordinator", "_fetch_max_wait_ms", "_fetcher", "_group_id", "_isolation_level",
+            "_partition_assignment_strategy",
+        ),
+    ),
+    (AIOKafkaClient, ("set_topics",)),
+    (Fetcher, ("_closed", "_create_fetch_waiter", "_isolation_level", "_subscriptions", "fetched_records")),
+    (GroupCoordinator, ("_send_req", "coordinator_dead", "ensure_coordinator_known", "request_rejoin")),
+    (SubscriptionState, ("_last_fetch_ended", "fetch_context", "reassignment_in_progress", "subscription")),
+    (TopicPartitionState, ("has_valid_position", "pause", "paused", "position", "resume")),
+    (
+        faust_consumer.Consumer,
+        ("_active_partitions", "callback", "can_resume_flow", "flow_active", "on_buffer_drop", "on_buffer_full",
+         "perform_seek", "suspend_flow", "wait_empty"),
+    ),
+    (faust_consumer.ThreadDelegateConsumer, ("_new_consumer_thread", "_thread")),
+    (driver.Consumer, ("_new_consumer_thread", "consumer_stopped_errors")),
+    (
+        driver.AIOKafkaConsumerThread,
+        ("_create_worker_consumer", "_ensure_consumer", "_seek_wait", "thread_loop"),
+    ),
+    (faust.App, ("BootStrategy", "_consumer", "consumer_generation_id", "flow_control", "rebalancing")),
+    (faust.Topic, ("_compile_decode",)),
+    (faust.Table, ("_new_store", "apply_changelog_batch", "on_rebalance", "on_recovery_completed", "persisted_offset")),
+    (faust_recovery.Recovery, ("_wait", "signal_recovery_start")),
+    (TableManager, ("_changelogs", "_recovery", "changelog_topics")),
+    (FlowControlEvent, ("_resume", "_suspend")),
+    (mode.Service, ("_stopped", "supervisor", "wait_first")),
+    (mode.Worker, ("_schedule_shutdown", "execute_from_commandline")),
+]  # fmt: skip
+
+VERSIONS = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
+
+DELIBERATE = {
+    Consumer: {
+        "__init__", "_drain_messages", "_new_consumer_thread", "commit", "on_buffer_drop", "on_buffer_full",
+        "on_partitions_assigned", "on_partitions_revoked", "perform_seek", "wait_empty",
+    },
+    StageApp: {"BootStrategy", "__init__", "flow_control", "on_first_start", "on_stop"},
+}  # fmt: skip
+
+
+def has(owner: Any, name: str) -> bool:
+    """Whether the class has the name, or sets it on its instances."""
+    if hasattr(owner, name):
+        return True
+    bases = [base for base in owner.__mro__ if base.__module__.split(".")[0] in {"aiokafka", "faust", "mode"}]
+    sources = [inspect.getsource(base) for base in bases]
+    return any(f"self.{name}" in source or f'"{name}"' in source for source in sources)
+
+
+@pytest.mark.parametrize("owner", [owner for owner, _ in TOUCHED], ids=lambda owner: owner.__qualname__)
+def test_every_private_name_the_engine_touches_still_exists(owner: Any) -> None:
+    names = next(names for found, names in TOUCHED if found is owner)
+    assert [name for name in names if not has(owner, name)] == []
+
+
+def test_the_versions_the_engine_was_proven_with_are_installed() -> None:
+    from importlib.metadata import version
+
+    assert {name: version(name) for name in VERSIONS} == VERSIONS
+
+
+def test_transports_are_still_found_by_alias() -> None:
+    assert isinstance(TRANSPORTS.aliases, dict)
+
+
+@pytest.mark.parametrize("ours", [Consumer, StageApp], ids=lambda ours: ours.__name__)
+def test_no_name_of_ours_shadows_one_of_fausts_by_accident(ours: Any) -> None:
+    """Faust's attribute names collide silently: a method `_gap` was shadowed by a dict and took the process down."""
+    theirs = ours.__mro__[1]
+    made_by_mode = {"logger", "__module__", "__doc__", "__annotations__", "__abstractmethods__", "_abc_impl"}
+    ignored = made_by_mode | {"__firstlineno__", "__static_attributes__", "__parameters__"} | DELIBERATE[ours]
+    defined = {name for name in set(vars(ours)) - ignored if hasattr(theirs, name)}
+    source = inspect.getsource(ours)
+    assigned = {name for name in dir(theirs) if re.search(rf"self\.{name}(: [^=\n]+)? = ", source)} - {"log"}
+    assert (defined, assigned) == (set(), set())
+
+
+@pytest.mark.parametrize("ours", [Table, GlobalTable])
+def test_tables_still_make_our_store(ours: Any) -> None:
+    assert ours._new_store.__qualname__.startswith("TransactionalTable")
+    assert PartitionedStore.persisted_offset is not None
