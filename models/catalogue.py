@@ -10,20 +10,13 @@ from models.records.call_center import AVAILABILITY_LOG, GROUP_MAPS_LOG
 from models.records.identity import GROUPS, ORGS, USERS
 from models.strict_json import encode
 from models.tables import TableSpec
+from models.tables_file import extend
 
 TELEPHONY: tuple[TableSpec, ...] = (USERS, ORGS, GROUPS, AVAILABILITY_LOG, GROUP_MAPS_LOG)
 """The built-in tables; a new one is added here and nowhere else."""
 
 Pins = Callable[[str], str | None]
 """Spec name -> the schema it was first seen with."""
-
-
-class CatalogueError(Exception):
-    """`tables.yaml` cannot be used; `problems` lists every mistake with its line."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 def no_pins(_: str) -> None:
@@ -99,7 +92,6 @@ def load_catalogue(builtin: Literal["telephony", "none"], tables_file: Path | No
     specs = TELEPHONY if builtin == "telephony" else ()
     if tables_file is None:
         return Catalogue(specs)
-    from models.tables_file import extend  # noqa: PLC0415 - the loader needs the error above
 
     return Catalogue(extend(specs, tables_file))
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from models.catalogue import CatalogueError
 from models.change import Operation
 from models.tables import (
     ColumnType,
@@ -37,6 +36,14 @@ _MERGED = frozenset({"columns", "event_types", "redact", "transform"})
 """Mappings that extend a built-in's entry by entry, so that adding a rule never takes a redaction away (P6)."""
 _OWN_FIELDS = frozenset(field.name for field in fields(TableSpec))
 FIELDS = _OWN_FIELDS | {"extends", "examples"}
+
+
+class CatalogueError(Exception):
+    """`tables.yaml` cannot be used; `problems` lists every mistake with its line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:

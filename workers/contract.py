@@ -1,7 +1,8 @@
 """What of the settings shapes the change contract: the catalogue and the options of the pipeline."""
 
 from enrichers.pipeline import PipelineOptions
-from models.catalogue import Catalogue, CatalogueError, load_catalogue
+from models.catalogue import Catalogue, load_catalogue
+from models.tables_file import CatalogueError
 from workers.failures import ConfigurationError
 from workers.settings import Settings
 

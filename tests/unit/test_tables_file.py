@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from enrichers.pipeline import PipelineOptions
-from models.catalogue import CatalogueError, load_catalogue
+from models.catalogue import load_catalogue
 from models.tables import RedactionAction
+from models.tables_file import CatalogueError
 from tests.contract.test_event_schema import ROWS
 from tests.unit.changes import KEY, TELEPHONY, Worker, catalogue_of, dms
 

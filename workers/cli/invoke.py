@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
@@ -13,13 +13,17 @@ import click
 from enrichers.pipeline import Enriched, Pipeline, Trace
 from enrichers.redact import MissingKeyError
 from enrichers.routing import route
-from enrichers.state import Effect, InMemoryState, Pin
+from enrichers.state import InMemoryState, Pin
 from models.catalogue import Catalogue
+from models.change import SourceRow
 from models.dead_letter import dead_letter
 from models.documents import pieces
 from models.kinesis_event import Delivery, deliveries
 from models.outcome import Dead, Drop, Miss, Ok
 from models.raw import RawRecord
+from models.routing import Route
+from models.sources import dms
+from models.strict_json import lenient
 from workers.contract import pipeline_options, read_catalogue
 from workers.failures import CommandError, ConfigurationError, NotFoundError, PartialError
 from workers.settings import Settings, load_settings
@@ -49,7 +53,6 @@ class Invocation:
     steps: bool
     state: InMemoryState = field(default_factory=InMemoryState)
     count: int = 0
-    schemas: dict[str, str] = field(default_factory=dict)
     told: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, name: str, data: bytes) -> Iterator[Result]:
@@ -77,29 +80,32 @@ class Invocation:
         if isinstance(content, Dead):
             return Result(where, delivery, record, Enriched(content))
         trace: Trace | None = [] if self.steps else None
+        self._follow_schema(where, routed, content)
         # No other file will bring a missing owner while we wait, so nothing waits.
         enriched = self.pipeline.run(record, self.state, patient=False, trace=trace)
-        self._apply(where, enriched.effects)
+        self.state.apply(enriched.effects)
         if routed is not None and routed.retired_key is not None:
             self._retire(routed.retired_key, record)
         for step, text in trace or ():
             click.echo(f"{where}: {step:<9} {text}", err=True)
         return Result(where, delivery, record, enriched)
 
-    def _apply(self, where: str, effects: Iterable[Effect]) -> None:
-        """Like the worker's tables, but for pins: records of several databases may stand in one call."""
-        self.state.apply(effects)
-        self.state.pins.clear()
-        for effect in effects:
-            if isinstance(effect, Pin):
-                first = self.schemas.setdefault(effect.name, effect.schema)
-                if effect.schema != first and (effect.name, effect.schema) not in self.told:
-                    self.told.add((effect.name, effect.schema))
-                    click.echo(
-                        f"{where}: note: {effect.name} stands in schema {effect.schema} too; a worker serves only the "
-                        f"first it sees ({first}) unless tables.yaml names the schema",
-                        err=True,
-                    )
+    def _follow_schema(self, where: str, routed: Route | None, content: bytes) -> None:
+        """Pin a table to the schema of the record at hand: records of several databases may stand in one call."""
+        if routed is None or routed.table is None:
+            return
+        schema = _schema_of(content)
+        pinned = self.state.pinned_schema(routed.table)
+        if schema is None or pinned is None or pinned == schema:
+            return
+        self.state.apply([Pin(routed.table, schema)])
+        if (routed.table, schema) not in self.told:
+            self.told |= {(routed.table, schema), (routed.table, pinned)}
+            click.echo(
+                f"{where}: note: {routed.table} stands in schema {schema} too; a worker serves only the first it sees "
+                f"({pinned}) unless tables.yaml names the schema",
+                err=True,
+            )
 
     def _retire(self, key: bytes, record: RawRecord) -> None:
         """What the marker does that the bridge writes for the former key of a row."""
@@ -152,6 +158,14 @@ def invoke(files: tuple[str, ...], steps: bool, as_lambda: bool, output: str) ->
         _table(shown)
     if failed:
         raise PartialError(f"{len(failed)} of {invocation.count} records became dead letters")
+
+
+def _schema_of(content: bytes) -> str | None:
+    try:
+        decoded = dms.decode(lenient(content))
+    except (ValueError, RecursionError, OverflowError):
+        return None
+    return decoded.schema if isinstance(decoded, SourceRow) else None
 
 
 def _prepare(settings: Settings, *, steps: bool) -> Invocation:
