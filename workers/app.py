@@ -14,6 +14,7 @@ from enrichers.pipeline import Pipeline
 from models.catalogue import Catalogue
 from workers.agents.bridge import Bridge, add_bridge
 from workers.agents.enrich import Enrich, add_enrich
+from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
 from workers.aws.client import Session, hot_client
 from workers.boot_checks import check_account, check_checkpoints
@@ -89,7 +90,8 @@ def make_enrich(settings: Settings) -> StageApp:
     needs_key = catalogue.needs_redaction_key and settings.enable_data_redaction
     pipeline = Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret() if needs_key else None))
     app.traces.add(Topics.of(settings).events)
-    add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
+    state = add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
+    add_forgetting(app, state.owners, now_ms)
     return app
 
 
