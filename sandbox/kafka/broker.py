@@ -9,6 +9,8 @@ import struct
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.child import GuardedChild, last_lines
@@ -36,7 +38,6 @@ process.roles=broker,controller
 node.id={NODE_ID}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENT
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
 auto.create.topics.enable=false
 min.insync.replicas=1
 default.replication.factor=1
@@ -59,6 +60,19 @@ broker.session.timeout.ms=3000
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One more way into the broker, beside the plain one of `bootstrap`."""
+
+    name: str
+    protocol: str = "PLAINTEXT"
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Settings of this listener alone; `listener.name.<name>.` is put before each."""
+    advertised_port: int | None = None
+    """Where clients are told to come back to: the port of a proxy. None: the listener's own."""
+
+
 class KafkaBroker:
     """A Kafka with its data below `directory`; keeps port and data over `stop`/`kill` and `start`.
 
@@ -79,12 +93,17 @@ class KafkaBroker:
         cache: Path | None = None,
         start_seconds: float = START_SECONDS,
         report: distribution.Report = lambda _: None,
+        listeners: Sequence[Listener] = (),
+        properties: Mapping[str, str] | None = None,
     ) -> None:
+        """`properties` are added to, and win over, those of the sandbox (`server.properties` of Kafka)."""
         self.directory = directory.absolute()
         self.log = self.directory / "kafka.log"
         self._cache = distribution.cache_directory(cache)
         self._start_seconds = start_seconds
         self._report = report  # progress of fetching the jars, if they are missing
+        self._listeners = tuple(listeners)
+        self._properties = dict(properties or {})
         self._ports: list[int] = []
         self._child: GuardedChild | None = None
 
@@ -96,6 +115,13 @@ class KafkaBroker:
         return f"{LOOPBACK}:{self._ports[0]}"
 
     address = bootstrap
+
+    def address_of(self, listener: str) -> str:
+        """`host:port` where an additional listener itself listens (not the advertised one), once started."""
+        if not self._ports:
+            raise RuntimeError("Kafka was never started")
+        index = [one.name for one in self._listeners].index(listener)
+        return f"{LOOPBACK}:{self._ports[2 + index]}"
 
     @property
     def pid(self) -> int | None:
@@ -121,7 +147,7 @@ class KafkaBroker:
             self._run(java)
             return
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            self._ports = free_ports(2)
+            self._ports = free_ports(2 + len(self._listeners))
             try:
                 self._run(java)
             except UnreachableError:
@@ -173,15 +199,30 @@ class KafkaBroker:
             time.sleep(POLL_SECONDS)
 
     def _write_properties(self) -> Path:
-        client, controller = self._ports
-        file = self.directory / "server.properties"
-        file.write_text(
-            PROPERTIES + f"listeners=CLIENT://{LOOPBACK}:{client},CONTROLLER://{LOOPBACK}:{controller}\n"
-            f"controller.quorum.voters={NODE_ID}@{LOOPBACK}:{controller}\n"
+        client, controller, *others = self._ports
+        extra = list(zip(self._listeners, others, strict=True))
+        ours = {
+            "listeners": _join(
+                [f"CLIENT://{LOOPBACK}:{client}", f"CONTROLLER://{LOOPBACK}:{controller}"],
+                [f"{one.name}://{LOOPBACK}:{port}" for one, port in extra],
+            ),
+            "advertised.listeners": _join(
+                [f"CLIENT://{LOOPBACK}:{client}"],
+                [f"{one.name}://{LOOPBACK}:{one.advertised_port or port}" for one, port in extra],
+            ),
+            "listener.security.protocol.map": _join(
+                ["CLIENT:PLAINTEXT", "CONTROLLER:PLAINTEXT"], [f"{one.name}:{one.protocol}" for one, _ in extra]
+            ),
+            "controller.quorum.voters": f"{NODE_ID}@{LOOPBACK}:{controller}",
             # A Java properties file: json quoting is a superset of the escapes a path can need.
-            f"log.dirs={json.dumps(str(self.directory / 'data'))[1:-1]}\n",
-            encoding="utf-8",
-        )
+            "log.dirs": json.dumps(str(self.directory / "data"))[1:-1],
+        }
+        for one, _ in extra:
+            prefix = f"listener.name.{one.name.lower()}."
+            ours |= {prefix + name: value for name, value in one.properties.items()}
+        lines = [f"{name}={value}\n" for name, value in (ours | self._properties).items()]
+        file = self.directory / "server.properties"
+        file.write_text(PROPERTIES + "".join(lines), encoding="utf-8")
         return file
 
     def _java_command(self, java: Java, main: str, *arguments: str) -> list[str]:
@@ -195,6 +236,10 @@ class KafkaBroker:
         done = subprocess.run(command, capture_output=True, text=True, timeout=self._start_seconds, check=False)
         if done.returncode != 0:
             raise CommandError(f"Kafka could not format its storage:\n{done.stderr or done.stdout}")
+
+
+def _join(first: list[str], others: list[str]) -> str:
+    return ",".join([*first, *others])
 
 
 def lists_a_broker(port: int) -> bool:
