@@ -3,10 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from workers.engine.batch import RecordBatch
+from workers.engine.clock import monotonic
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced, StaleBatch
 from workers.engine.slot import Slot
 from workers.engine.unit import Body, Done, Pause, UnitOfWork
