@@ -8,6 +8,8 @@ from models.raw import Headers, RawRecord
 from models.taxonomy import CATEGORY_OF
 
 PREFIX = "cdc-dead-"
+GAP_PREFIX = "cdc-gap-"
+"""Headers of a record that stands for offsets nobody could read: stage, topic, partition, start, end."""
 MAX_MESSAGE = 1_000
 """Characters of a message; it names columns and rules only, so that more is never needed."""
 

@@ -4,14 +4,16 @@
 attributes `bridge`, `enrich` and `publish` are made when they are asked for.
 """
 
+import functools
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from enrichers.pipeline import Pipeline
+from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
+from models.dead_letter import GAP_PREFIX
 from workers.agents.bridge import Bridge, add_bridge
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
@@ -21,7 +23,9 @@ from workers.boot_checks import check_account, check_checkpoints
 from workers.contract import pipeline_options, read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
+from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
+from workers.engine.unit import UnitOfWork
 from workers.eventbridge.classic import Bus, ClassicBus
 from workers.failures import CommandError, ConfigurationError
 from workers.kinesis.reader import ReadOptions
@@ -44,9 +48,15 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
         on_gap=settings.on_gap,
         session_timeout=settings.session_timeout,
         data_dir=str(settings.data_dir),
+        config_topic=Topics.of(settings).config,
         **options,
     )
     app = StageApp(group_of(settings, stage), engine, web_port=settings.web_port or DEFAULT_WEB_PORT)
+    app.contract["prefix"] = settings.topic_prefix
+    if stage != "publish":
+        app.contract.update({f"key.{spec.name}": ",".join(spec.key) for spec in catalogue.specs})
+    app.fingerprint = catalogue.fingerprint
+    app.record_gap = functools.partial(_record_gap, Topics.of(settings).dead, stage)
     add_tables_view(app)
 
     async def topics() -> None:
@@ -57,6 +67,12 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
 
     app.before_boot.append(topics)
     return app
+
+
+def _record_gap(dead: str, stage: str, unit: UnitOfWork, gap: Gap) -> None:
+    """What was lost stands beside the dead letters, without key and value."""
+    where = {"stage": stage, "topic": gap.tp.topic, "partition": gap.tp.partition, "start": gap.start, "end": gap.end}
+    unit.send(dead, None, None, [(f"{GAP_PREFIX}{name}", str(value).encode()) for name, value in where.items()])
 
 
 def make_bridge(settings: Settings) -> StageApp:
@@ -89,6 +105,7 @@ def make_enrich(settings: Settings) -> StageApp:
     app = _stage(settings, catalogue, "enrich")
     needs_key = catalogue.needs_redaction_key and settings.enable_data_redaction
     pipeline = Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret() if needs_key else None))
+    app.table_values = TABLE_VALUES_FORMAT
     app.traces.add(Topics.of(settings).events)
     state = add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
     add_forgetting(app, state.owners, now_ms)
@@ -121,7 +138,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@cache
+@functools.cache
 def _app(stage: str) -> StageApp:
     return FACTORIES[stage](load_settings())
 

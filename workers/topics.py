@@ -31,6 +31,7 @@ class TopicPlan:
 class Topics:
     """Names of all topics under one prefix."""
 
+    config: str
     slots: str
     checkpoints: str
     raw: str
@@ -42,6 +43,7 @@ class Topics:
     def of(cls, settings: Settings) -> "Topics":
         """Names for these settings."""
         return cls(
+            config=settings.topic("config"),
             slots=settings.topic("slots"),
             checkpoints=settings.topic("checkpoints"),
             raw=settings.topic(f"raw.{settings.source}"),
@@ -75,6 +77,7 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
     tables = (*lookups, PINS_TABLE, MEMORY_TABLE)
     changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables]
     return [
+        TopicPlan(topics.config, 1, compact),
         TopicPlan(topics.slots, slots, keep(1)),
         TopicPlan(topics.checkpoints, slots, compact),
         TopicPlan(topics.raw, wide, keep(7)),

@@ -14,7 +14,7 @@ from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
 from workers.engine.delivery import Emit, Pick, Sink, WindowOptions
 from workers.engine.errors import Fenced
-from workers.engine.gaps import Gaps
+from workers.engine.gaps import Gap, Gaps
 from workers.engine.options import EngineOptions
 from workers.engine.recovery import KeepingFlow, TableManager
 from workers.engine.runner import Bury, Runner, describe
@@ -23,7 +23,7 @@ from workers.engine.slot_task import SlotTask, Work
 from workers.engine.slots import Slots
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.transport import SCHEME, register
-from workers.engine.unit import Body
+from workers.engine.unit import Body, UnitOfWork
 from workers.engine.window import Window
 
 
@@ -56,6 +56,12 @@ class StageApp(faust.App):
         self.gaps = Gaps(self)
         self.traces: set[str] = set()
         """Topics only this stage writes: a record in them proves that it has booted before."""
+        self.contract: dict[str, str] = {}
+        self.table_values = 1
+        self.fingerprint = ""
+        self.partition_counts: dict[str, int] = {}
+        """Of sources and changelogs, as they were at the boot."""
+        self.record_gap: Callable[[UnitOfWork, Gap], None] | None = None
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
         settings: dict[str, Any] = {

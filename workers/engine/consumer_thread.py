@@ -16,7 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from workers.engine.batch import RecordBatch, chunks
-from workers.engine.offsets import Committed, committed
+from workers.engine.offsets import Committed, committed, log_bounds
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -56,6 +56,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def committed_positions(self, tps: Iterable[TP]) -> dict[TP, Committed]:
         """Committed positions of the stage's group and the bounds of each log."""
         return await committed(self._ensure_consumer(), list(tps))
+
+    async def log_bounds(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """(log start, log end) of each partition."""
+        return await log_bounds(self._ensure_consumer(), list(tps))
 
     async def rejoin(self) -> None:
         """Ask the group for a new generation."""

@@ -60,17 +60,24 @@ async def offset_fetch(consumer: Any, partitions: Iterable[Any]) -> dict[Any, An
     raise error
 
 
+async def log_bounds(consumer: Any, partitions: Iterable[Any]) -> dict[Any, tuple[int, int]]:
+    """{partition as given: (log start, log end)}; the end is the last stable offset of a read_committed consumer."""
+    wanted = {tp: TopicPartition(*tp) for tp in partitions}
+    if not wanted:
+        return {}
+    starts, ends = await asyncio.gather(
+        consumer.beginning_offsets(list(wanted.values())), consumer.end_offsets(list(wanted.values()))
+    )
+    return {tp: (starts[key], ends[key]) for tp, key in wanted.items()}
+
+
 async def committed(consumer: Any, partitions: Iterable[Any]) -> dict[Any, Committed]:
     """{partition as given: Committed}: one OffsetFetch and two ListOffsets requests."""
     wanted = {tp: TopicPartition(*tp) for tp in partitions}
     found = await offset_fetch(consumer, wanted.values())
-    starts, ends = await asyncio.gather(
-        consumer.beginning_offsets(list(wanted.values())), consumer.end_offsets(list(wanted.values()))
-    )
+    bounds = await log_bounds(consumer, wanted)
     positions = {}
     for tp, key in wanted.items():
         entry = found.get(key)
-        positions[tp] = Committed(
-            entry.offset if entry else None, entry.metadata if entry else "", starts[key], ends[key]
-        )
+        positions[tp] = Committed(entry.offset if entry else None, entry.metadata if entry else "", *bounds[tp])
     return positions

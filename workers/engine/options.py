@@ -30,6 +30,8 @@ class EngineOptions:
     open_on_demand: bool = False
     """Slots get their producer when their body asks for it: of 48 source slots only those with shards need one."""
     session_timeout: float = 10.0
+    config_topic: str | None = None
+    """Compacted topic of one partition for the configuration records of all stages; None: nothing is compared."""
     data_dir: str = ".cdc"
 
     def client(self, client_id: str) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from time import monotonic
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
+from workers.engine.clock import monotonic
 from workers.engine.errors import Broken, Fenced, sort_error
 from workers.engine.gaps import Position
-from workers.engine.ledger import Ledger
+from workers.engine.ledger import Extent, Ledger, last_written
 
 if TYPE_CHECKING:
     from workers.engine.unit import UnitOfWork
@@ -21,6 +21,9 @@ COMMIT_TIMEOUT = 20.0
 """Seconds. aiokafka retries retriable errors of an idempotent producer for ever."""
 OPEN_TIMEOUT = 15.0
 REINITS_PER_MINUTE = 3
+
+Ends = dict[tuple[str, int], int]
+"""Last offset written, by (topic, partition)."""
 
 
 class Slot:
@@ -33,6 +36,8 @@ class Slot:
         self.producer: AIOKafkaProducer | None = None
         self.position: dict[TP, int] = {}
         self.ledgers: dict[TP, Ledger] = {}
+        self.changelog_begins: dict[str, int] = {}
+        self.extents: dict[str, Extent] = {}
         self.usable = False
         self.lost = False
         self.why = "not opened yet"
@@ -70,6 +75,7 @@ class Slot:
         """Take over committed positions and ledgers: from here on the slot is usable."""
         self.position = {tp: found.offset for tp, found in positions.items()}
         self.ledgers = {tp: Ledger.decode(found.metadata) for tp, found in positions.items()}
+        self.extents = last_written(list(self.ledgers.values()))
         self.usable, self.why = True, ""
 
     async def commit(self, unit: "UnitOfWork") -> None:
@@ -81,11 +87,17 @@ class Slot:
             if self.position.get(tp) != advance.start:
                 raise Fenced(f"{tp} starts at {advance.start}, the slot is at {self.position.get(tp)}")
         started = monotonic()
-        ledgers = {tp: self.ledgers.get(tp, Ledger()).plus(advance.counts) for tp, advance in unit.advances.items()}
-        offsets = {
-            TopicPartition(*tp): OffsetAndMetadata(advance.end, ledgers[tp].encode())
-            for tp, advance in unit.advances.items()
-        }
+        ledgers: dict[TP, Ledger] = {}
+
+        def offsets(ends: Ends) -> dict[Any, OffsetAndMetadata]:
+            extents = self.extents | self._written(unit, ends)
+            for tp, advance in unit.advances.items():
+                ledgers[tp] = self.ledgers.get(tp, Ledger()).plus(advance.counts, extents)
+            return {
+                TopicPartition(*tp): OffsetAndMetadata(advance.end, ledgers[tp].encode())
+                for tp, advance in unit.advances.items()
+            }
+
         stats = self.app.slots.stats
         try:
             ends = await asyncio.wait_for(self._transact(self.producer, unit.outputs, offsets), COMMIT_TIMEOUT)
@@ -105,13 +117,23 @@ class Slot:
         for tp, advance in unit.advances.items():
             self.position[tp] = advance.end
         self.ledgers.update(ledgers)
+        self.extents |= self._written(unit, ends)
         self.last_commit = monotonic()
         stats.committed(unit, self.last_commit - started)
 
+    def _written(self, unit: "UnitOfWork", ends: Ends) -> dict[str, Extent]:
+        """How far this unit wrote its changelogs: a log that ends below was truncated or re-created."""
+        written = {table.name: ends.get((table.changelog_topic_name, self.index)) for table in unit.overlays}
+        begins = self.changelog_begins
+        return {name: Extent(begins.get(name, 0), last) for name, last in written.items() if last is not None}
+
     async def _transact(
-        self, producer: AIOKafkaProducer, outputs: dict[tuple[str, int], list[Any]], offsets: dict[Any, Any]
-    ) -> dict[tuple[str, int], int]:
-        """Returns the last offset written per (topic, partition)."""
+        self,
+        producer: AIOKafkaProducer,
+        outputs: dict[tuple[str, int], list[Any]],
+        offsets: Callable[[Ends], dict[Any, OffsetAndMetadata]],
+    ) -> Ends:
+        """Returns the last offset written per (topic, partition). `offsets` is asked once these are known."""
         await producer.begin_transaction()
         deliveries: list[Any] = []
         counts: list[int] = []
@@ -123,18 +145,15 @@ class Slot:
                     deliveries.append(await producer.send_batch(batch, topic, partition=partition))
             # aiokafka commits happily although a batch failed: look at every delivery. And do not overlap them with
             # the offsets: the broker's verification of a produce collides with AddOffsetsToTxn (140 ms, not 10).
-            written = await asyncio.gather(*deliveries)
-            if offsets:
-                await producer.send_offsets_to_transaction(offsets, self.app.conf.id)
+            ends = _ends(await asyncio.gather(*deliveries), counts)
+            moved = offsets(ends)
+            if moved:
+                await producer.send_offsets_to_transaction(moved, self.app.conf.id)
             await producer.commit_transaction()
         except BaseException:
             for delivery in deliveries:
                 delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
-        ends: dict[tuple[str, int], int] = {}
-        for metadata, count in zip(written, counts, strict=True):
-            where = (metadata.topic, metadata.partition)
-            ends[where] = max(ends.get(where, -1), metadata.offset + count - 1)
         return ends
 
     async def reinitialise(self, *, counted: bool, catch_up: Callable[[int], Any]) -> dict[TP, int]:
@@ -160,3 +179,11 @@ class Slot:
         if counted:
             self.app.log.info("slot %s re-initialised, %s positions moved", self.index, len(moved))
         return moved
+
+
+def _ends(written: Sequence[Any], counts: Sequence[int]) -> Ends:
+    ends: Ends = {}
+    for metadata, count in zip(written, counts, strict=True):
+        where = (metadata.topic, metadata.partition)
+        ends[where] = max(ends.get(where, -1), metadata.offset + count - 1)
+    return ends

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from faust.types import TP
+
 from workers.engine.errors import EngineError, Fenced
 from workers.engine.runner import describe
 from workers.engine.slot import Slot
@@ -41,6 +43,9 @@ class SlotTask:
                 slot.app.log.error("slot %s: %s", slot.index, describe(error))
             if failures:
                 await slots.wait_stopping(min(MAX_PAUSE, 0.1 * 2.0 ** min(failures, 16)))
+
+    def skip(self, tp: TP, offset: int) -> None:
+        """Nothing: its source is not Kafka."""
 
     async def stop(self, deadline: float) -> None:
         """Wait for the work to notice `stopping`, then cut it off."""

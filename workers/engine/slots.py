@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Iterable
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
 from workers.engine.catch_up import catch_up
-from workers.engine.errors import Fenced
+from workers.engine.clock import monotonic
+from workers.engine.configuration import check_assignment
+from workers.engine.errors import BootRefused, Fenced
 from workers.engine.gaps import Position
 from workers.engine.slot import Slot
 from workers.engine.stats import Stats
@@ -107,13 +108,22 @@ class Slots:
         self.owned = {index: Slot(self.app, index) for index in sorted(complete)}
         self.stopping = asyncio.Event()
         self.generation = generation
-        if not self.app.options.open_on_demand:
-            slots = list(self.owned.values())
-            results = await asyncio.gather(*(slot.open_producer() for slot in slots), return_exceptions=True)
-            for slot, result in zip(slots, results, strict=True):
-                if isinstance(result, BaseException):
-                    slot.why = type(result).__name__
-                    self.app.log.warning("slot %s could not open yet: %s", slot.index, slot.why)
+        slots = [] if self.app.options.open_on_demand else list(self.owned.values())
+        refusal, *results = await asyncio.gather(
+            check_assignment(self.app), *(slot.open_producer() for slot in slots), return_exceptions=True
+        )
+        for slot, result in zip(slots, results, strict=True):
+            if isinstance(result, BaseException):
+                slot.why = type(result).__name__
+                self.app.log.warning("slot %s could not open yet: %s", slot.index, slot.why)
+        if isinstance(refusal, BootRefused):
+            for slot in slots:
+                self.dispose(slot)
+            self.owned = {}
+            await self.app.crash(refusal)
+            return
+        if refusal is not None:
+            self.app.log.warning("the configuration record could not be checked: %s", type(refusal).__name__)
         self.open = True
 
     def set_positions(self, found: dict[TP, Position]) -> None:

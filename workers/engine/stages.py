@@ -81,6 +81,8 @@ class Stage(mode.Service):
             if start.done() and not start.cancelled() and start.exception() is None:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             error = start.exception() if start.done() and not start.cancelled() else None
+            if crashed.is_set():
+                error = app.crash_reason or error  # refused at an assignment, long after the boot
             if isinstance(error, BootRefused):
                 log.critical("stage %s: %s", self.name, error)
                 self.worker.refuse()

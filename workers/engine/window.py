@@ -10,12 +10,12 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from time import monotonic
 from typing import Any
 
 from faust.types import TP
 
 from workers.engine.batch import RecordBatch, record_size
+from workers.engine.clock import monotonic
 from workers.engine.delivery import Delivered, Emit, Outcome, Pick, Retry, Sink, Undeliverable, WindowOptions
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
 from workers.engine.ledger import DEAD, IN, OUT
@@ -98,6 +98,10 @@ class Window:
         self.bytes += batch.size
         consumer.batch_done(batch)
         self._pump()
+
+    def skip(self, tp: TP, offset: int) -> None:
+        """The engine has committed a jump over a gap; nothing of the partition is in memory."""
+        self.fed[tp] = offset
 
     def _full(self, batch: RecordBatch) -> bool:
         options = self.options
