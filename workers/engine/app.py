@@ -65,7 +65,7 @@ class StageApp(faust.App):
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
         settings: dict[str, Any] = {
-            "broker": f"{SCHEME}://{options.bootstrap.split(',')[0]}",
+            "broker": [f"{SCHEME}://{server.strip()}" for server in options.bootstrap.split(",")],
             "Topic": BatchTopic,
             "Table": Table,
             "GlobalTable": GlobalTable,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
@@ -23,17 +23,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """One aiokafka consumer per stage, reading committed records only."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        options = self.app.options
-        consumer._isolation_level = "read_committed"
-        # One fetch is in flight per broker: a drained partition waits for the long poll of the others, and Faust's
-        # 1,500 ms would be the worst-case latency.
-        consumer._fetch_max_wait_ms = options.fetch_wait_ms
+        """In place of Faust's, which knows one broker and no token; the rest of its arguments are its own defaults."""
+        options, conf = self.app.options, self.app.conf
         # Slot i must own partition i of every source. Contiguous ranges are possible only without tables: Faust's
         # assignor is the one that maps changelogs.
         contiguous = options.contiguous_slots and not self.app.tables.changelog_topics
-        consumer._partition_assignment_strategy = [RangePartitionAssignor if contiguous else self.app.assignor]
-        return consumer
+        return AIOKafkaConsumer(
+            **options.member(conf.id),
+            group_id=conf.id,
+            partition_assignment_strategy=[RangePartitionAssignor if contiguous else self.app.assignor],
+            enable_auto_commit=False,
+            auto_offset_reset=conf.consumer_auto_offset_reset,
+            isolation_level="read_committed",
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            # One fetch is in flight per broker: a drained partition waits for the long poll of the others, and Faust's
+            # 1,500 ms would be the worst-case latency.
+            fetch_max_wait_ms=options.fetch_wait_ms,
+        )
 
     async def call(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
         """Run a coroutine function in this thread's loop, past Faust's two-worker method queue."""

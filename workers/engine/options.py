@@ -13,7 +13,9 @@ class EngineOptions:
     bootstrap: str
     partitions: int
     worker_name: str | None = None
-    security: dict[str, Any] = field(default_factory=dict)
+    security: dict[str, Any] = field(default_factory=dict, repr=False)
+    """aiokafka's arguments for TLS and SASL. It holds passwords (P6)."""
+    request_timeout: float = 40.0
     batch_records: int = 1_000
     batch_bytes: int = 8 * MEBIBYTE
     output_bytes: int = 16 * MEBIBYTE
@@ -34,6 +36,25 @@ class EngineOptions:
     """Compacted topic of one partition for the configuration records of all stages; None: nothing is compared."""
     data_dir: str = ".cdc"
 
-    def client(self, client_id: str) -> dict[str, Any]:
-        """Connection arguments of every aiokafka client."""
-        return {"bootstrap_servers": self.bootstrap, "client_id": client_id, **self.security}
+    def client(self, purpose: str) -> dict[str, Any]:
+        """Connection arguments of every aiokafka client but the group's member. Its id in the broker's logs and
+        metrics is the purpose, behind the name of the worker."""
+        return self._connection(f"{self.worker_name}.{purpose}" if self.worker_name else purpose, self.request_timeout)
+
+    def producer(self, purpose: str) -> dict[str, Any]:
+        """The same for a producer: a commit has a deadline of 20 s, which a single request must not outlive."""
+        return self.client(purpose) | {"request_timeout_ms": int(min(self.request_timeout, 20.0) * 1000)}
+
+    def member(self, group: str) -> dict[str, Any]:
+        """The same for the member of the group: a restarted worker finds its dead self by the bare worker name. A
+        JoinGroup is answered when the whole group has come, which takes up to the rebalance time-out (30 s)."""
+        timeout = max(self.request_timeout, self.session_timeout + 5, 40.0)
+        return self._connection(self.worker_name or group, timeout)
+
+    def _connection(self, client_id: str, timeout: float) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": client_id,
+            "request_timeout_ms": int(timeout * 1000),
+            **self.security,
+        }

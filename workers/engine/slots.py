@@ -48,14 +48,13 @@ class Slots:
         this id is the only fence against a zombie."""
         options = self.app.options
         return AIOKafkaProducer(
-            **options.client(f"{self.app.conf.id}-slot-{index}"),
+            **options.producer(f"{self.app.conf.id}-slot-{index}"),
             transactional_id=f"{self.app.conf.id}-{index}",
             transaction_timeout_ms=30_000,
             max_batch_size=options.producer_batch_bytes,
             max_request_size=options.max_record_bytes + (1 << 20),
             linger_ms=0,
             retry_backoff_ms=20,
-            request_timeout_ms=20_000,
             compression_type=options.compression,
         )
 
