@@ -116,7 +116,7 @@ def test_the_layouts_are_of_the_versions_the_installed_client_speaks(api: str) -
 
 @pytest.mark.parametrize("api", sorted(REFUSED - {"Produce", "AddPartitionsToTxn", "TxnOffsetCommit"}))
 def test_an_answer_in_the_brokers_place_is_one_the_client_can_read(api: str) -> None:
-    (request,) = [one for one in REQUESTS[api]._CLASSES if one.API_VERSION == PATCHED[api]]
+    (request,) = [one for one in REQUESTS[api]._CLASSES if PATCHED[api] == one.API_VERSION]
     answer = BytesIO(refusal(api, b"", 15))
     assert request.RESPONSE_TYPE.decode(answer).error_code == 15
     assert answer.read() == b""
