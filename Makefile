@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration mutants check format env-example lock clean
+.PHONY: help setup demo test test-unit test-integration chaos mutants check format env-example lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -36,6 +36,13 @@ test-unit: setup ## unit and contract tests only
 
 test-integration: setup ## tests against a real Kafka only
 	@$(PYTEST) tests/integration tests/journey
+
+SCENARIOS ?=
+SEEDS ?=
+SECONDS ?= 60
+
+chaos: setup ## faults from seeds against the engine, resumable: SCENARIOS="table window" SEEDS=1-2 SECONDS=60
+	@$(BIN)/cdc chaos run $(SCENARIOS) $(if $(SEEDS),--seeds $(SEEDS)) --seconds $(SECONDS) --out .chaos --resume
 
 mutants: setup ## apply each deliberately broken build and see its test fail
 	@$(BIN)/python -m tests.mutants

@@ -39,6 +39,11 @@ class GuardedChild:
         """True until the command has ended."""
         return self._guard.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the command ended: its exit code, 128 + n for signal n; None while it runs."""
+        return self._guard.poll()
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the command; nothing happens if it has ended."""
         if self.alive:

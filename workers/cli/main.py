@@ -11,13 +11,14 @@ import click
 from workers.failures import CommandError, ExitCode
 
 COMMANDS = {
+    "chaos": "workers.cli.chaos:chaos",
     "demo": "workers.cli.demo:demo",
     "invoke": "workers.cli.invoke:invoke",
     "sandbox": "workers.cli.sandbox:sandbox",
     "worker": "workers.cli.worker:worker",
 }
 
-NEEDS_SANDBOX = ("demo", "sandbox")
+NEEDS_SANDBOX = ("chaos", "demo", "sandbox")
 
 
 class CommandGroup(click.Group):

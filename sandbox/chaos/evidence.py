@@ -1,0 +1,144 @@
+"""What a run left behind, parsed once: the history, the final dumps, and what they say about each record."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sandbox.chaos.history import Event
+from sandbox.chaos.plan import Plan
+from sandbox.chaos.sink import refused
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """One committed record of a topic."""
+
+    partition: int
+    offset: int
+    key: str
+    uid: int
+    number: int = 0
+    """Version of the key (`in`, `out`), or attempts (`receipts`, `dead`)."""
+    count: int = 0
+    """The counter of the key (`out`)."""
+
+    @property
+    def where(self) -> str:
+        """For a witness."""
+        return f"{self.partition}@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken invariant: how often, and the smallest case of it."""
+
+    invariant: str
+    count: int
+    text: str
+    witness: Mapping[str, Any]
+
+
+class Evidence:
+    """The input of every check. `final` is the content of `final.json` (see `run.Run.final`)."""
+
+    def __init__(self, plan: Plan, history: Iterable[Event], final: Mapping[str, Any]) -> None:
+        self.plan = plan
+        self.history = list(history)
+        self.final = final
+
+    def rows(self, topic: str) -> list[Row]:
+        """Committed records, by partition and offset."""
+        found = []
+        for partition, offset, key, value in self.final["topics"].get(topic, {}).get("rows", ()):
+            numbers = [int(part) for part in value.split(":")]
+            found.append(Row(partition, offset, key, *numbers))
+        return sorted(found)
+
+    def complete(self, topic: str) -> bool:
+        """Whether the reader of the topic reached its end."""
+        return bool(self.final["topics"].get(topic, {}).get("complete"))
+
+    @cached_property
+    def source(self) -> list[Row]:
+        """What was put in and committed: the truth everything is compared with."""
+        return self.rows(self.plan.workload.source)
+
+    @cached_property
+    def out(self) -> list[Row]:
+        """What `count` wrote, or what `deliver` reads."""
+        return self.rows("out")
+
+    @cached_property
+    def puts(self) -> dict[int, Event]:
+        """{uid: last line about it}."""
+        return {event["uid"]: event for event in self.history if event["op"] == "put"}
+
+    @cached_property
+    def deliveries(self) -> dict[int, list[Event]]:
+        """{uid: what the sink took}, in the order of arrival."""
+        found: dict[int, list[Event]] = defaultdict(list)
+        for event in self.history:
+            if event["op"] == "deliver":
+                found[event["uid"]].append(event)
+        return found
+
+    @cached_property
+    def refusals(self) -> dict[int, float]:
+        """{uid: when the sink refused it first}."""
+        found: dict[int, float] = {}
+        for event in self.history:
+            if event["op"] == "refuse":
+                found.setdefault(event["uid"], event["t"])
+        return found
+
+    def is_refused(self, uid: int) -> bool:
+        """Whether the sink refuses this event for good."""
+        return refused(self.plan.seed, uid, self.plan.sink.refused)
+
+    @cached_property
+    def exits(self) -> list[Event]:
+        """Every end of a worker process."""
+        return [event for event in self.history if event["op"] == "exit"]
+
+    @cached_property
+    def faults(self) -> dict[int, Event]:
+        """{number of the action: its last line}; an action without an end has only its `invoke`."""
+        return {event["action"]: event for event in self.history if event["process"] == "nemesis" and "action" in event}
+
+    @cached_property
+    def pauses(self) -> dict[tuple[str, int, str, int], list[float]]:
+        """{(worker, pid, stage, crashes of the stage): pauses of rebalances in seconds}, as far as they were seen."""
+        found: dict[tuple[str, int, str, int], list[float]] = {}
+        for event in self.history:
+            if event["op"] == "stats":
+                for stage, state in event["stages"].items():
+                    found[event["process"], event["pid"], stage, state["restarts"]] = state["pauses"]
+        return found
+
+    def figures(self) -> dict[str, Any]:
+        """Counts for the report."""
+        done = Counter(event["op"] for event in self.faults.values() if event.get("fired"))
+        pauses = sorted(seconds for found in self.pauses.values() for seconds in found)
+        return {
+            "produced": len(self.source),
+            "out": len(self.out),
+            "aborted": sum(1 for event in self.puts.values() if event["type"] == "fail"),
+            "delivered": len(self.deliveries),
+            "resent": sum(len(events) - 1 for events in self.deliveries.values()),
+            "dead": len(self.rows("dead")),
+            "faults": dict(sorted(done.items())),
+            "kills": sum(done[kind] for kind in ("kill", "term", "stop", "leave")),
+            "rebalances": len(pauses),
+            "pause_median": pauses[len(pauses) // 2] if pauses else None,
+            "pause_max": pauses[-1] if pauses else None,
+            "self_exits": sum(1 for event in self.exits if event["by"] == "itself"),
+        }
+
+
+def load_final(text: str) -> dict[str, Any]:
+    """The content of `final.json`."""
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -1,0 +1,187 @@
+"""Does what the plan says, and writes down for every fault the proof that it happened."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, assert_never
+
+import psutil
+
+from sandbox.chaos.crew import Crew, Member
+from sandbox.chaos.history import History
+from sandbox.chaos.plan import Action, Plan, WorkerPlan
+from sandbox.chaos.records import Deleter
+from sandbox.chaos.sink import Sink
+from sandbox.kafka.broker import KafkaBroker
+from workers.failures import CommandError
+
+KILLED = 128 + signal.SIGKILL
+JOIN_SECONDS = 40.0
+FIRE_SECONDS = 15.0
+"""A fault of the n-th call has so long to meet it."""
+
+Proof = Mapping[str, Any]
+
+
+class Nemesis:
+    """Runs the actions of a plan, each at its time; actions on one target never overlap."""
+
+    def __init__(
+        self, plan: Plan, history: History, *, crew: Crew, broker: KafkaBroker, sink: Sink, deleter: Deleter, proxy: Any
+    ) -> None:
+        self.plan = plan
+        self.history = history
+        self.crew = crew
+        self.broker = broker
+        self.sink = sink
+        self.deleter = deleter
+        self.proxy = proxy
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def run(self) -> None:
+        """Return when every action has ended and healed itself."""
+        begun = monotonic()
+        await asyncio.gather(*(self._at(begun, number, action) for number, action in enumerate(self.plan.actions)))
+
+    async def _at(self, begun: float, number: int, action: Action) -> None:
+        await asyncio.sleep(max(0.0, begun + action.at - monotonic()))
+        async with self._locks.setdefault(action.target, asyncio.Lock()):
+            self.history.add("nemesis", action.kind, "invoke", action=number, target=action.target)
+            proof: Proof
+            try:
+                fired, proof = await self._do(action)
+            except (CommandError, OSError, TimeoutError, psutil.Error, RuntimeError) as error:
+                fired, proof = False, {"error": type(error).__name__, "text": str(error)[:200]}
+            self.history.add(
+                "nemesis", action.kind, "ok" if fired else "info",
+                action=number, target=action.target, fired=fired, proof=proof,
+            )  # fmt: skip
+
+    async def _do(self, action: Action) -> tuple[bool, Proof]:
+        match action.kind:
+            case "kill" | "term" | "stop" | "leave":
+                member = self.crew.members[action.target]
+                async with member.lock:
+                    return await self._worker(action, member)
+            case "join":
+                return await self._join(action)
+            case "broker-kill" | "broker-restart" | "broker-freeze":
+                return await self._broker(action)
+            case "net-cut" | "net-blackhole" | "net-latency" | "net-fault":
+                return await self._network(action)
+            case "delete-behind" | "delete-ahead":
+                return await self.deleter.delete(action)
+            case "sink-outage":
+                return await self._outage(action)
+            case unknown:
+                assert_never(unknown)
+
+    # workers
+
+    async def _worker(self, action: Action, member: Member) -> tuple[bool, Proof]:
+        match action.kind:
+            case "kill":
+                pid, code = member.pid, await self.crew.end(member, signal.SIGKILL, "nemesis")
+                await asyncio.sleep(action.seconds)
+                await self.crew.launch(member)
+                return code == KILLED, {"pid": pid, "code": code}
+            case "term":
+                pid, code = member.pid, await self.crew.end(member, signal.SIGTERM, "nemesis")
+                await asyncio.sleep(action.seconds)
+                await self.crew.launch(member)
+                return code is not None, {"pid": pid, "code": code}
+            case "leave":
+                member.wanted = False
+                code = await self.crew.end(member, signal.SIGTERM, "nemesis")
+                return code is not None, {"pid": member.pid, "code": code}
+            case _:
+                return await self._freeze(action, member)
+
+    async def _freeze(self, action: Action, member: Member) -> tuple[bool, Proof]:
+        if member.child is None or not member.alive:
+            return False, {}
+        member.frozen = True
+        begun = monotonic()
+        try:
+            member.child.send(signal.SIGSTOP)
+            await asyncio.sleep(0.1)
+            first = member.stopped
+            await asyncio.sleep(max(0.0, action.seconds - 0.1))
+            last = member.stopped
+        finally:
+            member.child.send(signal.SIGCONT)
+            member.frozen = False
+        seconds = round(monotonic() - begun, 2)
+        return first and last and seconds > self.plan.workload.session_timeout, {"pid": member.pid, "seconds": seconds}
+
+    async def _join(self, action: Action) -> tuple[bool, Proof]:
+        member = self.crew.enlist(WorkerPlan(action.target, tuple(action.options["stages"])))
+        async with member.lock:
+            await self.crew.launch(member)
+        deadline = monotonic() + JOIN_SECONDS
+        while monotonic() < deadline and not member.was_ready:
+            await asyncio.sleep(0.1)
+        slots = {name: state.get("slots", []) for name, state in member.last.items()}
+        return member.was_ready, {"pid": member.pid, "slots": slots}
+
+    # Kafka
+
+    async def _broker(self, action: Action) -> tuple[bool, Proof]:
+        before = self.broker.pid
+        if action.kind == "broker-freeze":
+            return await self._freeze_broker(action, before)
+        await asyncio.to_thread(self.broker.kill if action.kind == "broker-kill" else self.broker.stop)
+        gone = before is not None and not psutil.pid_exists(before)
+        await asyncio.sleep(action.seconds)
+        for attempt in range(3):
+            try:
+                await asyncio.to_thread(self.broker.start)
+                break
+            except CommandError:
+                if attempt == 2:
+                    raise
+        return gone and self.broker.pid not in (None, before), {"before": before, "after": self.broker.pid}
+
+    async def _freeze_broker(self, action: Action, pid: int | None) -> tuple[bool, Proof]:
+        self.broker.pause()
+        try:
+            await asyncio.sleep(0.1)
+            stopped = pid is not None and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+            await asyncio.sleep(action.seconds)
+        finally:
+            self.broker.resume()
+        return stopped, {"pid": pid, "seconds": action.seconds}
+
+    # sink
+
+    async def _outage(self, action: Action) -> tuple[bool, Proof]:
+        before = self.sink.counts["down"]
+        self.sink.fail(action.options.get("mode", "refuse"))
+        try:
+            await asyncio.sleep(action.seconds)
+        finally:
+            self.sink.heal()
+        met = self.sink.counts["down"] - before
+        return met > 0, {"requests": met}
+
+    # network
+
+    async def _network(self, action: Action) -> tuple[bool, Proof]:
+        raise NotImplementedError
+
+    async def heal(self) -> None:
+        """Whatever was left broken by an action that failed is mended: nothing of the nemesis stays."""
+        self.sink.heal()
+        if self.broker.pid is None:
+            await asyncio.to_thread(self.broker.start)
+        with contextlib.suppress(RuntimeError):
+            self.broker.resume()
+        for member in self.crew.members.values():
+            if member.child is not None and member.alive:
+                member.child.send(signal.SIGCONT)
+            if member.wanted and not member.alive:
+                async with member.lock:
+                    if not member.alive:
+                        await self.crew.launch(member)

@@ -1,0 +1,242 @@
+"""The scenarios, and how a seed becomes a plan. Pure: the same scenario, seed and length give the same plan."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sandbox.chaos.plan import Action, Kind, Plan, SinkFaults, WorkerPlan, Workload
+
+BOTH = ("count", "deliver")
+FIRST_SECONDS = (1.0, 2.5)
+SETTLE = 2.0
+"""Seconds a worker is left alone after an action on it: it starts, joins and takes slots."""
+BROKER_SECONDS = 8.0
+"""About what a broker needs to come back on a busy machine."""
+PROCESSES: dict[Kind, float] = {"kill": 4.0, "term": 3.0, "stop": 2.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`menu`: actions and how often each is drawn; `musts`: actions that every plan holds; `gap`: seconds between."""
+
+    name: str
+    about: str
+    workload: Workload
+    workers: tuple[tuple[str, ...], ...]
+    """The stages of each worker."""
+    menu: Mapping[Kind, float]
+    musts: tuple[Kind, ...] = ()
+    gap: tuple[float, float] = (2.0, 6.0)
+    named: float = 0.5
+    """Share of plans in which the workers have stable names."""
+    sink: SinkFaults = field(default_factory=SinkFaults)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    seeds: int = 5
+    """How many seeds `make chaos` runs."""
+
+
+COUNT = Workload(body_failures=0.004, body_pauses=0.0005)
+TWO, THREE = (("count",),) * 2, (("count",),) * 3
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "table", "two workers count records per key in a partitioned table; workers are killed, ended and frozen",
+            COUNT, TWO, PROCESSES,
+        ),
+        Scenario(
+            "global-table", "the same with a table that every worker holds whole",
+            replace(COUNT, table="global-table"), TWO, PROCESSES,
+        ),
+        Scenario(
+            "three-workers", "eight partitions, three workers, and workers that join and leave",
+            replace(COUNT, partitions=8), THREE, PROCESSES | {"join": 3.0}, ("join",),
+        ),
+        Scenario(
+            "mixed-stages", "count and deliver in different mixtures per process; faults in the sink too",
+            replace(COUNT, stages=BOTH), (BOTH, ("count",), ("deliver",)),
+            PROCESSES | {"join": 2.0, "sink-outage": 1.0}, ("join",),
+        ),
+        Scenario(
+            "broker-restart", "Kafka is killed, restarted in order and frozen, among faults of the workers",
+            COUNT, TWO, PROCESSES | {"broker-freeze": 1.0}, ("broker-kill", "broker-restart"),
+        ),
+        Scenario(
+            "transactional-source", "the input comes in transactions, 10 to 40 % of them aborted, some abandoned",
+            replace(COUNT, transactional=True, aborted=0.25), TWO, PROCESSES,
+        ),
+        Scenario(
+            "network", "connections are cut, go silent or slow, and single requests and answers of Kafka get lost",
+            COUNT, TWO, {"net-cut": 2.0, "net-blackhole": 2.0, "net-latency": 1.0, "net-fault": 6.0, "term": 1.0},
+            ("net-cut", "net-blackhole", "net-fault", "net-fault"),
+        ),
+        Scenario(
+            "window", "two workers deliver to a sink outside of Kafka that fails, loses answers and goes down",
+            Workload(stages=("deliver",), keys=80, window_records=400), (("deliver",),) * 2,
+            PROCESSES | {"sink-outage": 2.0}, ("sink-outage",), seeds=20,
+        ),
+        Scenario(
+            "bus-outage", "the sink is down for the whole run while workers come and go: eight slots, five rebalances",
+            Workload(stages=("deliver",), partitions=8, keys=80, rate=60.0, window_records=400),
+            (("deliver",),) * 2, {}, limits={"pause": 2.5}, named=0.0,
+        ),
+        Scenario(
+            "predecessor", "a worker with a stable name is killed and restarted at once, again and again",
+            replace(COUNT, body_failures=0.0, body_pauses=0.0), TWO, {}, named=1.0, limits={"peer_pause": 1.0},
+        ),
+    )
+}  # fmt: skip
+
+
+def make_plan(name: str, seed: int, seconds: float) -> Plan:
+    """The plan of a scenario. Raises KeyError for an unknown one."""
+    scenario = SCENARIOS[name]
+    dice = random.Random(f"{name}:{seed}")
+    named = dice.random() < scenario.named
+    workers = tuple(WorkerPlan(f"w{n}", stages, named) for n, stages in enumerate(scenario.workers))
+    workload = scenario.workload
+    if workload.transactional:
+        workload = replace(workload, aborted=round(dice.uniform(0.1, 0.4), 2))
+    match name:
+        case "bus-outage":
+            actions = _bus_outage(dice, seconds)
+        case "predecessor":
+            actions = _predecessor(dice, seconds)
+        case _:
+            actions = _Draw(scenario, dice, seconds, [worker.name for worker in workers]).actions()
+    return Plan(name, seed, seconds, workload, workers, actions, scenario.sink, dict(scenario.limits))
+
+
+def _bus_outage(dice: random.Random, seconds: float) -> tuple[Action, ...]:
+    """The sink is down from start to end; five changes of membership are spread over it."""
+    step = seconds / 6
+    kinds: list[tuple[Kind, str, float]] = [
+        ("join", "w2", 0.0), ("term", "w0", 0.5), ("leave", "w2", 0.0), ("join", "w3", 0.0), ("term", "w1", 0.5),
+    ]  # fmt: skip
+    changes = [
+        Action(round(step * (n + 1) + dice.uniform(-0.2, 0.2) * step, 2), kind, target, pause, _stages("deliver"))
+        for n, (kind, target, pause) in enumerate(kinds)
+    ]
+    outage = Action(0.5, "sink-outage", "sink", round(seconds, 2), {"mode": dice.choice(["refuse", "hang"])})
+    return (outage, *changes)
+
+
+def _predecessor(dice: random.Random, seconds: float) -> tuple[Action, ...]:
+    """Kills with a restart at once; between two of them the group comes to rest."""
+    count = max(1, int(seconds // 12))
+    return tuple(
+        Action(round(2 + n * seconds / count + dice.uniform(0, 2), 2), "kill", f"w{dice.randrange(2)}", 0.0)
+        for n in range(count)
+    )
+
+
+def _stages(*stages: str) -> dict[str, Any]:
+    return {"stages": list(stages)}
+
+
+class _Draw:
+    """Draws actions one after the other; a target that is still busy with one is left alone."""
+
+    def __init__(self, scenario: Scenario, dice: random.Random, seconds: float, workers: list[str]) -> None:
+        self.scenario = scenario
+        self.dice = dice
+        self.seconds = seconds
+        self.workers = workers
+        self.joined = 0
+        self.busy: dict[str, float] = {}
+
+    def actions(self) -> tuple[Action, ...]:
+        """The whole list, in order of time."""
+        found: list[Action] = []
+        musts = list(self.scenario.musts)
+        self.dice.shuffle(musts)
+        at = self.dice.uniform(*FIRST_SECONDS)
+        short = self.seconds < 30
+        while at < self.seconds or musts:
+            must = bool(musts) and (short or len(found) % 2 == 1 or at >= self.seconds)
+            kind = musts[-1] if must else self._draw()
+            drawn = self._make(kind, round(at, 2))
+            if must and drawn:
+                musts.pop()
+            found += drawn
+            at += self.dice.uniform(*self.scenario.gap) * (0.7 if short else 1.0)
+        return tuple(sorted(found, key=lambda action: action.at))
+
+    def _draw(self) -> Kind:
+        menu = self.scenario.menu
+        return self.dice.choices(list(menu), list(menu.values()))[0]
+
+    def _free(self, at: float) -> list[str]:
+        return [name for name in self.workers if self.busy.get(name, 0.0) <= at]
+
+    def _take(self, target: str, until: float) -> None:
+        self.busy[target] = until
+
+    def _make(self, kind: Kind, at: float) -> list[Action]:
+        dice = self.dice
+        match kind:
+            case "kill" | "term" | "stop":
+                free = self._free(at)
+                if not free:
+                    return []
+                target = dice.choice(free)
+                session = self.scenario.workload.session_timeout
+                pause = session + dice.uniform(2.0, 4.0) if kind == "stop" else dice.choice([0.0, 0.0, 1.0, 3.0])
+                self._take(target, at + pause + SETTLE)
+                return [Action(at, kind, target, round(pause, 2))]
+            case "join":
+                name, stay = f"j{self.joined}", dice.uniform(6.0, 14.0)
+                self.joined += 1
+                stages = dice.choice(self.scenario.workers)
+                return [
+                    Action(at, "join", name, 0.0, _stages(*stages)), Action(round(at + stay, 2), "leave", name),
+                ]  # fmt: skip
+            case "broker-kill" | "broker-restart" | "broker-freeze":
+                if self.busy.get("broker", 0.0) > at:
+                    return []
+                pause = round(dice.uniform(1.0, 6.0), 2)
+                self._take("broker", at + pause + BROKER_SECONDS)
+                return [Action(at, kind, "broker", pause)]
+            case "sink-outage":
+                if self.busy.get("sink", 0.0) > at:
+                    return []
+                pause = round(min(dice.uniform(4.0, 20.0), max(4.0, self.seconds / 3)), 2)
+                self._take("sink", at + pause + 4.0)
+                return [Action(at, kind, "sink", pause, {"mode": dice.choice(["refuse", "hang"])})]
+            case "net-cut" | "net-blackhole" | "net-latency":
+                if self.busy.get("net", 0.0) > at:
+                    return []
+                pause = {"net-cut": 0.0, "net-blackhole": dice.uniform(3.0, 12.0), "net-latency": 6.0}[kind]
+                self._take("net", at + pause + 3.0)
+                return [Action(at, kind, "net", round(pause, 2), self._network(kind))]
+            case "net-fault":
+                return self._fault(at)
+            case _:
+                return []
+
+    def _network(self, kind: Kind) -> dict[str, Any]:
+        match kind:
+            case "net-blackhole":
+                return {"direction": self.dice.choice(["both", "up", "down"])}
+            case "net-latency":
+                return {"latency": round(self.dice.uniform(0.02, 0.15), 3), "jitter": 0.05}
+            case _:
+                return {}
+
+    def _fault(self, at: float) -> list[Action]:
+        """A fault of one request. What only a rebalance sends gets a rebalance right after it."""
+        api = self.dice.choice(
+            ["EndTxn", "EndTxn", "AddOffsetsToTxn", "TxnOffsetCommit", "AddPartitionsToTxn", "Produce", "Fetch",
+             "InitProducerId", "JoinGroup", "SyncGroup", "OffsetFetch"]
+        )  # fmt: skip
+        what = self.dice.choice(["drop_response", "drop_request", "disconnect", "delay"])
+        options = {"api": api, "nth": self.dice.randint(1, 5), "action": what, "seconds": 3.0}
+        rare = api in ("InitProducerId", "JoinGroup", "SyncGroup", "OffsetFetch")
+        found = [Action(at, "net-fault", "net", 0.0, options | ({"nth": 1} if rare else {}))]
+        if rare:
+            target = self.dice.choice(self._free(at) or self.workers)
+            self._take(target, at + 1.0 + SETTLE)
+            found.append(Action(round(at + 0.5, 2), "term", target, 0.0))
+        return found
