@@ -28,6 +28,7 @@ from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
 from workers.eventbridge.classic import Bus, ClassicBus
 from workers.failures import CommandError, ConfigurationError
+from workers.kafka_connection import kafka_connection, refuse_wrong_credentials
 from workers.kinesis.reader import ReadOptions
 from workers.kinesis.shards import ShardDirectory
 from workers.settings import Settings, load_settings
@@ -39,8 +40,12 @@ STAGES = ("bridge", "enrich", "publish")
 
 
 def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any) -> StageApp:
+    kafka = kafka_connection(settings)
     engine = EngineOptions(
-        bootstrap=settings.kafka_bootstrap_servers,
+        bootstrap=kafka.bootstrap,
+        security=kafka.security,
+        request_timeout=kafka.request_timeout,
+        compression=None if settings.kafka_compression == "none" else settings.kafka_compression,
         partitions=settings.partitions,
         worker_name=settings.worker_name,
         memory_budget=settings.memory_budget // len(STAGES),
@@ -65,6 +70,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
         except ConfigurationError as error:
             raise BootRefused(f"{error}; {error.hint}") from None
 
+    app.before_boot.append(lambda: refuse_wrong_credentials(kafka))
     app.before_boot.append(topics)
     return app
 

@@ -16,8 +16,9 @@ HEADER = """\
 # Settings without a value are off. Credentials of AWS are not read from this file: boto3 finds them.
 """
 GROUPS = {
+    "kafka_bootstrap_servers": "Kafka: connection",
     "environment": "Environment",
-    "kafka_bootstrap_servers": "Kafka",
+    "app": "Kafka: groups, topics, workers",
     "aws_region": "AWS: stream and bus",
     "catalogue": "Tables and redaction",
     "on_gap": "Behaviour and bounds",

@@ -7,32 +7,21 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from workers.failures import ConfigurationError
+from workers.kafka_settings import KafkaSettings, mistakes
+from workers.setting_types import OptionalPath, OptionalPort, OptionalSecret, OptionalText, secret_text
+from workers.setting_types import env as _env
 
 Environment = Literal["LOCAL", "DEV", "QA", "PRD"]
 MEBIBYTE = 1 << 20
 
 
-def _blank_is_unset(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_blank_is_unset)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
-OptionalPort = Annotated[int | None, BeforeValidator(_blank_is_unset)]
-
-
-def _env(*names: str) -> Any:
-    return AliasChoices(*names)
-
-
-class Settings(BaseSettings):
+class Settings(KafkaSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -46,11 +35,6 @@ class Settings(BaseSettings):
         description="LOCAL, DEV, QA or PRD; only LOCAL creates topics",
     )
 
-    kafka_bootstrap_servers: str = Field(
-        "localhost:9092",
-        validation_alias=_env("KAFKA_BOOTSTRAP_SERVERS"),
-        description="host:port, comma separated",
-    )
     app: str = Field(
         "cdc", validation_alias=_env("CDC_APP"), description="prefix of consumer groups and transactional ids"
     )
@@ -191,11 +175,14 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _redaction_needs_a_key(self) -> "Settings":
+    def _go_together(self) -> "Settings":
+        found = mistakes(self, local=self.environment == "LOCAL")
         if not self.enable_data_redaction and self.environment != "LOCAL":
-            raise ValueError("ENABLE_DATA_REDACTION=false is allowed only with ENVIRONMENT=LOCAL")
+            found.append("ENABLE_DATA_REDACTION=false is allowed only with ENVIRONMENT=LOCAL")
         if self.redaction_key is not None and self.redaction_key_file is not None:
-            raise ValueError("set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE, not both")
+            found.append("set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE, not both")
+        if found:
+            raise ValueError("\n".join(found))
         return self
 
     def topic(self, name: str) -> str:
@@ -204,21 +191,21 @@ class Settings(BaseSettings):
 
     def redaction_secret(self) -> bytes:
         """The key for HASH and TOKENIZE. Raises ConfigurationError if none is set or the file cannot be read."""
-        secret = self.redaction_key.get_secret_value() if self.redaction_key else ""
-        if self.redaction_key_file is not None:
-            try:
-                secret = self.redaction_key_file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigurationError(
-                    f"CDC_REDACTION_KEY_FILE cannot be read: {error.strerror}",
-                    hint="check the path and its permissions",
-                ) from None
+        secret = secret_text("CDC_REDACTION_KEY", self.redaction_key, self.redaction_key_file)
         if len(secret) < 16:
             raise ConfigurationError(
                 "no redaction key of at least 16 characters",
                 hint="set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; `openssl rand -hex 32` makes a good one",
             )
         return secret.encode()
+
+
+class SettingsError(ConfigurationError):
+    """Settings that are wrong, unknown, or do not go together: all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems), hint="see .env.example for every setting")
+        self.problems = problems
 
 
 def environment_names() -> dict[str, str]:
@@ -232,7 +219,7 @@ def environment_names() -> dict[str, str]:
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
-    """Read the settings. Raises ConfigurationError with every mistake at once; values are never shown (P6)."""
+    """Read the settings. Raises SettingsError with every mistake at once; values are never shown (P6)."""
     problems = _unknown_names(env_file)
     settings = None
     try:
@@ -240,9 +227,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None, *, env_file: str |
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
             where = ".".join(str(part) for part in item["loc"])
-            problems.append(f"{where}: {item['msg']}" if where else item["msg"].removeprefix("Value error, "))
+            said = item["msg"].removeprefix("Value error, ").splitlines()
+            problems += [f"{where}: {line}" if where else line for line in said]
     if problems or settings is None:
-        raise ConfigurationError("; ".join(problems), hint="see .env.example for every setting")
+        raise SettingsError(problems)
     return settings
 
 

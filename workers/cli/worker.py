@@ -40,6 +40,7 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
     """
     from workers.app import FACTORIES, make_enrich, make_publish  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
+    from workers.kafka_connection import kafka_connection  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.web.server import WebServer, choose_port  # noqa: PLC0415
 
@@ -55,6 +56,7 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
         for name in names:
             # Never DEBUG: there the clients log the bytes they send (P6).
             logging.getLogger(name).setLevel(logging.INFO if settings.log_level == "DEBUG" else level)
+    kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
     for make in {"enrich": make_enrich, "publish": make_publish}.items():
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line

@@ -1,0 +1,37 @@
+"""Types of settings: a blank value in the environment or in `.env` counts as not set."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, SecretStr
+
+from workers.failures import ConfigurationError
+
+
+def blank_is_unset(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+OptionalText = Annotated[str | None, BeforeValidator(blank_is_unset)]
+OptionalPath = Annotated[Path | None, BeforeValidator(blank_is_unset)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(blank_is_unset)]
+OptionalPort = Annotated[int | None, BeforeValidator(blank_is_unset)]
+
+
+def env(*names: str) -> Any:
+    """Names of a setting in the environment; the first one that is set counts."""
+    return AliasChoices(*names)
+
+
+def secret_text(name: str, value: SecretStr | None, file: Path | None) -> str:
+    """A secret from the setting `name` or from the file of `<name>_FILE`, without white space around it; empty if
+    neither is set. Raises ConfigurationError if the file cannot be read."""
+    if file is None:
+        return value.get_secret_value() if value is not None else ""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(
+            f"{name}_FILE cannot be read: {reason}", hint="check the path and its permissions"
+        ) from None
