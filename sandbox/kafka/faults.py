@@ -6,7 +6,7 @@ from typing import Literal
 
 from sandbox.kafka.frames import APIS, PATCHED, REFUSED, Request
 
-Action = Literal["drop_response", "drop_request", "disconnect", "delay", "delay_response", "error"]
+Action = Literal["drop_response", "drop_request", "disconnect", "delay", "delay_response", "late_request", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,8 @@ class Fault:
     action: Action
     """drop_response: the broker does it, the client never hears. drop_request: the broker never hears. disconnect:
     reset before the request is sent. delay, delay_response: request or answer come `seconds` later, and what follows
-    on that connection with it. error: the answer says `error_code`."""
+    on that connection with it. late_request: the client is disconnected at once, its request arrives `seconds` later
+    or at `KafkaProxy.release()`. error: the answer says `error_code`."""
     nth: int = 1
     times: int | None = 1
     """None: until it is taken away."""

@@ -46,6 +46,7 @@ class KafkaProxy:
         self.on_request = on_request
         self.fired: list[Fired] = []
         self.counts: Counter[str] = Counter()
+        self.late = asyncio.Event()
         self._armed: list[Armed] = []
         self._links: dict[Link, asyncio.Task[None]] = {}
         self._opened = 0
@@ -109,11 +110,17 @@ class KafkaProxy:
         """Arm a fault. Of several that hit one request the first wins; each has counted it."""
         self._armed.append(Armed(fault))
 
+    def release(self) -> None:
+        """Send every late request now."""
+        late, self.late = self.late, asyncio.Event()
+        late.set()
+
     def heal(self) -> None:
         """Take everything away. Connections that a fault holds half-open are reset: they have lost bytes."""
         self._refusing = False
         self._latency.clear()
         self._armed.clear()
+        self.release()
         for way, passable in self._passable.items():
             self._cancel_timer(way)
             passable.set()

@@ -84,14 +84,15 @@ class Link:
             rest = size - len(head)
             if self.held:
                 await _copy(client, rest, None)
-            elif fault is None or await self._goes_on(request, fault, rest):
+            elif fault is None or await self._goes_on(request, fault, prefix + head, rest):
                 if request.answered:
                     self._waiting.append(Waiting(request, fault))
                 to_broker.write(prefix + head)
                 await _copy(client, rest, to_broker)
 
-    async def _goes_on(self, request: Request, fault: Fault, rest: int) -> bool:
-        """Apply the fault's part on the way upstream; whether the broker gets the request."""
+    async def _goes_on(self, request: Request, fault: Fault, start: bytes, rest: int) -> bool:
+        """Apply the fault's part on the way upstream; whether the request is still to be sent. `start`: what was read
+        of its frame."""
         match fault.action:
             case "drop_request" | "disconnect":
                 await _copy(self._client, rest, None)
@@ -107,6 +108,14 @@ class Link:
                 self.proxy.note(request, fault)
                 await asyncio.sleep(fault.seconds)
                 return True
+            case "late_request" if self._to_broker is not None:
+                frame = start + await self._client.readexactly(rest)
+                self.proxy.note(request, fault)
+                reset(self._to_client)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.proxy.late.wait(), fault.seconds)
+                self._to_broker.write(frame)
+                return False
             case _:
                 return True
 

@@ -229,6 +229,23 @@ async def test_a_request_may_arrive_after_its_client_has_left(
     assert await _reaches(kafka, topic, b"late")
 
 
+async def test_a_late_request_arrives_when_the_client_has_long_repeated_it(
+    kafka: ProxiedKafka, proxy: KafkaProxy, topic: str
+) -> None:
+    proxy.fault(Fault(api="Produce", action="late_request", seconds=60))
+    async with producing(kafka, enable_idempotence=False, acks=1) as producer:
+        await producer.send_and_wait(topic, b"twice")
+        assert await values(kafka, topic) == [b"twice"]
+        proxy.release()
+
+        async def there_twice() -> bool:
+            return await values(kafka, topic) == [b"twice", b"twice"]
+
+        await eventually(there_twice)
+    assert actions(proxy) == [("Produce", "late_request")]
+    assert proxy.counts["Produce"] == 2
+
+
 async def test_the_nth_matching_request_is_hit_as_often_as_asked(
     kafka: ProxiedKafka, proxy: KafkaProxy, topic: str
 ) -> None:
