@@ -1,6 +1,5 @@
 """What a run left behind, parsed once: the history, the final dumps, and what they say about each record."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -62,14 +61,20 @@ class Evidence:
         return bool(self.final["topics"].get(topic, {}).get("complete"))
 
     @cached_property
-    def source(self) -> list[Row]:
-        """What was put in and committed: the truth everything is compared with."""
+    def put_in(self) -> list[Row]:
+        """What was put in and committed."""
         return self.rows(self.plan.workload.source)
+
+    @cached_property
+    def source(self) -> list[Row]:
+        """The same without what was deleted before a worker could see it: the truth everything is compared with."""
+        skipped = self.final.get("skipped", {})
+        return [row for row in self.put_in if not is_skipped(skipped, row.partition, row.offset)]
 
     @cached_property
     def out(self) -> list[Row]:
         """What `count` wrote, or what `deliver` reads."""
-        return self.rows("out")
+        return self.rows("out") if self.plan.workload.source == "in" else self.source
 
     @cached_property
     def puts(self) -> dict[int, Event]:
@@ -138,7 +143,6 @@ class Evidence:
         }
 
 
-def load_final(text: str) -> dict[str, Any]:
-    """The content of `final.json`."""
-    found: dict[str, Any] = json.loads(text)
-    return found
+def is_skipped(skipped: Mapping[str, Any], partition: int, offset: int) -> bool:
+    """Whether the nemesis deleted this record ahead of the workers."""
+    return any(first <= offset < end for first, end in skipped.get(str(partition), ()))

@@ -15,7 +15,7 @@ def source(evidence: Evidence) -> Iterator[Finding]:
     """`source`: what was acknowledged is in the input once; what was aborted is not."""
     if not evidence.complete(evidence.plan.workload.source):
         return
-    there = Counter(row.uid for row in evidence.source)
+    there = Counter(row.uid for row in evidence.put_in)
     for type_, wanted, text in (
         ("ok", 1, "acknowledged records are not in the input once"),
         ("fail", 0, "records of aborted transactions, or never sent ones, are in the input"),
@@ -103,6 +103,26 @@ def version(evidence: Evidence) -> Iterator[Finding]:
         last, row = wrong[0]
         witness = _witness(row) | {"after": {"version": last.number, "at": last.where}}
         yield Finding("version", len(wrong), "a version of a key behind a later one", witness)
+
+
+def reader(evidence: Evidence) -> Iterator[Finding]:
+    """`reader`: who reads along during the faults sees each offset once, and nothing that is gone in the end."""
+    topic = "out" if _counts(evidence) else "receipts"
+    if not evidence.complete(topic):
+        return
+    there = {(row.partition, row.offset): row.uid for row in evidence.rows(topic)}
+    newest: dict[int, int] = {}
+    wrong: list[dict[str, Any]] = []
+    for event in evidence.history:
+        if event["op"] == "read":
+            for offset, uid in event["rows"]:
+                partition = event["partition"]
+                held = there.get((partition, offset))
+                if held != uid or offset <= newest.get(partition, -1):
+                    wrong.append({"uid": uid, "partition": partition, "offset": offset, "held_in_the_end": held})
+                newest[partition] = offset
+    if wrong:
+        yield Finding("reader", len(wrong), "records seen during the faults that are not there in the end", wrong[0])
 
 
 def counter(evidence: Evidence) -> Iterator[Finding]:
@@ -221,5 +241,5 @@ def held(dump: Mapping[str, Any]) -> dict[int, dict[str, int]]:
 
 
 CHECKS = (
-    source, lost, duplicated, phantom, order, version, counter, table_fresh, table_live, ledger,
+    source, lost, duplicated, phantom, order, version, reader, counter, table_fresh, table_live, ledger,
 )  # fmt: skip

@@ -11,6 +11,7 @@ import psutil
 
 from sandbox.chaos.crew import Crew, Member
 from sandbox.chaos.history import History
+from sandbox.chaos.network import Network
 from sandbox.chaos.plan import Action, Plan, WorkerPlan
 from sandbox.chaos.records import Deleter
 from sandbox.chaos.sink import Sink
@@ -19,8 +20,6 @@ from workers.failures import CommandError
 
 KILLED = 128 + signal.SIGKILL
 JOIN_SECONDS = 40.0
-FIRE_SECONDS = 15.0
-"""A fault of the n-th call has so long to meet it."""
 
 Proof = Mapping[str, Any]
 
@@ -29,7 +28,15 @@ class Nemesis:
     """Runs the actions of a plan, each at its time; actions on one target never overlap."""
 
     def __init__(
-        self, plan: Plan, history: History, *, crew: Crew, broker: KafkaBroker, sink: Sink, deleter: Deleter, proxy: Any
+        self,
+        plan: Plan,
+        history: History,
+        *,
+        crew: Crew,
+        broker: KafkaBroker,
+        sink: Sink,
+        deleter: Deleter,
+        network: Network | None,
     ) -> None:
         self.plan = plan
         self.history = history
@@ -37,7 +44,7 @@ class Nemesis:
         self.broker = broker
         self.sink = sink
         self.deleter = deleter
-        self.proxy = proxy
+        self.network = network
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
@@ -70,9 +77,13 @@ class Nemesis:
             case "broker-kill" | "broker-restart" | "broker-freeze":
                 return await self._broker(action)
             case "net-cut" | "net-blackhole" | "net-latency" | "net-fault":
-                return await self._network(action)
-            case "delete-behind" | "delete-ahead":
-                return await self.deleter.delete(action)
+                if self.network is None:
+                    raise RuntimeError("the run has no proxy")
+                return await self.network.do(action)
+            case "delete-behind":
+                return await self.deleter.behind()
+            case "delete-ahead":
+                return await self._truncate(action)
             case "sink-outage":
                 return await self._outage(action)
             case unknown:
@@ -111,6 +122,7 @@ class Nemesis:
             await asyncio.sleep(max(0.0, action.seconds - 0.1))
             last = member.stopped
         finally:
+            member.last = {}  # what it said before says nothing about now
             member.child.send(signal.SIGCONT)
             member.frozen = False
         seconds = round(monotonic() - begun, 2)
@@ -127,6 +139,20 @@ class Nemesis:
         return member.was_ready, {"pid": member.pid, "slots": slots}
 
     # Kafka
+
+    async def _truncate(self, action: Action) -> tuple[bool, Proof]:
+        """Kill all workers, let input pile up, delete part of it, and start them again."""
+        members = [member for member in self.crew.members.values() if member.wanted]
+        async with contextlib.AsyncExitStack() as held:
+            for member in members:
+                await held.enter_async_context(member.lock)
+            for member in members:
+                await self.crew.end(member, signal.SIGKILL, "nemesis")
+            await asyncio.sleep(action.seconds)  # also for a commit that was on its way
+            fired, proof = await self.deleter.ahead()
+            for member in members:
+                await self.crew.launch(member)
+        return fired, proof
 
     async def _broker(self, action: Action) -> tuple[bool, Proof]:
         before = self.broker.pid
@@ -166,14 +192,11 @@ class Nemesis:
         met = self.sink.counts["down"] - before
         return met > 0, {"requests": met}
 
-    # network
-
-    async def _network(self, action: Action) -> tuple[bool, Proof]:
-        raise NotImplementedError
-
     async def heal(self) -> None:
         """Whatever was left broken by an action that failed is mended: nothing of the nemesis stays."""
         self.sink.heal()
+        if self.network is not None:
+            self.network.proxy.heal()
         if self.broker.pid is None:
             await asyncio.to_thread(self.broker.start)
         with contextlib.suppress(RuntimeError):

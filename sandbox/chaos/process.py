@@ -42,16 +42,21 @@ def liveness(evidence: Evidence) -> Iterator[Finding]:
 
 
 def gaps(evidence: Evidence) -> Iterator[Finding]:
-    """`gap`: no stage reports a gap where no record was deleted ahead of it."""
-    if any(action.kind == "delete-ahead" for action in evidence.plan.actions):
-        return
+    """`gap`: a deletion ahead of the position is reported by the stage, and nothing else is."""
+    wanted = sum(len(ranges) for ranges in evidence.final.get("skipped", {}).values())
+    seen: dict[tuple[str, int, str, int], tuple[int, dict[str, Any]]] = {}
     for event in evidence.history:
         if event["op"] == "stats":
             for stage, state in event["stages"].items():
-                if state["gap_count"]:
-                    witness: dict[str, Any] = {"worker": event["process"], "stage": stage, "t": event["t"]}
-                    yield Finding("gap", state["gap_count"], "a gap without a deletion", witness | state["gaps"])
-                    return
+                where = {"worker": event["process"], "stage": stage, "t": event["t"], "gaps": state["gaps"]}
+                seen[event["process"], event["pid"], stage, state["restarts"]] = state["gap_count"], where
+    reported = sum(count for count, _ in seen.values())
+    if reported and not wanted:
+        witness = next(where for count, where in seen.values() if count)
+        yield Finding("gap", reported, "gaps without a deletion", witness)
+    if reported < wanted:
+        witness = {"skipped": evidence.final["skipped"], "reported": reported}
+        yield Finding("gap", wanted - reported, "deletions ahead of the position that no stage reported", witness)
 
 
 def pauses(evidence: Evidence) -> Iterator[Finding]:

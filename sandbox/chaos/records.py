@@ -1,13 +1,10 @@
 """Deletion of records under running workers: harmless below the committed position, a loud gap ahead of it."""
 
-import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
-from sandbox.chaos.plan import Action
 from sandbox.chaos.topics import Entry, Topics
-
-AHEAD = 20
-"""Records of a partition that are deleted before anybody has read them."""
 
 
 class Deleter:
@@ -18,19 +15,32 @@ class Deleter:
         self.topic = topic
         self.stage = stage
         self.saved: list[Entry] = []
-        self.ahead: dict[int, tuple[int, int]] = {}
-        """{partition: (first, end)} of offsets that were deleted before they were processed."""
+        self.skipped: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        """{partition: [(first, end)]}: offsets that were deleted before they were processed."""
 
-    async def delete(self, action: Action) -> tuple[bool, dict[str, Any]]:
-        """Delete up to the committed positions, or beyond them; whether the log starts moved."""
+    async def behind(self) -> tuple[bool, dict[str, Any]]:
+        """Delete up to the committed positions; whether the log starts moved."""
+        return await self._delete(await self._positions())
+
+    async def ahead(self) -> tuple[bool, dict[str, Any]]:
+        """Delete half of what nobody has processed yet. No worker may run meanwhile."""
+        positions, ends = await self._positions(), await self.topics.log_ends(self.topic)
+        wanted = {index: at + (ends[index] - at) // 2 for index, at in positions.items() if ends[index] - at > 1}
+        fired, proof = await self._delete(wanted)
+        for index, end in wanted.items():
+            self.skipped[index].append((positions[index], end))
+        return fired, proof | {"skipped": {str(index): [positions[index], end] for index, end in wanted.items()}}
+
+    async def _positions(self) -> dict[int, int]:
+        return {partition: offset for partition, (offset, _) in (await self.topics.committed(self.stage)).items()}
+
+    async def _delete(self, wanted: Mapping[int, int]) -> tuple[bool, dict[str, Any]]:
         before = await self.topics.log_starts(self.topic)
-        committed = {partition: offset for partition, (offset, _) in (await self.topics.committed(self.stage)).items()}
-        await asyncio.sleep(0)
-        wanted = {partition: offset for partition, offset in committed.items() if offset > before[partition]}
+        wanted = {index: offset for index, offset in wanted.items() if offset > before[index]}
         if not wanted:
-            return False, {}
+            return False, {"log_starts": before}
         dump = await self.topics.dump(self.topic, wanted)
         self.saved += dump.rows
         after = await self.topics.delete_before(self.topic, wanted)
-        moved = {str(p): [before[p], after[p]] for p in wanted if after[p] > before[p]}
-        return bool(moved) and dump.complete, {"kind": action.kind, "moved": moved}
+        moved = {str(index): [before[index], after[index]] for index in wanted if after[index] > before[index]}
+        return len(moved) == len(wanted) and dump.complete, {"log_starts": moved}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import shutil
 import time
 from collections import Counter
@@ -15,19 +16,22 @@ from aiokafka.errors import KafkaError
 from sandbox.chaos import history as histories
 from sandbox.chaos.checker import check
 from sandbox.chaos.crew import Crew
-from sandbox.chaos.evidence import Evidence
-from sandbox.chaos.exactly_once import differences, fold, held
+from sandbox.chaos.evidence import Evidence, is_skipped
+from sandbox.chaos.exactly_once import table_live
 from sandbox.chaos.history import History
 from sandbox.chaos.nemesis import Nemesis
+from sandbox.chaos.network import Network
 from sandbox.chaos.plan import Plan
+from sandbox.chaos.reader import Reader
 from sandbox.chaos.records import Deleter
 from sandbox.chaos.result import Result, keep
 from sandbox.chaos.sink import Sink
 from sandbox.chaos.source import Source
 from sandbox.chaos.stages import SOURCES
 from sandbox.chaos.topics import DATA_TOPICS, Dump, Topics
-from sandbox.kafka.broker import KafkaBroker
-from sandbox.ports import free_ports
+from sandbox.kafka.broker import KafkaBroker, Listener
+from sandbox.kafka.proxy import KafkaProxy
+from sandbox.ports import LOOPBACK, free_ports
 from workers.engine.ledger import IN, Ledger
 
 READY_SECONDS = 90.0
@@ -35,6 +39,7 @@ DRAIN_SECONDS = 120.0
 """After the last fault: the work is done and every worker ready within this, or it is a FAIL of liveness."""
 TABLE_SECONDS = 20.0
 """A global table follows its changelog; it has so long to catch up before it is compared."""
+LISTENER = "PROXIED"
 COMMITTED_SECONDS = 1.0
 WARM_SECONDS = 1.5
 
@@ -52,7 +57,9 @@ class Run:
         self.plan = plan
         self.directory = directory.absolute()
         self.report = report
-        self.broker = KafkaBroker(self.directory / "kafka", cache=cache)
+        self._proxy_port = free_ports(1)[0] if plan.behind_proxy else None
+        listeners = [Listener(LISTENER, advertised_port=self._proxy_port)] if plan.behind_proxy else []
+        self.broker = KafkaBroker(self.directory / "kafka", cache=cache, listeners=listeners)
         self.final: dict[str, Any] = {"topics": {}, "drained": {}, "ready": False, "committed": {}, "live": {}}
 
     def execute(self) -> Result:
@@ -86,11 +93,14 @@ class Run:
         await sink.start(sink_port)
         topics = Topics(self.broker.bootstrap, plan.workload.partitions, plan.workload.stages)
         await topics.create()
-        crew = Crew(plan, self.directory, history, self.broker.bootstrap, sink.url)
+        network = await self._network()
+        bootstrap = f"{LOOPBACK}:{self._proxy_port}" if network is not None else self.broker.bootstrap
+        crew = Crew(plan, self.directory, history, bootstrap, sink.url)
         source = Source(plan, self.broker.bootstrap, history)
         deleter = Deleter(topics, plan.workload.source, plan.workload.stages[0])
+        reader = Reader(topics, "out" if "count" in plan.workload.stages else "receipts", history)
         nemesis = Nemesis(
-            plan, history, crew=crew, broker=self.broker, sink=sink, deleter=deleter, proxy=None
+            plan, history, crew=crew, broker=self.broker, sink=sink, deleter=deleter, network=network
         )  # fmt: skip
         async with topics:
             try:
@@ -99,6 +109,7 @@ class Run:
                 if not await crew.wait_ready(READY_SECONDS):
                     raise Unfinished("the workers were not ready in time before the first fault")
                 watching = asyncio.ensure_future(self._watch_offsets(topics, history))
+                reader.start()
                 source.start()
                 await asyncio.sleep(WARM_SECONDS)
                 self.report(f"{plan.seconds:g} s of chaos, {len(plan.actions)} actions")
@@ -106,12 +117,25 @@ class Run:
                 await nemesis.heal()
                 await source.stop()
                 self.report(f"healed; {source.counts['ok']} records put, waiting for the workers")
+                self.final["skipped"] = {str(index): ranges for index, ranges in deleter.skipped.items()}
                 await self._settle(topics, crew, deleter)
                 watching.cancel()
                 self.final["sink"] = dict(sink.counts)
             finally:
+                await reader.stop()
                 await crew.close()
                 await sink.close()
+                if network is not None:
+                    await network.proxy.close()
+
+    async def _network(self) -> Network | None:
+        """The proxy that the workers reach Kafka through, if the plan has network faults."""
+        if self._proxy_port is None:
+            return None
+        host, port = self.broker.address_of(LISTENER).split(":")
+        proxy = KafkaProxy(host, int(port), rng=random.Random(f"proxy:{self.plan.seed}"))
+        await proxy.start(self._proxy_port)
+        return Network(proxy)
 
     async def _watch_offsets(self, topics: Topics, history: History) -> None:
         """Every second: how far each group has committed."""
@@ -152,7 +176,9 @@ class Run:
 
     async def _drain(self, topics: Topics, stage: str, dump: Dump, deadline: float) -> bool:
         """Until the ledgers of the stage have counted every input."""
-        wanted = Counter(row[0] for row in dump.rows)
+        first = SOURCES[stage] == self.plan.workload.source
+        skipped = self.final["skipped"] if first else {}
+        wanted = Counter(row[0] for row in dump.rows if not is_skipped(skipped, row[0], row[1]))
         while True:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 found = await topics.committed(stage)
@@ -167,18 +193,11 @@ class Run:
 
     async def _live_tables(self, crew: Crew) -> dict[str, Any]:
         """What the workers hold, once they agree with the input or their time is over."""
-        evidence = Evidence(self.plan, [], self.final)
-        wanted = fold(evidence)
         deadline = time.monotonic() + TABLE_SECONDS
         while True:
-            live = await crew.tables()
-            behind = [found is None or differences(wanted, held(found)) for found in live.values()]
-            if self.plan.workload.table == "table" and all(live.values()):
-                union: dict[int, dict[str, int]] = {}
-                for found in live.values():
-                    union |= {slot: entries for slot, entries in held(found).items() if slot in found["slots"]}
-                behind = [differences(wanted, union)]
-            if not any(behind) or time.monotonic() > deadline:
+            self.final["live"] = live = await crew.tables()
+            agreed = not list(table_live(Evidence(self.plan, [], self.final)))
+            if agreed or time.monotonic() > deadline:
                 return live
             await asyncio.sleep(0.5)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sandbox.chaos import network
 from sandbox.chaos.plan import Action, Kind, Plan, SinkFaults, WorkerPlan, Workload
 
 BOTH = ("count", "deliver")
@@ -71,6 +72,11 @@ SCENARIOS = {
             "network", "connections are cut, go silent or slow, and single requests and answers of Kafka get lost",
             COUNT, TWO, {"net-cut": 2.0, "net-blackhole": 2.0, "net-latency": 1.0, "net-fault": 6.0, "term": 1.0},
             ("net-cut", "net-blackhole", "net-fault", "net-fault"),
+        ),
+        Scenario(
+            "truncation", "records are deleted: below the position unnoticed, ahead of it as a gap that is reported",
+            replace(COUNT, on_gap="continue"), TWO, PROCESSES | {"delete-behind": 4.0},
+            ("delete-behind", "delete-ahead"),
         ),
         Scenario(
             "window", "two workers deliver to a sink outside of Kafka that fails, loses answers and goes down",
@@ -205,38 +211,27 @@ class _Draw:
                 pause = round(min(dice.uniform(4.0, 20.0), max(4.0, self.seconds / 3)), 2)
                 self._take("sink", at + pause + 4.0)
                 return [Action(at, kind, "sink", pause, {"mode": dice.choice(["refuse", "hang"])})]
-            case "net-cut" | "net-blackhole" | "net-latency":
-                if self.busy.get("net", 0.0) > at:
-                    return []
-                pause = {"net-cut": 0.0, "net-blackhole": dice.uniform(3.0, 12.0), "net-latency": 6.0}[kind]
-                self._take("net", at + pause + 3.0)
-                return [Action(at, kind, "net", round(pause, 2), self._network(kind))]
-            case "net-fault":
-                return self._fault(at)
+            case "net-cut" | "net-blackhole" | "net-latency" | "net-fault":
+                return self._network(kind, at)
+            case "delete-behind":
+                return [Action(at, kind, "records")]
+            case "delete-ahead":
+                pause = round(dice.uniform(2.0, 4.0), 2)
+                for target in self.workers:
+                    self._take(target, at + pause + 8.0)  # long enough to be asked about the gap
+                return [Action(at, kind, "records", pause)]
             case _:
                 return []
 
-    def _network(self, kind: Kind) -> dict[str, Any]:
-        match kind:
-            case "net-blackhole":
-                return {"direction": self.dice.choice(["both", "up", "down"])}
-            case "net-latency":
-                return {"latency": round(self.dice.uniform(0.02, 0.15), 3), "jitter": 0.05}
-            case _:
-                return {}
-
-    def _fault(self, at: float) -> list[Action]:
-        """A fault of one request. What only a rebalance sends gets a rebalance right after it."""
-        api = self.dice.choice(
-            ["EndTxn", "EndTxn", "AddOffsetsToTxn", "TxnOffsetCommit", "AddPartitionsToTxn", "Produce", "Fetch",
-             "InitProducerId", "JoinGroup", "SyncGroup", "OffsetFetch"]
-        )  # fmt: skip
-        what = self.dice.choice(["drop_response", "drop_request", "disconnect", "delay"])
-        options = {"api": api, "nth": self.dice.randint(1, 5), "action": what, "seconds": 3.0}
-        rare = api in ("InitProducerId", "JoinGroup", "SyncGroup", "OffsetFetch")
-        found = [Action(at, "net-fault", "net", 0.0, options | ({"nth": 1} if rare else {}))]
-        if rare:
+    def _network(self, kind: Kind, at: float) -> list[Action]:
+        """A request that only a rebalance sends gets a rebalance right after its fault."""
+        if self.busy.get("net", 0.0) > at:
+            return []
+        seconds, options = network.draw(kind, self.dice)
+        self._take("net", at + seconds + 3.0)
+        found = [Action(at, kind, "net", seconds, options)]
+        if options.get("api") in network.REBALANCE:
             target = self.dice.choice(self._free(at) or self.workers)
             self._take(target, at + 1.0 + SETTLE)
-            found.append(Action(round(at + 0.5, 2), "term", target, 0.0))
+            found.append(Action(round(at + 0.5, 2), "term", target))
         return found

@@ -123,6 +123,12 @@ class Topics:
         found = await asyncio.wait_for(group.beginning_offsets(self.partitions_of(topic)), POLL_SECONDS)
         return {tp.partition: offset for tp, offset in found.items()}
 
+    async def log_ends(self, topic: str) -> dict[int, int]:
+        """{partition: offset behind the last record}."""
+        group = next(iter(self._groups.values()))
+        found = await asyncio.wait_for(group.end_offsets(self.partitions_of(topic)), POLL_SECONDS)
+        return {tp.partition: offset for tp, offset in found.items()}
+
 
 def _entry(record: Any) -> Entry:
     return record.partition, record.offset, (record.key or b"").decode(), (record.value or b"").decode()
