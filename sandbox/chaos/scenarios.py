@@ -28,7 +28,7 @@ class Scenario:
     """The stages of each worker."""
     menu: Mapping[Kind, float]
     musts: tuple[Kind, ...] = ()
-    gap: tuple[float, float] = (2.0, 6.0)
+    gap: tuple[float, float] = (3.0, 9.0)
     named: float = 0.5
     """Share of plans in which the workers have stable names."""
     sink: SinkFaults = field(default_factory=SinkFaults)
@@ -167,7 +167,7 @@ class _Draw:
             if must and drawn:
                 musts.pop()
             found += drawn
-            at += self.dice.uniform(*self.scenario.gap) * (0.7 if short else 1.0)
+            at += self.dice.uniform(*self.scenario.gap) * (0.5 if short else 1.0)
         return tuple(sorted(found, key=lambda action: action.at))
 
     def _draw(self) -> Kind:

@@ -32,8 +32,8 @@ class _Seeds(click.ParamType):
         found: list[int] = []
         try:
             for part in str(value).split(","):
-                first, _, last = part.partition("-")
-                found += range(int(first), int(last or first) + 1)
+                first, dash, last = part.partition("-")
+                found += range(int(first), int(last if dash else first) + 1)
         except ValueError:
             found = []
         if not found:

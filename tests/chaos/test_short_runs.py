@@ -1,0 +1,16 @@
+"""P1-P4, P7, P8: a short part of `make chaos`, the same code with less time. PASS proves that every fault fired."""
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.chaos.run import Run
+from sandbox.chaos.scenarios import make_plan
+
+SECONDS = 12.0
+
+
+@pytest.mark.parametrize("scenario", ["mixed-stages", "broker-restart", "network", "truncation"])
+def test_no_fault_breaks_an_invariant(scenario: str, tmp_path: Path) -> None:
+    result = Run(make_plan(scenario, 1, SECONDS), tmp_path / scenario).execute()
+    assert result.verdict == "PASS", "\n".join(result.story())
