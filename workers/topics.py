@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from workers.failures import ConfigurationError
 from workers.settings import MEBIBYTE, Settings
@@ -25,6 +26,19 @@ class TopicPlan:
     name: str
     partitions: int
     config: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One topic as it is. Of replicas and those in sync the fewest of any partition count."""
+
+    error_code: int
+    """Of Kafka's protocol: 3 = it does not exist, 29 = we may not see it."""
+    partitions: int
+    replicas: int
+    in_sync: int
+    leaderless: int
+    """Partitions without a leader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,25 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
     ]
 
 
+async def describe_topics(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, TopicState]:
+    """Every name with what is there. Raises KafkaError.
+
+    aiokafka's own `describe_topics` asks in a way that makes brokers with auto.create.topics.enable create what is
+    missing, with one partition."""
+    response = await admin._send_request(MetadataRequest(list(names), allow_auto_topic_creation=False))
+    states = {}
+    for topic in response.to_object()["topics"]:
+        partitions = topic["partitions"] if topic["error_code"] == 0 else []
+        states[topic["topic"]] = TopicState(
+            error_code=topic["error_code"],
+            partitions=len(partitions),
+            replicas=min((len(partition["replicas"]) for partition in partitions), default=0),
+            in_sync=min((len(partition["isr"]) for partition in partitions), default=0),
+            leaderless=sum(partition["leader"] < 0 for partition in partitions),
+        )
+    return states
+
+
 async def ensure_topics(settings: Settings, lookups: Iterable[str], client: dict[str, Any]) -> None:
     """Check partition counts; with ENVIRONMENT=LOCAL create what is missing.
 
@@ -97,7 +130,8 @@ async def ensure_topics(settings: Settings, lookups: Iterable[str], client: dict
     await admin.start()
     try:
         wanted = plan(settings, lookups)
-        counts = await _partition_counts(admin, [topic.name for topic in wanted])
+        states = await describe_topics(admin, [topic.name for topic in wanted])
+        counts = {name: state.partitions for name, state in states.items() if state.partitions}
         missing = [topic for topic in wanted if topic.name not in counts]
         if missing and settings.environment != "LOCAL":
             raise ConfigurationError(
@@ -114,11 +148,6 @@ async def ensure_topics(settings: Settings, lookups: Iterable[str], client: dict
             )
     finally:
         await admin.close()
-
-
-async def _partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
-    described = await admin.describe_topics(list(names))
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[TopicPlan], settings: Settings) -> None:

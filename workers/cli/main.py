@@ -11,6 +11,7 @@ import click
 from workers.failures import CommandError, ExitCode
 
 COMMANDS = {
+    "check": "workers.cli.check:check",
     "chaos": "workers.cli.chaos:chaos",
     "demo": "workers.cli.demo:demo",
     "invoke": "workers.cli.invoke:invoke",

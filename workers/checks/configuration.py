@@ -1,0 +1,41 @@
+"""Checks that need nobody else: tables, redaction, and how the worker means to reach Kafka."""
+
+from models.catalogue import Catalogue, load_catalogue
+from models.tables_file import CatalogueError
+from workers.checks.findings import Finding
+from workers.failures import ConfigurationError
+from workers.settings import Settings
+
+
+def check_tables(settings: Settings) -> tuple[Catalogue | None, list[Finding]]:
+    """The catalogue, or every mistake in tables.yaml with its line."""
+    try:
+        return load_catalogue(settings.catalogue, settings.tables), []
+    except CatalogueError as error:
+        name = str(settings.tables or "built-in tables")
+        return None, [Finding.of("tables.invalid", name, problem) for problem in error.problems]
+
+
+def check_redaction(settings: Settings, catalogue: Catalogue) -> list[Finding]:
+    """Whether what the tables want to redact can be redacted."""
+    if not settings.enable_data_redaction:
+        return [Finding.of("redaction.off", "ENABLE_DATA_REDACTION", "values are published as they are")]
+    if catalogue.needs_redaction_key:
+        try:
+            settings.redaction_secret()
+        except ConfigurationError as error:
+            return [Finding.of("redaction.key", "CDC_REDACTION_KEY", str(error))]
+    return []
+
+
+def check_protection(settings: Settings) -> list[Finding]:
+    """What others on the network can see or feign."""
+    if settings.environment == "LOCAL":
+        return []
+    found = []
+    if not settings.kafka_tls:
+        what = "records and credentials travel" if settings.kafka_sasl else "records travel"
+        found.append(Finding.of("kafka.plaintext", "CDC_KAFKA_SECURITY_PROTOCOL", f"{what} without encryption"))
+    if settings.kafka_tls and not settings.kafka_check_hostname:
+        found.append(Finding.of("kafka.hostname", "CDC_KAFKA_CHECK_HOSTNAME", "names in certificates are not checked"))
+    return found

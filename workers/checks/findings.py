@@ -1,0 +1,143 @@
+"""Findings of `cdc check`: every kind with its stable id, how bad it is, and what to do about it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from workers.failures import ExitCode
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of finding. An error ends the command with `code`."""
+
+    severity: Severity
+    action: str
+    code: ExitCode = ExitCode.CONFIGURATION
+
+
+KINDS: dict[str, Kind] = {
+    "settings.invalid": Kind("error", "mend it in the environment or .env; .env.example lists every setting"),
+    "tables.invalid": Kind("error", "mend the file that CDC_TABLES names"),
+    "redaction.key": Kind(
+        "error", "set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE to at least 16 characters, and keep it"
+    ),
+    "redaction.off": Kind("warning", "set ENABLE_DATA_REDACTION=true, unless nothing here is worth hiding"),
+    "kafka.settings": Kind("error", "mend the CDC_KAFKA_* setting or the file it names"),
+    "kafka.plaintext": Kind(
+        "warning", "set CDC_KAFKA_SECURITY_PROTOCOL to SASL_SSL or SSL, or keep the network between to yourself"
+    ),
+    "kafka.hostname": Kind("warning", "set CDC_KAFKA_CHECK_HOSTNAME=true: any certificate of the authority is taken"),
+    "kafka.unreachable": Kind(
+        "error", "is it running, and are KAFKA_BOOTSTRAP_SERVERS and the network right?", ExitCode.UNREACHABLE
+    ),
+    "kafka.server-away": Kind("warning", "the others answer; is the name in KAFKA_BOOTSTRAP_SERVERS still right?"),
+    "kafka.auth": Kind(
+        "error",
+        "check CDC_KAFKA_SASL_MECHANISM and the user, password or token that goes with it",
+        ExitCode.DENIED,
+    ),
+    "kafka.tls": Kind(
+        "error",
+        "check CDC_KAFKA_SECURITY_PROTOCOL, CDC_KAFKA_CA_FILE and the client certificate, and that the broker's "
+        "certificate names the host",
+    ),
+    "kafka.protocol": Kind(
+        "error", "does this port speak the protocol of CDC_KAFKA_SECURITY_PROTOCOL?", ExitCode.UNREACHABLE
+    ),
+    "broker.version": Kind("warning", "the worker is developed against Kafka 3.7 and newer: update the brokers"),
+    "broker.api": Kind("error", "exactly once needs a broker with transactions: update it"),
+    "broker.transactions": Kind(
+        "error",
+        "the topics __transaction_state and __consumer_offsets must be writable: enough brokers for their "
+        "replication factor and min.insync.replicas?",
+    ),
+    "broker.transactions-denied": Kind(
+        "error", "allow the transactional ids and groups that begin with CDC_APP and a dash", ExitCode.DENIED
+    ),
+    "broker.group-denied": Kind("error", "allow the worker to read its consumer group", ExitCode.DENIED),
+    "broker.session-timeout": Kind(
+        "error", "set CDC_SESSION_TIMEOUT between group.min.session.timeout.ms and group.max.session.timeout.ms"
+    ),
+    "broker.offsets-retention": Kind(
+        "warning", "raise offsets.retention.minutes: a stage that is off for longer has lost its position"
+    ),
+    "broker.auto-create": Kind(
+        "warning", "set auto.create.topics.enable=false: a topic that is missing must be noticed, not made anew"
+    ),
+    "broker.internal-topic": Kind("warning", "give it three replicas and min.insync.replicas=2"),
+    "broker.unreadable": Kind("warning", "allow DescribeConfigs on the cluster to have its settings checked"),
+    "topic.missing": Kind("error", "create it; README.md has the command, ENVIRONMENT=LOCAL does it by itself"),
+    "topic.denied": Kind("error", "allow the worker to describe, read and write the topic", ExitCode.DENIED),
+    "topic.partitions": Kind(
+        "error", "CDC_PARTITIONS and CDC_SOURCE_SLOTS are fixed for the life of a prefix: set them to what is there"
+    ),
+    "topic.cleanup-policy": Kind("error", "alter cleanup.policy of the topic"),
+    "topic.retention": Kind("error", "set retention.bytes=-1: a size limit deletes what nobody has read"),
+    "topic.retention-time": Kind("warning", "raise retention.ms, or be back within this time after every outage"),
+    "topic.max-message-bytes": Kind("error", "raise max.message.bytes of the topic"),
+    "topic.replication": Kind("warning", "give it three replicas: with fewer one lost disk loses records"),
+    "topic.min-isr": Kind("warning", "set min.insync.replicas=2: with 1 an acknowledged record can be lost"),
+    "topic.min-isr-impossible": Kind("error", "lower min.insync.replicas or add replicas: nothing can be written"),
+    "topic.offline": Kind("error", "bring the brokers of these partitions back", ExitCode.UNREACHABLE),
+    "topic.under-replicated": Kind("warning", "bring the missing replicas back"),
+    "topic.unclean-election": Kind(
+        "error", "set unclean.leader.election.enable=false: it elects leaders that lack committed records"
+    ),
+    "topic.unreadable": Kind("warning", "allow DescribeConfigs on the topic to have its settings checked"),
+    "size-ladder": Kind(
+        "error", "keep Kinesis record (10 MiB) < raw < dead <= what a broker takes, or a poison record stops its slot"
+    ),
+}
+"""Ids are stable: scripts and alerts may depend on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be. No text holds a secret or a value of a row (P6)."""
+
+    id: str
+    severity: Severity
+    subject: str
+    """What it is about: a setting, a file, a server, a topic."""
+    message: str
+    action: str
+
+    @classmethod
+    def of(cls, kind: str, subject: str, message: str, *, severity: Severity | None = None) -> "Finding":
+        """A finding of a known kind; `severity` differs from the kind's where the environment allows it."""
+        known = KINDS[kind]
+        return cls(kind, severity or known.severity, subject, message, known.action)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was looked at, in order, and what was found."""
+
+    checked: tuple[str, ...]
+    skipped: tuple[str, ...]
+    """Checks that could not be made because of a finding before them."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 without errors; else what must be mended first: configuration, then permissions, then what is away."""
+        codes = [KINDS[finding.id].code for finding in self.findings if finding.severity == "error"]
+        return min(codes, default=ExitCode.OK)
+
+    def document(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "ok": self.exit_code == ExitCode.OK,
+            "exit_code": int(self.exit_code),
+            "checked": list(self.checked),
+            "skipped": list(self.skipped),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def count(findings: Iterable[Finding], severity: Severity) -> int:
+    """How many findings are as bad as that."""
+    return sum(finding.severity == severity for finding in findings)

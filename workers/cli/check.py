@@ -1,0 +1,71 @@
+"""`cdc check`: is everything as the worker needs it?"""
+
+import json
+import logging
+from typing import Literal
+
+import click
+
+from workers.checks.findings import Finding, Report, count
+
+EXAMPLES = """\b
+Examples:
+  cdc check
+  cdc check --output json | jq -r '.findings[].id'
+  cdc check && cdc worker
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
+              help="json: the whole report; jsonl: one finding per line.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(1, 120), default=10.0, show_default=True, metavar="SECONDS",
+              help="How long to wait for each answer of Kafka.")  # fmt: skip
+@click.pass_context
+def check(ctx: click.Context, output: Literal["table", "json", "jsonl"], timeout: float) -> None:
+    """Check settings, tables and Kafka, and say what to do about each finding.
+
+    It changes nothing. Looked at are: settings and tables.yaml, the redaction key, whether Kafka can be reached with
+    these credentials, what its brokers can do and how they are set up, every topic (partitions, clean-up, retention,
+    sizes, replicas), and one transaction, which is aborted.
+
+    Findings have stable ids, such as topic.partitions. Exit code: 0 without errors (warnings are fine), 3 for
+    configuration, 4 if Kafka denies something, 5 if it cannot be reached; the lowest of these that applies.
+    """
+    from workers.checks.examination import examine  # noqa: PLC0415  importing aiokafka takes half a second
+
+    for name in ("aiokafka", "asyncio", "kafka"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the report says it, once
+    report = examine(seconds=timeout)
+    match output:
+        case "json":
+            click.echo(json.dumps(report.document(), indent=2))
+        case "jsonl":
+            for finding in report.document()["findings"]:
+                click.echo(json.dumps(finding))
+        case "table":
+            for line in _table(report):
+                click.echo(line)
+    click.echo(f"cdc check: {_summary(report)}", err=True)
+    ctx.exit(int(report.exit_code))
+
+
+def _table(report: Report) -> list[str]:
+    worst_first = sorted(report.findings, key=lambda finding: finding.severity != "error")
+    width = max((len(finding.id) for finding in worst_first), default=0)
+    return [line for finding in worst_first for line in _lines(finding, width)]
+
+
+def _lines(finding: Finding, width: int) -> list[str]:
+    head = f"{finding.severity:<8}{finding.id:<{width}}  {finding.subject}: {finding.message}"
+    return [head, f"{'':<8}{'':<{width}}  -> {finding.action}"]
+
+
+def _summary(report: Report) -> str:
+    errors, warnings = count(report.findings, "error"), count(report.findings, "warning")
+    told = f"{_plural(errors, 'error')}, {_plural(warnings, 'warning')}; checked {', '.join(report.checked)}"
+    return told + (f"; not checked: {', '.join(report.skipped)}" if report.skipped else "")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
