@@ -1,10 +1,14 @@
 """Deletion of records under running workers: harmless below the committed position, a loud gap ahead of it."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from sandbox.chaos.topics import Entry, Topics
+
+WAIT_SECONDS = 20.0
 
 
 class Deleter:
@@ -19,8 +23,13 @@ class Deleter:
         """{partition: [(first, end)]}: offsets that were deleted before they were processed."""
 
     async def behind(self) -> tuple[bool, dict[str, Any]]:
-        """Delete up to the committed positions; whether the log starts moved."""
-        return await self._delete(await self._positions())
+        """Delete up to the committed positions, as soon as one lies within its log; whether the log starts moved."""
+        deadline = monotonic() + WAIT_SECONDS
+        while True:
+            fired, proof = await self._delete(await self._positions())
+            if fired or monotonic() > deadline:
+                return fired, proof
+            await asyncio.sleep(0.5)
 
     async def ahead(self) -> tuple[bool, dict[str, Any]]:
         """Delete half of what nobody has processed yet. No worker may run meanwhile."""

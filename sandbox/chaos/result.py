@@ -12,7 +12,7 @@ from sandbox.chaos.plan import Plan
 
 FILE = "result.json"
 COLUMNS = (
-    "scenario", "seed", "verdict", "produced", "lost", "duplicated", "order_errors", "kills", "rebalances",
+    "scenario", "seed", "verdict", "produced", "lost", "duplicated", "order_errors", "faults", "kills", "rebalances",
     "pause_median", "pause_max", "self_exits", "resent", "dead",
 )  # fmt: skip
 
@@ -102,6 +102,8 @@ def _cell(value: Any) -> str:
     match value:
         case None:
             return "-"
+        case Mapping():
+            return f"{sum(value.values()):,}"
         case float():
             return f"{value:.2f}"
         case int():

@@ -37,6 +37,8 @@ from workers.engine.ledger import IN, Ledger
 READY_SECONDS = 90.0
 DRAIN_SECONDS = 120.0
 """After the last fault: the work is done and every worker ready within this, or it is a FAIL of liveness."""
+DRAIN_SHARE = 0.25
+"""Added to it, of the length of the chaos: a sink that was down for ten minutes leaves a backlog."""
 TABLE_SECONDS = 20.0
 """A global table follows its changelog; it has so long to catch up before it is compared."""
 LISTENER = "PROXIED"
@@ -150,7 +152,7 @@ class Run:
     async def _settle(self, topics: Topics, crew: Crew, deleter: Deleter) -> None:
         """Wait until everything is worked off, then look at everything."""
         final, workload = self.final, self.plan.workload
-        deadline = time.monotonic() + DRAIN_SECONDS
+        deadline = time.monotonic() + DRAIN_SECONDS + DRAIN_SHARE * self.plan.seconds
         for stage in ("count", "deliver"):
             if stage in workload.stages:
                 dump = await topics.dump(SOURCES[stage])
