@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -223,14 +224,15 @@ async def test_a_stage_gets_tokens_for_its_client_credentials(
 
 
 class Cuts:
-    """Counts the connections that somebody else than we closed."""
+    """Counts the connections that somebody else than we closed, and those that were not let in."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = 0
+        self.count = self.refused = 0
         real = AIOKafkaConnection.close
 
         def close(connection: Any, reason: Any = None, exc: Any = None) -> Any:
             self.count += reason is CloseReason.CONNECTION_BROKEN
+            self.refused += reason is CloseReason.AUTH_FAILURE
             return real(connection, reason, exc)
 
         monkeypatch.setattr(AIOKafkaConnection, "close", close)
@@ -268,6 +270,26 @@ async def test_a_stage_goes_on_exactly_once_when_its_tokens_expire(
     assert asked["given"] > 1
 
 
+async def test_a_password_that_is_refused_for_a_while_stops_a_running_stage_for_that_while_only(
+    bench: Bench, kafka: KafkaBroker, certificates: Certificates, scram_users: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts = Cuts(monkeypatch)
+    scram = by_password(kafka, "SHORTSCRAM", "SCRAM-SHA-512", certificates, password=PASSWORD)
+    async with running(counting(bench, scram)):
+        await bench.put("in", [(b"k%d" % (n % 7), b"%d" % n) for n in range(70)])
+        await eventually(lambda: written(bench, 70))
+        await add_scram_user(kafka.bootstrap, USER, "another", "SCRAM-SHA-512")
+        await eventually(lambda: refused(cuts, 5))
+        await bench.put("in", [(b"k%d" % (n % 7), b"%d" % n) for n in range(70)])
+        await add_scram_user(kafka.bootstrap, USER, PASSWORD, "SCRAM-SHA-512")
+        await eventually(lambda: written(bench, 140))
+    assert await counts(bench) == {b"k%d" % key: list(range(1, 21)) for key in range(7)}
+
+
+async def refused(cuts: Cuts, at_least: int) -> bool:
+    return cuts.refused >= at_least
+
+
 async def test_every_bootstrap_server_is_tried(bench: Bench, kafka: KafkaBroker, certificates: Certificates) -> None:
     servers = f"{DEAD_END}, {kafka.address_of('TLS')}"
     await exactly_once(
@@ -276,10 +298,29 @@ async def test_every_bootstrap_server_is_tried(bench: Bench, kafka: KafkaBroker,
     )
 
 
-@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+"""Names and numbers of Kafka's codecs."""
+
+
+@pytest.mark.parametrize("codec", CODECS)
 async def test_what_a_stage_writes_is_compressed(bench: Bench, kafka: KafkaBroker, codec: Any) -> None:
     plain = KafkaConnection(kafka.bootstrap, {}, 40)
     await exactly_once(bench, plain, compression=codec)
+    assert codecs_of(kafka, bench.topic("out")) == {CODECS[codec]}
+
+
+def codecs_of(kafka: KafkaBroker, topic: str) -> set[int]:
+    """Numbers of the codecs in the first segments of a topic, read from the broker's disk. Layout of a batch:
+    https://kafka.apache.org/documentation/#recordbatch"""
+    found = set()
+    for segment in (kafka.directory / "data").glob(f"{topic}-*/*.log"):
+        data = segment.read_bytes()
+        while len(data) > 61:
+            size, attributes = struct.unpack_from(">i", data, 8)[0], struct.unpack_from(">h", data, 21)[0]
+            if not attributes & 0x20:  # a control batch is the broker's own
+                found.add(attributes & 7)
+            data = data[12 + size :]
+    return found
 
 
 Wrong = Callable[[KafkaBroker, Certificates], KafkaConnection]
