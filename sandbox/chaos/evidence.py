@@ -123,6 +123,17 @@ class Evidence:
                     found[event["process"], event["pid"], stage, state["restarts"]] = state["pauses"]
         return found
 
+    def _repairs(self) -> dict[str, int]:
+        """How often the engine aborted, re-initialised a slot and rejoined, as far as it was seen."""
+        last: dict[tuple[str, int, str, int], Mapping[str, Any]] = {}
+        for event in self.history:
+            if event["op"] == "stats":
+                for stage, state in event["stages"].items():
+                    last[event["process"], event["pid"], stage, state["restarts"]] = state
+        names = ("aborted", "reinits", "rejoins")
+        crashes = sum(key[3] > 0 for key in last)
+        return {name: sum(state.get(name, 0) for state in last.values()) for name in names} | {"crashes": crashes}
+
     def figures(self) -> dict[str, Any]:
         """Counts for the report."""
         done = Counter(event["op"] for event in self.faults.values() if event.get("fired"))
@@ -139,6 +150,7 @@ class Evidence:
             "rebalances": len(pauses),
             "pause_median": pauses[len(pauses) // 2] if pauses else None,
             "pause_max": pauses[-1] if pauses else None,
+            **self._repairs(),
             "self_exits": sum(1 for event in self.exits if event["by"] == "itself"),
         }
 

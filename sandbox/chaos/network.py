@@ -62,6 +62,14 @@ def _draw_fault(dice: random.Random) -> dict[str, Any]:
             return options | {"action": action}
 
 
+def unclear(dice: random.Random) -> dict[str, Any]:
+    """A commit that happens, and of which the worker only learns that it may have: what the engine exists for."""
+    options = {"api": "EndTxn", "nth": dice.randint(1, 5)}
+    if dice.random() < 0.5:
+        return options | {"action": "error", "error_code": -1, "reaches_broker": True}
+    return options | {"action": "drop_response", "then": "hold"}
+
+
 class Network:
     """The proxy in the hands of the nemesis."""
 

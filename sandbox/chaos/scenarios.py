@@ -151,6 +151,8 @@ class _Draw:
         self.seconds = seconds
         self.workers = workers
         self.joined = 0
+        self.unclear = False
+        """Whether the plan has a commit of unclear outcome: every plan with faults of requests has one."""
         self.busy: dict[str, float] = {}
 
     def actions(self) -> tuple[Action, ...]:
@@ -228,6 +230,8 @@ class _Draw:
         if self.busy.get("net", 0.0) > at:
             return []
         seconds, options = network.draw(kind, self.dice)
+        if kind == "net-fault" and not self.unclear:
+            self.unclear, options = True, network.unclear(self.dice)
         self._take("net", at + seconds + 3.0)
         found = [Action(at, kind, "net", seconds, options)]
         if options.get("api") in network.REBALANCE:
