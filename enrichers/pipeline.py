@@ -19,7 +19,7 @@ from enrichers.diff import diff
 from enrichers.normalize import change_digest, normalize
 from enrichers.owner import find_owner
 from enrichers.redact import MissingKeyError, Secret
-from enrichers.state import Effect, NewerFormatError, RowMemory, State
+from enrichers.state import Effect, NewerFormatError, RowMemory, State, UnreadableEntryError
 from enrichers.validate import validate
 from models.catalogue import Catalogue
 from models.change import Change, Control, Operation, SourceRow
@@ -79,12 +79,12 @@ class Pipeline:
     def run(self, record: RawRecord, state: State, *, patient: bool = True, trace: Trace | None = None) -> Enriched:
         """Run all steps. Never raises for data. `patient=False`: lookups are not waited for any longer.
 
-        Raises MissingKeyError (a rule needs the redaction key) and NewerFormatError (from the state): both mean that
-        this worker must not work at all.
+        Raises MissingKeyError (a rule needs the redaction key), NewerFormatError and UnreadableEntryError (from the
+        state): all mean that this worker must not work at all.
         """
         try:
             return self._run(record, state, patient=patient, trace=trace)
-        except (MissingKeyError, NewerFormatError):
+        except (MissingKeyError, NewerFormatError, UnreadableEntryError):
             raise
         except Exception as error:  # noqa: BLE001 - P7: a bug that one record meets must not stop its neighbours
             return Enriched(Dead(Failure.TRANSFORMATION_ERROR, f"bug in the worker: {_place(error)}"))

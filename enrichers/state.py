@@ -21,6 +21,10 @@ class NewerFormatError(Exception):
     """A later release wrote this table value. The worker must not take it for a miss: it is not ready."""
 
 
+class UnreadableEntryError(Exception):
+    """The bytes of a table value are no entry at all: the table is damaged, and a miss would hide it."""
+
+
 class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The ids of one row of a table that others look up."""
 
@@ -36,7 +40,7 @@ class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def decode(raw: bytes) -> "LookupEntry":
-        """Read a table value. Raises NewerFormatError, or ValueError if the bytes are no entry."""
+        """Read a table value. Raises NewerFormatError or UnreadableEntryError."""
         return _read(_entry, raw)
 
 
@@ -57,7 +61,7 @@ class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def decode(raw: bytes) -> "RowMemory":
-        """Read a table value. Raises NewerFormatError, or ValueError if the bytes are no memory."""
+        """Read a table value. Raises NewerFormatError or UnreadableEntryError."""
         return _read(_memory, raw)
 
 
@@ -117,13 +121,20 @@ def _read(decoder: msgspec.json.Decoder[Entry], raw: bytes) -> Entry:
     try:
         value = decoder.decode(raw)
         version = value.v  # type: ignore[attr-defined]
-    except msgspec.ValidationError:
-        version = _version.decode(raw).v
+    except msgspec.MsgspecError:
+        version = _claimed_version(raw)
         if version <= FORMAT:
-            raise
+            raise UnreadableEntryError("a table holds an entry that cannot be read") from None
     if version > FORMAT:
         raise NewerFormatError(f"a table value of format {version}; this release knows up to {FORMAT}")
     return value
+
+
+def _claimed_version(raw: bytes) -> int:
+    try:
+        return _version.decode(raw).v
+    except msgspec.MsgspecError:
+        return 0
 
 
 class InMemoryState:

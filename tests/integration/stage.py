@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from models.routing import partition_of
 from workers.engine.app import StageApp
@@ -42,17 +43,55 @@ class Bench:
         return StageApp(self.topic(stage), self.options(**changes))
 
     async def create(self, *names: str, compact: bool = False, **config: str) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-        try:
-            settings = {"cleanup.policy": "compact"} if compact else {}
-            settings |= {key.replace("_", "."): value for key, value in config.items()}
+        settings = {"cleanup.policy": "compact"} if compact else {}
+        settings |= {key.replace("_", "."): value for key, value in config.items()}
+        async with self._admin() as admin:
             await admin.create_topics([NewTopic(self.topic(n), PARTITIONS, 1, topic_configs=settings) for n in names])
-        finally:
-            await admin.close()
 
     async def create_changelog(self, stage: str, table: str) -> None:
         await self.create(f"{stage}-{table}-changelog", compact=True)
+
+    async def recreate(self, topic: str) -> None:
+        """Delete a compacted topic and make it anew, empty."""
+        async with self._admin() as admin:
+            await admin.delete_topics([self.topic(topic)])
+
+            async def gone() -> bool:
+                return self.topic(topic) not in await admin.list_topics()
+
+            await eventually(gone)
+        await self.create(topic, compact=True)
+
+    async def widen(self, topic: str) -> None:
+        """Give a topic one partition more."""
+        async with self._admin() as admin:
+            await admin.create_partitions({self.topic(topic): NewPartitions(PARTITIONS + 1)})
+
+    async def delete_before(self, topic: str, offset: int) -> None:
+        """Delete the records below an offset, in all partitions."""
+        tps = [TopicPartition(self.topic(topic), index) for index in range(PARTITIONS)]
+        async with self._admin() as admin:
+            await admin.delete_records({tp: RecordsToDelete(before_offset=offset) for tp in tps})
+
+    async def delete_group(self, stage: str) -> None:
+        """Delete a group with all its offsets; it must be empty."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.topic(stage))
+        await consumer.start()
+        try:
+            await consumer._coordinator.ensure_coordinator_known()
+            response = await consumer._coordinator._send_req(DeleteGroupsRequest([self.topic(stage)]))
+        finally:
+            await consumer.stop()
+        assert [code for _, code in response.results] == [0]
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()
 
     async def put(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Produce (key, value) records to the partitions of their keys."""

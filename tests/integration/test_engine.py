@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from tests.integration.stage import Bench, eventually, running
 from workers.engine.app import StageApp
@@ -221,7 +219,7 @@ async def test_a_stage_whose_offsets_vanished_refuses_to_start_at_the_beginning(
     await bench.put("in", numbered(0, 10))
     async with running(counting(bench)):
         await eventually(lambda: has(bench, "out", 10))
-    await _delete_group(bench, "count")
+    await bench.delete_group("count")
     with pytest.raises(BootRefused, match="offsets were lost"):
         async with running(counting(bench)):
             pass
@@ -247,18 +245,7 @@ async def test_a_stage_without_tables_knows_its_earlier_boots_by_what_it_wrote(b
     await bench.put("in", numbered(0, 10))
     async with running(copying()):
         await eventually(lambda: has(bench, "out", 10))
-    await _delete_group(bench, "copy")
+    await bench.delete_group("copy")
     with pytest.raises(BootRefused, match="is not empty"):
         async with running(copying()):
             pass
-
-
-async def _delete_group(bench: Bench, stage: str) -> None:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bench.bootstrap, group_id=bench.topic(stage))
-    await consumer.start()
-    try:
-        await consumer._coordinator.ensure_coordinator_known()
-        response = await consumer._coordinator._send_req(DeleteGroupsRequest([bench.topic(stage)]))
-    finally:
-        await consumer.stop()
-    assert [code for _, code in response.results] == [0]

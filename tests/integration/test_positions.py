@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from faust.types import TP
 
 from tests.integration.stage import PARTITIONS, Bench, eventually, running
@@ -31,16 +29,6 @@ def copying(bench: Bench, **options: Any) -> StageApp:
     return app
 
 
-async def delete_before(bench: Bench, topic: str, offset: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bench.bootstrap)
-    await admin.start()
-    try:
-        tps = [TopicPartition(bench.topic(topic), index) for index in range(PARTITIONS)]
-        await admin.delete_records({tp: RecordsToDelete(before_offset=offset) for tp in tps})
-    finally:
-        await admin.close()
-
-
 async def copied(bench: Bench, count: int) -> bool:
     return len(await bench.read("out")) >= count
 
@@ -52,7 +40,7 @@ async def _with_a_gap(bench: Bench) -> None:
     async with running(copying(bench)):
         await eventually(lambda: copied(bench, 20))
     await bench.put("in", [(b"k%d" % n, b"new") for n in range(400)])
-    await delete_before(bench, "in", 110)
+    await bench.delete_before("in", 110)
 
 
 async def test_a_position_below_the_log_start_stops_the_partition_and_is_not_ready(bench: Bench) -> None:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from enrichers.pipeline import Enriched, Pipeline
-from enrichers.state import Effect, LookupEntry, Memorize, NewerFormatError, Pin, Remember, RowMemory
+from enrichers.state import (
+    Effect,
+    LookupEntry,
+    Memorize,
+    NewerFormatError,
+    Pin,
+    Remember,
+    RowMemory,
+    UnreadableEntryError,
+)
 from models.dead_letter import dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import RawRecord, raw_record
@@ -92,9 +101,9 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
             record = _raw(kafka_record)
             try:
                 result = _run(enrich, state, record)
-            except NewerFormatError as error:
+            except (NewerFormatError, UnreadableEntryError) as error:
                 # Never a miss: an older worker must not publish "missing" because a newer one writes the table.
-                raise ConfigurationRefused(str(error)) from None
+                raise ConfigurationRefused(f"{error}; `cdc table rebuild` restores a damaged table") from None
             match result.outcome:
                 case Ok(event):
                     unit.send(enrich.topics.events, event.key, event.value)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from enrichers.state import NewerFormatError, RowMemory
+from enrichers.state import NewerFormatError, RowMemory, UnreadableEntryError
 from workers.engine.app import StageApp
 from workers.engine.slot import Slot
 from workers.engine.slot_task import SlotTask
@@ -39,5 +39,5 @@ def add_forgetting(app: StageApp, owners: Table, now_ms: Callable[[], int], *, e
 def _is_old(value: bytes | None, before_ms: int) -> bool:
     try:
         return value is not None and RowMemory.decode(value).updated_ms < before_ms
-    except (NewerFormatError, ValueError):
+    except (NewerFormatError, UnreadableEntryError):
         return False  # what this release cannot read is not its to forget

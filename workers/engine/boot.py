@@ -33,6 +33,7 @@ from workers.engine.offsets import log_bounds, offset_fetch
 PAUSE = 0.3
 BOOT_SECONDS = 10.0
 GRACE = 3.0
+METADATA_SECONDS = 3.0
 TRANSACTION_MS = 10_000
 
 
@@ -186,16 +187,20 @@ async def _write(app: Any, consumer: Any, producer: AIOKafkaProducer, look: Look
 
 
 async def _partitions(consumer: Any, topics: list[str]) -> list[TopicPartition]:
-    if not topics:
-        return []
-    await consumer._client.set_topics(topics)
-    found = {topic: consumer.partitions_for_topic(topic) or () for topic in topics}
-    absent = [topic for topic, partitions in found.items() if not partitions]
-    if absent:
-        raise BootRefused(
-            f"topics do not exist: {', '.join(absent)}. Create them; with ENVIRONMENT=LOCAL the worker does it itself"
-        )
-    return [TopicPartition(topic, index) for topic, partitions in found.items() for index in sorted(partitions)]
+    deadline = monotonic() + METADATA_SECONDS
+    while True:
+        await consumer._client.set_topics(topics)
+        found = {topic: consumer.partitions_for_topic(topic) or () for topic in topics}
+        absent = [topic for topic, partitions in found.items() if not partitions]
+        if not absent:
+            return [TopicPartition(topic, index) for topic, known in found.items() for index in sorted(known)]
+        if monotonic() > deadline:
+            raise BootRefused(
+                f"topics do not exist: {', '.join(absent)}. Create them; with ENVIRONMENT=LOCAL the worker does it "
+                "itself"
+            )
+        await asyncio.sleep(PAUSE)  # a broker may not have heard yet of a topic made a moment ago
+        await consumer._client.force_metadata_update()
 
 
 async def _members(app: Any, consumer: Any) -> list[tuple[str, str]]:

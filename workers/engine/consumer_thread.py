@@ -22,6 +22,10 @@ from workers.engine.offsets import Committed, committed, log_bounds
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """One aiokafka consumer per stage, reading committed records only."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._trailing: dict[TP, tuple[int, float]] = {}  # position behind records nobody sees, and since when
+        super().__init__(*args, **kwargs)
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         """In place of Faust's, which knows one broker and no token; the rest of its arguments are its own defaults."""
         options, conf = self.app.options, self.app.conf
@@ -85,6 +89,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         active = ours.fetchable()
         generation = ours.app.consumer_generation_id
         self._pause_unreadable(fetcher)
+        self._look_at_stable_offsets(fetcher)
         subscriptions = fetcher._subscriptions
         if not active or subscriptions.reassignment_in_progress:
             # Keep aiokafka's idle clock fresh, or the member leaves the group after max_poll_interval.
@@ -115,9 +120,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self._back_to_cursor(active)  # another partition may have been drained in the same call
             await asyncio.sleep(1)
             return []
-        if not fetched and not any(ours.is_changelog(tp) for tp in active):
-            return []
-        # No await since the drain: records, positions and epochs agree. (An empty drain has moved nothing that counts.)
+        # No await since the drain: records, positions and epochs agree (an empty drain moves past
+        # control records only).
         subscription = subscriptions.subscription
         assignment = subscription.assignment if subscription is not None else None
         if assignment is None or not assignment.active or generation != ours.app.consumer_generation_id:
@@ -176,12 +180,33 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 batches.append(RecordBatch(tp, part, start, end, ours.epochs[tp], generation))
                 start = end
             ours.cursor[tp] = start
-        elif ours.is_changelog(tp) and position > ours.cursor.get(tp, 0):
-            # Only control markers or aborted records were left: without an empty batch recovery would wait for ever
-            # for an offset that is never delivered. (In a source they join the next batch, which starts at the cursor.)
+        elif position > ours.cursor.get(tp, 0) and self._worth_a_batch(tp, position):
             batches.append(RecordBatch(tp, [], ours.cursor.get(tp, 0), position, ours.epochs[tp], generation))
             ours.cursor[tp] = position
         return batches
+
+    def _look_at_stable_offsets(self, fetcher: Any) -> None:
+        subscription = fetcher._subscriptions.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None:
+            return
+        sources = [tp for tp in assignment.tps if tp.topic in self.app.source_topics]
+        states = ((tp, assignment.state_value(tp)) for tp in sources)
+        self.consumer.stable_offsets.look(
+            ((TP(*tp), state.lso, state.highwater) for tp, state in states if state is not None), monotonic()
+        )
+
+    def _worth_a_batch(self, tp: TP, position: int) -> bool:
+        """Only control, aborted or compacted records were left. A recovery would wait for ever for their offsets. In a
+        source they mostly join the next batch, which starts at the cursor; where none comes, they are committed after
+        a while: a position that stays behind them looks like a gap once retention has deleted the log's end."""
+        if self.consumer.is_changelog(tp):
+            return True
+        seen, since = self._trailing.get(tp, (-1, 0.0))
+        if seen != position:
+            self._trailing[tp] = (position, monotonic())
+            return False
+        return monotonic() - since > self.app.options.trailing_seconds
 
     def _pause_unreadable(self, fetcher: Any) -> None:
         """Pause in aiokafka itself what nobody may read now: an un-drained partition stops fetches from its broker

@@ -27,6 +27,8 @@ class EngineOptions:
     linger: float = 0.025
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None
     on_gap: Literal["stop", "continue"] = "stop"
+    trailing_seconds: float = 5.0
+    """After this an idle source's position moves past trailing control records by a transaction of its own."""
     contiguous_slots: bool = False
     """Deal slots out in ranges, so that few Kinesis shards spread over few workers. Only for stages without tables."""
     open_on_demand: bool = False

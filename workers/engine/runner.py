@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from workers.engine.batch import RecordBatch
@@ -16,6 +17,22 @@ Bury = Callable[[UnitOfWork, Any, DataError, bool], None]
 
 CONFIGURATION_PAUSE = 10.0
 MAX_BODY_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """The body for a record that cannot be processed or written: its dead letter, without its value if even that is
+    refused."""
+
+    bury: Bury
+    error: DataError
+    with_value: bool
+
+    async def __call__(self, unit: UnitOfWork) -> Done:
+        for record in unit.batch or ():
+            self.bury(unit, record, self.error, self.with_value)
+            unit.dead()
+        return Done()
 
 
 class Runner:
@@ -33,38 +50,40 @@ class Runner:
             return
         await self._linger(slot, batch)
         batch.started = True
-        todo, failures = deque([batch]), 0
+        todo: deque[tuple[RecordBatch, Body]] = deque([(batch, self.body)])
+        failures = 0
         while todo:
-            part = todo[0]
+            part, body = todo[0]
             try:
-                ended = await self._attempt(slot, part, self.body)
+                ended = await self._attempt(slot, part, body)
                 failures = 0
                 todo.popleft()
                 if isinstance(ended, Pause):
                     if ended.prefix < part.next_offset:
-                        todo.appendleft(part.since(ended.prefix))
+                        todo.appendleft((part.since(ended.prefix), body))
                     if ended.delay > 0:
                         await self._hold(part, ended.delay)
             except StaleBatch:
                 return
             except DataError as error:
                 slots.stats.bisections += 1
+                if isinstance(body, Grave) and not body.with_value:
+                    refused = ConfigurationRefused(f"the dead letter of {part!r} is refused: {error}")
+                    if not await self._wait_for_configuration(slot, part, refused):
+                        return
+                    continue
                 if not slot.usable and not await slots.repair(slot, counted=False):
                     return
                 todo.popleft()
                 if len(part) > 1:
-                    todo.extendleft(reversed(part.halves()))
-                elif not await self._bury(slot, part, error):
-                    return
+                    todo.extendleft((half, body) for half in reversed(part.halves()))
+                else:
+                    todo.appendleft((part, Grave(self.bury, error, with_value=not isinstance(body, Grave))))
             except Fenced as error:
                 await slots.rejoin(slot, error)
                 return
             except ConfigurationRefused as error:
-                # Nobody else in the group could write it either: the slot stays here, not ready, and tries again.
-                slot.usable, slot.why = False, str(error)
-                self.app.log.error("slot %s paused: %s", slot.index, error)
-                await self._hold(part, CONFIGURATION_PAUSE)
-                if not await slots.repair(slot, counted=False):
+                if not await self._wait_for_configuration(slot, part, error):
                     return
             except Broken as error:
                 self.app.log.warning("%r: %s", part, error)
@@ -87,25 +106,13 @@ class Runner:
         async with UnitOfWork(slot, part) as unit:
             return await unit.run(body)
 
-    async def _bury(self, slot: Slot, part: RecordBatch, error: DataError) -> bool:
-        """Dead-letter one record; without its value if even that is too large. Whether it is done."""
-        for with_value in (True, False):
-
-            async def grave(unit: UnitOfWork, with_value: bool = with_value) -> Done:
-                for record in part:
-                    self.bury(unit, record, error, with_value)
-                    unit.dead()
-                return Done()
-
-            try:
-                await self._attempt(slot, part, grave)
-                return True
-            except DataError:
-                if not slot.usable and not await self.app.slots.repair(slot, counted=False):
-                    return False
-            except StaleBatch:
-                return False
-        raise ConfigurationRefused(f"the dead letter of {part!r} is refused")
+    async def _wait_for_configuration(self, slot: Slot, part: RecordBatch, error: ConfigurationRefused) -> bool:
+        """Nobody else in the group could write it either: the slot stays here, not ready, and tries again. Whether it
+        may."""
+        slot.usable, slot.why = False, str(error)
+        self.app.log.error("slot %s paused: %s", slot.index, error)
+        await self._hold(part, CONFIGURATION_PAUSE)
+        return bool(await self.app.slots.repair(slot, counted=False))
 
     async def _hold(self, part: RecordBatch, delay: float) -> None:
         """Wait outside of any unit, without the slot's lock; the broker stops sending for this partition."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -10,7 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from workers.engine.clock import monotonic
-from workers.engine.errors import Broken, Fenced, sort_error
+from workers.engine.errors import Broken, ConfigurationRefused, Fenced, sort_error
 from workers.engine.gaps import Position
 from workers.engine.ledger import Extent, Ledger, last_written
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMIT_TIMEOUT = 20.0
 """Seconds. aiokafka retries retriable errors of an idempotent producer for ever."""
 OPEN_TIMEOUT = 15.0
+METADATA_TIMEOUT = 5.0
 REINITS_PER_MINUTE = 3
 
 Ends = dict[tuple[str, int], int]
@@ -134,6 +135,7 @@ class Slot:
         offsets: Callable[[Ends], dict[Any, OffsetAndMetadata]],
     ) -> Ends:
         """Returns the last offset written per (topic, partition). `offsets` is asked once these are known."""
+        await self._refuse_missing(producer, outputs)
         await producer.begin_transaction()
         deliveries: list[Any] = []
         counts: list[int] = []
@@ -155,6 +157,16 @@ class Slot:
                 delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         return ends
+
+    async def _refuse_missing(self, producer: AIOKafkaProducer, outputs: Iterable[tuple[str, int]]) -> None:
+        """aiokafka asks for an unknown topic again and again, for ever: that is not the broker's fault but ours."""
+        for topic, partition in outputs:
+            try:
+                known = await asyncio.wait_for(producer.partitions_for(topic), METADATA_TIMEOUT)
+            except TimeoutError:
+                known = set()
+            if partition not in known:
+                raise ConfigurationRefused(f"{topic}/{partition} does not exist")
 
     async def reinitialise(self, *, counted: bool, catch_up: Callable[[int], Any]) -> dict[TP, int]:
         """InitProducerId -> own changelogs to the high watermark -> offsets; the caller holds the lock.

@@ -15,6 +15,7 @@ from faust.types import TP, ConsumerMessage
 
 from workers.engine.batch import RecordBatch
 from workers.engine.consumer_thread import ConsumerThread
+from workers.engine.stability import StableOffsets
 
 FETCH_TIMEOUT = 0.2
 SCHEME = "cdc"
@@ -32,6 +33,7 @@ class Consumer(driver.Consumer):
         self.held: set[TP] = set()  # partitions that wait: a Pause or a full window
         self.open_gaps: dict[TP, str] = {}  # positions outside of the log, in words
         super().__init__(*args, **kwargs)
+        self.stable_offsets = StableOffsets(self.app.log)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -25,7 +25,7 @@ from workers.engine.unit import Advance, UnitOfWork
 
 
 class Item:
-    """A record on its way, and the offsets its commit covers."""
+    """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send."""
 
     __slots__ = ("attempts", "end", "outcome", "record", "start", "tp")
 
@@ -87,6 +87,9 @@ class Window:
         if self.fed.get(batch.tp) != batch.start:
             raise Fenced(f"{batch!r} does not follow {self.fed.get(batch.tp)}")
         queue = self.fifo.setdefault(batch.tp, deque())
+        if not len(batch):
+            queue.append(Item(None, batch.tp, batch.start, batch.next_offset))
+            self.progress.set()
         for item in _items(batch):
             queue.append(item)
             lane = self.lanes.setdefault(item.record.key, deque())
@@ -186,7 +189,7 @@ class Window:
         prefix: list[Item] = []
         for queue in self.fifo.values():
             for item in queue:
-                if item.outcome is None or len(prefix) >= limit:
+                if (item.outcome is None and item.record is not None) or len(prefix) >= limit:
                     break
                 prefix.append(item)
         return prefix
@@ -199,9 +202,10 @@ class Window:
             # Computed under the slot's lock: another commit may just have taken the same prefix.
             items = self._prefix(limit)
             for item in items:
-                assert item.outcome is not None  # noqa: S101  _prefix stops at the first undelivered item
                 advance = unit.advances.setdefault(item.tp, Advance(item.start, item.end, Counter()))
                 advance.end = item.end
+                if item.outcome is None:
+                    continue
                 advance.counts[IN] += 1
                 advance.counts[OUT if isinstance(item.outcome, Delivered) else DEAD] += 1
                 self.emit(unit, item.record, item.outcome, item.attempts, with_value)
@@ -211,10 +215,11 @@ class Window:
     def _forget(self, ends: dict[TP, int]) -> None:
         for tp, end in ends.items():
             queue = self.fifo.get(tp, deque())
-            while queue and queue[0].end <= end and queue[0].outcome is not None:
+            while queue and queue[0].end <= end and (queue[0].outcome is not None or queue[0].record is None):
                 item = queue.popleft()
-                self.records -= 1
-                self.bytes -= record_size(item.record)
+                if item.record is not None:
+                    self.records -= 1
+                    self.bytes -= record_size(item.record)
         self.room.set()
 
     async def _commit_loop(self) -> None:
@@ -230,15 +235,15 @@ class Window:
             except DataError:
                 # A receipt or dead letter that the broker refuses: halve until it is alone, then leave its value out.
                 slots.stats.bisections += 1
+                if not with_value:  # refused even so: as good as a topic nobody may write to
+                    await self._wait_for_configuration("a dead letter without its value is refused")
                 limit, with_value = (limit // 2, True) if limit > 1 else (1, False)
                 await self._repair(counted=False)
             except Fenced as error:
                 if not self.stopping:
                     await slots.rejoin(self.slot, error)
             except ConfigurationRefused as error:
-                self.slot.usable, self.slot.why = False, str(error)
-                self.app.log.error("slot %s paused: %s", self.slot.index, error)
-                await slots.wait_stopping(CONFIGURATION_PAUSE)
+                await self._wait_for_configuration(str(error))
                 await self._repair(counted=False)
             except (Broken, EngineError) as error:
                 self.app.log.warning("slot %s: window: %s", self.slot.index, error)
@@ -247,6 +252,11 @@ class Window:
                 self.app.log.error("slot %s: window: %s", self.slot.index, describe(error))
                 await slots.wait_stopping(1)
             self.progress.set() if self._prefix(1) else None
+
+    async def _wait_for_configuration(self, why: str) -> None:
+        self.slot.usable, self.slot.why = False, why
+        self.app.log.error("slot %s paused: %s", self.slot.index, why)
+        await self.app.slots.wait_stopping(CONFIGURATION_PAUSE)
 
     async def _repair(self, *, counted: bool) -> None:
         # No seek: what is in memory stays valid; only what an unclear EndTxn did commit is forgotten.

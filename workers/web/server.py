@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import time
 from typing import Any
 
 import mode
@@ -48,6 +49,11 @@ def stage_state(stage: Stage) -> dict[str, Any]:
         "incomplete": app.slots.incomplete,
         "paused": {index: slot.why for index, slot in app.slots.owned.items() if not slot.usable and slot.producer},
         "gaps": {str(tp): text for tp, text in consumer.open_gaps.items()} if consumer is not None else {},
+        "stuck_transactions": {
+            str(tp): round(seconds) for tp, seconds in consumer.stable_offsets.stuck(time.monotonic()).items()
+        }
+        if consumer is not None
+        else {},
         "tables": {name: len(table.data) for name, table in app.tables.items()},
         "stats": app.slots.stats.as_dict(),
     }
