@@ -257,4 +257,5 @@ async def refuse_wrong_credentials(connection: KafkaConnection) -> None:
                 f"Kafka at {answer.server} refuses this worker: {answer.reason}; {HINTS[answer.obstacle]}"
             )
     told = ", ".join(f"{answer.server}: {answer.reason}" for answer in answers)
-    raise KafkaConnectionError(f"no server answers ({told})")
+    hints = dict.fromkeys(HINTS[answer.obstacle] for answer in answers if answer.obstacle is not None)
+    raise KafkaConnectionError(f"no server answers ({told}); {' '.join(hints)}")

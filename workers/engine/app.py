@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import faust
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
@@ -210,7 +210,8 @@ class StageApp(faust.App):
                     await step()
                 await first_boot(self)
             except (KafkaError, OSError) as error:  # no reason to end the process
-                self.log.warning("waiting for Kafka at %s: %s", self.options.bootstrap, type(error).__name__)
+                why = error if isinstance(error, KafkaConnectionError) else type(error).__name__
+                self.log.warning("waiting for Kafka at %s: %s", self.options.bootstrap, why)
                 await self.sleep(delay)
                 delay = min(delay * 2, 10)
             else:
