@@ -19,9 +19,9 @@ class Fault:
     """Name in Kafka's protocol, such as EndTxn."""
     action: Action
     """drop_response: the broker does it, the client never hears. drop_request: the broker never hears. disconnect:
-    reset before the request is sent. delay, delay_response: request or answer come `seconds` later, and what follows
-    on that connection with it. late_request: the client is disconnected at once, its request arrives `seconds` later
-    or at `KafkaProxy.release()`. error: the answer says `error_code`."""
+    reset before the request is sent. delay, delay_response: request or answer come `seconds` later or at
+    `KafkaProxy.release()`, and what follows on that connection with it. late_request: the same for a client that is
+    disconnected at once and may repeat it. error: the answer says `error_code`."""
     nth: int = 1
     times: int | None = 1
     """None: until it is taken away."""

@@ -4,6 +4,7 @@ Words are those of Toxiproxy: upstream = to the broker, downstream = to the clie
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -21,7 +22,8 @@ Direction = Literal["both", "upstream", "downstream"]
 
 
 class KafkaProxy:
-    """Stands between clients and one broker; `fired` and `counts` (requests per API) say what happened.
+    """Stands between clients and one broker; `fired`, `counts` (requests per API) and `answers` (of the broker, per
+    API) say what happened.
 
     >>> proxy = KafkaProxy("127.0.0.1", 9092)
     >>> await proxy.start(port)  # the port that the broker advertises for its listener
@@ -46,7 +48,8 @@ class KafkaProxy:
         self.on_request = on_request
         self.fired: list[Fired] = []
         self.counts: Counter[str] = Counter()
-        self.late = asyncio.Event()
+        self.answers: Counter[str] = Counter()
+        self._late: dict[asyncio.Event, str] = {}
         self._armed: list[Armed] = []
         self._links: dict[Link, asyncio.Task[None]] = {}
         self._opened = 0
@@ -110,10 +113,11 @@ class KafkaProxy:
         """Arm a fault. Of several that hit one request the first wins; each has counted it."""
         self._armed.append(Armed(fault))
 
-    def release(self) -> None:
-        """Send every late request now."""
-        late, self.late = self.late, asyncio.Event()
-        late.set()
+    def release(self, api: str | None = None) -> None:
+        """Send what is delayed or late now; of one API or of all."""
+        for event, waiting in self._late.items():
+            if api in {None, waiting}:
+                event.set()
 
     def heal(self) -> None:
         """Take everything away. Connections that a fault holds half-open are reset: they have lost bytes."""
@@ -145,6 +149,17 @@ class KafkaProxy:
                 request.connection, request.producer, fault.error_code,
             )
         )  # fmt: skip
+
+    async def hold_back(self, request: Request, fault: Fault) -> None:
+        """Called by a link: wait until a delayed frame may go on."""
+        self.note(request, fault)
+        event = asyncio.Event()
+        self._late[event] = request.api
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), fault.seconds)
+        finally:
+            del self._late[event]
 
     async def pass_on(self, way: str) -> None:
         """Called by a link before a frame goes on: latency, then a black hole."""

@@ -105,16 +105,16 @@ class Link:
                 self._answer_ourselves()
                 return False
             case "delay":
-                self.proxy.note(request, fault)
-                await asyncio.sleep(fault.seconds)
+                await self.proxy.hold_back(request, fault)
                 return True
             case "late_request" if self._to_broker is not None:
                 frame = start + await self._client.readexactly(rest)
-                self.proxy.note(request, fault)
                 reset(self._to_client)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.proxy.late.wait(), fault.seconds)
+                await self.proxy.hold_back(request, fault)
+                self._waiting.append(Waiting(request, None))
                 self._to_broker.write(frame)
+                while self._waiting:  # the broker drops what it has not read when its client leaves
+                    await asyncio.sleep(0.01)
                 return False
             case _:
                 return True
@@ -125,6 +125,8 @@ class Link:
             prefix = await broker.readexactly(8)
             size, correlation_id = struct.unpack(">ii", prefix)
             waiting = self._waiting_for(correlation_id)
+            if waiting:
+                proxy.answers[waiting.request.api] += 1
             await proxy.pass_on("downstream")
             rest = size - 4
             match waiting.fault if waiting else None:
@@ -140,8 +142,7 @@ class Link:
                     await to_client.drain()
                 case fault:
                     if waiting and fault and fault.action == "delay_response":
-                        proxy.note(waiting.request, fault)
-                        await asyncio.sleep(fault.seconds)
+                        await proxy.hold_back(waiting.request, fault)
                     to_client.write(prefix)
                     await _copy(broker, rest, to_client)
             if waiting:

@@ -236,12 +236,11 @@ async def test_a_late_request_arrives_when_the_client_has_long_repeated_it(
     async with producing(kafka, enable_idempotence=False, acks=1) as producer:
         await producer.send_and_wait(topic, b"twice")
         assert await values(kafka, topic) == [b"twice"]
-        proxy.release()
-
-        async def there_twice() -> bool:
-            return await values(kafka, topic) == [b"twice", b"twice"]
-
-        await eventually(there_twice)
+        proxy.release("EndTxn")
+        assert proxy.answers["Produce"] == 1
+        proxy.release("Produce")
+        await eventually(lambda: _true(proxy.answers["Produce"] == 2))
+        assert await values(kafka, topic) == [b"twice", b"twice"]
     assert actions(proxy) == [("Produce", "late_request")]
     assert proxy.counts["Produce"] == 2
 
