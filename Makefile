@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos mutants check format env-example lock clean
+.PHONY: help setup demo test test-unit test-integration chaos mutants bench bench-engine check format env-example lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -47,6 +47,14 @@ chaos: setup ## faults from seeds against the engine, resumable: SCENARIOS="tabl
 mutants: setup ## apply each deliberately broken build and see its test fail
 	@$(BIN)/python -m tests.mutants
 
+PAIRS ?= 5
+SOAK ?=
+
+bench: bench-engine ## all benchmarks
+
+bench-engine: setup ## the engine beside its peers, resumable, about 25 minutes: PAIRS=5 SOAK=600 (seconds, extra)
+	@$(BIN)/python -m bench.engine --pairs $(PAIRS) $(if $(SOAK),--soak $(SOAK))
+
 check: setup ## formatting, linters, types and import rules
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
 	@$(BIN)/mypy
@@ -61,11 +69,12 @@ env-example: setup ## write .env.example from workers/settings.py
 lock: ## renew requirements/*.txt from pyproject.toml
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }
 	@for t in runtime:pyproject.toml "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
-	    java:requirements/java.in; do \
+	    java:requirements/java.in bench-quix:requirements/bench-quix.in bench-faust:requirements/bench-faust.in \
+	    bench-uvloop:requirements/bench-uvloop.in; do \
 	  n=$${t%%:*}; echo "lock: requirements/$$n.txt" >&2; \
 	  $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate \
 	    --custom-compile-command "make lock" $${t#*:} -o requirements/$$n.txt || exit 1; done
 
 clean: ## stop the sandbox and remove everything that was made
 	@[ ! -x $(BIN)/cdc ] || $(BIN)/cdc sandbox down >/dev/null 2>&1 || true
-	@rm -rf .venv .venv-* .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-* .sandbox .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
