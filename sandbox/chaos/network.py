@@ -12,6 +12,8 @@ from sandbox.kafka.proxy import Fault, KafkaProxy
 FIRE_SECONDS = 20.0
 """A fault has so long to meet its request."""
 WATCH_SECONDS = 0.05
+COMMIT_SECONDS = 24.0
+"""The deadline of a commit and a little more: a cut of the connection before it would clear everything up."""
 REBALANCE = ("InitProducerId", "JoinGroup", "SyncGroup", "OffsetFetch")
 """Requests that only a rebalance sends."""
 
@@ -62,12 +64,13 @@ def _draw_fault(dice: random.Random) -> dict[str, Any]:
             return options | {"action": action}
 
 
-def unclear(dice: random.Random) -> dict[str, Any]:
-    """A commit that happens, and of which the worker only learns that it may have: what the engine exists for."""
+def unclear(dice: random.Random, *, patient: bool) -> tuple[float, dict[str, Any]]:
+    """(seconds that the network has to be left alone, options) of a commit that happens, and of which the worker only
+    learns that it may have: what the engine exists for. `patient`: it may also learn nothing until its deadline."""
     options = {"api": "EndTxn", "nth": dice.randint(1, 5)}
-    if dice.random() < 0.5:
-        return options | {"action": "error", "error_code": -1, "reaches_broker": True}
-    return options | {"action": "drop_response", "then": "hold"}
+    if patient and dice.random() < 0.5:
+        return COMMIT_SECONDS, options | {"action": "drop_response", "then": "hold"}
+    return 0.0, options | {"action": "error", "error_code": -1, "reaches_broker": True}
 
 
 class Network:

@@ -14,6 +14,8 @@ SETTLE = 2.0
 """Seconds a worker is left alone after an action on it: it starts, joins and takes slots."""
 BROKER_SECONDS = 8.0
 """About what a broker needs to come back on a busy machine."""
+PATIENT_SECONDS = 30.0
+"""Runs shorter than this are dense: the musts come first, and nothing waits for a deadline of the engine."""
 PROCESSES: dict[Kind, float] = {"kill": 4.0, "term": 3.0, "stop": 2.0}
 
 
@@ -161,7 +163,7 @@ class _Draw:
         musts = list(self.scenario.musts)
         self.dice.shuffle(musts)
         at = self.dice.uniform(*FIRST_SECONDS)
-        short = self.seconds < 30
+        short = self.seconds < PATIENT_SECONDS
         while at < self.seconds or musts:
             must = bool(musts) and (short or len(found) % 2 == 1 or at >= self.seconds)
             kind = musts[-1] if must else self._draw()
@@ -230,9 +232,11 @@ class _Draw:
         if self.busy.get("net", 0.0) > at:
             return []
         seconds, options = network.draw(kind, self.dice)
+        quiet = seconds
         if kind == "net-fault" and not self.unclear:
-            self.unclear, options = True, network.unclear(self.dice)
-        self._take("net", at + seconds + 3.0)
+            self.unclear = True
+            quiet, options = network.unclear(self.dice, patient=self.seconds >= PATIENT_SECONDS)
+        self._take("net", at + quiet + 3.0)
         found = [Action(at, kind, "net", seconds, options)]
         if options.get("api") in network.REBALANCE:
             target = self.dice.choice(self._free(at) or self.workers)
