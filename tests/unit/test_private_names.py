@@ -8,7 +8,9 @@ import aiokafka
 import faust
 import mode
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
@@ -24,13 +26,10 @@ from workers.engine.tables import GlobalTable, PartitionedStore, Table
 from workers.engine.transport import Consumer
 
 TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
-    (
-        aiokafka.AIOKafkaConsumer,
-        (
-            "_client", "_closed", "_coordinator", "_fetch_max_wait_ms", "_fetcher", "_group_id", "_isolation_level",
-            "_partition_assignment_strategy",
-        ),
-    ),
+    (aiokafka.AIOKafkaConsumer, ("_client", "_closed", "_coordinator", "_fetcher", "_group_id")),
+    (AIOKafkaAdminClient, ("_send_request",)),
+    (AIOKafkaConnection, ("_sasl_oauth_token_provider", "authenticator_oauth", "connect", "send")),
+    (OAuthAuthenticator, ("step",)),
     (AIOKafkaClient, ("set_topics",)),
     (Fetcher, ("_closed", "_create_fetch_waiter", "_isolation_level", "_subscriptions", "fetched_records")),
     (GroupCoordinator, ("_send_req", "coordinator_dead", "ensure_coordinator_known", "request_rejoin")),
