@@ -21,6 +21,8 @@ class Verdict:
     findings: tuple[Finding, ...]
     doubts: tuple[str, ...]
     figures: dict[str, Any]
+    ended: bool = True
+    """Whether the run came to its end."""
 
 
 def check(evidence: Evidence) -> Verdict:
@@ -34,7 +36,7 @@ def check(evidence: Evidence) -> Verdict:
         "duplicated": broken.get("duplicated", 0) + broken.get("receipts", 0),
         "order_errors": sum(broken.get(name, 0) for name in ("order", "version", "counter", "sink-order")),
     }
-    return Verdict(verdict, findings, doubts, figures)
+    return Verdict(verdict, findings, doubts, figures, not evidence.final.get("aborted"))
 
 
 def doubts_of(evidence: Evidence) -> Iterator[str]:

@@ -31,6 +31,8 @@ class Result:
     doubts: tuple[str, ...]
     repeat: str
     """One command that does the same run again."""
+    ended: bool = True
+    """Whether the run came to its end; one that did not is run again by `--resume`."""
 
     @classmethod
     def of(cls, plan: Plan, verdict: Verdict, directory: Path, seconds: float) -> Self:
@@ -38,7 +40,7 @@ class Result:
         return cls(
             plan.scenario, plan.seed, verdict.verdict, plan.seconds, round(seconds, 1), verdict.figures,
             tuple(asdict(finding) for finding in verdict.findings), verdict.doubts,
-            f"cdc chaos replay {shlex.quote(str(directory / 'plan.json'))}",
+            f"cdc chaos replay {shlex.quote(str(directory / 'plan.json'))}", verdict.ended,
         )  # fmt: skip
 
     @classmethod

@@ -33,6 +33,8 @@ from sandbox.kafka.broker import KafkaBroker, Listener
 from sandbox.kafka.proxy import KafkaProxy
 from sandbox.ports import LOOPBACK, free_ports
 from workers.engine.ledger import IN, Ledger
+from workers.engine.runner import describe
+from workers.failures import NotFoundError
 
 READY_SECONDS = 90.0
 DRAIN_SECONDS = 120.0
@@ -65,7 +67,7 @@ class Run:
         self.final: dict[str, Any] = {"topics": {}, "drained": {}, "ready": False, "committed": {}, "live": {}}
 
     def execute(self) -> Result:
-        """Run and judge. Raises CommandError if Kafka cannot be started at all."""
+        """Run and judge. Raises NotFoundError without a Java; whatever else goes wrong makes the verdict UNKNOWN."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         (self.directory / "plan.json").write_text(self.plan.to_json(), encoding="utf-8")
@@ -73,12 +75,13 @@ class Run:
         try:
             with History(self.directory / "history.jsonl") as history:
                 self.broker.start()
-                try:
-                    asyncio.run(self._run(history))
-                except Unfinished as error:
-                    self.final["aborted"] = str(error)
-                except (KafkaError, OSError, TimeoutError) as error:
-                    self.final["aborted"] = f"{type(error).__name__}: {error}"
+                asyncio.run(self._run(history))
+        except NotFoundError:
+            raise
+        except Unfinished as error:
+            self.final["aborted"] = str(error)
+        except Exception as error:  # noqa: BLE001  one run of many: the others go on
+            self.final["aborted"] = f"{describe(error)}: {error}"
         finally:
             self.broker.kill()
         (self.directory / "final.json").write_text(json.dumps(self.final), encoding="utf-8")

@@ -102,7 +102,7 @@ def run(
     for number, plan in enumerate(plans, 1):
         directory = out / plan.name
         done = finished(directory) if resume else None
-        if done is not None and done.chaos_seconds >= seconds:
+        if done is not None and done.ended and done.chaos_seconds >= seconds:
             _say(f"[{number}/{len(plans)}] {plan.name}: {done.verdict} (done before)")
         else:
             done = _execute(plan, directory, f"[{number}/{len(plans)}] ")
