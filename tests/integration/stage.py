@@ -9,6 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from models.routing import partition_of
@@ -67,6 +68,12 @@ class Bench:
         async with self._admin() as admin:
             await admin.create_partitions({self.topic(topic): NewPartitions(PARTITIONS + 1)})
 
+    async def configure(self, topic: str, **config: str) -> None:
+        """Change settings of a topic."""
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        async with self._admin() as admin:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.topic(topic), configs=settings)])
+
     async def delete_before(self, topic: str, offset: int) -> None:
         """Delete the records below an offset, in all partitions."""
         tps = [TopicPartition(self.topic(topic), index) for index in range(PARTITIONS)]
@@ -103,6 +110,34 @@ class Bench:
             await producer.flush()
         finally:
             await producer.stop()
+
+    async def abort(self, topic: str, count: int) -> None:
+        """Leave `count` records of an aborted transaction in each partition: offsets that nobody sees."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, transactional_id=f"{self.prefix}-abort-{next(_names)}"
+        )
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            for index in range(PARTITIONS):
+                for _ in range(count):
+                    await producer.send(self.topic(topic), b"aborted", partition=index)
+            await producer.flush()
+            await producer.abort_transaction()
+        finally:
+            await producer.stop()
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Log end of each partition, once no transaction is open."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+        await consumer.start()
+        try:
+            found = await consumer.end_offsets(
+                [TopicPartition(self.topic(topic), index) for index in range(PARTITIONS)]
+            )
+        finally:
+            await consumer.stop()
+        return {tp.partition: end for tp, end in found.items()}
 
     async def read(self, topic: str) -> list[Any]:
         """All committed records that are there now, partition by partition."""

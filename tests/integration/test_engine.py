@@ -8,8 +8,9 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from tests.integration.stage import Bench, eventually, running
+from workers.engine import runner, slot
 from workers.engine.app import StageApp
-from workers.engine.errors import BootRefused
+from workers.engine.errors import BootRefused, DataError
 from workers.engine.slot import Slot
 from workers.engine.unit import Done, Pause, UnitOfWork
 
@@ -33,6 +34,21 @@ def counting(bench: Bench, **options: Any) -> StageApp:
             seen = int(table.get(record.key) or b"0") + 1
             table[record.key] = b"%d" % seen
             unit.send(bench.topic("out"), record.key, b"%s:%d" % (record.value, seen))
+            unit.out()
+        return Done()
+
+    return app
+
+
+def copying(bench: Bench, **options: Any) -> StageApp:
+    """Copies records, without a table."""
+    app = bench.app("copy", **options)
+    app.traces.add(bench.topic("out"))
+
+    @app.process(bench.topic("in"), bury=lambda *_: None)
+    async def copy(unit: UnitOfWork) -> Done:
+        for record in unit.batch or ():
+            unit.send(bench.topic("out"), record.key, record.value)
             unit.out()
         return Done()
 
@@ -229,23 +245,78 @@ async def test_a_stage_whose_offsets_vanished_refuses_to_start_at_the_beginning(
 async def test_a_stage_without_tables_knows_its_earlier_boots_by_what_it_wrote(bench: Bench) -> None:
     await bench.create("in", "out", "dead")
 
-    def copying() -> StageApp:
-        app = bench.app("copy")
-        app.traces.add(bench.topic("out"))
-
-        @app.process(bench.topic("in"), bury=lambda *_: None)
-        async def copy(unit: UnitOfWork) -> Done:
-            for record in unit.batch or ():
-                unit.send(bench.topic("out"), record.key, record.value)
-                unit.out()
-            return Done()
-
-        return app
-
     await bench.put("in", numbered(0, 10))
-    async with running(copying()):
+    async with running(copying(bench)):
         await eventually(lambda: has(bench, "out", 10))
     await bench.delete_group("copy")
     with pytest.raises(BootRefused, match="is not empty"):
-        async with running(copying()):
+        async with running(copying(bench)):
             pass
+
+
+async def test_a_topic_that_is_missing_pauses_the_slot_and_moves_nobody(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "CONFIGURATION_PAUSE", 0.5)
+    monkeypatch.setattr(slot, "METADATA_TIMEOUT", 1.0)
+    await bench.create("in")
+    app = copying(bench)
+    app.traces.clear()
+    await bench.put("in", numbered(0, 20))
+    async with running(app):
+
+        async def paused() -> bool:
+            return bool(app.slots.owned) and all("does not exist" in one.why for one in app.slots.owned.values())
+
+        await eventually(paused)
+        assert not app.ready
+        await bench.create("out")
+        await eventually(lambda: has(bench, "out", 20))
+        assert app.slots.stats.rejoins == 0
+    assert len(await bench.read("out")) == 20
+
+
+async def test_a_dead_letter_that_is_refused_pauses_its_slot_until_it_is_accepted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "CONFIGURATION_PAUSE", 0.5)
+    await bench.create("in", "out", max_message_bytes="2000000")
+    await bench.create("dead", max_message_bytes="1000")
+    app = bench.app("copy")
+
+    def bury(unit: UnitOfWork, record: Any, _error: Exception, with_value: bool) -> None:
+        unit.send(bench.topic("dead"), record.key, record.value if with_value else None, [("why", b"x" * 5_000)])
+
+    @app.process(bench.topic("in"), bury=bury)
+    async def refuse_one(unit: UnitOfWork) -> Done:
+        for record in unit.batch or ():
+            if record.value == b"7":
+                raise DataError("refused by the body")
+            unit.send(bench.topic("out"), record.key, record.value)
+            unit.out()
+        return Done()
+
+    await bench.put("in", numbered(0, 20))
+    async with running(app):
+
+        async def paused() -> bool:
+            return any("is refused" in one.why for one in app.slots.owned.values())
+
+        await eventually(paused)
+        assert not app.ready
+        await bench.configure("dead", max_message_bytes="2000000")
+        await eventually(lambda: has(bench, "out", 19))
+        await eventually(lambda: has(bench, "dead", 1))
+        assert app.slots.stats.rejoins == 0
+    assert [record.key for record in await bench.read("dead")] == [b"k0"]
+
+
+async def test_records_of_10_mib_pass_through_a_small_memory(bench: Bench) -> None:
+    await bench.create("in", "out", max_message_bytes=str(12 << 20))
+    app = copying(bench, memory_budget=16 << 20)
+    large = {5, 6, 13}
+    await bench.put("in", [(b"k%d" % (n % 3), b"x" * ((10 << 20) if n in large else 10)) for n in range(20)])
+    async with running(app):
+        await eventually(lambda: has(bench, "out", 20))
+    sizes = [len(record.value) for record in await bench.read("out")]
+    assert sorted(sizes) == [10] * 17 + [10 << 20] * 3
