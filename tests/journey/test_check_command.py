@@ -202,3 +202,17 @@ async def test_a_broker_that_cannot_keep_transactions_is_found(tmp_path: Path) -
             KafkaConnection(broker.bootstrap, {}, 10), Settings(_env_file=None), None, seconds=4
         )
     assert [finding.id for finding in found] == ["broker.transactions"]
+
+
+def test_the_table_says_once_per_kind_what_to_do(kafka: KafkaBroker, tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CDC_", "AWS_", "KAFKA_"))}
+    ended = subprocess.run(
+        [sys.executable, "-m", "workers", "check"], env=inherited | settings_of(kafka, "table"), cwd=tmp_path,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    lines = ended.stdout.splitlines()
+    assert ended.returncode == 3
+    assert lines[0].startswith("error   topic.missing")
+    assert sum("topic.missing" in line for line in lines) > 5
+    assert sum("-> create it" in line for line in lines) == 1
+    assert "errors" in ended.stderr

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Literal
 
 import click
 
-from workers.checks.findings import Finding, Report, count
+from workers.checks.findings import Report, count
 
 EXAMPLES = """\b
 Examples:
@@ -25,9 +27,9 @@ Examples:
 def check(ctx: click.Context, output: Literal["table", "json", "jsonl"], timeout: float) -> None:
     """Check settings, tables and Kafka, and say what to do about each finding.
 
-    It changes nothing. Looked at are: settings and tables.yaml, the redaction key, whether Kafka can be reached with
-    these credentials, what its brokers can do and how they are set up, every topic (partitions, clean-up, retention,
-    sizes, replicas), and one transaction, which is aborted.
+    Looked at are: settings and tables.yaml, the redaction key, whether Kafka can be reached with these credentials,
+    what its brokers can do and how they are set up, every topic (partitions, clean-up, retention, sizes, replicas), and
+    one transaction, which is aborted. No topic is made or changed, and no record is written.
 
     Findings have stable ids, such as topic.partitions. Exit code: 0 without errors (warnings are fine), 3 for
     configuration, 4 if Kafka denies something, 5 if it cannot be reached; the lowest of these that applies.
@@ -50,15 +52,16 @@ def check(ctx: click.Context, output: Literal["table", "json", "jsonl"], timeout
     ctx.exit(int(report.exit_code))
 
 
-def _table(report: Report) -> list[str]:
-    worst_first = sorted(report.findings, key=lambda finding: finding.severity != "error")
-    width = max((len(finding.id) for finding in worst_first), default=0)
-    return [line for finding in worst_first for line in _lines(finding, width)]
-
-
-def _lines(finding: Finding, width: int) -> list[str]:
-    head = f"{finding.severity:<8}{finding.id:<{width}}  {finding.subject}: {finding.message}"
-    return [head, f"{'':<8}{'':<{width}}  -> {finding.action}"]
+def _table(report: Report) -> Iterator[str]:
+    """Errors first; findings of one kind stand together, with what to do below the last of them."""
+    width = max((len(finding.id) for finding in report.findings), default=0)
+    worst_first = sorted(report.findings, key=lambda finding: (finding.severity != "error", finding.id))
+    for (severity, kind), alike in groupby(worst_first, key=lambda finding: (finding.severity, finding.id)):
+        action = ""
+        for finding in alike:
+            yield f"{severity:<8}{kind:<{width}}  {finding.subject}: {finding.message}"
+            action = finding.action
+        yield f"{'':<8}{'':<{width}}  -> {action}"
 
 
 def _summary(report: Report) -> str:
