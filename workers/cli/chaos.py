@@ -141,6 +141,10 @@ def report(ctx: click.Context, directory: Path, output: str) -> None:
     results = collect(directory)
     if not results:
         raise NotFoundError(f"there are no results in {directory}", hint="`cdc chaos run` makes some")
+    if output == "table":
+        for result in results:
+            if result.verdict != "PASS":
+                click.echo("\n".join(result.story()) + "\n")
     _end(ctx, results, output)
 
 
@@ -183,10 +187,6 @@ def _end(ctx: click.Context, results: Iterable[Result], output: str) -> None:
     found = list(results)
     click.echo(json.dumps([asdict(result) for result in found]) if output == "json" else table(found))
     verdicts = {result.verdict for result in found}
-    if output == "table":
-        for result in found:
-            if result.verdict != "PASS":
-                click.echo("\n".join(result.story()))
     if "FAIL" in verdicts:
         ctx.exit(ExitCode.ERROR)
     if verdicts != {"PASS"}:
