@@ -239,9 +239,9 @@ class KafkaStage:
 
 
 def bury_unseen_errors() -> None:
-    """aiokafka never looks at the transaction of a fenced producer again. asyncio tells when such a future is collected,
-    with a traceback; if that happens while pytest parses a file, Python 3.11 ends with `SystemError: AST constructor
-    recursion depth mismatch`. So it happens here."""
+    """aiokafka never looks at the failed transaction of a fenced producer, and asyncio tells so with a traceback when
+    that is collected. While pytest parses a file, Python 3.11 ends over it (`SystemError: AST constructor recursion
+    depth mismatch`). So it happens here."""
     gc.collect()
 
 

@@ -246,6 +246,18 @@ async def test_records_of_an_aborted_transaction_are_never_seen(stages: Stages) 
         assert sum(offset for offset, _ in (await stage.committed("in")).values()) == 21 + PARTITIONS
 
 
+async def test_an_idle_source_is_committed_past_trailing_records_of_an_aborted_transaction(stages: Stages) -> None:
+    async with stages.running(lambda place: copying(place, trailing_seconds=0.1), topics=TOPICS) as stage:
+        await stage.feed("in", numbered(0, 7))
+        await stage.feed("in", numbered(7, 14), aborted=True)
+
+        async def moved() -> bool:
+            return sum(offset for offset, _ in (await stage.committed("in")).values()) == 14 + PARTITIONS
+
+        await stage.until(moved)
+        assert len(await stage.output("out")) == 7
+
+
 # tables
 
 

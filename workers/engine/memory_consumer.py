@@ -32,6 +32,19 @@ class _Event:
     message: _Message
 
 
+class Held(set[TP]):
+    """Partitions that wait. A consumer that polls notices when one no longer does; this one has to be told."""
+
+    def __init__(self, let_go: Callable[[], None]) -> None:
+        super().__init__()
+        self._let_go = let_go
+
+    def discard(self, tp: TP, /) -> None:
+        """The partition goes on."""
+        super().discard(tp)
+        self._let_go()
+
+
 class MemoryConsumer:
     """The consumer of one app."""
 
@@ -45,9 +58,10 @@ class MemoryConsumer:
         self.expected: dict[TP, int] = {}
         self.inflight: dict[TP, deque[RecordBatch]] = defaultdict(deque)
         self.queues: dict[TP, asyncio.Queue[RecordBatch]] = {}
-        self.held: set[TP] = set()
+        self.held = Held(self.wake)
         self.open_gaps: dict[TP, str] = {}
         self._assigned: set[TP] = set()
+        self._trailing: dict[TP, tuple[int, int]] = {}  # offsets without records at the end of a source
         self._rejoin = rejoin
         self._thread = self  # the engine calls its consumer thread through it
         broker.listeners.append(self.wake)
@@ -109,6 +123,7 @@ class MemoryConsumer:
         self.queues.clear()
         self.open_gaps.clear()
         self.held.clear()
+        self._trailing.clear()
 
     async def deliver_from(self, positions: dict[TP, int]) -> None:
         """Deliver from these offsets on; everything handed over before is stale at once."""
@@ -152,12 +167,25 @@ class MemoryConsumer:
                 return
             parts = list(chunks(log.read(start), options.batch_records, options.batch_bytes))
             if not parts:
-                return  # control markers join the next batch
-            end = parts[0][-1].offset + 1 if len(parts) > 1 else log.stable
-            batch = RecordBatch(tp, parts[0], start, end, self.epochs[tp], self.app.consumer_generation_id)
-            self.expected[tp] = end
-            waiting.append(batch)
-            self._queue(tp).put_nowait(batch)
+                if log.stable > start and self._trailing.get(tp) != (start, log.stable):
+                    # Control and aborted records join the next batch; where none comes, they get one of their own.
+                    self._trailing[tp] = (start, log.stable)
+                    asyncio.get_running_loop().call_later(options.trailing_seconds, self._move_past, tp)
+                return
+            self._give(tp, parts[0], start, parts[0][-1].offset + 1 if len(parts) > 1 else log.stable)
+
+    def _move_past(self, tp: TP) -> None:
+        start, end = self._trailing.pop(tp, (-1, -1))
+        if self.expected.get(tp) != start or tp in self.held or self.broker.log(*tp).stable != end:
+            self.wake()
+        else:
+            self._give(tp, [], start, end)
+
+    def _give(self, tp: TP, records: list[Any], start: int, end: int) -> None:
+        batch = RecordBatch(tp, records, start, end, self.epochs[tp], self.app.consumer_generation_id)
+        self.expected[tp] = end
+        self.inflight[tp].append(batch)
+        self._queue(tp).put_nowait(batch)
 
     def _queue(self, tp: TP) -> "asyncio.Queue[RecordBatch]":
         return self.queues.setdefault(tp, asyncio.Queue())
