@@ -73,6 +73,12 @@ def unclear(dice: random.Random, *, patient: bool) -> tuple[float, dict[str, Any
     return 0.0, options | {"action": "error", "error_code": -1, "reaches_broker": True}
 
 
+def refused(dice: random.Random) -> dict[str, Any]:
+    """A commit that fails for good in the middle: everything of it has to be undone, in memory too."""
+    api = dice.choice(["Produce", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn"])
+    return {"api": api, "nth": dice.randint(1, 5), "action": "error", "error_code": -1, "reaches_broker": False}
+
+
 class Network:
     """The proxy in the hands of the nemesis."""
 

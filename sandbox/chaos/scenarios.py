@@ -153,8 +153,8 @@ class _Draw:
         self.seconds = seconds
         self.workers = workers
         self.joined = 0
-        self.unclear = False
-        """Whether the plan has a commit of unclear outcome: every plan with faults of requests has one."""
+        self.faults = 0
+        """Faults of single requests. The first is a commit of unclear outcome, the second one that fails for good."""
         self.busy: dict[str, float] = {}
 
     def actions(self) -> tuple[Action, ...]:
@@ -233,9 +233,12 @@ class _Draw:
             return []
         seconds, options = network.draw(kind, self.dice)
         quiet = seconds
-        if kind == "net-fault" and not self.unclear:
-            self.unclear = True
-            quiet, options = network.unclear(self.dice, patient=self.seconds >= PATIENT_SECONDS)
+        if kind == "net-fault":
+            self.faults += 1
+            if self.faults == 1:
+                quiet, options = network.unclear(self.dice, patient=self.seconds >= PATIENT_SECONDS)
+            elif self.faults == 2:
+                options = network.refused(self.dice)
         self._take("net", at + quiet + 3.0)
         found = [Action(at, kind, "net", seconds, options)]
         if options.get("api") in network.REBALANCE:
