@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tests.integration.stage import Bench, eventually, running
@@ -117,12 +118,35 @@ async def test_a_commit_whose_answer_was_lost_is_not_repeated(bench: Bench, monk
 
     monkeypatch.setattr(Slot, "_transact", losing)
     await bench.put("in", numbered(0, 210))
-    async with running(counting(bench)):
+    app = counting(bench)
+    async with running(app):
         await eventually(lambda: has(bench, "out", 210))
         await bench.put("in", numbered(0, 70))
         await eventually(lambda: has(bench, "out", 280))
+        assert app.slots.stats.rejoins == 0  # repaired where it happened
     assert lost["fired"] == 3
     assert counts_of(await bench.read("out")) == {b"k%d" % key: list(range(1, 41)) for key in range(7)}
+
+
+async def test_a_produce_that_fails_is_repeated_and_nothing_is_skipped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepared(bench)
+    failures = Counter[str]()
+    send_batch = AIOKafkaProducer.send_batch
+
+    async def failing(self: AIOKafkaProducer, *args: Any, **kwargs: Any) -> Any:
+        if failures["fired"] < 3:
+            failures["fired"] += 1
+            raise KafkaError("injected before the records were produced")
+        return await send_batch(self, *args, **kwargs)
+
+    await bench.put("in", numbered(0, 210))
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", failing)
+    async with running(counting(bench)):
+        await eventually(lambda: has(bench, "out", 210))
+    assert failures["fired"] == 3
+    assert counts_of(await bench.read("out")) == {b"k%d" % key: list(range(1, 31)) for key in range(7)}
 
 
 async def test_a_restarted_stage_goes_on_with_its_tables_and_positions(bench: Bench) -> None:
