@@ -1,7 +1,9 @@
 """The private names of Faust, mode and aiokafka that the engine touches: a release that changes one is told here."""
 
+import ast
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import aiokafka
@@ -21,6 +23,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlEvent
 
+from tests.unit.private_sources import digests, recorded
 from workers.engine.app import StageApp
 from workers.engine.tables import GlobalTable, PartitionedStore, Table
 from workers.engine.transport import Consumer
@@ -66,6 +69,17 @@ DELIBERATE = {
     StageApp: {"BootStrategy", "__init__", "flow_control", "on_first_start", "on_stop"},
 }  # fmt: skip
 
+OVERRIDDEN: list[tuple[Any, tuple[str, ...]]] = [
+    (driver.Consumer, tuple(sorted(DELIBERATE[Consumer]))),
+    (faust.App, tuple(sorted(DELIBERATE[StageApp]))),
+    (GroupCoordinator, ("_on_join_prepare", "_on_join_complete", "_do_rejoin", "request_rejoin")),
+    (Fetcher, ("fetched_records", "_fetch_requests_routine", "_proc_fetch_request")),
+    (faust_recovery.Recovery, ("_restart_recovery", "on_recovery_completed", "_slurp_changelogs")),
+]
+"""What the engine overrides, and the flows it leans on without naming them."""
+
+ENGINE = Path(__file__).parents[2] / "workers" / "engine"
+
 
 def has(owner: Any, name: str) -> bool:
     """Whether the class has the name, or sets it on its instances."""
@@ -80,6 +94,25 @@ def has(owner: Any, name: str) -> bool:
 def test_every_private_name_the_engine_touches_still_exists(owner: Any) -> None:
     names = next(names for found, names in TOUCHED if found is owner)
     assert [name for name in names if not has(owner, name)] == []
+
+
+def test_no_function_the_engine_leans_on_has_changed() -> None:
+    """Names the functions to read again after a bump; then `python -m tests.unit.private_sources`."""
+    now, then = digests([*TOUCHED, *OVERRIDDEN]), recorded()
+    assert sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)) == []
+
+
+def test_every_private_name_in_the_engines_source_is_listed() -> None:
+    listed = {name for _, names in TOUCHED for name in names}
+    found: dict[str, str] = {}
+    for path in sorted(ENGINE.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                mine = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls", "os"}
+                if not mine:
+                    found.setdefault(node.attr, f"{path.name}:{node.lineno}")
+    ours = {name for path in ENGINE.glob("*.py") for name in re.findall(r"(?:def |self\.)(_\w+)", path.read_text())}
+    assert {name: where for name, where in found.items() if name not in listed | ours} == {}
 
 
 def test_the_versions_the_engine_was_proven_with_are_installed() -> None:
