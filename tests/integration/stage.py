@@ -111,7 +111,7 @@ class Bench:
         finally:
             await producer.stop()
 
-    async def abort(self, topic: str, count: int) -> None:
+    async def abort(self, topic: str, count: int, key: bytes | None = None) -> None:
         """Leave `count` records of an aborted transaction in each partition: offsets that nobody sees."""
         producer = AIOKafkaProducer(
             bootstrap_servers=self.bootstrap, transactional_id=f"{self.prefix}-abort-{next(_names)}"
@@ -121,7 +121,7 @@ class Bench:
             await producer.begin_transaction()
             for index in range(PARTITIONS):
                 for _ in range(count):
-                    await producer.send(self.topic(topic), b"aborted", partition=index)
+                    await producer.send(self.topic(topic), b"aborted", key=key, partition=index)
             await producer.flush()
             await producer.abort_transaction()
         finally:
