@@ -184,6 +184,20 @@ async def test_redelivery_runs_the_body_again_on_what_was_not_committed() -> Non
         await kit.redeliver()
         await kit.advance(3_600)
         assert seen == {b"1": 1, b"wait": 2}
+        await kit.feed("in", [Input(b"go", b"go", 1)])
+        assert await kit.settle(3_600)
+        assert [value for _, value in kit.output("out")] == [b"1", b"wait", b"go"]
+        assert kit.app.slots.stats.rejoins == 0
+
+
+async def test_a_unit_that_does_not_follow_the_last_commit_is_refused_and_a_rejoin_repairs_it() -> None:
+    async with StageKit(lambda: counting(PLACE)) as kit:
+        await kit.feed("in", numbered(0, 7))
+        for slot in kit.app.slots.owned.values():
+            slot.position = {tp: offset - 1 for tp, offset in slot.position.items()}
+        assert await kit.feed("in", numbered(7, 14), within=60)
+        assert kit.app.slots.stats.rejoins == 1
+        assert counts_of(kit.output("out")) == each_counted_to(2)
 
 
 async def test_redelivery_to_a_window_is_a_new_generation() -> None:
