@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
@@ -19,7 +20,7 @@ from workers.engine.offsets import offset_fetch
 from workers.engine.options import EngineOptions
 
 PARTITIONS = 2
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = float(os.environ.get("TEST_WAIT_SECONDS", "60"))
 _names = itertools.count()
 
 

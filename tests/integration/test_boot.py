@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupLoadInProgressError
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from tests.integration.stage import PARTITIONS, Bench, eventually, running
 from workers.engine import boot
@@ -227,3 +230,27 @@ async def test_the_metadata_of_an_offset_says_how_far_the_changelogs_were_writte
     assert {index: ledger.changelogs["seen"].last for index, ledger in ledgers.items()} == {
         tp.partition: end - 2 for tp, end in ends.items()
     }
+
+
+async def test_a_coordinator_that_still_loads_is_not_a_lost_offset(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restarted broker says for a while "nothing committed", with an error of the whole answer beside it."""
+    await worked(bench)
+    loading = 0
+    send_request = GroupCoordinator._send_req
+
+    async def answer(self: GroupCoordinator, request: Any) -> Any:
+        nonlocal loading
+        response = await send_request(self, request)
+        if isinstance(request, OffsetFetchRequest) and loading < 3:
+            loading += 1
+            response.error_code = GroupLoadInProgressError.errno
+            response.topics = [(topic, [(row[0], -1, "", 0) for row in rows]) for topic, rows in response.topics]
+        return response
+
+    monkeypatch.setattr(GroupCoordinator, "_send_req", answer)
+    async with running(counting(bench)):
+        await bench.put("in", numbered(20))
+        await eventually(lambda: has(bench, 40))
+    assert loading == 3
