@@ -202,7 +202,7 @@ async def test_a_window_skips_a_gap_and_goes_on_delivering(bench: Bench) -> None
         return [Delivered() for _ in records]
 
     small = WindowOptions(max_records=5, first_backoff=0.01, max_backoff=0.05)
-    app.deliver(bench.topic("events"), emit=lambda *_: None, options=small)(sink)  # type: ignore[arg-type]
+    app.deliver(bench.topic("events"), emit=lambda *_: None, options=small)(sink)
     async with running(app):
         await bench.put("events", large(0, 20))
 

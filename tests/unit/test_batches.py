@@ -1,5 +1,6 @@
 """Batches are bounded in records and bytes, and cut without a hole."""
 
+from collections import defaultdict, deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,7 @@ class Reader(Consumer):
     def __init__(self, *waiting: RecordBatch, partitions: int = 1, **options: Any) -> None:
         self.app = SimpleNamespace(options=EngineOptions(bootstrap="-", partitions=partitions, **options))
         self.expected = {TP("in", index): 0 for index in range(partitions)}
-        self.inflight = {SOURCE: list(waiting)}
+        self.inflight = defaultdict(deque, {SOURCE: deque(waiting)})
 
     def is_changelog(self, tp: Any) -> bool:
         return False
