@@ -191,7 +191,6 @@ class KafkaStage:
 
     async def stop(self) -> None:
         await self._life.aclose()
-        bury_unseen_errors()
 
     async def feed(self, topic: str, records: Iterable[tuple[bytes, bytes]], *, aborted: bool = False) -> None:
         if not aborted:
@@ -241,7 +240,7 @@ class KafkaStage:
 def bury_unseen_errors() -> None:
     """aiokafka never looks at the failed transaction of a fenced producer, and asyncio tells so with a traceback when
     that is collected. While pytest parses a file, Python 3.11 ends over it (`SystemError: AST constructor recursion
-    depth mismatch`). So it happens here."""
+    depth mismatch`). So it happens here, at the end of a module."""
     gc.collect()
 
 

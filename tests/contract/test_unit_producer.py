@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -150,8 +150,12 @@ class Desk:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(producer.stop(), 5)
         self._made.clear()
-        if isinstance(self.place, KafkaPlace):
-            bury_unseen_errors()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unseen_errors() -> Iterator[None]:
+    yield
+    bury_unseen_errors()
 
 
 @pytest.fixture
