@@ -21,6 +21,8 @@ class Contestant:
     environment: str = PRODUCT
     commits_in_transactions: bool = True
     """Finished when its group has committed everything; the others when everything stands in the output."""
+    reads_committed: bool = True
+    """Its input is hidden in an open transaction until the gate opens."""
     changelog: bool = False
     """Needs its changelog to exist in the work `table`; the others make it themselves."""
     uvloop: bool = False
@@ -34,7 +36,9 @@ QUIX = Contestant("quix_exactly_once", "quix", ("--guarantee", "exactly-once"), 
 QUIX_AT_LEAST_ONCE = Contestant(
     "quix_at_least_once", "quix", ("--guarantee", "at-least-once"), "quix", commits_in_transactions=False
 )
-FAUST = Contestant("faust", "stock_faust", (), "faust", commits_in_transactions=False, records=20_000)
+FAUST = Contestant(
+    "faust", "stock_faust", (), "faust", commits_in_transactions=False, reads_committed=False, records=20_000
+)
 IDEMPOTENT = Contestant(
     "loop_idempotent", "loop", ("--mode", "idempotent"), commits_in_transactions=False, changelog=True
 )

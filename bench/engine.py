@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import sys
 import time
@@ -209,6 +210,7 @@ def measure(given: argparse.Namespace) -> Results:
 def main() -> int:
     """The command."""
     given = arguments()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics that were made a moment ago have no leader yet
     try:
         results = measure(given)
     except (PeerFailed, EnvironmentFailed, CommandError) as error:

@@ -1,7 +1,8 @@
 """The bench's own Kafka: topics, the records to work on, and what came out."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ from workers.engine.offsets import offset_fetch
 
 BATCH_BYTES = 900_000
 PER_TRANSACTION = 1_000
+GATE_MS = 300_000
 PROPERTIES = {"log.segment.delete.delay.ms": "1000", "log.initial.task.delay.ms": "1000"}
 
 Entry = tuple[bytes, bytes, int]
 """(key, value, partition)."""
+
+
+Gate = Callable[[], Awaitable[float]]
+"""Opens it; returns when it began to open, in seconds since 1970."""
 
 
 class WrongOutput(Exception):
@@ -29,12 +35,12 @@ class WrongOutput(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a peer wrote, checked. Times are the broker's (seconds since 1970), from the append to the log."""
+    """What a peer wrote, checked."""
 
-    first: float
     last: float
-    after_first: int
-    """Records appended later than the first batch: those that were worked off between `first` and `last`."""
+    """When the last record was appended, by the broker's clock; seconds since 1970."""
+    markers: int
+    """Ends of transactions: one for each of them and partition that it wrote to."""
 
 
 class Rig:
@@ -97,17 +103,34 @@ class Rig:
         finally:
             await client.stop()
 
-    async def fill(self, topic: str, records: int, rows: int) -> None:
-        """Records 0 .. `records` - 1 about `rows` rows in turn, in the partitions of their keys."""
+    def entries(self, records: int, rows: int) -> list[Entry]:
+        """Records 0 .. `records` - 1 about `rows` rows in turn, for the partitions of their keys."""
         places = [(key_of(row), partition_of(key_of(row), self.partitions)) for row in range(rows)]
+        return [(key, encode(n, n % rows), partition) for n in range(records) for key, partition in [places[n % rows]]]
 
-        def entries() -> Iterable[Entry]:
-            for number in range(records):
-                key, partition = places[number % rows]
-                yield key, encode(number, number % rows), partition
-
+    async def put(self, topic: str, entries: Iterable[Entry]) -> None:
+        """Write them now."""
         async with self.producer(max_batch_size=BATCH_BYTES, enable_idempotence=True) as producer:
-            await self._put(producer, topic, entries())
+            await self._put(producer, topic, entries)
+
+    @contextlib.asynccontextmanager
+    async def gate(self, topic: str, entries: Iterable[Entry], *, hidden: bool) -> AsyncIterator[Gate]:
+        """Put the entries behind a gate: nobody sees them before `open`.
+
+        `hidden`: they are in the topic, in an open transaction, which takes a reader of committed records. Without it
+        they are written when the gate opens, for readers of uncommitted ones."""
+        settings: dict[str, Any] = {"transaction_timeout_ms": GATE_MS, "transactional_id": f"gate-{topic}"}
+        async with self.producer(max_batch_size=BATCH_BYTES, **settings if hidden else {}) as producer:
+            if hidden:
+                await producer.begin_transaction()
+                await self._put(producer, topic, entries)
+
+            async def lift() -> float:
+                opened = time.time()
+                await (producer.commit_transaction() if hidden else self._put(producer, topic, entries))
+                return opened
+
+            yield lift
 
     async def fill_changelog(self, topic: str, entries: int, *, transactional: bool) -> None:
         """`entries` different keys; transactional as the engine writes it, PER_TRANSACTION records per partition."""
@@ -144,7 +167,7 @@ class Rig:
         """Read everything that is committed. Raises WrongOutput unless every number came once, in order per key."""
         seen = bytearray(records)
         newest: dict[bytes, int] = {}
-        stamps: dict[int, int] = {}
+        last = 0
         async with self.consumer(isolation_level="read_committed", auto_offset_reset="earliest") as consumer:
             consumer.assign(self.of(topic))
             ends = await consumer.end_offsets(self.of(topic))
@@ -157,27 +180,27 @@ class Rig:
                         if newest.get(record.key, -1) >= number:
                             raise WrongOutput(f"{topic}: record {number} came after {newest[record.key]} of its key")
                         newest[record.key] = number
-                        stamps[record.timestamp] = stamps.get(record.timestamp, 0) + 1
+                        last = max(last, record.timestamp)
                 waiting = {tp for tp in waiting if await consumer.position(tp) < ends[tp]}
         if seen.count(1) != records:
             missing = seen.count(0)
             raise WrongOutput(
                 f"{topic}: {missing} of {records} are missing, {records - missing - seen.count(1)} repeated"
             )
-        first, last = min(stamps), max(stamps)
-        return Output(first / 1_000, last / 1_000, records - stamps[first])
+        return Output(last / 1_000, sum(ends.values()) - records)
 
 
 class Progress:
-    """How far a peer has come: by what its group has committed, or by what stands in its output."""
+    """How far a peer has come."""
 
-    def __init__(self, rig: Rig, consumer: AIOKafkaConsumer, source: str, output: str, *, by_offsets: bool) -> None:
-        self._rig, self._consumer = rig, consumer
-        self._source, self._output, self._by_offsets = source, output, by_offsets
+    def __init__(self, rig: Rig, consumer: AIOKafkaConsumer, source: str, output: str) -> None:
+        self._consumer = consumer
+        self._source, self._output = rig.of(source), rig.of(output)
 
-    async def records(self) -> int:
-        """Source offsets committed, or records written; a transactional output also holds markers, so not there."""
-        if self._by_offsets:
-            found = await offset_fetch(self._consumer, self._rig.of(self._source))
-            return sum(entry.offset for entry in found.values())
-        return sum((await self._consumer.end_offsets(self._rig.of(self._output))).values())
+    async def committed(self) -> int:
+        """Source offsets its group has committed."""
+        return sum(entry.offset for entry in (await offset_fetch(self._consumer, self._source)).values())
+
+    async def written(self) -> int:
+        """Records in its output; the markers of transactions count, too."""
+        return sum((await self._consumer.end_offsets(self._output)).values())

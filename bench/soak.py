@@ -56,8 +56,8 @@ class Soak:
 
     async def _drained(self, job: Job) -> None:
         async with self.rig.consumer(group_id=job.group) as consumer, asyncio.timeout(60):
-            progress = Progress(self.rig, consumer, job.source, job.output, by_offsets=True)
-            while await progress.records() < self.schedule.records:
+            progress = Progress(self.rig, consumer, job.source, job.output)
+            while await progress.committed() < self.schedule.records:
                 await asyncio.sleep(0.2)
 
 

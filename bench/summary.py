@@ -25,8 +25,8 @@ RATIOS = {
 
 REQUIRED = ("forward_vs_quix", "cpu_vs_quix", "table_vs_quix", "forward_vs_ceiling", "recovery_vs_faust")
 WORTH = {
-    "forward": ("rate", "cpu_us", "rss_peak_mb"),
-    "table": ("rate", "cpu_us", "rss_peak_mb"),
+    "forward": ("rate", "cpu_us", "broker_cpu_us", "rss_peak_mb", "per_marker"),
+    "table": ("rate", "cpu_us", "broker_cpu_us", "rss_peak_mb", "per_marker"),
     "recovery": ("rate", "seconds", "cpu_us", "rss_peak_mb"),
     "latency": ("p50_ms", "p99_ms", "cpu_share"),
 }

@@ -1,25 +1,29 @@
-"""Throughput, CPU per record and memory of one peer at a time, on a source that was filled before."""
+"""Throughput, CPU per record and memory of one peer at a time, from the moment its input becomes visible."""
 
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from bench.contestants import Contestant, Job, running
 from bench.results import Run
-from bench.rig import Output, Progress, Rig, WrongOutput
+from bench.rig import Entry, Progress, Rig, WrongOutput
 from bench.usage import Machine, Usage
 from sandbox.child import GuardedChild, last_lines
 
 POLL_SECONDS = 0.1
 START_SECONDS = 90.0
 STALL_SECONDS = 60.0
+WARM_UP = 2_000
+"""Records a peer works off before it is measured: it has joined, opened its producers and run its code once."""
+CALM_SECONDS = 0.5
+"""Between the warm-up and the gate; and after the last record, for its commit to be counted."""
 QUIET_CORES = 0.15
-"""Others may keep so much of the machine busy; above it the figures of a run are marked as noisy."""
+"""Others may keep so much of the machine busy; above it a run is marked as noisy."""
 
 
 class PeerFailed(Exception):
@@ -28,52 +32,59 @@ class PeerFailed(Exception):
 
 @dataclass(slots=True)
 class Throughput:
-    """Runs peers on the topics `source(records)`, which are filled once."""
+    """Every run has topics of its own and the same records."""
 
     rig: Rig
     directory: Path
     rows: int
     say: Callable[[str], None]
     runs: int = 0
-
-    async def source(self, records: int) -> str:
-        """A topic with so many records."""
-        name = f"source-{records}"
-        async with self.rig.admin() as admin:
-            there = name in await admin.list_topics()
-        if not there:
-            self.say(f"filling {name}")
-            await self.rig.create(name)
-            await self.rig.fill(name, records, self.rows)
-        return name
+    _entries: list[Entry] = field(default_factory=list)
 
     async def run(self, contestant: Contestant, work: str, records: int) -> Run:
-        """One run of one peer. Raises PeerFailed or WrongOutput."""
+        """One run of one peer. Raises PeerFailed."""
         records = min(records, contestant.records or records)
-        source = await self.source(records)
+        entries = self._records(WARM_UP + records)
         self.runs += 1
         group = f"{work}{self.runs}-{contestant.name.replace('_', '-')}"
-        job = Job(self.rig.bootstrap, group, source, f"{group}-out", self.directory / group, work, self.rig.partitions)
-        await self.rig.create(job.output)
+        job = Job(
+            self.rig.bootstrap, group, f"{group}-in", f"{group}-out", self.directory / group, work,
+            self.rig.partitions,
+        )  # fmt: skip
+        await self.rig.create(job.source, job.output)
         if work == "table" and contestant.changelog:
             await self.rig.create(f"{group}-tasks-changelog", cleanup_policy="compact")
+        await self.rig.put(job.source, entries[:WARM_UP])
         log = self.directory / f"{group}.log"
-        broker = self.rig.broker.pid or 0
-        machine = Machine(broker, psutil.Process().pid)
         with running(contestant, job, log) as child:
-            async with Usage(child.pid) as usage:
-                await self._finish(contestant, job, records, child, log)
-                usage.sample()
-                spent, rss, peak = usage.cpu_at(time.time()), usage.resident_mb(), usage.peak_mb()
-                others, broker_spent = machine.others(besides=spent), machine.spent(0)
+            async with (
+                Usage(child.pid) as usage,
+                self.rig.gate(job.source, entries[WARM_UP:], hidden=contestant.reads_committed) as lift,
+                self.rig.consumer(group_id=group) as consumer,
+            ):
+                progress = Progress(self.rig, consumer, job.source, job.output)
+                await self._until(WARM_UP, progress.written, contestant, child, log)
+                await asyncio.sleep(CALM_SECONDS)
+                machine = Machine(self.rig.broker.pid or 0, psutil.Process().pid)
+                opened = await lift()
+                finished = progress.committed if contestant.commits_in_transactions else progress.written
+                await self._until(len(entries), finished, contestant, child, log)
+                await asyncio.sleep(CALM_SECONDS)
+                now, spent = usage.sample()
+                rss, peak = usage.resident_mb(), usage.peak_mb()
+                others, broker_spent = machine.others(besides=spent - usage.cpu_at(opened)), machine.spent(0)
         try:
-            output = await self.rig.check(job.output, records)
+            output = await self.rig.check(job.output, len(entries))
         except WrongOutput as error:
             raise PeerFailed(f"{contestant.name}: {error}\n{last_lines(log)}") from error
-        found = _figures(output, records, usage)
-        found |= {
-            "rss_mb": round(rss, 1), "rss_peak_mb": round(peak, 1), "others_cores": round(others, 3),
-            "broker_cpu_us": round(broker_spent / records * 1e6, 2), "quiet": others <= QUIET_CORES,
+        seconds = output.last - opened
+        spent = usage.cpu_at(min(now, output.last + CALM_SECONDS)) - usage.cpu_at(opened)
+        found: Run = {
+            "records": records, "seconds": round(seconds, 3), "rate": round(records / seconds, 1),
+            "per_marker": round(len(entries) / output.markers, 1) if output.markers else 0.0,
+            "cpu_us": round(spent / records * 1e6, 3), "rss_mb": round(rss, 1), "rss_peak_mb": round(peak, 1),
+            "broker_cpu_us": round(broker_spent / records * 1e6, 2), "others_cores": round(others, 3),
+            "quiet": others <= QUIET_CORES,
         }  # fmt: skip
         await self.rig.remove(group)
         shutil.rmtree(job.directory, ignore_errors=True)
@@ -83,28 +94,19 @@ class Throughput:
         )
         return found
 
-    async def _finish(self, contestant: Contestant, job: Job, records: int, child: GuardedChild, log: Path) -> None:
-        async with self.rig.consumer(group_id=job.group) as consumer:
-            progress = Progress(
-                self.rig, consumer, job.source, job.output, by_offsets=contestant.commits_in_transactions
-            )
-            before, deadline = 0, time.monotonic() + START_SECONDS
-            while (now := await progress.records()) < records:
-                if now > before:
-                    before, deadline = now, time.monotonic() + STALL_SECONDS
-                if not child.alive or time.monotonic() > deadline:
-                    what = "stands still" if child.alive else f"ended with {child.exit_code}"
-                    raise PeerFailed(f"{contestant.name} {what} at {now} of {records}\n{last_lines(log, 30)}")
-                await asyncio.sleep(POLL_SECONDS)
+    def _records(self, count: int) -> list[Entry]:
+        if len(self._entries) < count:
+            self._entries = self.rig.entries(count, self.rows)
+        return self._entries if len(self._entries) == count else self._entries[:count]
 
-
-def _figures(output: Output, records: int, usage: Usage) -> Run:
-    """From the first to the last record in the output: the start of the peer is left out."""
-    seconds = output.last - output.first
-    spent = usage.cpu_at(output.last) - usage.cpu_at(output.first)
-    if seconds <= 0 or output.after_first <= 0:
-        raise WrongOutput(f"all {records} records came at once: too few to measure")
-    return {
-        "records": records, "measured": output.after_first, "seconds": round(seconds, 3),
-        "rate": round(output.after_first / seconds, 1), "cpu_us": round(spent / output.after_first * 1e6, 3),
-    }  # fmt: skip
+    async def _until(
+        self, records: int, look: Callable[[], Awaitable[int]], contestant: Contestant, child: GuardedChild, log: Path
+    ) -> None:
+        before, deadline = 0, time.monotonic() + START_SECONDS
+        while (now := await look()) < records:
+            if now > before:
+                before, deadline = now, time.monotonic() + STALL_SECONDS
+            if not child.alive or time.monotonic() > deadline:
+                what = "stands still" if child.alive else f"ended with {child.exit_code}"
+                raise PeerFailed(f"{contestant.name} {what} at {now} of {records}\n{last_lines(log, 30)}")
+            await asyncio.sleep(POLL_SECONDS)
