@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
@@ -13,6 +13,7 @@ from workers.engine.clock import monotonic
 from workers.engine.errors import Broken, ConfigurationRefused, Fenced, sort_error
 from workers.engine.gaps import Position
 from workers.engine.ledger import Extent, Ledger, last_written
+from workers.engine.unit_producer import UnitProducer
 
 if TYPE_CHECKING:
     from workers.engine.unit import UnitOfWork
@@ -34,7 +35,7 @@ class Slot:
         self.app = app
         self.index = index
         self.lock = asyncio.Lock()
-        self.producer: AIOKafkaProducer | None = None
+        self.producer: UnitProducer | None = None
         self.position: dict[TP, int] = {}
         self.ledgers: dict[TP, Ledger] = {}
         self.changelog_begins: dict[str, int] = {}
@@ -130,7 +131,7 @@ class Slot:
 
     async def _transact(
         self,
-        producer: AIOKafkaProducer,
+        producer: UnitProducer,
         outputs: dict[tuple[str, int], list[Any]],
         offsets: Callable[[Ends], dict[Any, OffsetAndMetadata]],
     ) -> Ends:
@@ -158,7 +159,7 @@ class Slot:
             raise
         return ends
 
-    async def _refuse_missing(self, producer: AIOKafkaProducer, outputs: Iterable[tuple[str, int]]) -> None:
+    async def _refuse_missing(self, producer: UnitProducer, outputs: Iterable[tuple[str, int]]) -> None:
         """aiokafka asks for an unknown topic again and again, for ever: that is not the broker's fault but ours."""
         for topic, partition in outputs:
             try:
