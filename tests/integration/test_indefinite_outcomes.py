@@ -308,7 +308,7 @@ async def test_a_producer_id_that_is_refused_again_and_again_is_no_reason_to_rej
 async def test_a_slot_whose_commits_all_fail_asks_for_a_rejoin_now_and_then(
     kafka: ProxiedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "REJOIN_EVERY", 3.0)
+    monkeypatch.setattr(slots, "REJOIN_EVERY", 1.5)
     async with counting(kafka, tmp_path) as stage:
         started = time.monotonic()
         joined = stage.proxy.counts["JoinGroup"]
