@@ -101,14 +101,17 @@ class Counting:
         outputs: dict[bytes, list[bytes]] = {key: [] for key in of_key}
         for record in await self.bench.read("out"):
             outputs[record.key].append(record.value)
-        assert outputs == {k: [b"%d:%d" % (n, i + 1) for i, n in enumerate(ns)] for k, ns in of_key.items()}
+        expected = {k: [b"%d:%d" % (n, i + 1) for i, n in enumerate(ns)] for k, ns in of_key.items()}
+        assert outputs == expected, f"outputs: {outputs}"
         fold = {key: b"%d" % len(numbers) for key, numbers in of_key.items()}
         changelog = {record.key: record.value for record in await self.bench.read("count-seen-changelog")}
-        assert changelog == fold
-        assert dict(entry for app in apps or (self.app,) for entry in app.tables["seen"].items()) == fold
+        assert changelog == fold, f"changelog: {changelog}"
+        table = dict(entry for app in apps or (self.app,) for entry in app.tables["seen"].items())
+        assert table == fold, f"table: {table}"
         ledgers = [ledger for _, ledger in (await self.bench.committed("count", "in")).values()]
-        assert sum(ledger.counts.get("in", 0) for ledger in ledgers) == self.sent
-        assert all(ledger.balanced for ledger in ledgers)
+        counted = sum(ledger.counts.get("in", 0) for ledger in ledgers)
+        assert counted == self.sent, f"the ledgers count {counted} of {self.sent} records"
+        assert all(ledger.balanced for ledger in ledgers), f"ledgers: {ledgers}"
 
     def after(self, fired: Fired) -> list[Request]:
         """What came from the producer of a request that was hit, after it was hit."""
