@@ -48,6 +48,7 @@ class Stage(mode.Service):
         self.worker = worker
         self.app: StageApp | None = None
         self.restarts = 0
+        self._ending: asyncio.Task[None] | None = None
         super().__init__(**kwargs)
 
     @property
@@ -61,6 +62,7 @@ class Stage(mode.Service):
         while not self.should_stop:
             crashed = asyncio.Event()
             app = self.app = self.factory()
+            self._ending = None
             app.conf.web_enabled = False  # one web server per process
             app.supervisor = Firewall(crashed)
             app.beacon.reattach(self.beacon)
@@ -96,6 +98,13 @@ class Stage(mode.Service):
             await self._end(app)
 
     async def _end(self, app: StageApp) -> None:
+        """Stop the app, once; whoever else asks waits for the same end. A cancellation does not cut it off half-way:
+        an app that has not left its group keeps its slots from everybody for a session time-out."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._stop(app))
+        await asyncio.shield(self._ending)
+
+    async def _stop(self, app: StageApp) -> None:
         try:
             await asyncio.wait_for(app.stop(), APP_STOP_SECONDS)
         except BaseException as error:  # noqa: BLE001  a stop that hangs or fails must not keep the process
@@ -103,7 +112,7 @@ class Stage(mode.Service):
 
     async def on_stop(self) -> None:
         """The loop above must see the end of its app before mode cancels it."""
-        if self.app is not None and not self.app._stopped.is_set():
+        if self.app is not None:
             await self._end(self.app)
 
 
