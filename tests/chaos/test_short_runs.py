@@ -7,7 +7,7 @@ import pytest
 from sandbox.chaos.run import Run
 from sandbox.chaos.scenarios import make_plan
 
-SECONDS = 12.0
+SECONDS = 10.0
 
 
 @pytest.mark.parametrize("scenario", ["mixed-stages", "broker-restart", "network", "truncation"])
