@@ -34,7 +34,7 @@ from sandbox.kafka.proxy import KafkaProxy
 from sandbox.ports import LOOPBACK, free_ports
 from workers.engine.ledger import IN, Ledger
 from workers.engine.runner import describe
-from workers.failures import NotFoundError
+from workers.failures import ConfigurationError, NotFoundError
 
 READY_SECONDS = 90.0
 DRAIN_SECONDS = 120.0
@@ -67,7 +67,10 @@ class Run:
         self.final: dict[str, Any] = {"topics": {}, "drained": {}, "ready": False, "committed": {}, "live": {}}
 
     def execute(self) -> Result:
-        """Run and judge. Raises NotFoundError without a Java; whatever else goes wrong makes the verdict UNKNOWN."""
+        """Run and judge. Raises NotFoundError without a Java, ConfigurationError if the directory is not ours to
+        empty; whatever else goes wrong makes the verdict UNKNOWN."""
+        if self.directory.exists() and any(self.directory.iterdir()) and not (self.directory / "plan.json").exists():
+            raise ConfigurationError(f"{self.directory} holds something else than a run", hint="name another directory")
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         (self.directory / "plan.json").write_text(self.plan.to_json(), encoding="utf-8")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from sandbox.chaos.result import Result, keep
 from workers.cli.chaos import chaos
-from workers.failures import ExitCode, NotFoundError
+from workers.failures import ConfigurationError, ExitCode, NotFoundError
 
 
 def stored(directory: Path, verdict: str, seed: int = 1, **fields: Any) -> Result:
@@ -67,6 +67,15 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     stored(tmp_path, "PASS")
     code, out = shown("run", "table", "--seeds", "1", "--seconds", "60", "--out", str(tmp_path), "--resume")
     assert (code, "12,000" in out) == (ExitCode.OK, True)
+
+
+def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "table-1").mkdir()
+    precious = tmp_path / "table-1" / "thesis.txt"
+    precious.write_text("do not delete", encoding="utf-8")
+    with pytest.raises(ConfigurationError):
+        shown("run", "table", "--seeds", "1", "--out", str(tmp_path))
+    assert precious.exists()
 
 
 def test_an_unknown_scenario_names_those_there_are() -> None:
