@@ -16,6 +16,9 @@ from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
+from aiokafka.producer.sender import BaseHandler, Sender
+from aiokafka.producer.transaction_manager import TransactionManager
 from faust.tables import recovery as faust_recovery
 from faust.tables.manager import TableManager
 from faust.transport import consumer as faust_consumer
@@ -33,7 +36,11 @@ TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
     (AIOKafkaAdminClient, ("_send_request",)),
     (AIOKafkaConnection, ("_sasl_oauth_token_provider", "authenticator_oauth", "connect", "send")),
     (OAuthAuthenticator, ("step",)),
-    (AIOKafkaClient, ("set_topics",)),
+    (AIOKafkaClient, ("close", "send", "set_topics")),
+    (aiokafka.AIOKafkaProducer, ("_message_accumulator", "_txn_manager", "client")),
+    (MessageAccumulator, ("_batches",)),
+    (MessageBatch, ("_drain_waiter", "future")),
+    (TransactionManager, ("wait_for_transaction_end",)),
     (Fetcher, ("_closed", "_create_fetch_waiter", "_isolation_level", "_subscriptions", "fetched_records")),
     (GroupCoordinator, ("_send_req", "coordinator_dead", "ensure_coordinator_known", "request_rejoin")),
     (SubscriptionState, ("_last_fetch_ended", "fetch_context", "reassignment_in_progress", "subscription")),
@@ -74,6 +81,9 @@ OVERRIDDEN: list[tuple[Any, tuple[str, ...]]] = [
     (faust.App, tuple(sorted(DELIBERATE[StageApp]))),
     (GroupCoordinator, ("_on_join_prepare", "_on_join_complete", "_do_rejoin", "request_rejoin")),
     (Fetcher, ("fetched_records", "_fetch_requests_routine", "_proc_fetch_request")),
+    (BaseHandler, ("do",)),
+    (Sender, ("_fail_all", "_sender_routine")),
+    (aiokafka.AIOKafkaProducer, ("stop",)),
     (faust_recovery.Recovery, ("_restart_recovery", "on_recovery_completed", "_slurp_changelogs")),
 ]
 """What the engine overrides, and the flows it leans on without naming them."""

@@ -17,6 +17,8 @@ Bury = Callable[[UnitOfWork, Any, DataError, bool], None]
 
 CONFIGURATION_PAUSE = 10.0
 MAX_BODY_PAUSE = 30.0
+LOOK_EVERY = 1.0
+"""Seconds after which a pause notices that its batch is delivered anew, from another offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Runner:
     async def _wait_for_configuration(self, slot: Slot, part: RecordBatch, error: ConfigurationRefused) -> bool:
         """Nobody else in the group could write it either: the slot stays here, not ready, and tries again. Whether it
         may."""
-        slot.usable, slot.why = False, str(error)
+        slot.refuse(str(error))
         self.app.log.error("slot %s paused: %s", slot.index, error)
         await self._hold(part, CONFIGURATION_PAUSE)
         return bool(await self.app.slots.repair(slot, counted=False))
@@ -119,7 +121,10 @@ class Runner:
         held = self.app.consumer.held
         held.add(part.tp)
         try:
-            await self.app.slots.wait_stopping(delay)
+            while delay > 0 and not self.app.consumer.is_stale(part):
+                if await self.app.slots.wait_stopping(min(delay, LOOK_EVERY)):
+                    return
+                delay -= LOOK_EVERY
         finally:
             held.discard(part.tp)
 

@@ -43,6 +43,8 @@ class Slot:
         self.usable = False
         self.lost = False
         self.why = "not opened yet"
+        self.refused = ""
+        """What only an operator can change, until a commit proves that somebody did: so long the slot is not ready."""
         self.last_commit = 0.0
         self.bodies: list[Any] = []
         self._reinits: deque[float] = deque(maxlen=REINITS_PER_MINUTE)
@@ -57,6 +59,10 @@ class Slot:
         """It is ours, and it does not work. A fenced one is not ours to repair: only a new generation says whose it
         is."""
         return self.current and not self.usable and not self.lost
+
+    def refuse(self, why: str) -> None:
+        """Nobody in the group can write, by what the broker says of topics and rights."""
+        self.usable, self.why, self.refused = False, why, why
 
     async def open_producer(self) -> None:
         """InitProducerId under the slot's own id: a predecessor is fenced and its open transaction has ended."""
@@ -120,7 +126,7 @@ class Slot:
             self.position[tp] = advance.end
         self.ledgers.update(ledgers)
         self.extents |= self._written(unit, ends)
-        self.last_commit = monotonic()
+        self.last_commit, self.refused = monotonic(), ""
         stats.committed(unit, self.last_commit - started)
 
     def _written(self, unit: "UnitOfWork", ends: Ends) -> dict[str, Extent]:
@@ -175,10 +181,8 @@ class Slot:
         Returns the source positions that moved: an EndTxn with an unknown outcome had committed. Raises Fenced when
         the slot is lost or was re-initialised too often (bisection does not count)."""
         now = monotonic()
-        if counted:
-            if len(self._reinits) == REINITS_PER_MINUTE and now - self._reinits[0] < 60:
-                raise Fenced(f"more than {REINITS_PER_MINUTE} re-initialisations a minute")
-            self._reinits.append(now)
+        if counted and len(self._reinits) == REINITS_PER_MINUTE and now - self._reinits[0] < 60:
+            raise Fenced(f"more than {REINITS_PER_MINUTE} re-initialisations a minute")
         self.app.slots.dispose(self)
         await self.open_producer()
         await catch_up(self.index)
@@ -187,6 +191,9 @@ class Slot:
             raise Fenced("the slot was given up meanwhile")
         before = self.position
         self.adopt(found)
+        if counted:
+            # Only those that worked: what keeps this worker from a new producer id would keep the others from it, too.
+            self._reinits.append(now)
         self.app.slots.stats.reinits += 1
         moved = {tp: offset for tp, offset in self.position.items() if offset != before.get(tp)}
         if counted:

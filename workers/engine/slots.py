@@ -1,12 +1,10 @@
 """All slots of one stage in this process: take-over, repair, and the end of a generation."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
 from workers.engine.catch_up import catch_up
@@ -15,6 +13,7 @@ from workers.engine.configuration import check_assignment
 from workers.engine.errors import BootRefused, Fenced
 from workers.engine.gaps import Position
 from workers.engine.slot import Slot
+from workers.engine.slot_producer import SlotProducer
 from workers.engine.stats import Stats
 
 if TYPE_CHECKING:
@@ -43,11 +42,11 @@ class Slots:
         self._rejoined_at = -REJOIN_EVERY
         self._background: set[asyncio.Future[Any]] = set()
 
-    def new_producer(self, index: int) -> AIOKafkaProducer:
+    def new_producer(self, index: int) -> SlotProducer:
         """The slot's producer. Its id follows the partition, because aiokafka's TxnOffsetCommit carries no member:
         this id is the only fence against a zombie."""
         options = self.app.options
-        return AIOKafkaProducer(
+        return SlotProducer(
             **options.producer(f"{self.app.conf.id}-slot-{index}"),
             transactional_id=f"{self.app.conf.id}-{index}",
             transaction_timeout_ms=30_000,
@@ -147,6 +146,7 @@ class Slots:
     def ready(self) -> bool:
         """Every owned slot is complete and usable (or not needed yet)."""
         usable = self.app.options.open_on_demand or all(slot.usable for slot in self.owned.values())
+        usable = usable and not any(slot.refused for slot in self.owned.values())
         return self.open and not self.incomplete and usable
 
     async def repair(self, slot: Slot, *, rewind: bool = True, counted: bool = True) -> bool:
@@ -189,8 +189,12 @@ class Slots:
     async def wait_stopping(self, timeout: float) -> bool:
         """Sleep, but wake when the slots are about to be given up; whether they are."""
         event = self.stopping
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), max(0.0, timeout))
+        waiter = asyncio.ensure_future(event.wait())
+        try:
+            # Not wait_for: on Python 3.11 it swallows a cancellation that comes together with the event.
+            await asyncio.wait([waiter], timeout=max(0.0, timeout))
+        finally:
+            waiter.cancel()
         return event.is_set()
 
     async def quiesce(self) -> None:

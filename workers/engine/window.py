@@ -254,7 +254,7 @@ class Window:
             self.progress.set() if self._prefix(1) else None
 
     async def _wait_for_configuration(self, why: str) -> None:
-        self.slot.usable, self.slot.why = False, why
+        self.slot.refuse(why)
         self.app.log.error("slot %s paused: %s", self.slot.index, why)
         await self.app.slots.wait_stopping(CONFIGURATION_PAUSE)
 

@@ -47,7 +47,11 @@ def stage_state(stage: Stage) -> dict[str, Any]:
         "group": app.conf.id,
         "slots": sorted(app.slots.owned),
         "incomplete": app.slots.incomplete,
-        "paused": {index: slot.why for index, slot in app.slots.owned.items() if not slot.usable and slot.producer},
+        "paused": {
+            index: slot.why or slot.refused
+            for index, slot in app.slots.owned.items()
+            if (not slot.usable and slot.producer) or slot.refused
+        },
         "gaps": {str(tp): text for tp, text in consumer.open_gaps.items()} if consumer is not None else {},
         "stuck_transactions": {
             str(tp): round(seconds) for tp, seconds in consumer.stable_offsets.stuck(time.monotonic()).items()

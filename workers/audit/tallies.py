@@ -1,0 +1,206 @@
+"""Counts what stands in the topics. Every output names the input it came from, so that each is attributed exactly:
+events by `metadata.sequence`, receipts by `offset`, dead letters by their headers, raw records by shard and sequence.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+
+from models.dead_letter import GAP_PREFIX, PREFIX
+from models.raw import (
+    HEADER_RETIRED,
+    HEADER_SEQUENCE,
+    HEADER_SHARD,
+    HEADER_STREAM,
+    HEADER_SUB_SEQUENCE,
+)
+from workers.audit.counts import Place
+
+NOWHERE = -1
+
+
+class InputTally:
+    """Committed records at the offsets `low` .. `high - 1` of one source partition."""
+
+    __slots__ = ("high", "low", "markers", "records", "tombstones")
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low = low
+        self.high = high
+        self.records = 0
+        self.markers = 0
+        """Of these: markers of rows that got another key."""
+        self.tombstones = 0
+        """Of these: other records without a value."""
+
+    def note(self, record: Any) -> None:
+        """Count a record if it lies in the range."""
+        if self.low <= record.offset < self.high:
+            self.records += 1
+            if record.value is None:
+                retired = record.key is not None and any(name == HEADER_RETIRED for name, _ in record.headers)
+                self.markers += retired
+                self.tombstones += not retired
+
+
+class OutputTally:
+    """Outputs of one kind whose inputs stand at the offsets `low` .. `high - 1` of one source partition.
+
+    A stage works off a partition in order, so the inputs of its outputs only grow: one that does not is an input that
+    ended twice."""
+
+    __slots__ = ("_elsewhere", "_last", "edge", "high", "log_edge", "low", "offsets", "records", "seen_below", "twice")
+
+    def __init__(
+        self, low: int, high: int, *, log_start: int = 0, log_edge: int = 0, keep: bool = False, elsewhere: Any = ()
+    ) -> None:
+        self.low = low
+        self.high = high
+        self.log_edge = log_edge
+        """Outputs of inputs from `low` on stand at this offset of their own log or above it."""
+        self.records = 0
+        self.twice = 0
+        self.edge = log_start
+        """Outputs of inputs from `high` on stand at this offset of their own log or above it."""
+        self.seen_below = False
+        """An output of an input below `low` is still there, hence all later ones are."""
+        self.offsets: array[int] | None = array("q") if keep else None
+        """Inputs, in order."""
+        self._last = NOWHERE
+        self._elsewhere = elsewhere
+
+    def note(self, source_offset: int, offset: int) -> None:
+        """`source_offset`: of the input; `offset`: of the output in its own log."""
+        if source_offset >= self.high:
+            return
+        self.edge = max(self.edge, offset + 1)
+        if source_offset < self.low:
+            self.seen_below = True
+            return
+        self.records += 1
+        if source_offset <= self._last or _holds(self._elsewhere, source_offset):
+            self.twice += 1
+        self._last = max(self._last, source_offset)
+        if self.offsets is not None:
+            self.offsets.append(source_offset)
+
+
+class ShardTally:
+    """Raw records of one shard behind `since` (None: from its first) and up to `place`."""
+
+    __slots__ = ("_last", "markers", "place", "records", "since", "twice")
+
+    def __init__(self, since: Place | None, place: Place | None) -> None:
+        self.since = since
+        self.place = place
+        self.records = 0
+        self.markers = 0
+        self.twice = 0
+        self._last: dict[int, Place] = {}
+
+    def note(self, place: Place, partition: int, *, marker: bool) -> None:
+        """Count a record of this shard, and markers beside it."""
+        if self.place is None or place > self.place or (self.since is not None and place <= self.since):
+            return
+        if marker:
+            self.markers += 1
+            return
+        self.records += 1
+        if place <= self._last.get(partition, (NOWHERE, NOWHERE)):
+            self.twice += 1
+        self._last[partition] = max(place, self._last.get(partition, place))
+
+
+class RawTally:
+    """All shards of the raw topic."""
+
+    def __init__(self, shards: dict[tuple[str, str], ShardTally]) -> None:
+        self.shards = shards
+        self.strangers: dict[tuple[str, str], int] = defaultdict(int)
+        """Records of shards that have no checkpoint."""
+        self.foreign = 0
+        """Records that came from no shard: somebody else wrote them."""
+
+    def note(self, record: Any) -> None:
+        """Count one raw record."""
+        found = dict(record.headers)
+        try:
+            stream, shard = found[HEADER_STREAM].decode(), found[HEADER_SHARD].decode()
+            place = (int(found[HEADER_SEQUENCE]), int(found.get(HEADER_SUB_SEQUENCE, b"0")))
+        except (KeyError, ValueError):
+            self.foreign += 1
+            return
+        tally = self.shards.get((stream, shard))
+        if tally is None:
+            self.strangers[stream, shard] += 1
+        else:
+            tally.note(place, record.partition, marker=HEADER_RETIRED in found)
+
+
+class _Metadata(msgspec.Struct):
+    sequence: str = ""
+    replay: int = 0
+
+
+class _Event(msgspec.Struct):
+    metadata: _Metadata
+
+
+class _Receipt(msgspec.Struct):
+    offset: int = NOWHERE
+
+
+_event = msgspec.json.Decoder(_Event)
+_receipt = msgspec.json.Decoder(_Receipt)
+
+
+def input_of_event(value: bytes | None) -> int | None:
+    """Offset of the raw record an event was made of; None for what this pipeline did not make of a raw record, and for
+    replayed changes, which carry the sequence of their first time."""
+    try:
+        metadata = _event.decode(value or b"").metadata
+        generation, _, offset = metadata.sequence.partition("-")
+        if metadata.replay or not generation.isdigit():
+            return None
+        return int(offset)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def input_of_receipt(value: bytes | None) -> int | None:
+    """Offset of the event a receipt is for; None for what is no receipt, or one of before receipts told it."""
+    try:
+        offset = _receipt.decode(value or b"").offset
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return offset if offset >= 0 else None
+
+
+def input_of_letter(headers: Any) -> tuple[str, str, int, int] | None:
+    """(stage, topic, partition, offset) of the record a dead letter stands for."""
+    return _where(dict(headers), PREFIX, "offset")
+
+
+def gap_of(headers: Any) -> tuple[str, str, int, int, int] | None:
+    """(stage, topic, partition, start, end) of a recorded gap."""
+    found = dict(headers)
+    where, end = _where(found, GAP_PREFIX, "start"), found.get(f"{GAP_PREFIX}end", b"")
+    return (*where, int(end)) if where is not None and end.isdigit() else None
+
+
+def _where(found: dict[str, bytes], prefix: str, offset: str) -> tuple[str, str, int, int] | None:
+    try:
+        return (
+            found[f"{prefix}stage"].decode(), found[f"{prefix}topic"].decode(), int(found[f"{prefix}partition"]),
+            int(found[f"{prefix}{offset}"]),
+        )  # fmt: skip
+    except (KeyError, ValueError):
+        return None
+
+
+def _holds(ordered: Any, offset: int) -> bool:
+    index = bisect_left(ordered, offset)
+    return index < len(ordered) and ordered[index] == offset
