@@ -241,6 +241,7 @@ def _brief(state: dict[str, Any]) -> dict[str, Any]:
         "slots": state.get("slots", []),
         "gaps": state.get("gaps", {}),
         "pauses": stats.get("rebalance_pauses", []),
+        "engine_pauses": stats.get("engine_pauses", []),
         **{name: stats.get(name, 0) for name in ("inputs", "units", "aborted", "reinits", "rejoins")},
         "gap_count": stats.get("gaps", 0),
     }

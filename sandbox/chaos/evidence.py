@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.chaos.history import Event
 from sandbox.chaos.plan import Plan
@@ -113,14 +113,14 @@ class Evidence:
         """{number of the action: its last line}; an action without an end has only its `invoke`."""
         return {event["action"]: event for event in self.history if event["process"] == "nemesis" and "action" in event}
 
-    @cached_property
-    def pauses(self) -> dict[tuple[str, int, str, int], list[float]]:
-        """{(worker, pid, stage, crashes of the stage): pauses of rebalances in seconds}, as far as they were seen."""
+    def pauses(self, whose: Literal["pauses", "engine_pauses"]) -> dict[tuple[str, int, str, int], list[float]]:
+        """{(worker, pid, stage, crashes of the stage): pauses of rebalances in seconds}, as far as they were seen:
+        whole ones, which wait for the other members too, or the engine's part of each."""
         found: dict[tuple[str, int, str, int], list[float]] = {}
         for event in self.history:
             if event["op"] == "stats":
                 for stage, state in event["stages"].items():
-                    found[event["process"], event["pid"], stage, state["restarts"]] = state["pauses"]
+                    found[event["process"], event["pid"], stage, state["restarts"]] = state[whose]
         return found
 
     def _repairs(self) -> dict[str, int]:
@@ -137,7 +137,8 @@ class Evidence:
     def figures(self) -> dict[str, Any]:
         """Counts for the report."""
         done = Counter(event["op"] for event in self.faults.values() if event.get("fired"))
-        pauses = sorted(seconds for found in self.pauses.values() for seconds in found)
+        pauses = sorted(seconds for found in self.pauses("pauses").values() for seconds in found)
+        ours = [seconds for found in self.pauses("engine_pauses").values() for seconds in found]
         return {
             "produced": len(self.source),
             "out": len(self.out),
@@ -150,6 +151,7 @@ class Evidence:
             "rebalances": len(pauses),
             "pause_median": pauses[len(pauses) // 2] if pauses else None,
             "pause_max": pauses[-1] if pauses else None,
+            "engine_pause_max": max(ours, default=None),
             **self._repairs(),
             "self_exits": sum(1 for event in self.exits if event["by"] == "itself"),
         }

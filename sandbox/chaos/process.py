@@ -66,7 +66,8 @@ def pauses(evidence: Evidence) -> Iterator[Finding]:
         return
     found = [
         (seconds, {"worker": worker, "pid": pid, "stage": stage, "seconds": seconds})
-        for (worker, pid, stage, _), list_of in evidence.pauses.items() for seconds in list_of
+        for (worker, pid, stage, _), list_of in evidence.pauses("engine_pauses").items()
+        for seconds in list_of
     ]  # fmt: skip
     wrong = [witness for seconds, witness in found if seconds > limit]
     if wrong:

@@ -13,7 +13,7 @@ from sandbox.chaos.plan import Plan
 FILE = "result.json"
 COLUMNS = (
     "scenario", "seed", "verdict", "produced", "lost", "duplicated", "order_errors", "faults", "kills", "rebalances",
-    "pause_median", "pause_max", "self_exits", "resent", "dead",
+    "pause_median", "pause_max", "engine_pause_max", "self_exits", "resent", "dead",
 )  # fmt: skip
 
 

@@ -113,7 +113,7 @@ async def test_a_paused_partition_goes_on_in_the_next_generation(bench: Bench) -
         opened = True
         await rejoin(app)
         await eventually(lambda: copied(bench, 40))
-        assert max(app.slots.stats.rebalance_pauses) <= ENGINE_PAUSE
+        assert max(app.slots.stats.engine_pauses) <= ENGINE_PAUSE
     assert numbers(await bench.read("out")) == list(range(40))
 
 
@@ -135,5 +135,5 @@ async def test_a_body_that_ignores_the_end_of_its_generation_is_cut_off_and_repe
         await eventually(all_held)
         await rejoin(app)
         await eventually(lambda: copied(bench, 40))
-        assert max(app.slots.stats.rebalance_pauses) <= ENGINE_PAUSE + 1.0  # the machine's share, not the body's hour
+        assert max(app.slots.stats.engine_pauses) <= ENGINE_PAUSE + 1.0  # the machine's share, not the body's hour
     assert numbers(await bench.read("out")) == list(range(40))

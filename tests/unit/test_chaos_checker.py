@@ -72,7 +72,7 @@ def healthy(plan: Plan = PLAN) -> Book:
     history.append({"t": 1.0, "process": "nemesis", "op": "kill", "type": "invoke", "action": 0, "target": "w0"})
     done = {"process": "nemesis", "type": "ok", "action": 0, "target": "w0", "fired": True, "proof": {"code": 137}}
     history.append({"t": 2.0, "op": plan.actions[0].kind if plan.actions else "kill"} | done)
-    state = {"ready": True, "restarts": 0, "slots": [0], "gaps": {}, "pauses": [], "gap_count": 0}
+    state = {"ready": True, "restarts": 0, "slots": [0], "gaps": {}, "pauses": [], "engine_pauses": [], "gap_count": 0}
     for t, pauses in ((0.5, []), (5.0, [0.2])):
         stages = {"count": state | {"pauses": pauses}}
         history.append({"t": t, "process": "w1", "op": "stats", "type": "info", "pid": 11, "stages": stages})
@@ -266,7 +266,7 @@ def gap_from_nowhere(book: Book) -> None:
 
 
 def long_pause(book: Book) -> None:
-    events(book, "stats")[-1]["stages"]["count"]["pauses"] = [2.6]
+    events(book, "stats")[-1]["stages"]["count"]["engine_pauses"] = [2.6]
 
 
 def long_pause_of_a_peer(book: Book) -> None:

@@ -39,6 +39,8 @@ class Slots:
         self.generation = -1
         self.stats = Stats()
         self._quiesced_at: float | None = None
+        self._stopped_in = 0.0
+        self._assigned_at = 0.0
         self._rejoined_at = -REJOIN_EVERY
         self._background: set[asyncio.Future[Any]] = set()
 
@@ -98,6 +100,7 @@ class Slots:
     async def on_assigned(self, assigned: Iterable[TP], generation: int) -> None:
         """Fence the previous owners of every slot, also of the kept ones: right after a commit OffsetFetch still
         returned the old offset in 15 of 50 tries (measured), so a kept position may not be trusted either."""
+        self._assigned_at = monotonic()
         complete, self.incomplete = self.complete(assigned)
         for index, missing in self.incomplete.items():
             self.app.log.error("slot %s idles: this worker does not hold %s", index, ", ".join(missing))
@@ -140,6 +143,7 @@ class Slots:
                 body.start()
         if self._quiesced_at is not None:
             self.stats.rebalance_pauses.append(monotonic() - self._quiesced_at)
+            self.stats.engine_pauses.append(self._stopped_in + monotonic() - self._assigned_at)
             self._quiesced_at = None
 
     @property
@@ -212,6 +216,8 @@ class Slots:
             _, late = await asyncio.wait(waits, timeout=GRACE)
             for wait in late:
                 wait.cancel()
+        if self.open and self._quiesced_at is not None:
+            self._stopped_in = monotonic() - self._quiesced_at
         self.open = False
         for slot in self.owned.values():
             slot.bodies = []

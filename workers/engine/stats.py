@@ -22,6 +22,8 @@ class Stats:
     bisections: int = 0
     gaps: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    engine_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    """Of each rebalance the seconds that were ours: until everything had stopped, and from the assignment on."""
     rebalance_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
 
     def committed(self, unit: "UnitOfWork", seconds: float) -> None:
@@ -43,5 +45,6 @@ class Stats:
         """Plain data for JSON."""
         return asdict(self) | {
             "outcomes": dict(self.outcomes),
+            "engine_pauses": [round(seconds, 3) for seconds in self.engine_pauses],
             "rebalance_pauses": [round(seconds, 3) for seconds in self.rebalance_pauses],
         }
