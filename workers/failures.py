@@ -51,3 +51,15 @@ class PartialError(CommandError):
     """Part of the work succeeded; what did not was reported on stdout."""
 
     exit_code = ExitCode.PARTIAL
+
+
+class DeniedError(CommandError):
+    """Kafka or AWS know us and say no."""
+
+    exit_code = ExitCode.DENIED
+
+
+class RefusedError(CommandError):
+    """The command would do harm as things are, so it does nothing."""
+
+    exit_code = ExitCode.REFUSED

@@ -64,7 +64,10 @@ def add_publish(app: StageApp, publish: Publish) -> None:
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
     event_id = read_envelope(record.value).event_id
     bus_event_id = outcome.receipt.bus_event_id if isinstance(outcome.receipt, Receipt) else ""
-    receipt = {"attempts": attempts, "busEventId": bus_event_id, "eventId": event_id, "time": publish.now_ms()}
+    receipt = {
+        "attempts": attempts, "busEventId": bus_event_id, "eventId": event_id, "offset": record.offset,
+        "time": publish.now_ms(),
+    }  # fmt: skip
     unit.send(publish.topics.receipts, event_id.encode(), msgspec.json.encode(receipt))
 
 

@@ -2,8 +2,8 @@
 workers run.
 
 A unit commits its offsets together with its outputs. So the offsets are read first, then the ends of the logs, and
-every log is read up to there: whatever the offsets speak of stands below these ends, and nothing that is committed later
-belongs to an input below the offsets.
+every log is read up to there: whatever the offsets speak of stands below these ends, and what is committed later
+belongs to no input below the offsets.
 """
 
 import asyncio
@@ -32,7 +32,9 @@ Tell = Callable[[str, int, int], None]
 """(topic, offsets read, offsets to read)"""
 
 
-async def ends(connection: KafkaConnection, tps: Iterable[TopicPartition], *, stable: bool) -> dict[TopicPartition, int]:
+async def ends(
+    connection: KafkaConnection, tps: Iterable[TopicPartition], *, stable: bool
+) -> dict[TopicPartition, int]:
     """High watermarks, or last stable offsets: below those every transaction has ended. Raises KafkaError."""
     consumer = AIOKafkaConsumer(
         **connection.client(CLIENT), isolation_level="read_committed" if stable else "read_uncommitted"
@@ -75,11 +77,10 @@ async def read_logs(
     goals: Mapping[TopicPartition, int],
     apply: Apply,
     tell: Tell,
-    begun: Callable[[Mapping[TopicPartition, int]], None] = lambda _: None,
     patience: float = PATIENCE,
 ) -> dict[TopicPartition, Log]:
-    """Call `apply` for every committed record from the start of each log up to `goals` (offsets, exclusive); `begun`
-    gets the starts first. Raises KafkaError."""
+    """Call `apply` for every committed record from the start of each log up to `goals` (offsets, exclusive). Raises
+    KafkaError."""
     tps = list(goals)
     consumer = AIOKafkaConsumer(
         **connection.client(CLIENT), isolation_level="read_committed", auto_offset_reset="none",
@@ -89,7 +90,6 @@ async def read_logs(
     try:
         consumer.assign(tps)
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(tps)
-        begun(starts)
         reached = dict(starts)
         for tp in tps:
             consumer.seek(tp, starts[tp])

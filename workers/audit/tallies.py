@@ -52,18 +52,19 @@ class OutputTally:
     A stage works off a partition in order, so the inputs of its outputs only grow: one that does not is an input that
     ended twice."""
 
-    __slots__ = ("_elsewhere", "_last", "edge", "high", "log_edge", "low", "offsets", "records", "seen_below", "twice")
+    __slots__ = ("_elsewhere", "_last", "edge", "high", "log_edge", "low", "nameless", "offsets",
+                 "records", "seen_below", "twice")  # fmt: skip
 
-    def __init__(
-        self, low: int, high: int, *, log_start: int = 0, log_edge: int = 0, keep: bool = False, elsewhere: Any = ()
-    ) -> None:
+    def __init__(self, low: int, high: int, *, log_edge: int = 0, keep: bool = False, elsewhere: Any = ()) -> None:
         self.low = low
         self.high = high
         self.log_edge = log_edge
         """Outputs of inputs from `low` on stand at this offset of their own log or above it."""
         self.records = 0
         self.twice = 0
-        self.edge = log_start
+        self.nameless = 0
+        """Records that may be outputs but name no input: counted, not attributed."""
+        self.edge = 0
         """Outputs of inputs from `high` on stand at this offset of their own log or above it."""
         self.seen_below = False
         """An output of an input below `low` is still there, hence all later ones are."""
@@ -158,25 +159,22 @@ _receipt = msgspec.json.Decoder(_Receipt)
 
 
 def input_of_event(value: bytes | None) -> int | None:
-    """Offset of the raw record an event was made of; None for what this pipeline did not make of a raw record, and for
-    replayed changes, which carry the sequence of their first time."""
+    """Offset of the raw record an event was made of; NOWHERE for a replayed change, which carries the sequence of its
+    first time; None for what this pipeline did not make."""
     try:
         metadata = _event.decode(value or b"").metadata
-        generation, _, offset = metadata.sequence.partition("-")
-        if metadata.replay or not generation.isdigit():
-            return None
-        return int(offset)
+        _, _, offset = metadata.sequence.partition("-")
+        return NOWHERE if metadata.replay else int(offset)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
 def input_of_receipt(value: bytes | None) -> int | None:
-    """Offset of the event a receipt is for; None for what is no receipt, or one of before receipts told it."""
+    """Offset of the event a receipt is for; NOWHERE for a receipt of before they told it; None for what is none."""
     try:
-        offset = _receipt.decode(value or b"").offset
+        return _receipt.decode(value or b"").offset
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return offset if offset >= 0 else None
 
 
 def input_of_letter(headers: Any) -> tuple[str, str, int, int] | None:

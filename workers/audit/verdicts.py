@@ -106,12 +106,9 @@ def judge_partition(
     inputs: InputTally,
     outputs: tuple[Log, OutputTally],
     letters: tuple[Log, OutputTally],
-    *,
-    foreign: int = 0,
     gaps: Sequence[tuple[int, int]] = (),
 ) -> Line:
-    """One partition of enrich or publish. `foreign`: outputs that name no input; `gaps`: (start, end) of recorded
-    gaps of this partition."""
+    """One partition of enrich or publish. `gaps`: (start, end) of the recorded gaps of this partition."""
     checks = [_position(counted, source, gaps), _balanced(counted)]
     found = _agree("input", counted.inputs, inputs.records, _hidden_input(counted, source, gaps), f"{source}")
     if found.verdict is Verdict.BROKEN and counted.since is None:
@@ -119,21 +116,18 @@ def judge_partition(
                       f"{inputs.records - counted.inputs} records of {source} below offset {counted.offset} are in no "
                       f"count: the offset was set by hand")  # fmt: skip
     checks.append(found)
-    hidden = _hidden_output(counted, *outputs, gaps)
-    if foreign:
-        hidden = Hidden(hidden.records + foreign, hidden.why or f"{foreign} records of {outputs[0]} name no input")
-    checks.append(_agree("output", counted.out, outputs[1].records, hidden, f"{outputs[0]}"))
-    hidden = _hidden_output(counted, *letters, gaps)
-    checks.append(_agree("dead", counted.dead, letters[1].records, hidden, f"{letters[0]}"))
+    for name, told, (log, tally) in (("output", counted.out, outputs), ("dead", counted.dead, letters)):
+        checks.append(_agree(name, told, tally.records, _hidden_output(counted, log, tally, told, gaps), f"{log}"))
     if stage == "enrich" and OTHER not in counted.counts:
         checks.append(_markers(counted, source, inputs, gaps))
     checks.append(_once(outputs[1].twice + letters[1].twice))
     if counted.skipped or gaps:
         what = f"{counted.skipped} offsets of {source} were deleted before the stage had read them"
         checks.append(Check("gaps", Verdict.UNKNOWN, counted.skipped, reason=f"{what}: nobody knows what was in them"))
-    return Line(
-        stage, source.partition, counted, tuple(checks), edges={"out": outputs[1].edge, "dead": letters[1].edge}
-    )  # fmt: skip
+    edges = {
+        name: max(tally.edge, log.start) for name, (log, tally) in (("out", outputs), ("dead", letters))
+    }  # fmt: skip
+    return Line(stage, source.partition, counted, tuple(checks), edges=edges)
 
 
 def judge_shard(told: Forwarded, tally: ShardTally, hidden: Hidden) -> Line:
@@ -201,13 +195,17 @@ def _hidden_input(counted: Counted, source: Log, gaps: Sequence[tuple[int, int]]
     return source.unread if source.reached < counted.offset else Hidden()
 
 
-def _hidden_output(counted: Counted, log: Log, tally: OutputTally, gaps: Sequence[tuple[int, int]]) -> Hidden:
+def _hidden_output(
+    counted: Counted, log: Log, tally: OutputTally, told: int, gaps: Sequence[tuple[int, int]]
+) -> Hidden:
     if counted.since is None:
         return Hidden(counted.inputs, "the offset was set by hand, nobody knows where counting began")
     if _made_anew(gaps):
         return Hidden(0, "its source was made anew under the stage", boundless=True)
     if log.start > tally.log_edge and not tally.seen_below:
-        return Hidden(log.start - tally.log_edge, f"{log} begins at {log.start}")
+        return Hidden(log.start - tally.log_edge + tally.nameless, f"{log} begins at {log.start}")
+    if tally.nameless and told > tally.records:
+        return Hidden(tally.nameless + log.unread.records, f"{tally.nameless} records of {log} name no input")
     return log.unread
 
 

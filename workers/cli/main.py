@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "workers.cli.demo:demo",
     "invoke": "workers.cli.invoke:invoke",
     "sandbox": "workers.cli.sandbox:sandbox",
+    "status": "workers.cli.status:status",
     "worker": "workers.cli.worker:worker",
 }
 

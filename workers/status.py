@@ -1,0 +1,103 @@
+"""Where every stage stands: committed offsets, lag, counts, and who works on it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from workers.audit.counts import Counted, Forwarded
+from workers.audit.evidence import ends, read_shards
+from workers.groups import GroupState, committed_offsets
+from workers.kafka_access import KafkaAccess
+from workers.settings import Settings
+from workers.topics import Topics, group_of
+
+STAGES = ("bridge", "enrich", "publish")
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One source partition of a stage."""
+
+    partition: int
+    counted: Counted | None
+    """None: no committed offset."""
+    end: int
+    """Last stable offset."""
+
+    @property
+    def lag(self) -> int | None:
+        """Offsets, transaction markers among them, that are still to be read."""
+        return max(0, self.end - self.counted.offset) if self.counted is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """One stage."""
+
+    stage: str
+    group: GroupState
+    partitions: tuple[PartitionStatus, ...] = ()
+    shards: tuple[Forwarded, ...] = ()
+    """Of the bridge, whose positions are checkpoints."""
+
+    def document(self) -> dict[str, Any]:
+        """For scripts."""
+        found: dict[str, Any] = {"stage": self.stage, "group": self.group.state, "members": list(self.group.members)}
+        found["partitions"] = [
+            {
+                "partition": row.partition,
+                "offset": row.counted.offset if row.counted is not None else None,
+                "lag": row.lag,
+                "since": row.counted.since if row.counted is not None else None,
+                "counts": dict(sorted(row.counted.counts.items())) if row.counted is not None else {},
+            }
+            for row in self.partitions
+        ]
+        found["shards"] = [
+            {"slot": row.slot, "stream": row.stream, "shard": row.shard, "state": row.state, "records": row.records,
+             "arrival": row.arrival_ms}
+            for row in self.shards
+        ]  # fmt: skip
+        return found
+
+
+def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -> dict[str, int]:
+    """{topic: partitions} that the command reads."""
+    topics, wide = Topics.of(settings), settings.partitions
+    found: dict[str, int] = {}
+    if "bridge" in stages:
+        found |= {topics.checkpoints: settings.source_slots, topics.raw: wide}
+    if "enrich" in stages:
+        found |= {topics.raw: wide} | ({topics.events: wide, topics.dead: wide} if audit else {})
+    if "publish" in stages:
+        found |= {topics.events: wide} | ({topics.receipts: wide, topics.dead: wide} if audit else {})
+    return found
+
+
+async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> list[StageStatus]:
+    """One look at every stage. Raises KafkaError, CommandError."""
+    topics = Topics.of(settings)
+    sources = {"enrich": topics.raw, "publish": topics.events}
+    found = []
+    for stage in stages:
+        group = await kafka.group(group_of(settings, stage))
+        if stage == "bridge":
+            shards = await read_shards(kafka.connection, topics.checkpoints, settings.source_slots)
+            ordered = sorted(shards.values(), key=lambda shard: (shard.slot, shard.stream, shard.shard))
+            found.append(StageStatus(stage, group, shards=tuple(ordered)))
+            continue
+        tps = [TopicPartition(sources[stage], index) for index in range(settings.partitions)]
+        offsets = await committed_offsets(kafka.connection, group_of(settings, stage), tps)
+        stable = await ends(kafka.connection, tps, stable=True)
+        rows = [
+            PartitionStatus(
+                tp.partition,
+                Counted.of(offsets[tp].offset, offsets[tp].metadata) if tp in offsets else None,
+                stable[tp],
+            )
+            for tp in tps
+        ]
+        found.append(StageStatus(stage, group, tuple(rows)))
+    return found
