@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from enrichers.pipeline import Pipeline
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
@@ -20,7 +19,7 @@ from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
 from workers.aws.client import Session, hot_client
 from workers.boot_checks import check_account, check_checkpoints
-from workers.contract import pipeline_options, read_catalogue
+from workers.contract import enrich_pipeline, read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
@@ -109,10 +108,9 @@ def make_enrich(settings: Settings) -> StageApp:
     """A new app for raw -> events."""
     catalogue = read_catalogue(settings)
     app = _stage(settings, catalogue, "enrich")
-    needs_key = catalogue.needs_redaction_key and settings.enable_data_redaction
-    pipeline = Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret() if needs_key else None))
     app.table_values = TABLE_VALUES_FORMAT
     app.traces.add(Topics.of(settings).events)
+    pipeline = enrich_pipeline(settings, catalogue)
     state = add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
     add_forgetting(app, state.owners, now_ms)
     return app

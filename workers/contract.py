@@ -1,6 +1,6 @@
 """What of the settings shapes the change contract: the catalogue and the options of the pipeline."""
 
-from enrichers.pipeline import PipelineOptions
+from enrichers.pipeline import Pipeline, PipelineOptions
 from models.catalogue import Catalogue, load_catalogue
 from models.tables_file import CatalogueError
 from workers.failures import ConfigurationError
@@ -26,3 +26,9 @@ def pipeline_options(settings: Settings, redaction_key: bytes | None) -> Pipelin
         strict_tables=settings.strict_tables,
         source_id=settings.source,
     )
+
+
+def enrich_pipeline(settings: Settings, catalogue: Catalogue) -> Pipeline:
+    """The pipeline of the enrich stage. Raises ConfigurationError if a rule needs a key that is not set."""
+    needs_key = catalogue.needs_redaction_key and settings.enable_data_redaction
+    return Pipeline(catalogue, pipeline_options(settings, settings.redaction_secret() if needs_key else None))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import OffsetAndMetadata
 
 from models.routing import entity_key, partition_of
@@ -136,6 +137,16 @@ class Pipeline:
             await consumer.commit({tp: OffsetAndMetadata(offset, metadata)})
         finally:
             await consumer.stop()
+
+    async def set_policy(self, topic: str, policy: str) -> None:
+        """Of a changelog: `delete` is the mistake that makes Kafka forget entries."""
+        admin = AIOKafkaAdminClient(**self.client)
+        await admin.start()
+        try:
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"cleanup.policy": policy})
+            await admin.alter_configs([resource])
+        finally:
+            await admin.close()
 
     async def delete_before(self, topic: str, offsets: dict[int, int]) -> None:
         """As retention does."""

@@ -320,8 +320,8 @@ async def test_a_dead_letter_that_is_refused_pauses_its_slot_until_it_is_accepte
             unit.out()
         return Done()
 
-    await bench.put("in", numbered(0, 20))
     async with running(app):
+        await bench.put("in", numbered(0, 20))
 
         async def paused() -> bool:
             return any("is refused" in one.why for one in app.slots.owned.values())

@@ -84,7 +84,10 @@ OVERRIDDEN: list[tuple[Any, tuple[str, ...]]] = [
     (BaseHandler, ("do",)),
     (Sender, ("_fail_all", "_sender_routine")),
     (aiokafka.AIOKafkaProducer, ("stop",)),
-    (faust_recovery.Recovery, ("_restart_recovery", "on_recovery_completed", "_slurp_changelogs")),
+    (
+        faust_recovery.Recovery,
+        ("_build_offsets", "_restart_recovery", "_seek_offsets", "_slurp_changelogs", "on_recovery_completed"),
+    ),
 ]
 """What the engine overrides, and the flows it leans on without naming them."""
 

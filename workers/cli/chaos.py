@@ -1,7 +1,6 @@
 """`cdc chaos`: faults from a seed against the engine on a Kafka of its own, and a verdict on what came out."""
 
 import json
-import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +11,13 @@ import click
 from sandbox.chaos.plan import Plan
 from sandbox.chaos.result import Result, collect, finished, table
 from sandbox.chaos.scenarios import SCENARIOS, make_plan
+from workers.cli.quiet import quiet
 from workers.failures import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
     from sandbox.chaos.run import Report
 
 DIRECTORY = ".chaos"
-NOISY = ("aiokafka", "kafka", "asyncio", "aiohttp")
 OUTPUT = click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format of the results."
 )
@@ -171,11 +170,10 @@ def _execute(plan: Plan, directory: Path, prefix: str) -> Result:
     from sandbox.chaos.run import Run  # noqa: PLC0415  importing Faust takes a second; --help should not
     from workers.settings import load_settings  # noqa: PLC0415
 
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # a client that loses its broker is the point here
     say: Report = lambda line: _say(f"{prefix}{plan.name}: {line}")  # noqa: E731
     say(f"Kafka starts, plan in {directory / 'plan.json'}")
-    result = Run(plan, directory, cache=load_settings().cache_dir, report=say).execute()
+    with quiet():  # a client that loses its broker is the point here
+        result = Run(plan, directory, cache=load_settings().cache_dir, report=say).execute()
     say(f"{result.verdict} after {result.run_seconds:g} s")
     if result.verdict != "PASS":
         for line in result.story():

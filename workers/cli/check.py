@@ -1,7 +1,6 @@
 """`cdc check`: is everything as the worker needs it?"""
 
 import json
-import logging
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Literal
@@ -9,6 +8,7 @@ from typing import Literal
 import click
 
 from workers.checks.findings import Report, count
+from workers.cli.quiet import quiet
 
 EXAMPLES = """\b
 Examples:
@@ -36,9 +36,8 @@ def check(ctx: click.Context, output: Literal["table", "json", "jsonl"], timeout
     """
     from workers.checks.examination import examine  # noqa: PLC0415  importing aiokafka takes half a second
 
-    for name in ("aiokafka", "asyncio", "kafka"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # the report says it, once
-    report = examine(seconds=timeout)
+    with quiet():
+        report = examine(seconds=timeout)
     match output:
         case "json":
             click.echo(json.dumps(report.document(), indent=2))

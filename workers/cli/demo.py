@@ -1,7 +1,6 @@
 """`cdc demo`: the whole pipeline at work in a world of its own, and a verdict on what it delivered."""
 
 import json
-import logging
 import os
 import queue
 import shlex
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workers.cli.quiet import quiet
 from workers.failures import CommandError, ConfigurationError, ExitCode
 from workers.settings import load_settings
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 CHANGES, RATE, SEED = 2_000, 200.0, 1
 LOOK_SECONDS = 0.12
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-NOISY = ("aiokafka", "kafka", "asyncio", "botocore", "boto3", "urllib3")
 MEANING = {
     "sent": "records put on the stream",
     "published": "came out as events",
@@ -78,8 +77,6 @@ def demo(ctx: click.Context, changes: int, rate: float, seed: int, output: str, 
     demonstration_type = _demonstration_type()
     for number in ENDING:
         signal.signal(number, _end_on_signal)
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they would write into the view
     events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     demonstration = demonstration_type(
         changes=changes, rate=None if rate == float("inf") else rate, seed=seed, cache=settings.cache_dir, report=_say,
@@ -87,7 +84,7 @@ def demo(ctx: click.Context, changes: int, rate: float, seed: int, output: str, 
     )  # fmt: skip
     completed = False
     try:
-        with demonstration:
+        with quiet(), demonstration:
             _say("starting Kafka, an AWS stand-in and a worker (about 10 s)")
             demonstration.start()
             _watch(demonstration, events)

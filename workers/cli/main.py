@@ -17,6 +17,7 @@ COMMANDS = {
     "invoke": "workers.cli.invoke:invoke",
     "sandbox": "workers.cli.sandbox:sandbox",
     "status": "workers.cli.status:status",
+    "table": "workers.cli.table:table",
     "worker": "workers.cli.worker:worker",
 }
 

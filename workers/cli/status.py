@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import logging
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from workers.cli.columns import columns
+from workers.cli.progress import Progress
+from workers.cli.quiet import quiet
 from workers.failures import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from workers.status import StageStatus
 
 STAGES = ("bridge", "enrich", "publish")
-QUIET = ("aiokafka", "asyncio", "kafka", "faust", "mode")
-TELL_SECONDS = 2.0
 EXAMPLES = """\b
 Examples:
   cdc status
@@ -58,15 +56,16 @@ def status(
     """
     if since is not None and not audited:
         raise click.UsageError("--since goes with --audit")
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     chosen = tuple(stage for stage in STAGES if stage in stages) or STAGES
     if not audited:
-        found = asyncio.run(_look(chosen))
+        with quiet():
+            found = asyncio.run(_look(chosen))
         document = {"stages": [stage.document() for stage in found]}
         _print(output, document, lambda: _status_lines(found))
         return
-    report = asyncio.run(_audit(chosen, _baseline(since)))
+    baseline = _baseline(since)
+    with quiet():
+        report = asyncio.run(_audit(chosen, baseline))
     _print(output, report.document(), lambda: _audit_lines(report))
     click.echo(f"cdc status: {_summary(report)}", err=True)
     ctx.exit(int(_exit_code(report)))
@@ -116,21 +115,6 @@ async def _audit(stages: Sequence[str], baseline: "Baseline | None") -> "Audit":
         return await audit(settings, kafka.connection, stages, baseline, Progress("cdc status"))
 
 
-class Progress:
-    """Says on stderr how far a long count is, every two seconds."""
-
-    def __init__(self, command: str) -> None:
-        self.command = command
-        self._told_at = time.monotonic()
-
-    def __call__(self, topic: str, done: int, total: int) -> None:
-        """See evidence.Tell."""
-        if time.monotonic() - self._told_at >= TELL_SECONDS:
-            self._told_at = time.monotonic()
-            click.echo(f"{self.command}: {topic}: {done:,} of {total:,} offsets read", err=True)
-            sys.stderr.flush()
-
-
 def _exit_code(report: "Audit") -> ExitCode:
     match report.verdict.value:
         case "OK":
@@ -149,20 +133,8 @@ def _summary(report: "Audit") -> str:
     return f"{report.verdict.value}: {told}{foreign}"
 
 
-# tables
-
 TEXTS = ("STAGE", "PARTITION", "SHARD", "STATE", "VERDICT")
 """These stand to the left, numbers to the right."""
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if head in TEXTS else cell.rjust(width)
-            for head, cell, width in zip(rows[0], row, widths, strict=True)
-        ]
-        yield "  ".join(cells).rstrip()
 
 
 def _number(number: int | None) -> str:
@@ -184,7 +156,7 @@ def _status_lines(found: "Sequence[StageStatus]") -> Iterator[str]:
             rows.append((stage.stage, str(row.partition), *map(_number, (*position, *numbers))))
     if len(rows) > 1:
         yield ""
-        yield from _columns(rows)
+        yield from columns(rows, left=TEXTS)
     shards = [("SHARD", "STATE", "SLOT", "RECORDS", "LAST ARRIVAL")]
     shards += [
         (shard.shard, shard.state, str(shard.slot), _number(shard.records), _time(shard.arrival_ms))
@@ -193,7 +165,7 @@ def _status_lines(found: "Sequence[StageStatus]") -> Iterator[str]:
     ]
     if len(shards) > 1:
         yield ""
-        yield from _columns(shards)
+        yield from columns(shards, left=TEXTS)
 
 
 def _time(milliseconds: int) -> str:
@@ -205,7 +177,7 @@ def _time(milliseconds: int) -> str:
 def _audit_lines(report: "Audit") -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("STAGE", "PARTITION", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED", "VERDICT")]
     rows += [_audit_row(line) for line in report.lines]
-    table = _columns(rows)
+    table = columns(rows, left=TEXTS)
     yield next(table)
     for line, text in zip(report.lines, table, strict=True):
         yield text

@@ -1,9 +1,11 @@
 """Three places where Faust's table recovery loses records or stands still, closed."""
 
+from collections import Counter
 from typing import Any
 
 from faust.tables import recovery as faust_recovery
 from faust.tables.manager import TableManager as FaustTableManager
+from faust.types import TP
 from mode.utils.queues import FlowControlEvent
 
 
@@ -22,6 +24,12 @@ class KeepingFlow(FlowControlEvent):
 
 class Recovery(faust_recovery.Recovery):
     """Faust's recovery, which ends for ever, without a word, when one of its steps takes longer than a time-out."""
+
+    async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str) -> None:
+        """Go on behind the last entry that is in memory.
+
+        Faust seeks that entry itself; where a log begins above zero it is gone, and the stage crashed for ever."""
+        await consumer.seek_wait({tp: offsets[tp] + 1 for tp in tps})
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:
         ended = await self.wait_first(coro, self.signal_recovery_start, timeout=timeout)

@@ -1,0 +1,96 @@
+"""The tables of the enrich stage outside of a worker: what a changelog still holds, and what raw records make of it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from enrichers.state import (
+    Effect,
+    LookupEntry,
+    Memorize,
+    NewerFormatError,
+    Pin,
+    Remember,
+    RowMemory,
+    UnreadableEntryError,
+)
+from models.routing import partition_of
+from workers.topics import MEMORY_TABLE, PINS_TABLE
+
+Part = tuple[str, int]
+"""(table, partition)"""
+
+
+class TableImage:
+    """All tables, their values as bytes. Implements enrichers.state.State.
+
+    `later`: what lookups hold at the end. A live worker waits for an entry that is about to come; here it is taken
+    from there."""
+
+    def __init__(self, partitions: int, later: "TableImage | None" = None) -> None:
+        self.partitions = partitions
+        self.partition = 0
+        """That of the record at hand."""
+        self.parts: dict[Part, dict[bytes, bytes]] = defaultdict(dict)
+        self._later = later
+
+    def copy(self, parts: Iterable[Part], later: "TableImage | None" = None) -> "TableImage":
+        """A new image that begins with these parts."""
+        made = TableImage(self.partitions, later)
+        for part in parts:
+            made.parts[part] = dict(self.parts.get(part, {}))
+        return made
+
+    # what the pipeline reads
+
+    def lookup(self, name: str, row: bytes) -> LookupEntry | None:
+        """See State."""
+        value = self.parts[name, partition_of(row, self.partitions)].get(row)
+        if value is not None:
+            return LookupEntry.decode(value)
+        return self._later.lookup(name, row) if self._later is not None else None
+
+    def memory(self, row: bytes) -> RowMemory | None:
+        """See State."""
+        value = self.parts[MEMORY_TABLE, self.partition].get(row)
+        return RowMemory.decode(value) if value is not None else None
+
+    def pinned_schema(self, spec_name: str) -> str | None:
+        """See State."""
+        name = spec_name.encode()
+        found = (self.parts[PINS_TABLE, partition].get(name) for partition in range(self.partitions))
+        return next((value.decode() for value in found if value is not None), None)
+
+    # what it asks for
+
+    def apply(self, effects: Iterable[Effect]) -> None:
+        """Write into the partition of the record at hand, as a unit does."""
+        for effect in effects:
+            match effect:
+                case Remember(lookup, row, entry):
+                    self._put(lookup, row, entry.encode() if entry is not None else None)
+                case Memorize(row, memory):
+                    self._put(MEMORY_TABLE, row, memory.encode() if memory is not None else None)
+                case Pin(name, schema):
+                    self._put(PINS_TABLE, name.encode(), schema.encode())
+
+    def _put(self, table: str, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.parts[table, self.partition].pop(key, None)
+        else:
+            self.parts[table, self.partition][key] = value
+
+
+def is_readable(table: str, value: bytes) -> bool:
+    """Whether an entry of that table is one. Raises NewerFormatError: a later release wrote it, and must rebuild."""
+    try:
+        if table == PINS_TABLE:
+            value.decode()
+        elif table == MEMORY_TABLE:
+            RowMemory.decode(value)
+        else:
+            LookupEntry.decode(value)
+    except NewerFormatError:
+        raise
+    except (UnreadableEntryError, UnicodeDecodeError):
+        return False
+    return True
