@@ -58,6 +58,22 @@ def test_halves_cover_the_offsets_of_the_whole() -> None:
     assert (left.start, left.next_offset, right.start, right.next_offset) == (7, 11, 11, 20)
 
 
+def test_a_waiting_batch_takes_what_fits_of_the_next_fetch_and_leaves_no_hole() -> None:
+    waiting = RecordBatch(SOURCE, records(1, 1, first=10), 10, 13, 1, 1)
+    fetched = RecordBatch(SOURCE, records(1, 1, 1, first=14), 13, 20, 1, 1)
+    rest = waiting.fill(fetched, 4)
+    assert [record.offset for record in waiting] == [10, 11, 14, 15]
+    assert rest is not None
+    assert (waiting.start, waiting.next_offset, rest.start, rest.next_offset) == (10, 16, 16, 20)
+    assert (waiting.size, rest.size) == (4, 1)
+    assert rest.fill(RecordBatch(SOURCE, records(1, first=20), 20, 25, 1, 1), 4) is None
+    assert rest.next_offset == 25
+
+
+def test_a_page_is_cut_by_its_records_if_they_are_small() -> None:
+    assert [len(part) for part in chunks(records(*[1] * 7), 3, 100)] == [3, 3, 1]
+
+
 def test_a_ledger_that_grows_too_long_counts_its_reasons_together() -> None:
     ledger = Ledger({"in": 900, **{f"drop.{'r' * 40}{n}": 9 for n in range(100)}}, 5, {"seen": Extent(0, 7)})
     text = ledger.encode()

@@ -13,7 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
@@ -41,7 +41,8 @@ TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
     (MessageAccumulator, ("_batches",)),
     (MessageBatch, ("_drain_waiter", "future")),
     (TransactionManager, ("wait_for_transaction_end",)),
-    (Fetcher, ("_closed", "_create_fetch_waiter", "_isolation_level", "_subscriptions", "fetched_records")),
+    (Fetcher, ("_closed", "_create_fetch_waiter", "_isolation_level", "_records", "_subscriptions", "fetched_records")),
+    (FetchResult, ("_partition_records",)),
     (GroupCoordinator, ("_send_req", "coordinator_dead", "ensure_coordinator_known", "request_rejoin")),
     (SubscriptionState, ("_last_fetch_ended", "fetch_context", "reassignment_in_progress", "subscription")),
     (TopicPartitionState, ("has_valid_position", "pause", "paused", "position", "resume")),
@@ -81,6 +82,7 @@ OVERRIDDEN: list[tuple[Any, tuple[str, ...]]] = [
     (faust.App, tuple(sorted(DELIBERATE[StageApp]))),
     (GroupCoordinator, ("_on_join_prepare", "_on_join_complete", "_do_rejoin", "request_rejoin")),
     (Fetcher, ("fetched_records", "_fetch_requests_routine", "_proc_fetch_request")),
+    (PartitionRecords, ("_consumer_record", "_unpack_records")),
     (BaseHandler, ("do",)),
     (Sender, ("_fail_all", "_sender_routine")),
     (aiokafka.AIOKafkaProducer, ("stop",)),

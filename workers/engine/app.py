@@ -84,7 +84,9 @@ class StageApp(faust.App):
             "broker_request_timeout": max(40, options.session_timeout + 5),
             "broker_commit_interval": 3_600.0,
             "consumer_auto_offset_reset": "none",
-            "consumer_max_fetch_size": 16 << 20,
+            # Kafka gives a larger record all the same. 16 MiB took 120 MB more memory for four partitions, at the same
+            # CPU per record (measured).
+            "consumer_max_fetch_size": 1 << 20,
             "reply_create_topic": False,
             "datadir": f"{options.data_dir}/{id}",
             # Loopback only, and neither of the two views that serve keys and values (P6).

@@ -26,13 +26,25 @@ class RecordBatch:
         self.generation = generation
         self.started = False
         self.done = False
-        self.size = sum(record_size(record) for record in records)
+        self.size = records_size(records)
 
     def extend(self, other: "RecordBatch") -> None:
         """Join the batch fetched right after this one, as long as nobody has started on this one."""
         self.records.extend(other.records)
         self.size += other.size
         self.next_offset = other.next_offset
+
+    def fill(self, other: "RecordBatch", max_records: int) -> "RecordBatch | None":
+        """Take what fits from the batch fetched right after this one, and return the rest; offset gaps belong to the
+        left part. Nobody has started on either."""
+        free = max_records - len(self)
+        if len(other) <= free:
+            self.extend(other)
+            return None
+        cut = other.records[free].offset
+        rest = RecordBatch(self.tp, other.records[free:], cut, other.next_offset, self.epoch, self.generation)
+        self.extend(RecordBatch(self.tp, other.records[:free], other.start, cut, self.epoch, self.generation))
+        return rest
 
     def since(self, offset: int) -> "RecordBatch":
         """What is left from `offset` on, after a body committed the part before it."""
@@ -68,13 +80,27 @@ def record_size(record: Any) -> int:
     return len(record.value or b"") + len(record.key or b"")
 
 
+def records_size(records: Sequence[Any]) -> int:
+    """The same for several records."""
+    return sum([len(record.value or b"") + len(record.key or b"") for record in records])
+
+
 def chunks(records: Sequence[Any], max_records: int, max_bytes: int) -> Iterator[list[Any]]:
     """Cut fetched records into batches bounded in records and bytes; one larger record travels alone."""
+    for begin in range(0, len(records), max_records):
+        part = list(records[begin : begin + max_records])
+        if records_size(part) <= max_bytes:
+            yield part
+        else:
+            yield from _by_size(part, max_bytes)
+
+
+def _by_size(records: Sequence[Any], max_bytes: int) -> Iterator[list[Any]]:
     chunk: list[Any] = []
     size = 0
     for record in records:
         weight = record_size(record)
-        if chunk and (len(chunk) >= max_records or size + weight > max_bytes):
+        if chunk and size + weight > max_bytes:
             yield chunk
             chunk, size = [], 0
         chunk.append(record)

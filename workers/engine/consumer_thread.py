@@ -17,6 +17,7 @@ from faust.types import TP
 
 from workers.engine.batch import RecordBatch, chunks
 from workers.engine.offsets import Committed, committed, log_bounds
+from workers.engine.record import make_lean
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -103,6 +104,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 # Without a time-out, outside of a reassignment, this never suspends. Nothing may be drained across an
                 # await: a drain that outlives a rebalance moves the position of the NEW assignment, and its records
                 # are thrown away as stale (reproduced: 160 of 15,360 records lost in 85 rebalances).
+                make_lean(fetcher)
                 fetched = await fetcher.fetched_records(active, timeout=0)
                 self._note_positions(subscriptions, active)
                 if not fetched:

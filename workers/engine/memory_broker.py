@@ -6,8 +6,10 @@ from enum import Enum
 from typing import Any
 
 from aiokafka.errors import InvalidTxnState, ProducerFenced
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
+
+from workers.engine.record import Record
 
 Row = tuple[int | None, bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 """(timestamp in ms or None for now, key, value, headers)"""
@@ -65,9 +67,9 @@ class PartitionLog:
             self._open[transaction] = first
             transaction.logs.append(self)
         for timestamp, key, value, headers in rows:
-            record: Any = ConsumerRecord(
+            record = Record(
                 self.tp.topic, self.tp.partition, self.end, now_ms if timestamp is None else timestamp, 0, key, value,
-                None, -1 if key is None else len(key), -1 if value is None else len(value), tuple(headers),
+                tuple(headers),
             )  # fmt: skip
             self._entries.append((record, transaction))
         return first

@@ -16,7 +16,7 @@ class EngineOptions:
     security: dict[str, Any] = field(default_factory=dict, repr=False)
     """aiokafka's arguments for TLS and SASL. It holds passwords (P6)."""
     request_timeout: float = 40.0
-    batch_records: int = 1_000
+    batch_records: int = 2_000
     batch_bytes: int = 8 * MEBIBYTE
     output_bytes: int = 16 * MEBIBYTE
     """Bytes of outputs after which a body ends its unit; the rest of the batch is the next one."""

@@ -111,8 +111,10 @@ class Consumer(driver.Consumer):
         self.expected[tp] = batch.next_offset
         waiting = None if self.is_changelog(tp) else self.inflight[tp]
         if waiting and self._joins(waiting[-1], batch):
-            waiting[-1].extend(batch)
-            return
+            rest = waiting[-1].fill(batch, self.app.options.batch_records)
+            if rest is None:
+                return
+            batch = rest
         message = ConsumerMessage(
             tp.topic, tp.partition, batch.next_offset - 1, batch.records[0].timestamp / 1000.0 if batch.records else
             0.0, 0, None, None, batch, None, 0, 0, tp, generation_id=batch.generation,
@@ -127,7 +129,7 @@ class Consumer(driver.Consumer):
         return (
             not last.started
             and (last.epoch, last.generation) == (batch.epoch, batch.generation)
-            and len(last) + len(batch) <= options.batch_records
+            and len(last) < options.batch_records
             and last.size + batch.size <= options.batch_bytes
         )
 

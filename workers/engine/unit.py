@@ -58,6 +58,8 @@ class UnitOfWork:
         self.slot = slot
         self.app = slot.app
         self.batch = batch
+        self._counts: Counter[str] | None = None
+        self._max_record_bytes: int = slot.app.options.max_record_bytes
         self.partition = slot.index
         self.while_stopping = while_stopping
         self.overlays: dict[Any, dict[bytes, bytes | None]] = {}
@@ -93,17 +95,22 @@ class UnitOfWork:
 
         Raises DataError for a record that no broker of this configuration would take: checked here, before anything
         is produced, because a refused batch kills its producer."""
+        # Called for every record: no generator, dict or attribute chain that an ordinary one does not need.
         size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD
-        size += sum(len(name) + len(content) for name, content in headers or ())
-        if size > self.app.options.max_record_bytes:
-            raise DataError(f"record of {size} bytes for {topic}, at most {self.app.options.max_record_bytes} fit")
+        if headers:
+            size += sum(len(name) + len(content) for name, content in headers)
+        else:
+            headers = []
+        if size > self._max_record_bytes:
+            raise DataError(f"record of {size} bytes for {topic}, at most {self._max_record_bytes} fit")
         self.output_bytes += size
         where = (topic, self.partition if partition is None else partition)
-        packed = self.outputs.setdefault(where, [])
-        content = {"timestamp": None, "key": key, "value": value, "headers": headers or []}
-        if not packed or packed[-1].append(**content) is None:
+        packed = self.outputs.get(where)
+        if packed is None:
+            packed = self.outputs[where] = [self.slot.new_batch()]
+        if packed[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
             packed.append(self.slot.new_batch())  # the first record of a batch always fits
-            packed[-1].append(**content)
+            packed[-1].append(timestamp=None, key=key, value=value, headers=headers)
 
     def took(self, records: int) -> None:
         """Records of a source outside of Kafka that this unit forwards."""
@@ -111,8 +118,10 @@ class UnitOfWork:
 
     def count(self, outcome: str, n: int = 1, tp: TP | None = None) -> None:
         """Add to the ledger: `out`, `dead` or `drop.<reason>` (see `ledger`)."""
-        where = tp if tp is not None else self._batch().tp
-        self.advances[where].counts[outcome] += n
+        counts = self._counts if tp is None else self.advances[tp].counts
+        if counts is None:
+            raise RuntimeError("this unit has no source batch")
+        counts[outcome] += n
 
     def out(self) -> None:
         """One input became an output."""
@@ -144,7 +153,8 @@ class UnitOfWork:
             slot.lock.release()
             raise
         if batch is not None:
-            self.advances[batch.tp] = Advance(batch.start, batch.next_offset)
+            advance = self.advances[batch.tp] = Advance(batch.start, batch.next_offset)
+            self._counts = advance.counts
         self.app.slots.running.add(self)
         self._token = current_unit.set(self)
         return self
