@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from bench.peers.record import encode, kept, key_of, number_of
 from models.routing import partition_of
-from sandbox.kafka.broker import KafkaBroker
+from sandbox.kafka.broker import KAFKA_JVM, KafkaBroker
 from workers.engine.offsets import offset_fetch
 
 BATCH_BYTES = 900_000
@@ -47,7 +47,7 @@ class Rig:
     """One Kafka with `partitions` partitions per topic."""
 
     def __init__(self, directory: Path, partitions: int, say: Callable[[str], None]) -> None:
-        self.broker = KafkaBroker(directory, properties=PROPERTIES, report=say)
+        self.broker = KafkaBroker(directory, properties=PROPERTIES, report=say, jvm=KAFKA_JVM)
         self.partitions = partitions
 
     @property

@@ -25,6 +25,7 @@ class EngineOptions:
     producer_batch_bytes: int = 900_000
     fetch_wait_ms: int = 100
     linger: float = 0.025
+    """Between the beginnings of two transactions of a slot, as long as its batches are small."""
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None
     on_gap: Literal["stop", "continue"] = "stop"
     trailing_seconds: float = 5.0

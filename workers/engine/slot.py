@@ -46,6 +46,7 @@ class Slot:
         self.refused = ""
         """What only an operator can change, until a commit proves that somebody did: so long the slot is not ready."""
         self.last_commit = 0.0
+        """When the last transaction began: counted from its end, the linger would grow by its five round trips."""
         self.bodies: list[Any] = []
         self._reinits: deque[float] = deque(maxlen=REINITS_PER_MINUTE)
 
@@ -126,8 +127,8 @@ class Slot:
             self.position[tp] = advance.end
         self.ledgers.update(ledgers)
         self.extents |= self._written(unit, ends)
-        self.last_commit, self.refused = monotonic(), ""
-        stats.committed(unit, self.last_commit - started)
+        self.last_commit, self.refused = started, ""
+        stats.committed(unit, monotonic() - started)
 
     def _written(self, unit: "UnitOfWork", ends: Ends) -> dict[str, Extent]:
         """How far this unit wrote its changelogs: a log that ends below was truncated or re-created."""

@@ -43,8 +43,11 @@ class Consumer(driver.Consumer):
         return tp.topic in self.app.tables._changelogs
 
     def readable(self, tp: TP) -> bool:
-        """Whether somebody may read the partition now, room aside. Sources only after this generation's seek."""
-        return self.is_changelog(tp) or (tp in self.expected and tp not in self.held)
+        """Whether somebody may read the partition now, room aside. Sources only after this generation's seek;
+        changelogs while Faust recovers or follows them: nobody drains those that a slot only writes."""
+        if self.is_changelog(tp):
+            return tp in (self._active_partitions or ())
+        return tp in self.expected and tp not in self.held
 
     def fetchable(self) -> list[Any]:
         """Partitions to fetch. Room is counted in records and bytes, not in batches: a limit of two tiny batches
@@ -89,8 +92,8 @@ class Consumer(driver.Consumer):
                         break  # a seek follows every stop of the flow
                     fetched += len(batch)
                     await self._hand_over(batch)
-                if 0 < fetched < options.batch_records // 4:
-                    # A trickle: one fetch per record would cost 30 % of a core at 500 records a second.
+                if self.is_trickle(fetched):
+                    # One fetch per record would cost 30 % of a core at 500 records a second.
                     await asyncio.sleep(options.linger / 2)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
@@ -98,6 +101,10 @@ class Consumer(driver.Consumer):
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
+
+    def is_trickle(self, records: int) -> bool:
+        """A fetch brought so few that the next one is worth waiting for."""
+        return 0 < records < self.app.options.batch_records // 8
 
     async def _hand_over(self, batch: RecordBatch) -> None:
         tp = batch.tp
