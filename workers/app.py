@@ -21,6 +21,7 @@ from workers.aws.client import Session, hot_client
 from workers.boot_checks import check_account, check_checkpoints
 from workers.contract import enrich_pipeline, read_catalogue
 from workers.engine.app import StageApp
+from workers.engine.delivery import WindowOptions
 from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
@@ -119,7 +120,8 @@ def make_enrich(settings: Settings) -> StageApp:
 def make_publish(settings: Settings) -> StageApp:
     """A new app for events -> EventBridge."""
     catalogue = read_catalogue(settings)
-    app = _stage(settings, catalogue, "publish")
+    # Half a window: a larger batch would wait for the window to be empty.
+    app = _stage(settings, catalogue, "publish", batch_records=WindowOptions().max_records // 2)
     session = Session(settings)
     client = hot_client(session, "events", "AWSEvents")
     bus = ClassicBus(client, Bus(settings.event_bus_name, settings.event_source, settings.put_events_max_bytes))

@@ -7,9 +7,10 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from workers.audit.counts import Counted, Forwarded
-from workers.audit.evidence import ends, read_shards
+from workers.audit.evidence import CLIENT, read_shards
 from workers.groups import GroupState, committed_offsets
 from workers.kafka_access import KafkaAccess
+from workers.kafka_logs import ends
 from workers.settings import Settings
 from workers.topics import Topics, group_of
 
@@ -90,7 +91,7 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
             continue
         tps = [TopicPartition(sources[stage], index) for index in range(settings.partitions)]
         offsets = await committed_offsets(kafka.connection, group_of(settings, stage), tps)
-        stable = await ends(kafka.connection, tps, stable=True)
+        stable = await ends(kafka.connection, CLIENT, tps, stable=True)
         rows = [
             PartitionStatus(
                 tp.partition,

@@ -10,7 +10,7 @@ from sandbox.world import World
 from tests.integration.pipeline import PARTITIONS, Pipeline, user
 from tests.integration.stage import eventually, running
 from workers.app import make_bridge, make_enrich, make_publish
-from workers.audit.counts import Baseline, Counted, Forwarded
+from workers.audit.counts import Baseline, Counted, Edge, Forwarded
 from workers.audit.report import Audit, audit
 from workers.audit.verdicts import Check, Line, Verdict
 from workers.engine.ledger import Ledger
@@ -268,3 +268,41 @@ async def test_a_stage_that_never_started_is_unknown(pipeline: Pipeline) -> None
     await pipeline.make_topics()
     report = await audited(pipeline, "enrich", "publish")
     assert {line.verdict for line in report.lines} == {Verdict.UNKNOWN}
+
+
+async def test_audits_that_begin_where_the_last_one_ended_add_up_day_after_day(pipeline: Pipeline) -> None:
+    outside = pipeline.outside()
+    kinesis, stream = outside.client("kinesis"), pipeline.settings.kinesis_stream_name
+    report: Audit | None = None
+    async with running(*(make(pipeline.settings) for make in (make_bridge, make_enrich, make_publish))):
+        for day in range(1, 4):
+            for n in range(30):
+                await asyncio.to_thread(
+                    kinesis.put_record, StreamName=stream, PartitionKey=f"k{n}", Data=user(day * 100 + n)[1]
+                )
+            await pipeline.has_read("publish", pipeline.topics.events, day * 30)
+            report = await audited(pipeline, since=report)
+            assert report.verdict is Verdict.OK, (day, failed(report), failed(report, Verdict.UNKNOWN))
+            counted = [line for line in report.lines if line.stage != "bridge"]
+            assert sum(counts_in(line).inputs for line in counted) == 60, day
+
+
+async def test_what_comes_again_after_an_earlier_audit_is_broken(pipeline: Pipeline) -> None:
+    await enriched(pipeline)
+    earlier = await audited(pipeline, "enrich")
+    events = [event for event in await pipeline.read(pipeline.topics.events) if event.partition == 0]
+    await pipeline.put(pipeline.topics.events, [(events[2].key, events[2].value)], partition=0)
+    assert failed(await audited(pipeline, "enrich", since=earlier)).keys() == {"once"}
+
+
+async def test_a_partition_that_rests_is_ok_though_retention_has_emptied_its_outputs(pipeline: Pipeline) -> None:
+    await enriched(pipeline)
+    earlier = await audited(pipeline, "enrich")
+    ends = {index: edges.end for (_, index), edges in edges_of(earlier).items()}
+    await pipeline.delete_before(pipeline.topics.events, {index: end or 0 for index, end in ends.items()})
+    report = await audited(pipeline, "enrich", since=earlier)
+    assert report.verdict is Verdict.OK, failed(report, Verdict.UNKNOWN)
+
+
+def edges_of(report: Audit) -> dict[tuple[str, int], Edge]:
+    return {(line.stage, line.partition): line.edges["out"] for line in report.lines if line.edges}

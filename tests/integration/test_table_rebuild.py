@@ -1,22 +1,26 @@
 """Damaged tables come back from the raw topic, as they were, and nothing that is sound is touched."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import PolicyViolationError
 
 from models.routing import partition_of
 from sandbox.world import World
 from tests.integration.pipeline import PARTITIONS, Pipeline, row, user
-from tests.integration.stage import running
+from tests.integration.stage import eventually, running
 from workers.app import make_enrich
 from workers.engine.errors import BootRefused
-from workers.failures import RefusedError, UnreachableError
+from workers.failures import ConfigurationError, RefusedError, UnreachableError
 from workers.kafka_access import kafka_access
-from workers.rebuild import restore
-from workers.rebuild.restore import Rebuild, plan_rebuild, tables_of, write_rebuild
+from workers.rebuild import plan, restore
+from workers.rebuild.plan import plan_rebuild, tables_of
+from workers.rebuild.raw import in_order
+from workers.rebuild.restore import Rebuild, write_rebuild
 from workers.settings import load_settings
 
 TABLES = """
@@ -44,6 +48,13 @@ def pipeline(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def order(number: int, user_id: int) -> tuple[bytes, bytes]:
     return row("orders", number, "insert", {"order_id": number, "user_id": user_id}, schema="shop")
+
+
+def at_position(record: tuple[bytes, bytes], position: int) -> tuple[bytes, bytes]:
+    """The change has a name of its own, so that it is known when it is sent again."""
+    document = json.loads(record[1])
+    document["metadata"] |= {"transaction-id": position, "transaction-record-id": 1, "stream-position": f"{position}.1"}
+    return record[0], json.dumps(document).encode()
 
 
 async def worked(pipeline: Pipeline, start: int = 0, count: int = 30) -> dict[str, dict[bytes, bytes]]:
@@ -97,7 +108,15 @@ async def refused(pipeline: Pipeline) -> str:
 async def forgotten(pipeline: Pipeline, table: str, offsets: dict[int, int]) -> None:
     """The changelog was deleted up to there, as if it were no changelog."""
     await pipeline.set_policy(pipeline.changelog(table), "delete")
-    await pipeline.delete_before(pipeline.changelog(table), offsets)
+
+    async def deleted() -> bool:
+        try:
+            await pipeline.delete_before(pipeline.changelog(table), offsets)
+        except PolicyViolationError:
+            return False  # the broker has not heard of the new policy yet
+        return True
+
+    await eventually(deleted)
     await pipeline.set_policy(pipeline.changelog(table), "compact")
 
 
@@ -211,27 +230,112 @@ async def test_a_worker_that_has_gone_on_meanwhile_is_not_set_back(pipeline: Pip
     await feed(pipeline, 500, 10)
     after = await tables(pipeline)
     positions = await pipeline.offsets("enrich", pipeline.topics.raw)
-    with pytest.raises(RefusedError, match="gone on meanwhile"):
+    with pytest.raises(RefusedError, match="started meanwhile"):
         await written(pipeline, found)
     assert await tables(pipeline) == after
     assert await pipeline.offsets("enrich", pipeline.topics.raw) == positions
 
 
+async def cut_off(*_: Any, **__: Any) -> int:
+    raise ConnectionResetError
+
+
+@pytest.mark.parametrize("damaged", [True, False])
 async def test_a_rebuild_that_was_cut_off_is_still_refused_and_can_be_repeated(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    before = await worked(pipeline)
+    if damaged:
+        await pipeline.recreate(pipeline.changelog("users"))
+    found = await planned(pipeline, "users", discard=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(restore, "_write_entries", cut_off)
+        with pytest.raises(UnreachableError):
+            await written(pipeline, found)
+    assert "a rebuild of users was not completed" in await refused(pipeline)
+    await rebuilt(pipeline, discard=True)
+    assert await tables(pipeline) == before
+    await feed(pipeline, 1000, 3)
+
+
+async def test_a_worker_that_starts_while_entries_are_written_ends_the_rebuild(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worked(pipeline)
+    found = await planned(pipeline, "users", discard=True)
+    write = restore._write_entries
+
+    async def fence(*arguments: Any) -> int:
+        async with AIOKafkaProducer(**pipeline.client, transactional_id=f"{pipeline.group('enrich')}-0"):
+            return await write(*arguments)
+
+    monkeypatch.setattr(restore, "_write_entries", fence)
+    # A part that has nothing to write would not meet the fence before its position.
+    with pytest.raises(RefusedError, match="started meanwhile"):
+        await written(pipeline, found)
+
+
+async def test_a_raw_topic_that_ends_below_the_position_is_restored_as_far_as_it_goes(pipeline: Pipeline) -> None:
+    before = await worked(pipeline)
+    at, ledger = (await pipeline.offsets("enrich", pipeline.topics.raw))[0]
+    await pipeline.set_offset("enrich", pipeline.topics.raw, 0, at + 100, ledger.encode())
+    await pipeline.recreate(pipeline.changelog("users"))
+    found = await rebuilt(pipeline)
+    assert found.cut == (0,)
+    assert await tables(pipeline) == before
+
+
+async def test_retention_that_deletes_what_is_about_to_be_read_cuts_the_rebuild_short(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worked(pipeline)
+    for name in ("users", "owners"):
+        await pipeline.recreate(pipeline.changelog(name))
+    at = {p: offset - 1 for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.topics.raw)).items()}
+
+    async def deleting(*arguments: Any) -> AsyncIterator[Any]:
+        if arguments[-1] == "row memory":
+            await pipeline.delete_before(pipeline.topics.raw, at)
+        async for record in in_order(*arguments):
+            yield record
+
+    monkeypatch.setattr(plan, "in_order", deleting)
+    assert (await rebuilt(pipeline)).cut == (0, 1)
+
+
+async def test_tables_that_the_stage_did_not_run_with_are_refused(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await worked(pipeline)
-    await pipeline.recreate(pipeline.changelog("users"))
-    found = await planned(pipeline)
-
-    async def cut_off(*_: Any, **__: Any) -> None:
-        raise ConnectionResetError
-
+    await pipeline.recreate(pipeline.changelog("owners"))
     with monkeypatch.context() as patched:
-        patched.setattr(restore, "_write_position", cut_off)
-        with pytest.raises(UnreachableError):
-            await written(pipeline, found)
-    assert "cdc table rebuild" in await refused(pipeline)
+        patched.delenv("CDC_TABLES")
+        own, pipeline.settings = pipeline.settings, load_settings()
+        with pytest.raises(ConfigurationError, match="other tables"):
+            await planned(pipeline)
+        async with kafka_access(pipeline.settings) as kafka:
+            tell = lambda *_: None  # noqa: E731
+            found = await plan_rebuild(pipeline.settings, kafka, (), discard=False, other_tables=True, tell=tell)
+        assert sum(len(part.put) for part in found.mended) < len(before["owners"])
+        pipeline.settings = own
+    await rebuilt(pipeline)
+    assert await tables(pipeline) == before
+
+
+async def test_a_row_gets_the_owner_of_its_time_though_its_provider_is_still_remembered(pipeline: Pipeline) -> None:
+    await pipeline.make_topics()
+    users = [at_position(user(1, HomeOrgID=5), 1), at_position(user(1, "update", HomeOrgID=6), 3)]
+    late = at_position(order(7, 1), 2)
+    await pipeline.put(pipeline.topics.raw, [users[0]])
+    async with running(make_enrich(pipeline.settings)):
+        await pipeline.has_read("enrich", pipeline.topics.raw, 1)
+        await pipeline.put(pipeline.topics.raw, [late])
+        await pipeline.has_read("enrich", pipeline.topics.raw, 2)
+        await pipeline.put(pipeline.topics.raw, [users[1]])
+        await pipeline.has_read("enrich", pipeline.topics.raw, 3)
+    before = await tables(pipeline)
+    assert b'"org_id":"5"' in before["owners"][late[0]]
+    await pipeline.put(pipeline.changelog("owners"), [(late[0], b"garbage")])
     await rebuilt(pipeline)
     assert await tables(pipeline) == before
 
@@ -242,6 +346,7 @@ async def test_progress_is_told_of_every_pass(pipeline: Pipeline) -> None:
     tell: Callable[[str, int, int], None] = lambda *step: told.append(step)  # noqa: E731
     async with kafka_access(pipeline.settings) as kafka:
         found = await plan_rebuild(pipeline.settings, kafka, ("users", "owners"), discard=True, tell=tell)
-    assert {what for what, _, _ in told} == {"lookups", "row memory"}
+    changelogs = {pipeline.changelog(name) for name in tables_of(pipeline.settings)}
+    assert {what for what, _, _ in told} == changelogs | {"lookups", "row memory"}
     assert all(done <= total for _, done, total in told)
     assert told[-1][1] == told[-1][2] == sum(found.ranges[index].end for index in range(PARTITIONS))

@@ -65,7 +65,7 @@ def test_every_partition_has_a_line_with_its_counts(pipeline: Pipeline) -> None:
     assert SECRET not in ended.stdout + ended.stderr
 
 
-def test_an_audit_of_a_sound_stage_ends_with_0_and_an_unknown_part_with_7(pipeline: Pipeline) -> None:
+def test_an_audit_of_a_sound_stage_ends_with_0_and_one_that_does_not_add_up_with_1(pipeline: Pipeline) -> None:
     asyncio.run(has_worked(pipeline))
     ended = status(pipeline, "--audit", "--stage", "enrich")
     assert ended.returncode == 0, ended.stdout

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.checkpoint import Checkpoint
-from workers.engine.ledger import DEAD, DROP, IN, OUT, SKIPPED, Ledger
+from workers.engine.ledger import DEAD, DROP, IN, OUT, REMADE, SKIPPED, Ledger
 
 Place = tuple[int, int]
 """(sequence number, sub-sequence) of a source record: the order within one shard."""
@@ -58,6 +58,11 @@ class Counted:
         """Offsets, not records, that a gap swallowed."""
         return self.counts.get(SKIPPED, 0)
 
+    @property
+    def remade(self) -> bool:
+        """The source was made anew under the stage: its offsets began again, and say nothing about outputs."""
+        return self.counts.get(REMADE, 0) > 0
+
     def after(self, earlier: "Counted") -> "Counted":
         """What happened since then. A count that went back is negative here."""
         names = self.counts.keys() | earlier.counts.keys()
@@ -104,10 +109,19 @@ class Mark:
     """What an earlier audit left about one source partition."""
 
     counted: Counted
-    out_edge: int
-    """Outputs of later inputs stand at this offset of their topic or above it."""
-    dead_edge: int
-    """The same in the dead letters."""
+    """Everything up to there, not only what that audit looked at."""
+    out: "Edge"
+    dead: "Edge"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Where an earlier audit stood in a log of outputs."""
+
+    later: int = 0
+    """Outputs of later inputs stand at this offset or above it."""
+    end: int | None = None
+    """Outputs of the inputs before stand below this offset: what stands above it has come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +132,8 @@ class Baseline:
     """By stage and partition."""
     shards: Mapping[tuple[str, str], Forwarded]
     """By stream and shard."""
-    raw_edges: Mapping[int, int]
-    """By partition of raw: later records of all shards stand at this offset or above it."""
+    raw_edges: Mapping[int, Edge]
+    """By partition of raw, for the records of all shards."""
 
     @classmethod
     def read(cls, document: Any) -> "Baseline":
@@ -132,15 +146,14 @@ class Baseline:
                         place = (int(sequence), int(line["subSequence"])) if sequence else None
                         shards[line["stream"], line["shard"]] = Forwarded(
                             line["stream"], line["shard"], int(line["partition"]), line["state"], place, None,
-                            int(line["records"]), int(line["arrival"]),
+                            int(line["total"]), int(line["arrival"]),
                         )  # fmt: skip
                     case {"offset": int(offset)}:
-                        counts = {str(name): int(n) for name, n in line["counts"].items()}
-                        counted = Counted(offset, line["since"], counts)
+                        counts = {str(name): int(n) for name, n in line["total"].items()}
                         marks[line["stage"], int(line["partition"])] = Mark(
-                            counted, int(line["edges"]["out"]), int(line["edges"]["dead"])
+                            Counted(offset, None, counts), Edge(*map(int, line["out"])), Edge(*map(int, line["dead"]))
                         )
-            edges = {int(partition): int(edge) for partition, edge in document["rawEdges"].items()}
+            edges = {int(partition): Edge(*map(int, edge)) for partition, edge in document["rawEdges"].items()}
             return cls(marks, shards, edges)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ValueError("not the JSON of an earlier audit") from None

@@ -1,28 +1,27 @@
 """The audit as a whole: which evidence is read in which order, and what comes out of it."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
 
-from workers.audit.counts import Baseline, Counted, Forwarded, Mark
-from workers.audit.evidence import PATIENCE, Tell, ends, read_logs, read_shards
+from workers.audit.counts import Baseline, Counted, Edge, Forwarded, Mark
+from workers.audit.evidence import CLIENT, read_shards
 from workers.audit.tallies import (
     NOWHERE,
     InputTally,
     OutputTally,
     RawTally,
     ShardTally,
-    gap_of,
     input_of_event,
     input_of_letter,
     input_of_receipt,
+    is_gap,
 )
 from workers.audit.verdicts import (
     Line,
-    Log,
     Verdict,
     hidden_of_raw,
     judge_partition,
@@ -33,6 +32,7 @@ from workers.audit.verdicts import (
 )
 from workers.groups import committed_offsets
 from workers.kafka_connection import KafkaConnection
+from workers.kafka_logs import PATIENCE, Log, Tell, ends, read_logs
 from workers.settings import Settings
 from workers.topics import Topics, group_of
 
@@ -48,10 +48,14 @@ class Audit:
 
     stages: tuple[str, ...]
     lines: tuple[Line, ...]
-    raw_edges: dict[int, int]
-    """Where records later than the checkpoints stand in raw, by partition; for the next audit."""
+    raw_edges: dict[int, Edge]
+    """Of raw, by partition, for the next audit."""
     foreign: dict[str, int]
     """Records by topic that no stage of this pipeline wrote."""
+    totals: dict[Where, Counted]
+    """All that is told there, not only since an earlier audit."""
+    shards: dict[tuple[str, str], Forwarded]
+    """The same, by stream and shard."""
 
     @property
     def verdict(self) -> Verdict:
@@ -68,31 +72,35 @@ class Audit:
             "verdict": self.verdict.value,
             "stages": list(self.stages),
             "foreign": self.foreign,
-            "rawEdges": {str(partition): edge for partition, edge in self.raw_edges.items()},
-            "lines": [_line(line) for line in self.lines],
+            "rawEdges": {str(partition): [edge.later, edge.end] for partition, edge in self.raw_edges.items()},
+            "lines": [self._line(line) for line in self.lines],
         }
 
-
-def _line(line: Line) -> dict[str, Any]:
-    told = line.counted
-    found: dict[str, Any] = {"stage": line.stage, "partition": line.partition, "verdict": line.verdict.value}
-    match told:
-        case Counted():
-            counts = dict(sorted(told.counts.items()))
-            found |= {"offset": told.offset, "since": told.since, "counts": counts, "edges": line.edges}
-        case Forwarded():
-            sequence, sub_sequence = told.place or ("", 0)
-            found |= {
-                "stream": told.stream, "shard": told.shard, "state": told.state, "sequence": str(sequence),
-                "subSequence": sub_sequence, "arrival": told.arrival_ms, "records": told.records,
-                "markers": line.markers,
-            }  # fmt: skip
-    checks = [
-        {"name": check.name, "verdict": check.verdict.value, "counted": check.counted, "found": check.found,
-         "reason": check.reason}
-        for check in line.checks
-    ]  # fmt: skip
-    return found | {"checks": checks}
+    def _line(self, line: Line) -> dict[str, Any]:
+        told = line.counted
+        found: dict[str, Any] = {"stage": line.stage, "partition": line.partition, "verdict": line.verdict.value}
+        match told:
+            case Counted():
+                total = self.totals[line.stage, line.partition].counts
+                found |= {
+                    "offset": told.offset, "since": told.since, "counts": dict(sorted(told.counts.items())),
+                    "total": dict(sorted(total.items())),
+                }  # fmt: skip
+                found |= {name: [edge.later, edge.end] for name, edge in line.edges.items()}
+            case Forwarded():
+                sequence, sub_sequence = told.place or ("", 0)
+                whole = self.shards.get((told.stream, told.shard), told)
+                found |= {
+                    "stream": told.stream, "shard": told.shard, "state": told.state, "sequence": str(sequence),
+                    "subSequence": sub_sequence, "arrival": told.arrival_ms, "records": told.records,
+                    "total": whole.records, "markers": line.markers,
+                }  # fmt: skip
+        checks = [
+            {"name": check.name, "verdict": check.verdict.value, "counted": check.counted, "found": check.found,
+             "reason": check.reason}
+            for check in line.checks
+        ]  # fmt: skip
+        return found | {"checks": checks}
 
 
 async def audit(
@@ -120,31 +128,35 @@ class _Audit:
             if stage in stages
         }  # fmt: skip
         self.foreign: dict[str, int] = defaultdict(int)
-        self.gaps: dict[Where, list[tuple[int, int]]] = defaultdict(list)
         self.logs: Logs = {}
+        self.totals: dict[Where, Counted] = {}
 
     async def run(self) -> Audit:
         counted = await self._positions()
-        raw_edges: dict[int, int] = {}
+        raw_starts: dict[TopicPartition, int] = {}
         shards: dict[tuple[str, str], Forwarded] = {}
         if "bridge" in self.stages:
             # Before the checkpoints: what a checkpoint does not know yet stands above these.
-            raw_edges = {tp.partition: end for tp, end in (await self._ends(self.topics.raw, stable=True)).items()}
-            shards = self._since(await self._checkpoints())
+            raw_starts = await ends(self.connection, CLIENT, self._tps(self.topics.raw), stable=True)
+            shards = await self._checkpoints()
         goals = await self._goals()
+        raw_edges = {tp.partition: Edge(start, goals[tp]) for tp, start in raw_starts.items()}
         letters = {where: self._tally(where, told, "dead", keep=True) for where, told in counted.items()}
         await self._read_dead(goals, letters)
         outputs = {
             where: self._tally(where, told, "out", elsewhere=letters[where].offsets) for where, told in counted.items()
         }
         inputs = {where: InputTally(told.since or 0, told.offset) for where, told in counted.items()}
-        raw = RawTally({key: ShardTally(told.since, told.place) for key, told in shards.items()})
+        edges = self.baseline.raw_edges if self.baseline is not None else {}
+        seen = {partition: edge.end for partition, edge in edges.items()}
+        forwarded = self._since(shards)
+        raw = RawTally({key: ShardTally(told.since, told.place, seen) for key, told in forwarded.items()})
         await self._read_raw(goals, inputs, raw)
         await self._read_events(goals, inputs, outputs)
         await self._read_receipts(goals, outputs)
-        lines = [*await self._judge_shards(shards, raw, raw_edges), *self._judge(counted, inputs, outputs, letters)]
+        lines = [*await self._judge_shards(forwarded, raw, edges), *self._judge(counted, inputs, outputs, letters)]
         foreign = {topic: n for topic, n in ((self.topics.raw, raw.foreign), *self.foreign.items()) if n}
-        return Audit(self.stages, tuple(lines), raw_edges, foreign)
+        return Audit(self.stages, tuple(lines), raw_edges, foreign, self.totals, shards)
 
     # what the stages say
 
@@ -155,12 +167,13 @@ class _Audit:
             for tp, entry in offsets.items():
                 told = Counted.of(entry.offset, entry.metadata)
                 mark = self._mark(stage, tp.partition)
+                self.totals[stage, tp.partition] = told
                 found[stage, tp.partition] = told.after(mark.counted) if mark is not None else told
         return found
 
     async def _checkpoints(self) -> dict[tuple[str, str], Forwarded]:
         return await read_shards(
-            self.connection, self.topics.checkpoints, self.settings.source_slots, self.patience
+            self.connection, self.topics.checkpoints, self.settings.source_slots, self.tell, self.patience
         )  # fmt: skip
 
     def _since(self, shards: dict[tuple[str, str], Forwarded]) -> dict[tuple[str, str], Forwarded]:
@@ -176,16 +189,13 @@ class _Audit:
         self, where: Where, told: Counted, kind: str, *, keep: bool = False, elsewhere: Any = ()
     ) -> OutputTally:  # fmt: skip
         mark = self._mark(*where)
-        edge = 0 if mark is None else mark.dead_edge if kind == "dead" else mark.out_edge
-        return OutputTally(told.since or 0, told.offset, log_edge=edge, keep=keep, elsewhere=elsewhere)
+        before = None if mark is None else mark.dead if kind == "dead" else mark.out
+        return OutputTally(told.since or 0, told.offset, before=before, keep=keep, elsewhere=elsewhere)
 
     # what stands in the topics
 
     def _tps(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, index) for index in range(self.settings.partitions)]
-
-    async def _ends(self, topic: str, *, stable: bool) -> dict[TopicPartition, int]:
-        return await ends(self.connection, self._tps(topic), stable=stable)
 
     async def _goals(self) -> dict[TopicPartition, int]:
         topics = self.topics
@@ -196,12 +206,12 @@ class _Audit:
             topics.receipts: "publish" in self.stages,
         }
         tps = [tp for topic, wanted in needed.items() if wanted for tp in self._tps(topic)]
-        return await ends(self.connection, tps, stable=False)
+        return await ends(self.connection, CLIENT, tps, stable=False)
 
     async def _read(self, topic: str, goals: dict[TopicPartition, int], apply: Any) -> None:
         of_topic = {tp: goal for tp, goal in goals.items() if tp.topic == topic}
         if of_topic:
-            self.logs |= await read_logs(self.connection, of_topic, apply, self.tell, self.patience)
+            self.logs |= await read_logs(self.connection, CLIENT, of_topic, apply, self.tell, self.patience)
 
     async def _read_dead(self, goals: dict[TopicPartition, int], letters: Tallies) -> None:
         def apply(record: Any) -> None:
@@ -211,15 +221,8 @@ class _Audit:
                 if self.sources.get(stage) == topic and (stage, partition) in letters:
                     letters[stage, partition].note(offset, record.offset)
                 return
-            gap = gap_of(record.headers)
-            if gap is None:
+            if not is_gap(record.headers):
                 self.foreign[self.topics.dead] += 1
-                return
-            stage, topic, partition, start, end = gap
-            tally = letters.get((stage, partition))
-            if tally is not None and self.sources.get(stage) == topic and record.offset >= tally.log_edge:
-                tally.edge = max(tally.edge, record.offset + 1)
-                self.gaps[stage, partition].append((start, end))
 
         await self._read(self.topics.dead, goals, apply)
 
@@ -283,17 +286,16 @@ class _Audit:
                 lines.append(
                     judge_partition(
                         stage, counted[where], self.logs[tp], inputs[where], (out, outputs[where]),
-                        (dead, letters[where]), self.gaps[where],
+                        (dead, letters[where]),
                     )
                 )  # fmt: skip
         return lines
 
     async def _judge_shards(
-        self, shards: dict[tuple[str, str], Forwarded], raw: RawTally, raw_edges: dict[int, int]
+        self, shards: dict[tuple[str, str], Forwarded], raw: RawTally, edges: Mapping[int, Edge]
     ) -> list[Line]:  # fmt: skip
-        if not raw_edges:
+        if "bridge" not in self.stages:
             return []
-        edges = dict(self.baseline.raw_edges) if self.baseline is not None else None
         hidden = hidden_of_raw((self.logs[tp] for tp in self._tps(self.topics.raw)), edges)
         lines = [
             judge_shard(told, raw.shards[key], hidden)

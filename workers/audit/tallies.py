@@ -5,6 +5,7 @@ events by `metadata.sequence`, receipts by `offset`, dead letters by their heade
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from models.raw import (
     HEADER_STREAM,
     HEADER_SUB_SEQUENCE,
 )
-from workers.audit.counts import Place
+from workers.audit.counts import Edge, Place
 
 NOWHERE = -1
 
@@ -52,20 +53,24 @@ class OutputTally:
     A stage works off a partition in order, so the inputs of its outputs only grow: one that does not is an input that
     ended twice."""
 
-    __slots__ = ("_elsewhere", "_last", "edge", "high", "log_edge", "low", "nameless", "offsets",
+    __slots__ = ("_elsewhere", "_last", "before", "edge", "high", "later", "low", "nameless", "offsets",
                  "records", "seen_below", "twice")  # fmt: skip
 
-    def __init__(self, low: int, high: int, *, log_edge: int = 0, keep: bool = False, elsewhere: Any = ()) -> None:
+    def __init__(
+        self, low: int, high: int, *, before: Edge | None = None, keep: bool = False, elsewhere: Any = ()
+    ) -> None:
         self.low = low
         self.high = high
-        self.log_edge = log_edge
-        """Outputs of inputs from `low` on stand at this offset of their own log or above it."""
+        self.before = before or Edge()
+        """Where inputs from `low` on begin in the log of the outputs."""
         self.records = 0
         self.twice = 0
         self.nameless = 0
         """Records that may be outputs but name no input: counted, not attributed."""
         self.edge = 0
         """Outputs of inputs from `high` on stand at this offset of their own log or above it."""
+        self.later = False
+        """There are such outputs."""
         self.seen_below = False
         """An output of an input below `low` is still there, hence all later ones are."""
         self.offsets: array[int] | None = array("q") if keep else None
@@ -76,11 +81,17 @@ class OutputTally:
     def note(self, source_offset: int, offset: int) -> None:
         """`source_offset`: of the input; `offset`: of the output in its own log."""
         if source_offset >= self.high:
+            self.later = True
             return
         self.edge = max(self.edge, offset + 1)
         if source_offset < self.low:
-            self.seen_below = True
+            if self.before.end is not None and offset >= self.before.end:
+                self.twice += 1  # an earlier audit had seen the one that belongs to this input
+            else:
+                self.seen_below = True
             return
+        if offset < self.before.later:
+            return  # of another source with the same name, before it was made anew
         self.records += 1
         if source_offset <= self._last or _holds(self._elsewhere, source_offset):
             self.twice += 1
@@ -92,19 +103,25 @@ class OutputTally:
 class ShardTally:
     """Raw records of one shard behind `since` (None: from its first) and up to `place`."""
 
-    __slots__ = ("_last", "markers", "place", "records", "since", "twice")
+    __slots__ = ("_ends", "_last", "markers", "place", "records", "since", "twice")
 
-    def __init__(self, since: Place | None, place: Place | None) -> None:
+    def __init__(self, since: Place | None, place: Place | None, ends: Mapping[int, int | None] | None = None) -> None:
+        """`ends`: by partition of raw, where an earlier audit had seen all records up to `since`."""
         self.since = since
+        self._ends = ends or {}
         self.place = place
         self.records = 0
         self.markers = 0
         self.twice = 0
         self._last: dict[int, Place] = {}
 
-    def note(self, place: Place, partition: int, *, marker: bool) -> None:
+    def note(self, place: Place, partition: int, offset: int, *, marker: bool) -> None:
         """Count a record of this shard, and markers beside it."""
-        if self.place is None or place > self.place or (self.since is not None and place <= self.since):
+        if self.place is None or place > self.place:
+            return
+        if self.since is not None and place <= self.since:
+            end = self._ends.get(partition)
+            self.twice += end is not None and offset >= end
             return
         if marker:
             self.markers += 1
@@ -138,7 +155,7 @@ class RawTally:
         if tally is None:
             self.strangers[stream, shard] += 1
         else:
-            tally.note(place, record.partition, marker=HEADER_RETIRED in found)
+            tally.note(place, record.partition, record.offset, marker=HEADER_RETIRED in found)
 
 
 class _Metadata(msgspec.Struct):
@@ -182,11 +199,9 @@ def input_of_letter(headers: Any) -> tuple[str, str, int, int] | None:
     return _where(dict(headers), PREFIX, "offset")
 
 
-def gap_of(headers: Any) -> tuple[str, str, int, int, int] | None:
-    """(stage, topic, partition, start, end) of a recorded gap."""
-    found = dict(headers)
-    where, end = _where(found, GAP_PREFIX, "start"), found.get(f"{GAP_PREFIX}end", b"")
-    return (*where, int(end)) if where is not None and end.isdigit() else None
+def is_gap(headers: Any) -> bool:
+    """Whether a record without key and value tells of a gap; how much it swallowed stands in the ledger."""
+    return _where(dict(headers), GAP_PREFIX, "start") is not None
 
 
 def _where(found: dict[str, bytes], prefix: str, offset: str) -> tuple[str, str, int, int] | None:

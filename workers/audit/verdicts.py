@@ -4,12 +4,13 @@ OK is said only of what was seen whole. Where retention has deleted a part, the 
 (BROKEN); if it does not, the verdict is UNKNOWN.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from workers.audit.counts import OTHER, Counted, Forwarded
+from workers.audit.counts import OTHER, Counted, Edge, Forwarded
 from workers.audit.tallies import InputTally, OutputTally, ShardTally
+from workers.kafka_logs import Log
 
 
 class Verdict(StrEnum):
@@ -21,6 +22,8 @@ class Verdict(StrEnum):
 
 
 SEVERITY = tuple(Verdict)
+SHOWN = 3
+"""Reasons in one text."""
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -52,26 +55,9 @@ class Hidden:
     boundless: bool = False
     """Nothing can be concluded, whatever the rest holds."""
 
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """One partition that was read: from `start` to `reached`; `end` is where it should have been read to."""
-
-    topic: str
-    partition: int
-    start: int
-    reached: int
-    end: int
-
-    @property
-    def unread(self) -> Hidden:
-        """The end of a log is hidden behind a transaction that nobody ends."""
-        missing = self.end - self.reached
-        return Hidden(missing, f"{self} could not be read from {self.reached} on: an open transaction") if missing > 0 \
-            else Hidden()  # fmt: skip
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}"
+    def __add__(self, other: "Hidden") -> "Hidden":
+        whys = [why for why in (self.why, other.why) if why]
+        return Hidden(self.records + other.records, "; ".join(whys), self.boundless or other.boundless)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +70,8 @@ class Line:
     checks: tuple[Check, ...]
     markers: int = 0
     """Bridge: markers of changed keys, which are no records of the shard."""
-    edges: dict[str, int] = field(default_factory=dict)
-    """Where later outputs and dead letters stand; for the next audit."""
+    edges: dict[str, Edge] = field(default_factory=dict)
+    """Of the outputs (`out`) and the dead letters (`dead`), for the next audit."""
 
     @property
     def verdict(self) -> Verdict:
@@ -106,27 +92,26 @@ def judge_partition(
     inputs: InputTally,
     outputs: tuple[Log, OutputTally],
     letters: tuple[Log, OutputTally],
-    gaps: Sequence[tuple[int, int]] = (),
 ) -> Line:
-    """One partition of enrich or publish. `gaps`: (start, end) of the recorded gaps of this partition."""
-    checks = [_position(counted, source, gaps), _balanced(counted)]
-    found = _agree("input", counted.inputs, inputs.records, _hidden_input(counted, source, gaps), f"{source}")
+    """One partition of enrich or publish."""
+    checks = [_position(counted, source), _balanced(counted)]
+    found = _agree("input", counted.inputs, inputs.records, _hidden_input(counted, source), f"{source}")
     if found.verdict is Verdict.BROKEN and counted.since is None:
         found = Check("input", found.verdict, found.counted, found.found,
                       f"{inputs.records - counted.inputs} records of {source} below offset {counted.offset} are in no "
                       f"count: the offset was set by hand")  # fmt: skip
     checks.append(found)
     for name, told, (log, tally) in (("output", counted.out, outputs), ("dead", counted.dead, letters)):
-        checks.append(_agree(name, told, tally.records, _hidden_output(counted, log, tally, told, gaps), f"{log}"))
+        checks.append(_agree(name, told, tally.records, _hidden_output(counted, log, tally, told), f"{log}"))
     if stage == "enrich" and OTHER not in counted.counts:
-        checks.append(_markers(counted, source, inputs, gaps))
-    checks.append(_once(outputs[1].twice + letters[1].twice))
-    if counted.skipped or gaps:
+        checks.append(_markers(counted, source, inputs))
+    checks.append(_once(outputs[1].twice + letters[1].twice, remade=counted.remade))
+    if counted.skipped:
         what = f"{counted.skipped} offsets of {source} were deleted before the stage had read them"
         checks.append(Check("gaps", Verdict.UNKNOWN, counted.skipped, reason=f"{what}: nobody knows what was in them"))
-    edges = {
-        name: max(tally.edge, log.start) for name, (log, tally) in (("out", outputs), ("dead", letters))
-    }  # fmt: skip
+    if counted.remade:
+        checks.append(Check("gaps", Verdict.UNKNOWN, reason=f"{source} was made anew under the stage"))
+    edges = {name: _edge(log, tally) for name, (log, tally) in (("out", outputs), ("dead", letters))}
     return Line(stage, source.partition, counted, tuple(checks), edges=edges)
 
 
@@ -143,23 +128,38 @@ def stranger(stream: str, shard: str, records: int) -> Line:
     return Line("bridge", -1, told, (Check("checkpoint", Verdict.BROKEN, 0, records, why),))
 
 
-def hidden_of_raw(logs: Iterable[Log], edges: dict[int, int] | None) -> Hidden:
+def hidden_of_raw(logs: Iterable[Log], edges: Mapping[int, Edge]) -> Hidden:
     """What the raw topic does not show of any shard. `edges`: where an earlier audit stood; without them every
     deleted record may have been one of the shard's."""
-    hidden, whys = 0, []
-    for log in logs:
-        gone = log.start - (edges.get(log.partition, 0) if edges is not None else 0)
-        for part in (Hidden(gone, f"{log} begins at {log.start}") if gone > 0 else Hidden(), log.unread):
-            hidden += part.records
-            whys += [part.why] if part.why else []
-    return Hidden(hidden, "; ".join(whys[:3]) + ("…" if len(whys) > 3 else ""))
+    parts = [
+        part for log in logs for part in (_gone(log, edges.get(log.partition, Edge()).later), _unread(log)) if part.why
+    ]
+    shown = sum(parts[:SHOWN], Hidden())
+    return Hidden(sum(part.records for part in parts), shown.why + ("…" if len(parts) > SHOWN else ""))
 
 
-def _position(counted: Counted, source: Log, gaps: Sequence[tuple[int, int]]) -> Check:
+def _gone(log: Log, since: int) -> Hidden:
+    """What retention has deleted behind `since`."""
+    return Hidden(log.start - since, f"{log} begins at {log.start}") if log.start > since else Hidden()
+
+
+def _unread(log: Log) -> Hidden:
+    why = f"{log} could not be read from {log.reached} on (an open transaction, or no leader)"
+    return Hidden(log.missing, why) if log.missing else Hidden()
+
+
+def _edge(log: Log, tally: OutputTally) -> Edge:
+    if log.missing:
+        return Edge(max(tally.edge, log.start), log.end)
+    # Without a later output the trailing control records belong to what was read.
+    return Edge(max(tally.edge if tally.later else log.reached, log.start), log.end)
+
+
+def _position(counted: Counted, source: Log) -> Check:
     why = ""
     if counted.offset > source.end:
         why = f"offset {counted.offset} lies beyond the end of {source}, {source.end}"
-    elif counted.since is not None and counted.offset < counted.since and not _made_anew(gaps):
+    elif counted.since is not None and counted.offset < counted.since and not counted.remade:
         why = f"the offset went back from {counted.since} to {counted.offset}"
     return Check("position", Verdict.BROKEN if why else Verdict.OK, counted.offset, source.end, why)
 
@@ -184,48 +184,43 @@ def _agree(name: str, counted: int, found: int, hidden: Hidden, where: str) -> C
     return Check(name, Verdict.BROKEN, counted, found, f"{where} holds {found} records, {difference}")
 
 
-def _hidden_input(counted: Counted, source: Log, gaps: Sequence[tuple[int, int]]) -> Hidden:
+def _hidden_input(counted: Counted, source: Log) -> Hidden:
     if counted.since is None:
         return Hidden(counted.inputs, "the offset was set by hand, nobody knows where counting began")
-    if _made_anew(gaps):
+    if counted.remade:
         return Hidden(0, f"{source} was made anew under the stage", boundless=True)
     gone = min(source.start, counted.offset) - counted.since
-    if gone > 0:
-        return Hidden(gone, f"{source} begins at {source.start}, counting began at {counted.since}")
-    return source.unread if source.reached < counted.offset else Hidden()
+    why = f"{source} begins at {source.start}, counting began at {counted.since}"
+    hidden = Hidden(gone, why) if gone > 0 else Hidden()
+    return hidden + _unread(source) if source.reached < counted.offset else hidden
 
 
-def _hidden_output(
-    counted: Counted, log: Log, tally: OutputTally, told: int, gaps: Sequence[tuple[int, int]]
-) -> Hidden:
+def _hidden_output(counted: Counted, log: Log, tally: OutputTally, told: int) -> Hidden:
     if counted.since is None:
         return Hidden(counted.inputs, "the offset was set by hand, nobody knows where counting began")
-    if _made_anew(gaps):
+    if counted.remade:
         return Hidden(0, "its source was made anew under the stage", boundless=True)
-    if log.start > tally.log_edge and not tally.seen_below:
-        return Hidden(log.start - tally.log_edge + tally.nameless, f"{log} begins at {log.start}")
+    # An output from before is still there, hence all later ones are; unless retention opened a hole while we read.
+    hidden = Hidden() if tally.seen_below and not log.holed else _gone(log, tally.before.later)
     if tally.nameless and told > tally.records:
-        return Hidden(tally.nameless + log.unread.records, f"{tally.nameless} records of {log} name no input")
-    return log.unread
+        hidden += Hidden(tally.nameless, f"{tally.nameless} records of {log} name no input")
+    return hidden + _unread(log)
 
 
-def _made_anew(gaps: Sequence[tuple[int, int]]) -> bool:
-    """Beyond the end of a log: its offsets begin again, and mean other records than those that were counted."""
-    return any(end < start for start, end in gaps)
-
-
-def _markers(counted: Counted, source: Log, inputs: InputTally, gaps: Sequence[tuple[int, int]]) -> Check:
+def _markers(counted: Counted, source: Log, inputs: InputTally) -> Check:
     """Of all drops those that show in the record itself."""
     dropped = counted.drops.get("key_moved", 0) + counted.drops.get("tombstone", 0)
     found = inputs.markers + inputs.tombstones
-    hidden = _hidden_input(counted, source, gaps)
+    hidden = _hidden_input(counted, source)
     if not hidden.why and counted.drops.get("key_moved", 0) != inputs.markers and dropped == found:
         why = f"{inputs.markers} markers of changed keys, {counted.drops.get('key_moved', 0)} counted as key_moved"
         return Check("markers", Verdict.BROKEN, dropped, found, why)
     return _agree("markers", dropped, found, hidden, f"{source}, without a value,")
 
 
-def _once(twice: int) -> Check:
+def _once(twice: int, *, remade: bool = False) -> Check:
     if not twice:
         return Check("once", Verdict.OK, 0, 0)
+    if remade:
+        return Check("once", Verdict.UNKNOWN, 0, twice, "the source was made anew: two inputs may have one offset")
     return Check("once", Verdict.BROKEN, 0, twice, f"{twice} records stand for an input that had ended before")

@@ -35,12 +35,13 @@ def table() -> None:
 @click.option("--table", "forced", multiple=True, metavar="NAME",
               help="Rebuild this table whether damaged or not; may be repeated.")  # fmt: skip
 @click.option("--discard", is_flag=True, help="Do not keep what damaged tables still hold.")
+@click.option("--other-tables", is_flag=True, help="tables.yaml may differ from the one the stage last ran with.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: one document on stdout.")  # fmt: skip
 @click.pass_context
 def rebuild(
     ctx: click.Context, dry_run: bool, yes: bool, forced: tuple[str, ...], discard: bool,
-    output: Literal["table", "json"],
+    other_tables: bool, output: Literal["table", "json"],
 ) -> None:  # fmt: skip
     """Restore damaged tables from the raw topic.
 
@@ -52,7 +53,9 @@ def rebuild(
     and did not change since are missing then. 8 if a worker runs, or if --yes is needed.
     """
     with quiet():
-        found, written = asyncio.run(_rebuild(forced, discard=discard, write=yes and not dry_run))
+        found, written = asyncio.run(
+            _rebuild(forced, discard=discard, other_tables=other_tables, write=yes and not dry_run)
+        )
     if output == "json":
         click.echo(json.dumps(_document(found, written=written), indent=2))
     else:
@@ -70,10 +73,13 @@ def rebuild(
         ctx.exit(int(ExitCode.PARTIAL))
 
 
-async def _rebuild(forced: tuple[str, ...], *, discard: bool, write: bool) -> "tuple[Rebuild, bool]":
+async def _rebuild(
+    forced: tuple[str, ...], *, discard: bool, other_tables: bool, write: bool
+) -> "tuple[Rebuild, bool]":
     from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.rebuild.changelogs import topic_of  # noqa: PLC0415
-    from workers.rebuild.restore import STAGE, plan_rebuild, tables_of, write_rebuild  # noqa: PLC0415
+    from workers.rebuild.plan import plan_rebuild, tables_of  # noqa: PLC0415
+    from workers.rebuild.restore import STAGE, write_rebuild  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.topics import Topics, group_of  # noqa: PLC0415
 
@@ -86,7 +92,7 @@ async def _rebuild(forced: tuple[str, ...], *, discard: bool, write: bool) -> "t
     progress = Progress("cdc table")
     async with kafka_access(settings) as kafka:
         await kafka.require(dict.fromkeys(topics, settings.partitions))
-        found = await plan_rebuild(settings, kafka, forced, discard=discard, tell=progress)
+        found = await plan_rebuild(settings, kafka, forced, discard=discard, other_tables=other_tables, tell=progress)
         if write and found.mended:
             await write_rebuild(settings, kafka, found, progress)
     return found, write and bool(found.mended)

@@ -8,7 +8,7 @@ from typing import Any
 from faust.types import TP
 
 from workers.engine.errors import EngineError, Fenced, StaleBatch
-from workers.engine.ledger import SKIPPED, Extent, Ledger, last_written
+from workers.engine.ledger import REMADE, SKIPPED, UNFINISHED, Extent, Ledger, last_written
 from workers.engine.unit import Advance, UnitOfWork
 
 
@@ -36,6 +36,8 @@ def lost_entries(recorded: dict[str, Extent], bounds: dict[str, tuple[int, int]]
     `recorded`: how far the slot had written each, from its committed offsets. `bounds`: (log start, log end) now. A
     compacted log neither loses its end nor moves its start."""
     for table, extent in recorded.items():
+        if extent.last == UNFINISHED:
+            return f"a rebuild of {table} was not completed"
         begin, end = bounds.get(table, (0, 0))
         if end <= extent.last:
             return f"the changelog of {table} ends at {end} but was written up to {extent.last}: it was truncated"
@@ -144,7 +146,8 @@ class Gaps:
         app = self.app
         try:
             async with UnitOfWork(slot) as unit:
-                unit.advances[gap.tp] = Advance(gap.start, gap.end, Counter({SKIPPED: max(0, gap.end - gap.start)}))
+                what = {SKIPPED: gap.end - gap.start} if gap.end >= gap.start else {REMADE: 1}
+                unit.advances[gap.tp] = Advance(gap.start, gap.end, Counter(what))
                 if app.record_gap is not None:
                     app.record_gap(unit, gap)
         except StaleBatch:

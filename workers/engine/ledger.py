@@ -17,10 +17,14 @@ DROP = "drop."
 IN = "in"
 SKIPPED = "skipped"
 """Offsets, not records, that a gap swallowed with `on_gap=continue`: nobody knows what was in them."""
+REMADE = "remade"
+"""Gaps beyond the end of a log: it was made anew under the stage, and its offsets mean other records now."""
 MAX_BYTES = 4_096
 _SINCE = "since"
 _CHANGELOGS = "changelogs"
 EXTENT = 2
+UNFINISHED = 2**62
+"""As the last offset of a changelog: somebody is rebuilding the table, or was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Extent:
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """Counts since the offset `since` (None: unknown, offsets were set by hand): `in`, `out`, `dead`, one
-    `drop.<reason>` each, and `skipped`."""
+    `drop.<reason>` each, `skipped` and `remade`."""
 
     counts: dict[str, int] = field(default_factory=dict)
     since: int | None = None
@@ -82,7 +86,7 @@ class Ledger:
     @property
     def balanced(self) -> bool:
         """Whether every input ended in exactly one of output, drop and dead letter."""
-        ended = sum(n for name, n in self.counts.items() if name not in (IN, SKIPPED))
+        ended = sum(n for name, n in self.counts.items() if name not in (IN, SKIPPED, REMADE))
         return self.counts.get(IN, 0) == ended
 
 

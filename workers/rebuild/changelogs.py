@@ -8,11 +8,11 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from workers.engine.catch_up import read_to_end
 from workers.engine.gaps import lost_entries
 from workers.engine.ledger import Extent, Ledger
-from workers.engine.types import TP
+from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
+from workers.kafka_logs import Apply, Tell, ends, read_logs
 from workers.rebuild.image import Part, TableImage, is_readable
 
 CLIENT = "cdc-table"
@@ -20,16 +20,14 @@ CLIENT = "cdc-table"
 
 @dataclass(slots=True)
 class Changelogs:
-    """What was read."""
+    """A look at all of them, without their entries: those of a large table are held only where they are needed."""
 
-    image: TableImage
-    """Entries that can be read."""
-    unreadable: dict[Part, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    """Keys of those that cannot."""
     bounds: dict[Part, tuple[int, int]] = field(default_factory=dict)
     """(log start, log end)"""
     last: dict[Part, int] = field(default_factory=dict)
     """Offset of the last record."""
+    unreadable: dict[Part, set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    """Keys of entries that cannot be read."""
 
     def extent(self, part: Part, written: int | None) -> Extent | None:
         """How far the changelog reaches with what was `written` (last offset) behind it; None for an empty one."""
@@ -42,37 +40,38 @@ def topic_of(group: str, table: str) -> str:
     return f"{group}-{table}-changelog"
 
 
-async def read_changelogs(
-    connection: KafkaConnection, group: str, tables: Collection[str], bounds: Mapping[TopicPartition, tuple[int, int]],
-    partitions: int,
-) -> Changelogs:  # fmt: skip
-    """Read these tables whole. Raises KafkaError, NewerFormatError."""
-    names = {topic_of(group, table): table for table in tables}
-    found = Changelogs(TableImage(partitions))
-    raw: dict[Part, dict[bytes, bytes]] = defaultdict(dict)
+async def look_at_changelogs(
+    connection: KafkaConnection, group: str, bounds: Mapping[Part, tuple[int, int]], tell: Tell
+) -> Changelogs:
+    """Read them whole. Raises KafkaError, NewerFormatError, CommandError if a log cannot be read to its end."""
+    found = Changelogs(dict(bounds))
 
-    def apply(record: Any) -> None:
-        part = (names[record.topic], record.partition)
+    def apply(part: Part, record: Any) -> None:
         found.last[part] = record.offset
-        if record.value is None:
-            raw[part].pop(record.key, None)
+        if record.value is None or is_readable(part[0], record.value):
+            found.unreadable[part].discard(record.key)
         else:
-            raw[part][record.key] = record.value
+            found.unreadable[part].add(record.key)
 
-    starts = {TP(topic, index): 0 for topic in names for index in range(partitions)}
-    await read_to_end(connection.client(CLIENT), starts, apply)
-    for part, entries in raw.items():
-        for key, value in entries.items():
-            if is_readable(part[0], value):
-                found.image.parts[part][key] = value
-            else:
-                found.unreadable[part].append(key)
-    found.bounds = {
-        (table, index): bounds[TopicPartition(topic, index)]
-        for topic, table in names.items()
-        for index in range(partitions)
-    }
+    await _read(connection, group, bounds, apply, tell)
     return found
+
+
+async def read_entries(
+    connection: KafkaConnection, group: str, parts: Collection[Part], partitions: int, tell: Tell
+) -> TableImage:
+    """Entries of these parts that can be read. Raises as `look_at_changelogs`."""
+    image = TableImage(partitions)
+
+    def apply(part: Part, record: Any) -> None:
+        entries = image.parts[part]
+        if record.value is None or not is_readable(part[0], record.value):
+            entries.pop(record.key, None)
+        else:
+            entries[record.key] = record.value
+
+    await _read(connection, group, parts, apply, tell)
+    return image
 
 
 def find_damage(changelogs: Changelogs, offsets: Iterable[tuple[int, OffsetAndMetadata]]) -> dict[Part, str]:
@@ -89,3 +88,21 @@ def find_damage(changelogs: Changelogs, offsets: Iterable[tuple[int, OffsetAndMe
                 lost = lost_entries({table: extent}, {table: changelogs.bounds[part]})
                 damage |= {part: lost} if lost else {}
     return damage
+
+
+async def _read(connection: KafkaConnection, group: str, parts: Collection[Part], apply: Any, tell: Tell) -> None:
+    names = {topic_of(group, table): table for table, _ in parts}
+    tps = [TopicPartition(topic_of(group, table), index) for table, index in parts]
+
+    def of_part(record: Any) -> None:
+        apply((names[record.topic], record.partition), record)
+
+    step: Apply = of_part
+    goals = await ends(connection, CLIENT, tps, stable=False)
+    logs = await read_logs(connection, CLIENT, goals, step, tell)
+    unread = [log for log in logs.values() if log.missing]
+    if unread:
+        raise CommandError(
+            f"{unread[0]} could not be read from {unread[0].reached} on",
+            hint="a transaction may be open that nobody ends, or the partition has no leader; see docs/runbook.md",
+        )

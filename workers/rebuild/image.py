@@ -30,6 +30,8 @@ class TableImage:
         self.partitions = partitions
         self.partition = 0
         """That of the record at hand."""
+        self.forgetful = False
+        """Rows have no memory while this is set."""
         self.parts: dict[Part, dict[bytes, bytes]] = defaultdict(dict)
         self._later = later
 
@@ -51,7 +53,7 @@ class TableImage:
 
     def memory(self, row: bytes) -> RowMemory | None:
         """See State."""
-        value = self.parts[MEMORY_TABLE, self.partition].get(row)
+        value = self.parts[MEMORY_TABLE, self.partition].get(row) if not self.forgetful else None
         return RowMemory.decode(value) if value is not None else None
 
     def pinned_schema(self, spec_name: str) -> str | None:

@@ -1,0 +1,185 @@
+"""Finds what is damaged, and computes what the tables have to hold. Writes nothing."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from enrichers.state import NewerFormatError, Remember
+from models.outcome import Drop
+from models.raw import RawRecord, raw_record
+from workers.app import make_enrich
+from workers.contract import enrich_pipeline, read_catalogue
+from workers.engine.configuration import read_config, refuse_conflicts, stage_config
+from workers.engine.errors import BootRefused
+from workers.engine.ledger import REMADE, SKIPPED, Ledger
+from workers.engine.offsets import log_bounds
+from workers.failures import ConfigurationError
+from workers.groups import committed_offsets
+from workers.kafka_access import KafkaAccess
+from workers.kafka_logs import Tell
+from workers.rebuild.changelogs import CLIENT, Changelogs, find_damage, look_at_changelogs, read_entries, topic_of
+from workers.rebuild.image import Part, TableImage
+from workers.rebuild.raw import RawRange, in_order
+from workers.rebuild.restore import STAGE, Mended, Rebuild, refuse_members
+from workers.settings import Settings
+from workers.topics import MEMORY_TABLE, PINS_TABLE, Topics, group_of
+
+ASKED_FOR = "asked for"
+
+
+def tables_of(settings: Settings) -> tuple[str, ...]:
+    """Names of all tables of the stage."""
+    return (*read_catalogue(settings).lookups, PINS_TABLE, MEMORY_TABLE)
+
+
+async def plan_rebuild(
+    settings: Settings, kafka: KafkaAccess, forced: Collection[str], *, discard: bool, other_tables: bool = False,
+    tell: Tell,
+) -> Rebuild:  # fmt: skip
+    """`forced`: rebuild these tables whether damaged or not. `discard`: begin with nothing instead of what is left.
+    `other_tables`: tables.yaml may differ from the one the stage last ran with.
+
+    Raises RefusedError while a worker runs, ConfigurationError, CommandError, KafkaError."""
+    await refuse_members(settings, kafka)
+    await _refuse_other_tables(settings, allowed=other_tables)
+    return await _Planner(settings, kafka, discard, tell).plan(forced)
+
+
+async def _refuse_other_tables(settings: Settings, *, allowed: bool) -> None:
+    """What the stage remembers of a row depends on its rules: without them it would be forgotten, unnoticed."""
+    app = make_enrich(settings)
+    record = await read_config(app)
+    try:
+        refuse_conflicts(app, record, stage_config(app, dict.fromkeys(_topics_of(app), settings.partitions)))
+    except BootRefused as error:
+        raise ConfigurationError(str(error)) from None
+    if record is not None and record.fingerprint != app.fingerprint and not allowed:
+        raise ConfigurationError(
+            "the stage last ran with other tables than those configured here",
+            hint="set CDC_TABLES and CDC_CATALOGUE as for the workers; --other-tables rebuilds with those of here",
+        )
+
+
+def _topics_of(app: Any) -> set[str]:
+    return set(app.source_topics) | {table.changelog_topic_name for table in app.tables.values()}
+
+
+class _Planner:
+    def __init__(self, settings: Settings, kafka: KafkaAccess, discard: bool, tell: Tell) -> None:
+        self.kafka = kafka
+        self.discard = discard
+        self.tell = tell
+        self.partitions = settings.partitions
+        catalogue = read_catalogue(settings)
+        self.pipeline = enrich_pipeline(settings, catalogue)
+        self.lookups = (*catalogue.lookups, PINS_TABLE)
+        self.raw = Topics.of(settings).raw
+        self.group = group_of(settings, STAGE)
+        self.ranges: dict[int, RawRange] = {}
+        self.since_ms: dict[int, int] = {}
+        self.records = 0
+
+    async def plan(self, forced: Collection[str]) -> Rebuild:
+        sources = [TopicPartition(self.raw, index) for index in range(self.partitions)]
+        committed = await committed_offsets(self.kafka.connection, self.group, sources)
+        missing = [tp for tp in sources if tp not in committed]
+        if missing:
+            raise ConfigurationError(
+                f"group {self.group} has no offset for {missing[0].topic}/{missing[0].partition}: nobody knows how far "
+                "its tables should reach",
+                hint="start the stage once, or set its offsets, then try again",
+            )
+        offsets = {tp.partition: entry for tp, entry in committed.items()}
+        parts = [(table, index) for table in (*self.lookups, MEMORY_TABLE) for index in offsets]
+        changelogs_of = {part: TopicPartition(topic_of(self.group, part[0]), part[1]) for part in parts}
+        bounds = await self._bounds([*sources, *changelogs_of.values()])
+        self.ranges = {tp.partition: _range(tp, bounds[tp], committed[tp]) for tp in sources}
+        try:
+            changelogs = await look_at_changelogs(
+                self.kafka.connection, self.group, {part: bounds[tp] for part, tp in changelogs_of.items()}, self.tell
+            )
+            damage = {(table, index): ASKED_FOR for table in forced for index in offsets}
+            damage |= find_damage(changelogs, offsets.items())
+            mended = await self._mend(changelogs, damage) if damage else ()
+        except NewerFormatError as error:
+            raise ConfigurationError(str(error), hint="rebuild with the newest release that has run") from None
+        return Rebuild(mended, self.ranges, self.since_ms, self.records, offsets, changelogs)
+
+    async def _bounds(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        consumer = AIOKafkaConsumer(**self.kafka.connection.client(CLIENT), isolation_level="read_committed")
+        await consumer.start()
+        try:
+            return await log_bounds(consumer, tps)
+        finally:
+            await consumer.stop()
+
+    async def _mend(self, changelogs: Changelogs, damage: Mapping[Part, str]) -> tuple[Mended, ...]:
+        parts = [part for part in changelogs.bounds if part[0] != MEMORY_TABLE or part in damage]
+        left = await read_entries(self.kafka.connection, self.group, parts, self.partitions, self.tell)
+        found = left.copy(part for part in parts if not (self.discard and part in damage))
+        if any(table != MEMORY_TABLE for table, _ in damage):
+            await self._restore_lookups(found, damage)
+        if any(table == MEMORY_TABLE for table, _ in damage):
+            await self._restore_memory(found, damage)
+        return tuple(_difference(left, changelogs, found, part, why) for part, why in sorted(damage.items()))
+
+    async def _restore_lookups(self, found: TableImage, damage: Mapping[Part, str]) -> None:
+        """Without the memory of the rows: by that, every change would be one that was sent again."""
+        image = found.copy([part for part in found.parts if part[0] != MEMORY_TABLE])
+        await self._fold(image, "lookups")
+        for part in damage:
+            if part[0] != MEMORY_TABLE:
+                found.parts[part] = image.parts[part]
+
+    async def _restore_memory(self, found: TableImage, damage: Mapping[Part, str]) -> None:
+        """With lookups as they were at each record; an entry that came later than its row is taken from the end."""
+        kept = [part for part in found.parts if part[0] in (PINS_TABLE, MEMORY_TABLE)]
+        image = found.copy(kept, later=found)
+        await self._fold(image, "row memory")
+        for part in damage:
+            if part[0] == MEMORY_TABLE:
+                found.parts[part] = image.parts[part]
+
+    async def _fold(self, image: TableImage, doing: str) -> None:
+        async for kafka_record in in_order(self.kafka.connection, self.ranges, self.tell, doing):
+            record = _raw(kafka_record)
+            self.since_ms.setdefault(record.partition, record.timestamp_ms)
+            self.records += 1
+            image.partition = record.partition
+            result = self.pipeline.run(record, image, patient=False)
+            if isinstance(result.outcome, Drop) and result.outcome.reason == "resent":
+                # What is left of its memory knows the change already; what it gave to others may be lost all the same.
+                image.forgetful = True
+                given = self.pipeline.run(record, image, patient=False).effects
+                image.forgetful = False
+                image.apply(effect for effect in given if isinstance(effect, Remember))
+            else:
+                image.apply(result.effects)
+
+
+def _difference(left: TableImage, changelogs: Changelogs, found: TableImage, part: Part, why: str) -> Mended:
+    before, after = left.parts.get(part, {}), found.parts.get(part, {})
+    put = {key: value for key, value in after.items() if before.get(key) != value}
+    gone = [key for key in (*before, *changelogs.unreadable.get(part, ())) if key not in after]
+    return Mended(*part, why, len(after) - len(put), put, tuple(gone))
+
+
+def _range(tp: TopicPartition, bounds: tuple[int, int], committed: OffsetAndMetadata) -> RawRange:
+    """A position beyond the end means that raw was truncated: what stood there is gone for good."""
+    start, log_end = bounds
+    ledger = Ledger.decode(committed.metadata)
+    whole = (
+        ledger.since is not None and start <= ledger.since and committed.offset <= log_end
+        and not ledger.counts.get(SKIPPED) and not ledger.counts.get(REMADE)
+    )  # fmt: skip
+    end = min(committed.offset, log_end)
+    return RawRange(tp, min(start, end), end, whole)
+
+
+def _raw(record: Any) -> RawRecord:
+    return raw_record(
+        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp,
+        key=record.key, value=record.value, headers=record.headers,
+    )  # fmt: skip
