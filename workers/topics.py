@@ -14,6 +14,9 @@ from workers.settings import MEBIBYTE, Settings
 DAY_MS = 86_400_000
 RAW_MAX_BYTES = 12 * MEBIBYTE
 DEAD_MAX_BYTES = 13 * MEBIBYTE
+COMPACT_SEGMENT_BYTES = 50 * MEBIBYTE
+"""Kafka compacts closed segments only, and with its default they close at 1 GiB: every take-over of a source slot and
+every recovery would read that much. Kafka Streams sets 50 MiB, too."""
 
 PINS_TABLE = "schemas"
 MEMORY_TABLE = "owners"
@@ -87,7 +90,10 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
             "max.message.bytes": str(max_bytes),
         }
 
-    compact = {"cleanup.policy": "compact", "max.message.bytes": str(RAW_MAX_BYTES)}
+    compact = {
+        "cleanup.policy": "compact", "max.message.bytes": str(RAW_MAX_BYTES),
+        "segment.bytes": str(COMPACT_SEGMENT_BYTES),
+    }  # fmt: skip
     tables = (*lookups, PINS_TABLE, MEMORY_TABLE)
     changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables]
     return [

@@ -133,6 +133,17 @@ def test_a_changelog_that_also_deletes_loses_entries() -> None:
     assert found(check_topic(changelog, GOOD, config, settings())) == [("topic.cleanup-policy", "error")]
 
 
+@pytest.mark.parametrize(("size", "expected"), [(52_428_800, []), (1 << 30, [("topic.segments", "warning")])])
+def test_a_compacted_topic_closes_its_segments_early(size: int, expected: list[tuple[str, str]]) -> None:
+    (checkpoints,) = (topic for topic in plan(settings(), ()) if topic.name == "cdc.checkpoints")
+    config = {
+        "cleanup.policy": "compact", "max.message.bytes": "12582912", "min.insync.replicas": "2",
+        "segment.bytes": str(size),
+    }  # fmt: skip
+    state = TopicState(**({name: getattr(GOOD, name) for name in GOOD.__slots__} | {"partitions": 48}))
+    assert found(check_topic(checkpoints, state, config, settings())) == expected
+
+
 @pytest.mark.parametrize(
     ("raw", "dead", "expected"),
     [

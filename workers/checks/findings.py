@@ -77,6 +77,9 @@ KINDS: dict[str, Kind] = {
     "topic.cleanup-policy": Kind("error", "alter cleanup.policy of the topic"),
     "topic.retention": Kind("error", "set retention.bytes=-1: a size limit deletes what nobody has read"),
     "topic.retention-time": Kind("warning", "raise retention.ms, or be back within this time after every outage"),
+    "topic.segments": Kind(
+        "warning", "lower segment.bytes: only closed segments are compacted, and whoever takes over reads the rest"
+    ),
     "topic.max-message-bytes": Kind("error", "raise max.message.bytes of the topic"),
     "topic.replication": Kind("warning", "give it three replicas: with fewer one lost disk loses records"),
     "topic.min-isr": Kind("warning", "set min.insync.replicas=2: with 1 an acknowledged record can be lost"),

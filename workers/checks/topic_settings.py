@@ -68,7 +68,11 @@ def _cleaning(plan: TopicPlan, config: Mapping[str, str], settings: Settings) ->
     policy = config.get("cleanup.policy", wanted)
     if policy != wanted:
         return [Finding.of("topic.cleanup-policy", plan.name, f"cleanup.policy is {policy}, not {wanted}")]
-    if wanted == "compact" or plan.name == Topics.of(settings).slots:  # the slots topic holds no records
+    if wanted == "compact":
+        largest, planned = int(config.get("segment.bytes", "0")), int(plan.config["segment.bytes"])
+        what = f"segment.bytes is {largest}, not {planned}"
+        return [Finding.of("topic.segments", plan.name, what)] if largest > planned else []
+    if plan.name == Topics.of(settings).slots:  # the slots topic holds no records
         return []
     found = []
     size, kept = int(config.get("retention.bytes", "-1")), int(config.get("retention.ms", "-1"))
