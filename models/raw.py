@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 HEADER_ADAPTER = "cdc-adapter"
 HEADER_TABLE = "cdc-table"
@@ -78,6 +79,14 @@ def raw_headers(
     if retired:
         headers.append((HEADER_RETIRED, b"1"))
     return headers
+
+
+def raw_record_of(record: Any) -> RawRecord:
+    """From a record of any Kafka client."""
+    return raw_record(
+        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp,
+        key=record.key, value=record.value, headers=record.headers,
+    )  # fmt: skip
 
 
 def raw_record(

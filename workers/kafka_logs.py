@@ -8,10 +8,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
 
 PATIENCE = 30.0
 """Seconds without progress after which the rest of a log counts as unread."""
+UNREAD_HINT = "a transaction may be open that nobody ends, or the partition has no leader; see docs/runbook.md"
 POLL_MS = 300
 FETCH_BYTES = 1 << 20
 
@@ -78,6 +80,13 @@ async def read_logs(
     finally:
         await consumer.stop()
     return {tp: reading.log(tp) for tp in tps}
+
+
+def refuse_unread(logs: Iterable[Log]) -> None:
+    """Raises CommandError if one of them was not read to its end."""
+    for log in logs:
+        if log.missing:
+            raise CommandError(f"{log} could not be read from {log.reached} on", hint=UNREAD_HINT)
 
 
 async def follow_retention(consumer: Any, lost: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

@@ -107,7 +107,7 @@ class Network:
                 asked = proxy.counts.total() - asked_before
                 return asked > 0, {"requests": asked}
             case "net-fault":
-                return await self._fault(Fault(client_id="chaos-*", **options))
+                return await self._fault(Fault(**options))
             case _:
                 raise ValueError(action.kind)
 

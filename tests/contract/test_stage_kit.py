@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import UnknownTopicOrPartitionError
+from faust.types import TP
 
 from models.catalogue import load_catalogue
 from models.raw import Origin, raw_headers
@@ -24,6 +25,7 @@ from tests.contract.test_stage_behaviours import (
 from tests.unit.changes import USER, dms
 from workers.app import make_enrich
 from workers.engine.app import StageApp
+from workers.engine.memory_broker import PartitionLog
 from workers.engine.options import EngineOptions
 from workers.engine.testing import Input, StageKit
 from workers.engine.unit import Done, Pause, UnitOfWork
@@ -174,6 +176,19 @@ async def test_a_topic_that_does_not_exist_is_refused() -> None:
         kit.broker.counts["out"] = 2
         assert await kit.settle(60)
         assert len(kit.output("out")) == 14
+
+
+async def test_a_changelog_made_anew_under_its_slot_stops_it_before_it_commits() -> None:
+    async with StageKit(lambda: counting(PLACE)) as kit:
+        for start in range(0, 70, 14):
+            assert await kit.feed("in", numbered(start, start + 14))
+        before = kit.output("out")
+        changelog = kit.app.tables["seen"].changelog_topic_name
+        for partition in range(2):
+            kit.broker.logs[TP(changelog, partition)] = PartitionLog(TP(changelog, partition))
+        assert not await kit.feed("in", numbered(0, 7), within=60)
+        assert kit.output("out") == before
+        assert not kit.app.ready
 
 
 async def test_redelivery_runs_the_body_again_on_what_was_not_committed() -> None:

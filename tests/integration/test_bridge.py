@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from models.checkpoint import Checkpoint
-from models.raw import RawRecord, raw_record
+from models.raw import RawRecord, raw_record_of
 from models.routing import entity_key, partition_of
 from sandbox.world import World
 from tests.integration.stage import eventually, running
@@ -80,13 +80,7 @@ async def read(settings: Settings, topic: str) -> list[Any]:
 
 
 async def raw(settings: Settings) -> list[RawRecord]:
-    return [
-        raw_record(
-            topic=r.topic, partition=r.partition, offset=r.offset, timestamp_ms=r.timestamp, key=r.key, value=r.value,
-            headers=r.headers,
-        )
-        for r in await read(settings, "raw.core")
-    ]  # fmt: skip
+    return [raw_record_of(record) for record in await read(settings, "raw.core")]
 
 
 async def has_raw(settings: Settings, count: int) -> bool:

@@ -152,8 +152,8 @@ async def test_a_damaged_table_entry_stops_its_slot_with_a_clear_message_and_is_
         await eventually(published)
     [event] = await bench.read("out")
     await damage(bench, "enrich-owners-changelog", key, event.partition)
-    await bench.put("in", [(key, dms("users", {"ID": 7, "HomeOrgID": 3, "UserName": "jdoe", "Status": "AWAY"}))])
     async with running(app := enriching()):
+        await bench.put("in", [(key, dms("users", {"ID": 7, "HomeOrgID": 3, "UserName": "jdoe", "Status": "AWAY"}))])
 
         async def stopped() -> bool:
             return any("cannot be read" in slot.why for slot in app.slots.owned.values())

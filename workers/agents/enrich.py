@@ -18,7 +18,7 @@ from enrichers.state import (
 )
 from models.dead_letter import dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
-from models.raw import RawRecord, raw_record
+from models.raw import RawRecord, raw_record_of
 from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
@@ -90,7 +90,7 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups)
 
     def bury(unit: UnitOfWork, record: Any, error: DataError, with_value: bool) -> None:
-        _bury(enrich, unit, _raw(record), Dead(Failure.VALIDATION_ERROR, str(error)), with_value=with_value)
+        _bury(enrich, unit, raw_record_of(record), Dead(Failure.VALIDATION_ERROR, str(error)), with_value=with_value)
 
     @app.process(enrich.topics.raw, bury=bury)
     async def enrich_changes(unit: UnitOfWork) -> Done | Pause:
@@ -98,7 +98,7 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
         for kafka_record in unit.batch or ():
             if unit.full:
                 return Pause(kafka_record.offset, 0.0)
-            record = _raw(kafka_record)
+            record = raw_record_of(kafka_record)
             try:
                 result = _run(enrich, state, record)
             except (NewerFormatError, UnreadableEntryError) as error:
@@ -131,13 +131,6 @@ def _run(enrich: Enrich, state: TableState, record: RawRecord) -> Enriched:
         if waited_ms >= result.outcome.wait_seconds * 1000:
             return enrich.pipeline.run(record, state, patient=False)
     return result
-
-
-def _raw(record: Any) -> RawRecord:
-    return raw_record(
-        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp,
-        key=record.key, value=record.value, headers=record.headers,
-    )  # fmt: skip
 
 
 def _bury(

@@ -8,7 +8,7 @@ from models.checkpoint import Checkpoint
 from workers.audit.counts import Forwarded
 from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
-from workers.kafka_logs import PATIENCE, Tell, ends, read_logs
+from workers.kafka_logs import PATIENCE, Tell, ends, read_logs, refuse_unread
 
 CLIENT = "cdc-status"
 
@@ -30,10 +30,5 @@ async def read_shards(
         logs = await read_logs(connection, CLIENT, goals, apply, tell, patience)
     except ValueError as error:
         raise CommandError(f"{topic}: {error}", hint="another release or product writes there") from None
-    unread = [log for log in logs.values() if log.missing]
-    if unread:
-        raise CommandError(
-            f"{unread[0]} could not be read from {unread[0].reached} on within {patience:.0f} s",
-            hint="a transaction may be open that nobody ends, or the partition has no leader; see docs/runbook.md",
-        )
+    refuse_unread(logs.values())
     return {(shard.stream, shard.shard): shard for shard in found.values()}

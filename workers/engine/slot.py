@@ -99,7 +99,9 @@ class Slot:
         ledgers: dict[TP, Ledger] = {}
 
         def offsets(ends: Ends) -> dict[Any, OffsetAndMetadata]:
-            extents = self.extents | self._written(unit, ends)
+            written = self._written(unit, ends)
+            self._refuse_remade(written)
+            extents = self.extents | written
             for tp, advance in unit.advances.items():
                 ledgers[tp] = self.ledgers.get(tp, Ledger()).plus(advance.counts, extents)
             return {
@@ -135,6 +137,14 @@ class Slot:
         written = {table.name: ends.get((table.changelog_topic_name, self.index)) for table in unit.overlays}
         begins = self.changelog_begins
         return {name: Extent(begins.get(name, 0), last) for name, last in written.items() if last is not None}
+
+    def _refuse_remade(self, written: dict[str, Extent]) -> None:
+        """P2: a log that gives out an offset again was made anew under us, and lacks what it held before. The next
+        assignment finds it too short, and stops the slot; to try again would make it longer."""
+        for table, extent in written.items():
+            known = self.extents.get(table)
+            if known is not None and extent.last <= known.last:
+                raise Fenced(f"the changelog of {table} was made anew")
 
     async def _transact(
         self,

@@ -43,11 +43,8 @@ class Consumer(driver.Consumer):
         return tp.topic in self.app.tables._changelogs
 
     def readable(self, tp: TP) -> bool:
-        """Whether somebody may read the partition now, room aside. Sources only after this generation's seek;
-        changelogs while Faust recovers or follows them: nobody drains those that a slot only writes."""
-        if self.is_changelog(tp):
-            return tp in (self._active_partitions or ())
-        return tp in self.expected and tp not in self.held
+        """Whether somebody may read the partition now, room aside. Sources only after this generation's seek."""
+        return self.is_changelog(tp) or (tp in self.expected and tp not in self.held)
 
     def fetchable(self) -> list[Any]:
         """Partitions to fetch. Room is counted in records and bytes, not in batches: a limit of two tiny batches

@@ -10,9 +10,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from workers.engine.gaps import lost_entries
 from workers.engine.ledger import Extent, Ledger
-from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
-from workers.kafka_logs import Apply, Tell, ends, read_logs
+from workers.kafka_logs import Apply, Tell, ends, read_logs, refuse_unread
 from workers.rebuild.image import Part, TableImage, is_readable
 
 CLIENT = "cdc-table"
@@ -99,10 +98,4 @@ async def _read(connection: KafkaConnection, group: str, parts: Collection[Part]
 
     step: Apply = of_part
     goals = await ends(connection, CLIENT, tps, stable=False)
-    logs = await read_logs(connection, CLIENT, goals, step, tell)
-    unread = [log for log in logs.values() if log.missing]
-    if unread:
-        raise CommandError(
-            f"{unread[0]} could not be read from {unread[0].reached} on",
-            hint="a transaction may be open that nobody ends, or the partition has no leader; see docs/runbook.md",
-        )
+    refuse_unread((await read_logs(connection, CLIENT, goals, step, tell)).values())

@@ -8,7 +8,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from enrichers.state import NewerFormatError, Remember
 from models.outcome import Drop
-from models.raw import RawRecord, raw_record
+from models.raw import raw_record_of
 from workers.app import make_enrich
 from workers.contract import enrich_pipeline, read_catalogue
 from workers.engine.configuration import read_config, refuse_conflicts, stage_config
@@ -144,7 +144,7 @@ class _Planner:
 
     async def _fold(self, image: TableImage, doing: str) -> None:
         async for kafka_record in in_order(self.kafka.connection, self.ranges, self.tell, doing):
-            record = _raw(kafka_record)
+            record = raw_record_of(kafka_record)
             self.since_ms.setdefault(record.partition, record.timestamp_ms)
             self.records += 1
             image.partition = record.partition
@@ -176,10 +176,3 @@ def _range(tp: TopicPartition, bounds: tuple[int, int], committed: OffsetAndMeta
     )  # fmt: skip
     end = min(committed.offset, log_end)
     return RawRange(tp, min(start, end), end, whole)
-
-
-def _raw(record: Any) -> RawRecord:
-    return raw_record(
-        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp,
-        key=record.key, value=record.value, headers=record.headers,
-    )  # fmt: skip

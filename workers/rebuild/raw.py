@@ -12,7 +12,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
-from workers.kafka_logs import FETCH_BYTES, PATIENCE, Tell, follow_retention
+from workers.kafka_logs import FETCH_BYTES, PATIENCE, UNREAD_HINT, Tell, follow_retention
 from workers.rebuild.changelogs import CLIENT
 
 POLL_MS = 200
@@ -56,10 +56,7 @@ async def in_order(
             if await merge.read():
                 moved_at = monotonic()
             elif monotonic() - moved_at > patience:
-                raise CommandError(
-                    f"{doing}: {merge.slowest} could not be read any further",
-                    hint="a transaction may be open that nobody ends, or the partition has no leader",
-                )
+                raise CommandError(f"{doing}: {merge.slowest} could not be read any further", hint=UNREAD_HINT)
             tell(doing, merge.done, merge.total)
             for record in merge.ripe():
                 yield record
