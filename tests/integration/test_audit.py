@@ -11,7 +11,8 @@ from tests.integration.pipeline import PARTITIONS, Pipeline, user
 from tests.integration.stage import eventually, running
 from workers.app import make_bridge, make_enrich, make_publish
 from workers.audit.counts import Baseline, Counted, Edge, Forwarded
-from workers.audit.report import Audit, audit
+from workers.audit.examination import audit
+from workers.audit.report import Audit
 from workers.audit.verdicts import Check, Line, Verdict
 from workers.engine.ledger import Ledger
 

@@ -1,7 +1,7 @@
 """Damaged tables come back from the raw topic, as they were, and nothing that is sound is touched."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -314,8 +314,9 @@ async def test_tables_that_the_stage_did_not_run_with_are_refused(
         with pytest.raises(ConfigurationError, match="other tables"):
             await planned(pipeline)
         async with kafka_access(pipeline.settings) as kafka:
-            tell = lambda *_: None  # noqa: E731
-            found = await plan_rebuild(pipeline.settings, kafka, (), discard=False, other_tables=True, tell=tell)
+            found = await plan_rebuild(
+                pipeline.settings, kafka, (), discard=False, other_tables=True, tell=lambda *_: None
+            )
         assert sum(len(part.put) for part in found.mended) < len(before["owners"])
         pipeline.settings = own
     await rebuilt(pipeline)
@@ -343,7 +344,10 @@ async def test_a_row_gets_the_owner_of_its_time_though_its_provider_is_still_rem
 async def test_progress_is_told_of_every_pass(pipeline: Pipeline) -> None:
     await worked(pipeline)
     told: list[tuple[str, int, int]] = []
-    tell: Callable[[str, int, int], None] = lambda *step: told.append(step)  # noqa: E731
+
+    def tell(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
+
     async with kafka_access(pipeline.settings) as kafka:
         found = await plan_rebuild(pipeline.settings, kafka, ("users", "owners"), discard=True, tell=tell)
     changelogs = {pipeline.changelog(name) for name in tables_of(pipeline.settings)}

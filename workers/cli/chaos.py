@@ -91,7 +91,7 @@ def run(
     \b
     Examples:
       cdc chaos run table --seeds 1 --seconds 20
-      cdc chaos run window network --seeds 1-5 --out /tmp/chaos --resume
+      cdc chaos run window network --seeds 1-5 --out results --resume
     """
     plans = [
         make_plan(name, seed, seconds)

@@ -104,7 +104,7 @@ async def _look(stages: Sequence[str]) -> "list[StageStatus]":
 
 
 async def _audit(stages: Sequence[str], baseline: "Baseline | None") -> "Audit":
-    from workers.audit.report import audit  # noqa: PLC0415
+    from workers.audit.examination import audit  # noqa: PLC0415
     from workers.kafka_access import kafka_access  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.status import needed_topics  # noqa: PLC0415
