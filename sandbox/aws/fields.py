@@ -52,11 +52,13 @@ def choice(body: Body, name: str, choices: frozenset[str], default: str | None =
     return value
 
 
-def whole(body: Body, name: str, low: int, high: int, default: int) -> int:
-    """An integer between `low` and `high`, both included."""
+def whole(body: Body, name: str, low: int, high: int, default: int | None = None) -> int:
+    """An integer between `low` and `high`, both included; it must be there if there is no default."""
     value = body.get(name)
-    if value is None:
+    if value is None and default is not None:
         return default
+    if value is None:
+        raise constraint(name, "not be null")
     if not isinstance(value, int) or isinstance(value, bool):
         raise serialization(f"{name} must be an integer")
     if value < low:

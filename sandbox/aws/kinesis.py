@@ -3,30 +3,28 @@
 import re
 from typing import Any
 
-from sandbox.aws.errors import AwsError, invalid_argument, not_found, validation
-from sandbox.aws.fields import Body, choice, entries, named, optional_text, structure, text, whole
-from sandbox.aws.kinesis_read import get_records, get_shard_iterator
+from sandbox.aws.errors import AwsError, invalid_argument, validation
+from sandbox.aws.fields import Body, choice, entries, named, optional_text, structure, whole
+from sandbox.aws.kinesis_read import get_records, get_shard_iterator, refuse_dry_run
+from sandbox.aws.kinesis_reshard import MOST_SHARDS, Resharding
+from sandbox.aws.kinesis_settings import LEAST_KIB, MODES, MOST_KIB, STRATEGIES, StreamSettings, set_distribution
 from sandbox.aws.kinesis_shards import list_shards, shard_description
-from sandbox.aws.kinesis_write import put, read_write, refuse_oversize
+from sandbox.aws.kinesis_write import put, put_all, read_write, refuse_oversize
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operations
 from sandbox.aws.stream import Stream
-from sandbox.aws.tokens import Tokens
+from sandbox.aws.streams import Behaviour, Streams
 
 STREAM_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
-MODES = frozenset({"PROVISIONED", "ON_DEMAND"})
 ON_DEMAND_SHARDS = 4  # what AWS opens for a new on-demand stream
-MOST_SHARDS = 10_000
 
 
 class Kinesis:
     """All streams of the account."""
 
-    def __init__(self, place: Place, clock: Clock) -> None:
-        self.streams: dict[str, Stream] = {}
-        self._place = place
+    def __init__(self, place: Place, clock: Clock, behaviour: Behaviour) -> None:
+        self.streams = Streams(place, clock, behaviour)
         self._clock = clock
-        self._tokens = Tokens()
 
     def operations(self) -> Operations:
         return {
@@ -40,72 +38,57 @@ class Kinesis:
             "PutRecords": self._put_records,
             "GetShardIterator": self._get_shard_iterator,
             "GetRecords": self._get_records,
+            **Resharding(self.streams).operations(),
+            **StreamSettings(self.streams).operations(),
         }
-
-    def stream_named(self, name: str) -> Stream:
-        stream = self.streams.get(name)
-        if stream is None:
-            raise not_found(f"Stream {name} under account {self._place.account} not found.")
-        return stream
-
-    def _stream(self, body: Body) -> Stream:
-        """The stream a request names by StreamName, StreamARN or both."""
-        name = optional_text(body, "StreamName", longest=128)
-        arn = optional_text(body, "StreamARN", longest=2048)
-        if name is None and arn is None:
-            raise invalid_argument("One of StreamName and StreamARN is required.")
-        if arn is not None:
-            named_by_arn = arn.rpartition(":stream/")[2]
-            if arn != self._place.arn("kinesis", f"stream/{named_by_arn}"):
-                raise not_found(f"Stream {arn} not found.")
-            if name not in {None, named_by_arn}:
-                raise invalid_argument("StreamName and StreamARN name different streams.")
-            name = named_by_arn
-        return self.stream_named(name or "")
 
     async def _create_stream(self, body: Body) -> None:
         name = named(body, "StreamName", STREAM_NAME, longest=128)
         details = structure(body, "StreamModeDetails") or {"StreamMode": "PROVISIONED"}
         mode = choice(details, "StreamMode", MODES)
         count = whole(body, "ShardCount", 1, MOST_SHARDS, 0)
-        max_record_kib = whole(body, "MaxRecordSizeInKiB", 1024, 10_240, 1024)
+        max_record_kib = whole(body, "MaxRecordSizeInKiB", LEAST_KIB, MOST_KIB, LEAST_KIB)
+        strategy = choice(body, "RecordDistributionStrategy", STRATEGIES, "USER_PARTITION_KEY")
         if mode == "PROVISIONED" and not count:
             raise validation("ShardCount is required for a stream in PROVISIONED mode.")
         if mode == "ON_DEMAND" and count:
             raise validation("ShardCount must not be given for a stream in ON_DEMAND mode.")
-        if name in self.streams:
+        streams = self.streams
+        if name in streams.by_name:
             raise AwsError(
-                "ResourceInUseException", f"Stream {name} under account {self._place.account} already exists."
+                "ResourceInUseException", f"Stream {name} under account {streams.place.account} already exists."
             )
-        arn = self._place.arn("kinesis", f"stream/{name}")
+        arn = streams.place.arn("kinesis", f"stream/{name}")
         stream = Stream(name, arn, mode, self._clock(), max_record_kib)
+        set_distribution(stream, strategy)
         stream.open_evenly(count or ON_DEMAND_SHARDS)
-        self.streams[name] = stream
+        streams.by_name[name] = stream
 
     async def _delete_stream(self, body: Body) -> None:
-        del self.streams[self._stream(body).name]
+        del self.streams.by_name[self.streams.of(body, self._clock()).name]
 
     async def _list_streams(self, body: Body) -> dict[str, Any]:
         limit = whole(body, "Limit", 1, 10_000, 100)
         start = optional_text(body, "ExclusiveStartStreamName", longest=128) or ""
         if token := optional_text(body, "NextToken"):
-            state = self._tokens.open("streams", token)
+            state = self.streams.tokens.open("streams", token)
             if state is None:
                 raise invalid_argument("NextToken is not valid.")
             start = state[0]
-        names = sorted(name for name in self.streams if name > start)
-        listed = [self.streams[name] for name in names[:limit]]
+        names = sorted(name for name in self.streams.by_name if name > start)
+        now = self._clock()
+        listed = [self.streams.named(name, now) for name in names[:limit]]
         answer: dict[str, Any] = {
             "StreamNames": [stream.name for stream in listed],
             "HasMoreStreams": len(names) > limit,
             "StreamSummaries": [_identity(stream) for stream in listed],
         }
         if len(names) > limit:
-            answer["NextToken"] = self._tokens.seal("streams", listed[-1].name)
+            answer["NextToken"] = self.streams.tokens.seal("streams", listed[-1].name)
         return answer
 
     async def _describe_stream(self, body: Body) -> dict[str, Any]:
-        stream = self._stream(body)
+        stream = self.streams.of(body, self._clock())
         limit = whole(body, "Limit", 1, 10_000, 100)
         start = optional_text(body, "ExclusiveStartShardId", longest=128) or ""
         shards = [shard for shard in stream.shards if shard.name > start]
@@ -113,74 +96,72 @@ class Kinesis:
             "StreamDescription": {
                 **_identity(stream),
                 **_settings(stream),
-                "Shards": [shard_description(shard) for shard in shards[:limit]],
+                "Shards": [shard_description(shard, self.streams.behaviour) for shard in shards[:limit]],
                 "HasMoreShards": len(shards) > limit,
             }
         }
 
     async def _describe_stream_summary(self, body: Body) -> dict[str, Any]:
-        stream = self._stream(body)
-        return {
-            "StreamDescriptionSummary": {
-                **_identity(stream),
-                **_settings(stream),
-                "OpenShardCount": len(stream.open_shards()),
-                "ConsumerCount": 0,
-                "MaxRecordSizeInKiB": stream.max_record_kib,
-            }
+        stream = self.streams.of(body, self._clock())
+        summary = {
+            **_identity(stream),
+            **_settings(stream),
+            "OpenShardCount": len(stream.open_shards()),
+            "ConsumerCount": 0,
+            "MaxRecordSizeInKiB": stream.max_record_kib,
         }
+        if stream.mode == "ON_DEMAND":
+            summary["RecordDistributionStrategy"] = "AUTO" if stream.spread else "USER_PARTITION_KEY"
+        return {"StreamDescriptionSummary": summary}
 
     async def _list_shards(self, body: Body) -> dict[str, Any]:
-        given = body.get("NextToken") is not None
-        stream = None if given else self._stream(body)
-        return list_shards(self, self._tokens, stream, body, self._clock())
+        return list_shards(self.streams, body, self._clock())
 
     async def _put_record(self, body: Body) -> dict[str, Any]:
-        stream = self._stream(body)
-        write = read_write(body)
+        now = self._clock()
+        stream = self.streams.of(body, now)
+        write = read_write(body, stream)
         refuse_oversize([write], stream.max_record_bytes)
-        _refuse_dry_run(body)
-        return put(stream, write, self._clock())
+        refuse_dry_run(body)
+        return _encrypted(stream, put(stream, write, now))
 
     async def _put_records(self, body: Body) -> dict[str, Any]:
-        stream = self._stream(body)
-        writes = [read_write(record) for record in entries(body, "Records", most=500)]
-        refuse_oversize(writes, stream.max_record_bytes)
-        _refuse_dry_run(body)
         now = self._clock()
-        return {"FailedRecordCount": 0, "Records": [put(stream, write, now) for write in writes]}
+        stream = self.streams.of(body, now)
+        writes = [read_write(record, stream) for record in entries(body, "Records", most=500)]
+        refuse_oversize(writes, stream.max_record_bytes)
+        refuse_dry_run(body)
+        return _encrypted(stream, put_all(stream, writes, now))
 
     async def _get_shard_iterator(self, body: Body) -> dict[str, Any]:
-        stream = self._stream(body)
-        name = text(body, "ShardId", longest=128)
-        shard = stream.shard(name)
-        if shard is None:
-            raise not_found(f"Shard {name} in stream {stream.name} does not exist.")
-        return get_shard_iterator(self._tokens, stream, shard, body, self._clock())
+        return get_shard_iterator(self.streams, body, self._clock())
 
     async def _get_records(self, body: Body) -> bytes:
-        return get_records(self, self._tokens, body, self._clock())
+        return get_records(self.streams, body, self._clock())
 
 
-def _refuse_dry_run(body: Body) -> None:
-    """A write that would have succeeded, and was only asked about."""
-    if body.get("DryRun") is True:
-        raise AwsError("DryRunOperationException", "The request would have succeeded, but DryRun is set.")
+def _encrypted(stream: Stream, answer: dict[str, Any]) -> dict[str, Any]:
+    if stream.key_id is not None:
+        answer["EncryptionType"] = "KMS"
+    return answer
 
 
 def _identity(stream: Stream) -> dict[str, Any]:
     return {
         "StreamName": stream.name,
         "StreamARN": stream.arn,
-        "StreamStatus": "ACTIVE",
+        "StreamStatus": stream.status,
         "StreamModeDetails": {"StreamMode": stream.mode},
         "StreamCreationTimestamp": stream.created_at,
     }
 
 
 def _settings(stream: Stream) -> dict[str, Any]:
-    return {
+    settings: dict[str, Any] = {
         "RetentionPeriodHours": stream.retention_hours,
         "EnhancedMonitoring": [{"ShardLevelMetrics": []}],
-        "EncryptionType": "NONE",
+        "EncryptionType": "NONE" if stream.key_id is None else "KMS",
     }
+    if stream.key_id is not None:
+        settings["KeyId"] = stream.key_id
+    return settings

@@ -1,45 +1,45 @@
 """ListShards: filters, paging, and how a shard is described."""
 
-from typing import Any, Protocol
+from typing import Any
 
 from sandbox.aws.errors import AwsError, invalid_argument
 from sandbox.aws.fields import Body, choice, moment, optional_text, structure, text, whole
 from sandbox.aws.shard import Shard
 from sandbox.aws.stream import Stream
-from sandbox.aws.tokens import Tokens
+from sandbox.aws.streams import Behaviour, Streams
 
 TOKEN_SECONDS = 300
 FILTERS = frozenset(
     {"AFTER_SHARD_ID", "AT_TRIM_HORIZON", "FROM_TRIM_HORIZON", "AT_LATEST", "AT_TIMESTAMP", "FROM_TIMESTAMP"}
 )
+SHARD_END = "9223372036854775807"  # what some answers have instead of a closed shard's own last number
 # A token stands for the whole request it continues; these would contradict it.
 NOT_WITH_TOKEN = ("StreamName", "StreamARN", "ExclusiveStartShardId", "StreamCreationTimestamp", "ShardFilter")
 
 
-class Streams(Protocol):
-    def stream_named(self, name: str) -> Stream: ...
-
-
-def list_shards(streams: Streams, tokens: Tokens, stream: Stream | None, body: Body, now: float) -> dict[str, Any]:
-    """One page; `stream` is None if and only if the request has a NextToken."""
+def list_shards(streams: Streams, body: Body, now: float) -> dict[str, Any]:
+    """One page."""
     limit = min(whole(body, "MaxResults", 1, 10_000, 1_000), 1_000)
-    if stream is None:
-        stream, start, kind, since, shard_id = _continue(streams, tokens, body, now)
+    if body.get("NextToken") is not None:
+        stream, start, kind, since, shard_id = _continue(streams, body, now)
     else:
+        stream = streams.of(body, now)
         start = optional_text(body, "ExclusiveStartShardId", longest=128) or ""
         kind, since, shard_id = _filter(structure(body, "ShardFilter"), now)
     shards = [shard for shard in _chosen(stream, kind, since, shard_id, now) if shard.name > start]
-    answer: dict[str, Any] = {"Shards": [shard_description(shard) for shard in shards[:limit]]}
+    answer: dict[str, Any] = {"Shards": [shard_description(shard, streams.behaviour) for shard in shards[:limit]]}
     if len(shards) > limit:
-        answer["NextToken"] = tokens.seal("shards", now, stream.name, shards[limit - 1].name, kind, since, shard_id)
+        state = (now, stream.name, shards[limit - 1].name, kind, since, shard_id)
+        answer["NextToken"] = streams.tokens.seal("shards", *state)
     return answer
 
 
-def shard_description(shard: Shard) -> dict[str, Any]:
+def shard_description(shard: Shard, behaviour: Behaviour) -> dict[str, Any]:
     """The model's Shard: decimal strings, no EndingSequenceNumber while open, two parents only after a merge."""
     numbers = {"StartingSequenceNumber": str(shard.starting)}
     if shard.ending is not None:
-        numbers["EndingSequenceNumber"] = str(shard.ending)
+        sentinel = behaviour.ending_sequence_numbers == "sentinel"
+        numbers["EndingSequenceNumber"] = SHARD_END if sentinel else str(shard.ending)
     described: dict[str, Any] = {
         "ShardId": shard.name,
         "HashKeyRange": hash_range(shard),
@@ -75,8 +75,7 @@ def _filter(given: Body | None, now: float) -> tuple[str, float, str]:
 def _chosen(stream: Stream, kind: str, since: float, shard_id: str, now: float) -> list[Shard]:
     horizon = stream.trim_horizon(now)
     since = max(since, horizon, stream.created_at)
-    # A shard that closed before the horizon holds nothing a reader can still get.
-    kept = [shard for shard in stream.shards if shard.open_since(horizon)]
+    kept = [shard for shard in stream.shards if not shard.expired(horizon)]
     match kind:
         case "AFTER_SHARD_ID":
             return [shard for shard in kept if shard.name > shard_id]
@@ -90,13 +89,13 @@ def _chosen(stream: Stream, kind: str, since: float, shard_id: str, now: float) 
             return kept
 
 
-def _continue(streams: Streams, tokens: Tokens, body: Body, now: float) -> tuple[Stream, str, str, float, str]:
+def _continue(streams: Streams, body: Body, now: float) -> tuple[Stream, str, str, float, str]:
     if clashing := [name for name in NOT_WITH_TOKEN if body.get(name) is not None]:
         raise invalid_argument(f"NextToken and {clashing[0]} must not be given together.")
-    state = tokens.open("shards", text(body, "NextToken"))
+    state = streams.tokens.open("shards", text(body, "NextToken"))
     if state is None:
         raise invalid_argument("NextToken is not valid.")
     issued, name, start, kind, since, shard_id = state
     if now - issued > TOKEN_SECONDS:
         raise AwsError("ExpiredNextTokenException", f"NextToken is older than {TOKEN_SECONDS} seconds.")
-    return streams.stream_named(name), start, kind, since, shard_id
+    return streams.named(name, now), start, kind, since, shard_id

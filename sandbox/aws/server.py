@@ -21,6 +21,7 @@ from sandbox.aws.kinesis import Kinesis
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operations
 from sandbox.aws.sqs import Sqs
+from sandbox.aws.streams import Behaviour
 
 LOOPBACK = "127.0.0.1"
 LEDGER_PATH = "/_sandbox/ledger"
@@ -53,10 +54,11 @@ class StandIn:
         region: str = "us-east-1",
         clock: Clock = time.time,
         put_events_bytes: int = PUT_EVENTS_BYTES,
+        behaviour: Behaviour | None = None,
     ) -> None:
         place = Place(account, region)
         self.sqs = Sqs(place, clock, lambda: self.url)
-        self.kinesis = Kinesis(place, clock)
+        self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
         self.events = Events(place, clock, self.sqs.deliver, put_events_bytes)
         services = (
             Service("kinesis", "Kinesis_20131202", "application/x-amz-json-1.1", "", self.kinesis.operations()),
@@ -104,7 +106,7 @@ class StandIn:
             "nowhere": asdict(self.events.nowhere),
             "streams": {
                 name: {shard.name: len(shard.sequences) for shard in stream.shards}
-                for name, stream in sorted(self.kinesis.streams.items())
+                for name, stream in sorted(self.kinesis.streams.by_name.items())
             },
             "queues": {name: queue.counts() for name, queue in sorted(self.sqs.queues.items())},
         }

@@ -59,13 +59,14 @@ def client(service: str, url: str) -> Any:
 
 
 @contextmanager
-def refused(code: str, status: int = 400) -> Iterator[None]:
-    """The call inside must be answered with that error code and HTTP status."""
+def refused(code: str, status: int = 400, *, text: str = "") -> Iterator[None]:
+    """The call inside must be answered with that error code and HTTP status, and `text` in the message."""
     with pytest.raises(ClientError) as caught:
         yield
     answer = caught.value.response
     assert answer["Error"]["Code"] == code
     assert answer["Error"]["Message"]
+    assert text in answer["Error"]["Message"]
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == status
 
 

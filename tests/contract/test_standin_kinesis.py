@@ -1,54 +1,27 @@
 """Kinesis of the stand-in, through unmodified boto3."""
 
 import hashlib
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from sandbox.aws.sequence import unpack
-from sandbox.aws.server import StandIn
-from sandbox.aws.shard import Shard
+from tests.contract.kinesis_calls import (
+    FIRST,
+    LAST_HASH_KEY,
+    MIB,
+    STREAM,
+    create,
+    iterator,
+    moment,
+    put,
+    read,
+    shard_names,
+)
 from tests.contract.standin import START, HandClock, clock, kinesis, refused, stand_in
 
 __all__ = ["clock", "kinesis", "stand_in"]  # fixtures
-
-STREAM = "coredb"
-FIRST = "shardId-000000000000"
-LAST_HASH_KEY = 2**128 - 1
-MIB = 1 << 20
-
-
-def create(kinesis: Any, shards: int = 1, **more: Any) -> None:
-    kinesis.create_stream(StreamName=STREAM, ShardCount=shards, **more)
-
-
-def put(kinesis: Any, data: bytes = b"x", key: str = "k", **more: Any) -> str:
-    number: str = kinesis.put_record(StreamName=STREAM, Data=data, PartitionKey=key, **more)["SequenceNumber"]
-    return number
-
-
-def iterator(kinesis: Any, kind: str = "TRIM_HORIZON", shard: str = FIRST, **more: Any) -> str:
-    found: str = kinesis.get_shard_iterator(StreamName=STREAM, ShardId=shard, ShardIteratorType=kind, **more)[
-        "ShardIterator"
-    ]
-    return found
-
-
-def read(kinesis: Any, start: str, **more: Any) -> list[bytes]:
-    return [record["Data"] for record in kinesis.get_records(ShardIterator=start, **more)["Records"]]
-
-
-def shard_names(answer: Any) -> list[int]:
-    return [int(shard["ShardId"].removeprefix("shardId-")) for shard in answer["Shards"]]
-
-
-def moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-# Streams
 
 
 def test_a_new_stream_is_active_at_once(kinesis: Any) -> None:
@@ -493,51 +466,31 @@ def test_a_made_up_page_token_is_refused(kinesis: Any) -> None:
         kinesis.list_shards(NextToken="nonsense")
 
 
-def replace_first_shard(stand_in: StandIn, now: float) -> Shard:
-    """Close shard 0 of the stream and open shard 1 in its place, as resharding does."""
-    stream = stand_in.kinesis.streams[STREAM]
-    parent = stream.shards[0]
-    parent.close(now)
-    stream.shards.append(Shard(len(stream.shards), parent.first_key, parent.last_key, now, (parent.name,)))
-    stream.reroute()
-    return parent
-
-
 @pytest.mark.parametrize(
     ("shard_filter", "expected"),
     [
-        (None, [0, 1]),
-        ({"Type": "FROM_TRIM_HORIZON"}, [0, 1]),
+        (None, [0, 1, 2]),
+        ({"Type": "FROM_TRIM_HORIZON"}, [0, 1, 2]),
         ({"Type": "AT_TRIM_HORIZON"}, [0]),
-        ({"Type": "AT_LATEST"}, [1]),
-        ({"Type": "AFTER_SHARD_ID", "ShardId": FIRST}, [1]),
+        ({"Type": "AT_LATEST"}, [1, 2]),
+        ({"Type": "AFTER_SHARD_ID", "ShardId": FIRST}, [1, 2]),
         ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 99)}, [0]),
-        ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 100)}, [0, 1]),
-        ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 100.5)}, [1]),
-        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 99)}, [0, 1]),
-        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 100)}, [0, 1]),
-        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 100.5)}, [1]),
+        ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 100)}, [0, 1, 2]),
+        ({"Type": "AT_TIMESTAMP", "Timestamp": moment(START + 100.5)}, [1, 2]),
+        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 99)}, [0, 1, 2]),
+        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 100)}, [0, 1, 2]),
+        ({"Type": "FROM_TIMESTAMP", "Timestamp": moment(START + 100.5)}, [1, 2]),
     ],
 )
 def test_a_filter_chooses_shards_by_the_time_they_were_open(
-    kinesis: Any, stand_in: StandIn, clock: HandClock, shard_filter: dict[str, Any] | None, expected: list[int]
+    kinesis: Any, clock: HandClock, shard_filter: dict[str, Any] | None, expected: list[int]
 ) -> None:
     create(kinesis)
     clock.advance(100)
-    replace_first_shard(stand_in, clock.now)
+    kinesis.split_shard(StreamName=STREAM, ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
     clock.advance(100)
     wanted = {"ShardFilter": shard_filter} if shard_filter else {}
     assert shard_names(kinesis.list_shards(StreamName=STREAM, **wanted)) == expected
-
-
-def test_a_shard_closed_before_the_trim_horizon_is_no_longer_listed(
-    kinesis: Any, stand_in: StandIn, clock: HandClock
-) -> None:
-    create(kinesis)
-    replace_first_shard(stand_in, clock.now)
-    clock.advance(24 * 3600 + 1)
-    assert shard_names(kinesis.list_shards(StreamName=STREAM)) == [1]
-    assert shard_names(kinesis.list_shards(StreamName=STREAM, ShardFilter={"Type": "AT_TRIM_HORIZON"})) == [1]
 
 
 @pytest.mark.parametrize("kind", ["AT_TIMESTAMP", "FROM_TIMESTAMP", "AFTER_SHARD_ID"])
@@ -545,32 +498,3 @@ def test_a_filter_needs_what_it_compares_with(kinesis: Any, kind: str) -> None:
     create(kinesis)
     with refused("InvalidArgumentException"):
         kinesis.list_shards(StreamName=STREAM, ShardFilter={"Type": kind})
-
-
-def test_a_closed_shard_that_is_drained_names_its_children(kinesis: Any, stand_in: StandIn, clock: HandClock) -> None:
-    create(kinesis)
-    put(kinesis, b"1")
-    put(kinesis, b"2")
-    replace_first_shard(stand_in, clock.now)
-    put(kinesis, b"3")
-    first = kinesis.get_records(ShardIterator=iterator(kinesis), Limit=1)
-    last = kinesis.get_records(ShardIterator=first["NextShardIterator"])
-    assert [record["Data"] for record in last["Records"]] == [b"2"]
-    assert "NextShardIterator" not in last
-    [child] = last["ChildShards"]
-    assert child["ParentShards"] == [FIRST]
-    assert read(kinesis, iterator(kinesis, shard=child["ShardId"])) == [b"3"]
-
-
-def test_a_closed_shard_ends_above_its_records_and_takes_no_iterator_there(
-    kinesis: Any, stand_in: StandIn, clock: HandClock
-) -> None:
-    create(kinesis)
-    number = put(kinesis)
-    replace_first_shard(stand_in, clock.now)
-    [parent, child] = kinesis.list_shards(StreamName=STREAM)["Shards"]
-    ending = parent["SequenceNumberRange"]["EndingSequenceNumber"]
-    assert int(number) < int(ending)
-    assert child["ParentShardId"] == FIRST
-    with refused("InvalidArgumentException"):
-        iterator(kinesis, "AFTER_SEQUENCE_NUMBER", StartingSequenceNumber=ending)
