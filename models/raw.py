@@ -14,6 +14,8 @@ HEADER_ARRIVAL = "cdc-arrival"
 HEADER_TRACE = "cdc-trace"
 HEADER_REPLAY = "cdc-replay"
 HEADER_RETIRED = "cdc-retired"
+HEADER_OUT_OF_RANGE = "cdc-out-of-range"
+"""A KPL user record whose hash key lies outside of its shard, as after a reshard: the KCL drops those."""
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -63,6 +65,7 @@ def raw_headers(
     trace: str | None = None,
     replay: int = 0,
     retired: bool = False,
+    out_of_range: bool = False,
 ) -> list[tuple[str, bytes]]:
     """Headers of a raw record; `raw_record` reads them back."""
     headers = [
@@ -78,6 +81,8 @@ def raw_headers(
         headers.append((HEADER_REPLAY, b"%d" % replay))
     if retired:
         headers.append((HEADER_RETIRED, b"1"))
+    if out_of_range:
+        headers.append((HEADER_OUT_OF_RANGE, b"1"))
     return headers
 
 

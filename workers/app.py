@@ -13,7 +13,8 @@ from typing import Any
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
-from workers.agents.bridge import Bridge, add_bridge
+from models.start_position import StartAt
+from workers.agents.bridge import add_bridge
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
@@ -29,8 +30,11 @@ from workers.engine.unit import UnitOfWork
 from workers.eventbridge.classic import Bus, ClassicBus
 from workers.failures import CommandError, ConfigurationError
 from workers.kafka_connection import kafka_connection, refuse_wrong_credentials
+from workers.kinesis.budget import Budget
+from workers.kinesis.directory import ShardDirectory
+from workers.kinesis.forwarding import Destination
 from workers.kinesis.reader import ReadOptions
-from workers.kinesis.shards import ShardDirectory
+from workers.kinesis.source import Bridge, Source
 from workers.settings import Settings, load_settings
 from workers.topics import Topics, ensure_topics, group_of
 from workers.web.tables import add_tables_view
@@ -87,16 +91,28 @@ def make_bridge(settings: Settings) -> StageApp:
     app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True)
     session = Session(settings)
     client = hot_client(session, "kinesis", "Kinesis_20131202")
-    stream = settings.kinesis_stream_name
+    topics = Topics.of(settings)
+    source = Source(
+        name=settings.source,
+        client=client,
+        directory=ShardDirectory(
+            functools.partial(session.cold, "kinesis"), settings.kinesis_stream_name, settings.source_slots
+        ),
+        start=StartAt.parse(settings.start_at),
+        to=Destination(topics.raw, settings.partitions, topics.checkpoints, topics.dead, catalogue),
+    )
     add_bridge(
         app,
         Bridge(
-            client=client,
-            directory=ShardDirectory(session, stream, settings.source_slots),
-            reading=ReadOptions(stream, settings.kinesis_batch_size, settings.kinesis_poll_interval),
-            catalogue=catalogue,
-            topics=Topics.of(settings),
-            partitions=settings.partitions,
+            sources=(source,),
+            reading=ReadOptions(
+                settings.kinesis_batch_size, settings.kinesis_poll_interval, settings.kinesis_read_share
+            ),
+            topics=topics,
+            slots=settings.source_slots,
+            budget=Budget(settings.memory_budget // len(STAGES)),
+            on_gap=settings.on_gap,
+            now_ms=now_ms,
         ),
     )
     app.before_boot.append(lambda: check_account(session, settings, "kinesis"))

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, SecretStr
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, SecretStr
 
+from models.start_position import StartAt
 from workers.failures import ConfigurationError
 
 
@@ -16,6 +17,15 @@ OptionalText = Annotated[str | None, BeforeValidator(blank_is_unset)]
 OptionalPath = Annotated[Path | None, BeforeValidator(blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(blank_is_unset)]
 OptionalPort = Annotated[int | None, BeforeValidator(blank_is_unset)]
+
+
+def start_position(value: str) -> str:
+    """Checked here, so that a mistake is told with the others."""
+    StartAt.parse(value)
+    return value
+
+
+StartPosition = Annotated[str, AfterValidator(start_position)]
 
 
 def env(*names: str) -> Any:

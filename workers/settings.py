@@ -14,7 +14,14 @@ from pydantic_settings import SettingsConfigDict
 
 from workers.failures import ConfigurationError
 from workers.kafka_settings import KafkaSettings, mistakes
-from workers.setting_types import OptionalPath, OptionalPort, OptionalSecret, OptionalText, secret_text
+from workers.setting_types import (
+    OptionalPath,
+    OptionalPort,
+    OptionalSecret,
+    OptionalText,
+    StartPosition,
+    secret_text,
+)
 from workers.setting_types import env as _env
 
 Environment = Literal["LOCAL", "DEV", "QA", "PRD"]
@@ -92,8 +99,16 @@ class Settings(KafkaSettings):
         description="records per GetRecords call",
     )
     kinesis_poll_interval: float = Field(
-        0.25, ge=0.2, le=60, validation_alias=_env("CDC_KINESIS_POLL_INTERVAL"),
-        description="seconds between reads of one shard; 5 calls/s per shard is the AWS limit for all readers together",
+        0.25, ge=0, le=60, validation_alias=_env("CDC_KINESIS_POLL_INTERVAL"),
+        description="least seconds between reads of one shard; one that stays empty is read once a second",
+    )  # fmt: skip
+    kinesis_read_share: float = Field(
+        0.8, ge=0, le=1, validation_alias=_env("CDC_KINESIS_READ_SHARE"),
+        description="share of a shard's read limits (5 calls/s, 2 MiB/s) this worker takes; 0: only throttles slow it",
+    )  # fmt: skip
+    start_at: StartPosition = Field(
+        "TRIM_HORIZON", validation_alias=_env("CDC_START_AT"),
+        description="where a stream begins that was never read: TRIM_HORIZON, LATEST, or a time (ISO 8601)",
     )  # fmt: skip
     source: str = Field(
         "core", validation_alias=_env("CDC_SOURCE"), description="name of the source: topic raw.<source>"

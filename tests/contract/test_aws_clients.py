@@ -11,7 +11,7 @@ import pytest
 from tests.contract.standin import client, running
 from workers.aws.client import JsonClient, Session, hot_client
 from workers.aws.errors import AwsError, AwsUnavailable
-from workers.kinesis.reader import Page
+from workers.kinesis.pages import Page
 from workers.settings import Settings
 
 

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from models.checkpoint import Checkpoint
+from models.checkpoint import Checkpoint, decode_entry
 from models.raw import RawRecord, raw_record_of
 from models.routing import entity_key, partition_of
 from sandbox.world import World
@@ -189,8 +189,9 @@ async def test_checkpoints_stand_in_the_partition_of_their_slot_and_count_every_
         await eventually(lambda: has_raw(settings, 120))
     latest: dict[str, tuple[int, Checkpoint]] = {}
     for record in await read(settings, "checkpoints"):
-        checkpoint = Checkpoint.decode(record.value)
-        latest[checkpoint.shard] = (record.partition, checkpoint)
+        checkpoint = decode_entry(record.key, record.value)
+        if isinstance(checkpoint, Checkpoint):
+            latest[checkpoint.shard] = (record.partition, checkpoint)
     assert sorted(partition for partition, _ in latest.values()) == [5, 17, 29, 41]
     assert sum(checkpoint.records for _, checkpoint in latest.values()) == 120
     newest = {shard: max(int(s) for (where, s) in times_of(await raw(settings)) if where == shard) for shard in latest}

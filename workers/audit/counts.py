@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.checkpoint import Checkpoint
+from models.position import stream_name
 from workers.engine.ledger import DEAD, DROP, IN, OUT, REMADE, SKIPPED, Ledger
 
 Place = tuple[int, int]
@@ -90,10 +91,11 @@ class Forwarded:
     @classmethod
     def of(cls, checkpoint: Checkpoint, slot: int) -> "Forwarded":
         """From a checkpoint of that source slot."""
-        place = (int(checkpoint.sequence), checkpoint.sub_sequence) if checkpoint.sequence else None
+        position = checkpoint.position
+        place = (position.sequence, position.sub_sequence) if position is not None else None
         return cls(
-            checkpoint.stream, checkpoint.shard, slot, checkpoint.state.value, place, None, checkpoint.records,
-            checkpoint.arrival_ms,
+            stream_name(checkpoint.stream), checkpoint.shard, slot, checkpoint.state.value, place, None,
+            checkpoint.records, checkpoint.arrival_ms,
         )  # fmt: skip
 
     def after(self, earlier: "Forwarded") -> "Forwarded":

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from models.checkpoint import Checkpoint
+from models.checkpoint import Boot, decode_entry
 from workers.audit.counts import Forwarded
 from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
@@ -22,8 +22,10 @@ async def read_shards(
     def apply(record: Any) -> None:
         if record.value is None:
             found.pop(record.key, None)
-        else:
-            found[record.key] = Forwarded.of(Checkpoint.decode(record.value), record.partition)
+            return
+        entry = decode_entry(record.key, record.value)
+        if not isinstance(entry, Boot):
+            found[record.key] = Forwarded.of(entry, record.partition)
 
     try:
         goals = await ends(connection, CLIENT, [TopicPartition(topic, slot) for slot in range(slots)], stable=False)

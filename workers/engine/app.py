@@ -64,6 +64,10 @@ class StageApp(faust.App):
         self.record_gap: Callable[[UnitOfWork, Gap], None] | None = None
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
+        self.blockers: dict[str, str] = {}
+        """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
+        self.reports: dict[str, Callable[[], Any]] = {}
+        """More for the web view, by name: plain data, no keys and no values."""
         settings: dict[str, Any] = {
             "broker": [f"{SCHEME}://{server.strip()}" for server in options.bootstrap.split(",")],
             "Topic": BatchTopic,
@@ -199,7 +203,13 @@ class StageApp(faust.App):
     def ready(self) -> bool:
         """Joined, recovered, and every slot can work."""
         consumer = self._consumer
-        return bool(consumer is not None and not self.rebalancing and self.slots.ready and not consumer.open_gaps)
+        return bool(
+            consumer is not None
+            and not self.rebalancing
+            and self.slots.ready
+            and not consumer.open_gaps
+            and not self.blockers
+        )
 
     async def on_first_start(self) -> None:
         """Make topics and offsets exist before anybody joins; the broker may still be away."""

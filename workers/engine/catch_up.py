@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 
-async def read_to_end(client: dict[str, Any], starts: dict[Any, int], apply: Callable[[Any], None]) -> None:
+async def read_to_end(client: dict[str, Any], starts: dict[Any, int], apply: Callable[[Any], object]) -> None:
     """Call `apply` for every committed record from `starts` (offsets) to the high watermark of each partition.
 
     The end is taken read_uncommitted: the last stable offset may hide a committed record behind another producer's

@@ -1,89 +1,137 @@
-"""Gathers the pages of all shards of a slot into parts of bounded size, with back-pressure in bytes."""
+"""Gathers the parts of all shards of a slot, with back-pressure in bytes."""
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from workers.kinesis.reader import Page, Record, ShardReader
-from workers.kinesis.shards import Shard
-
-UNIT_RECORDS = 5_000
-UNIT_BYTES = 2 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Consecutive records of one shard that are committed together; `last` if the shard ends after them."""
-
-    shard: Shard
-    records: tuple[Record, ...]
-    size: int
-    last: bool
+from workers.engine.clock import monotonic
+from workers.kinesis.budget import Budget
+from workers.kinesis.cursor import Gap, Part
+from workers.kinesis.reader import UNIT_BYTES, UNIT_RECORDS, ShardReader
 
 
-def parts_of(shard: Shard, page: Page) -> Iterator[Part]:
-    """Cut a page into parts. A Kinesis record is never cut, so one larger record is a part of its own."""
-    start, size = 0, 0
-    for index, record in enumerate(page.records):
-        if index > start and (index - start >= UNIT_RECORDS or size + len(record.data) > UNIT_BYTES):
-            yield Part(shard, tuple(page.records[start:index]), size, last=False)
-            start, size = index, 0
-        size += len(record.data)
-    yield Part(shard, tuple(page.records[start:]), size, last=page.ended)
+@dataclass(slots=True)
+class _Lane:
+    reader: ShardReader
+    task: "asyncio.Task[None]"
 
 
 class Intake:
-    """Reads every shard of one slot in a task of its own, as long as there is room."""
+    """Reads the shards of one slot, each in a task of its own, as long as there is room."""
 
-    def __init__(self, readers: list[ShardReader], max_bytes: int) -> None:
-        self.readers = readers
-        self._max_bytes = max_bytes
-        self._parts: deque[Part] = deque()
-        self._bytes = 0
-        self._change = asyncio.Condition()
-        self._tasks: list[asyncio.Task[None]] = []
+    def __init__(self, budget: Budget, stopping: asyncio.Event) -> None:
+        self.budget = budget
+        self._stopping = stopping
+        self._waker = asyncio.ensure_future(self._wake())
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._parts: deque[tuple[tuple[str, str], Part]] = deque()
+        self.gaps: dict[tuple[str, str], Gap] = {}
+        """Found and not settled, by (stream, shard); their readers wait."""
+        self._bytes = self._records = 0
+        self._first_at = 0.0
+        self._news = asyncio.Event()
+        self._taken = 0
 
-    async def __aenter__(self) -> "Intake":
-        self._tasks = [asyncio.ensure_future(self._read(reader)) for reader in self.readers]
-        return self
+    @property
+    def shards(self) -> Iterable[tuple[str, str]]:
+        """(stream, shard) of everything that is being read."""
+        return self._lanes.keys()
 
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    def reader(self, key: tuple[str, str]) -> ShardReader:
+        """The reader of a shard."""
+        return self._lanes[key].reader
 
-    async def _read(self, reader: ShardReader) -> None:
-        async for page in reader.pages():
-            for part in parts_of(reader.shard, page):
-                async with self._change:
-                    await self._change.wait_for(lambda: self._bytes < self._max_bytes)
-                    self._parts.append(part)
-                    self._bytes += part.size
-                    self._change.notify_all()
+    def add(self, key: tuple[str, str], reader: ShardReader) -> None:
+        """Begin to read a shard."""
+        self._lanes[key] = _Lane(reader, asyncio.ensure_future(self._read(key, reader)))
 
-    async def take(self, timeout: float) -> list[Part]:
-        """What is there now, at most one unit's worth; waits up to `timeout` seconds for something.
+    async def remove(self, key: tuple[str, str]) -> None:
+        """Stop reading a shard; what was read of it and not taken is forgotten."""
+        lane = self._lanes.pop(key)
+        self.gaps.pop(key, None)
+        lane.task.cancel()
+        await asyncio.gather(lane.task, return_exceptions=True)
+        forgotten = [part for where, part in self._parts if where == key]
+        self._parts = deque((where, part) for where, part in self._parts if where != key)
+        self._count(forgotten, -1)
+        await self.budget.release(sum(part.size for part in forgotten))
 
-        Raises what a reader raised."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-        async with self._change:
-            if not self._parts:
-                try:
-                    await asyncio.wait_for(self._change.wait(), timeout)
-                except TimeoutError:
-                    return []
-            taken: list[Part] = []
-            records = size = 0
-            while self._parts:
-                part = self._parts[0]
-                if taken and (records + len(part.records) > UNIT_RECORDS or size + part.size > UNIT_BYTES):
-                    break
-                taken.append(self._parts.popleft())
-                records += len(part.records)
-                size += part.size
-            self._bytes -= size
-            self._change.notify_all()
-            return taken
+    def idle(self, key: tuple[str, str]) -> bool:
+        """Everything that was read of a shard has been taken, and no gap is open."""
+        return key in self._lanes and key not in self.gaps and all(where != key for where, _ in self._parts)
+
+    def settle(self, key: tuple[str, str]) -> None:
+        """A gap is on record: its reader goes on."""
+        del self.gaps[key]
+        self._lanes[key].reader.go_on()
+
+    async def close(self) -> None:
+        """Stop all readers and give their bytes back."""
+        for key in list(self._lanes):
+            await self.remove(key)
+        self._waker.cancel()
+        await self.done()
+
+    async def _wake(self) -> None:
+        await self._stopping.wait()
+        self._news.set()
+
+    async def _read(self, key: tuple[str, str], reader: ShardReader) -> None:
+        async for found in reader.parts():
+            if isinstance(found, Gap):
+                self.gaps[key] = found
+            else:
+                if not self._parts:
+                    self._first_at = monotonic()
+                self._parts.append((key, found))
+                self._count([found], 1)
+            self._news.set()
+
+    async def wait(self, timeout: float, linger: float) -> None:
+        """Until there is a unit's worth, or something that has waited `linger` seconds for more, or a gap, or the slot
+        is about to be given up; at most `timeout` seconds. Raises what a reader raised."""
+        deadline = monotonic() + timeout
+        while True:
+            for lane in self._lanes.values():
+                if lane.task.done() and not lane.task.cancelled() and (error := lane.task.exception()) is not None:
+                    raise error
+            if self._bytes >= UNIT_BYTES or self._records >= UNIT_RECORDS:
+                return
+            until = min(deadline, self._first_at + linger) if self._parts else deadline
+            left = until - monotonic()
+            if left <= 0:
+                return
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), left)
+            except TimeoutError:
+                return
+            if self.gaps or self._stopping.is_set():
+                return
+
+    def take(self) -> list[tuple[tuple[str, str], Part]]:
+        """What is there now, at most one unit's worth. Its bytes stay in the budget until `done`."""
+        taken: list[tuple[tuple[str, str], Part]] = []
+        records = size = 0
+        while self._parts:
+            part = self._parts[0][1]
+            if taken and (records + len(part.records) > UNIT_RECORDS or size + part.size > UNIT_BYTES):
+                break
+            taken.append(self._parts.popleft())
+            records += len(part.records)
+            size += part.size
+        self._count([part for _, part in taken], -1)
+        self._taken += size
+        self._first_at = monotonic()
+        return taken
+
+    async def done(self) -> None:
+        """What was taken is committed."""
+        size, self._taken = self._taken, 0
+        await self.budget.release(size)
+
+    def _count(self, parts: Iterable[Part], sign: int) -> None:
+        for part in parts:
+            self._bytes += sign * part.size
+            self._records += sign * len(part.records)

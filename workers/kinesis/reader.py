@@ -1,121 +1,178 @@
-"""Reads one shard in order, politely: iterators, pages, throttles. Positions belong to the slot that commits them."""
+"""Reads one shard in order, politely. Positions belong to the slot that commits them."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from models.checkpoint import Checkpoint
 from workers.aws.client import JsonClient
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
-from workers.kinesis.shards import Shard
+from workers.engine.clock import monotonic
+from workers.kinesis.budget import Budget
+from workers.kinesis.cursor import Gap, Part, ShardCursor
+from workers.kinesis.directory import ShardDirectory, StreamFacts
+from workers.kinesis.pace import Pace, backoff
+from workers.kinesis.pages import Page, ShardIterator
 
-SHARD_BYTES_PER_SECOND = 2 << 20
-"""AWS limit of one shard, shared by all its readers."""
-MAX_BACKOFF = 10.0
-FIRST_BACKOFF = 0.2
+UNIT_RECORDS = 5_000
+UNIT_BYTES = 2 << 20
+FIRST_PAGE_BYTES = 1 << 20
+LARGEST_PAGE_BYTES = 10 << 20
+"""Of one GetRecords reply (AWS service quotas)."""
+SHARD_END = "has reached max possible value for the shard"
+"""What GetShardIterator says of the number behind a closed shard's last record (etspaceman/kinesis-mock#1536)."""
 
-
-class Record(msgspec.Struct, rename="pascal"):
-    """A record of GetRecords. AUTO record distribution leaves the partition key out."""
-
-    sequence_number: str
-    data: bytes
-    partition_key: str = ""
-    approximate_arrival_timestamp: float = 0.0
-
-    @property
-    def arrival_ms(self) -> int:
-        """Milliseconds since the epoch."""
-        return round(self.approximate_arrival_timestamp * 1000)
-
-
-class Page(msgspec.Struct, rename="pascal"):
-    """One answer of GetRecords."""
-
-    records: list[Record]
-    next_shard_iterator: str | None = None
-    millis_behind_latest: int = 0
-
-    @property
-    def ended(self) -> bool:
-        """The shard is closed and this was its last page."""
-        return self.next_shard_iterator is None
-
-
-class _Iterator(msgspec.Struct, rename="pascal"):
-    shard_iterator: str
+Now = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """Bounds of one reader: records per call, seconds between calls."""
+    """Bounds of every reader: records per call, least seconds between calls, share of the shard's limits."""
 
-    stream: str
     limit: int
     interval: float
+    share: float
 
 
+@dataclass(slots=True)
+class ShardStats:
+    """What a reader has met since it was made."""
+
+    calls: int = 0
+    records: int = 0
+    """Kinesis records: an aggregate is one."""
+    bytes: int = 0
+    millis_behind: int = 0
+    throttles: int = 0
+    rebuilds: int = 0
+    failures: int = 0
+    trouble: str = ""
+    """Code of the error that is being waited out."""
+
+
+@dataclass(slots=True)
 class ShardReader:
-    """An endless sequence of pages, starting after a checkpoint (or at TRIM_HORIZON without one)."""
+    """An endless sequence of parts, and of gaps: after one of those it waits until it is told to go on."""
 
-    def __init__(self, client: JsonClient, options: ReadOptions, shard: Shard, checkpoint: Checkpoint | None) -> None:
-        self._client = client
-        self._options = options
-        self.shard = shard
-        self._after = checkpoint.sequence if checkpoint else ""
-        self.millis_behind = 0
-        self.throttles = 0
+    client: JsonClient
+    directory: ShardDirectory
+    facts: StreamFacts
+    cursor: ShardCursor
+    options: ReadOptions
+    budget: Budget
+    now_ms: Now
+    tell: Callable[[str], None]
+    """Says a thing once: errors that an operator has to know."""
+    stats: ShardStats = field(default_factory=ShardStats)
+    _forgiven: asyncio.Event = field(default_factory=asyncio.Event)
+    _expected: int = FIRST_PAGE_BYTES
 
-    async def pages(self) -> AsyncIterator[Page]:
-        """Pages with records, and the last one of a closed shard. Throttles and outages are waited out here; raises
-        AwsError for what waiting does not cure."""
+    def go_on(self) -> None:
+        """The gap is on record."""
+        self._forgiven.set()
+
+    async def parts(self) -> AsyncIterator[Part | Gap]:
+        """Parts with records, and the last one of a closed shard, whose bytes are taken from the budget. Throttles,
+        outages and refusals are waited out here."""
+        pace = Pace(self.options.share, self.options.interval) if self.options.share else None
         iterator: str | None = None
         failures = 0
         while True:
+            if pace is not None and (delay := pace.delay(monotonic())):
+                await asyncio.sleep(delay)
+            reserved = min(self._expected, LARGEST_PAGE_BYTES)
+            await self.budget.reserve(reserved)
+            held = reserved
             try:
+                asked_ms = self.now_ms()
+                page = await self._page(iterator, pace)
+                size = sum(len(record.data) for record in page.records)
+                self.budget.correct(reserved, size)
+                held = size
+                failures = 0
+                if page.ended and not page.child_shards and not await self._closed():
+                    raise AwsUnavailable("NoNextShardIterator")
+                self._expected = max(self._expected // 2, FIRST_PAGE_BYTES >> 4, size + size // 4)
+                self._note(page, size)
+                # While it waits for an operator the page keeps its room: nothing is read beyond it.
+                gap = self.cursor.gap(page, asked_ms, (self.directory.facts or self.facts).retention_ms)
+                if gap is not None:
+                    self._forgiven.clear()
+                    yield gap
+                    await self._forgiven.wait()
+                    self.cursor.forgive()
+                for part in self.cursor.parts(page, asked_ms, max_records=UNIT_RECORDS, max_bytes=UNIT_BYTES):
+                    held -= part.size
+                    yield part
+                if pace is not None:
+                    pace.read(monotonic(), size, page.millis_behind_latest)
+                elif not page.records:
+                    await asyncio.sleep(self.options.interval)
+                iterator = page.next_shard_iterator
                 if iterator is None:
-                    iterator = await self._iterator()
-                page = await self._read(iterator)
-            except (AwsThrottled, AwsUnavailable) as error:
-                failures += 1
-                self.throttles += isinstance(error, AwsThrottled)
-                await asyncio.sleep(_backoff(failures))
-                continue
+                    return
             except AwsError as error:
-                if error.code != "ExpiredIteratorException":
-                    raise
-                iterator = None  # rebuilt from the last record that was handed on
-                continue
-            failures = 0
-            iterator = page.next_shard_iterator
-            self.millis_behind = page.millis_behind_latest
-            size = sum(len(record.data) for record in page.records)
-            if page.records:
-                self._after = page.records[-1].sequence_number
-            if page.records or page.ended:
-                yield page
-            if page.ended:
-                return
-            await asyncio.sleep(max(self._options.interval, size / SHARD_BYTES_PER_SECOND))
+                failures += 1
+                if self._rebuilds(error):
+                    iterator = None
+                    self.cursor.rebuild()
+                self.stats.trouble = error.code
+                await asyncio.sleep(backoff(failures, random.random()))
+            finally:
+                # What was not handed on: a failed read, or records that had been committed before.
+                await self.budget.release(held)
 
-    async def _iterator(self) -> str:
-        request: dict[str, Any] = {"StreamName": self._options.stream, "ShardId": self.shard.id}
-        if self._after:
-            request |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self._after}
-        else:
-            request["ShardIteratorType"] = "TRIM_HORIZON"
-        answer = await self._client.call("GetShardIterator", msgspec.json.encode(request))
-        return msgspec.json.decode(answer, type=_Iterator).shard_iterator
+    async def _page(self, iterator: str | None, pace: Pace | None) -> Page:
+        if iterator is None:
+            where = {"StreamARN": self.facts.arn, "ShardId": self.cursor.shard.id, **self.cursor.iterator()}
+            try:
+                answer = await self._call("GetShardIterator", where)
+            except AwsError as error:
+                if error.code == "InvalidArgumentException" and SHARD_END in str(error):
+                    return Page(records=[])
+                raise
+            iterator = msgspec.json.decode(answer, type=ShardIterator).shard_iterator
+        if pace is not None:
+            pace.called(monotonic())
+        request = {"ShardIterator": iterator, "Limit": self.options.limit, "StreamARN": self.facts.arn}
+        answer = await self._call("GetRecords", request)
+        try:
+            return msgspec.json.decode(answer, type=Page)
+        except msgspec.MsgspecError:
+            raise AwsUnavailable("UnreadableReply") from None
 
-    async def _read(self, iterator: str) -> Page:
-        request = {"ShardIterator": iterator, "Limit": self._options.limit}
-        answer = await self._client.call("GetRecords", msgspec.json.encode(request))
-        return msgspec.json.decode(answer, type=Page)
+    async def _call(self, operation: str, request: dict[str, Any]) -> bytes:
+        self.stats.calls += 1
+        return await self.client.call(operation, msgspec.json.encode(request))
 
+    async def _closed(self) -> bool:
+        """A page without a next iterator and without children: only a closed shard ends, so the listing is asked."""
+        await self.directory.refresh(now=True)
+        listing = self.directory.listing
+        return listing is None or self.cursor.shard.id not in listing.open
 
-def _backoff(failures: int) -> float:
-    return random.random() * min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures, 16))
+    def _note(self, page: Page, size: int) -> None:
+        stats = self.stats
+        stats.records += len(page.records)
+        stats.bytes += size
+        stats.millis_behind = page.millis_behind_latest
+        stats.trouble = ""
+
+    def _rebuilds(self, error: AwsError) -> bool:
+        """Count an error; whether the iterator is of no more use."""
+        match error:
+            case AwsThrottled():
+                self.stats.throttles += 1
+                return False
+            case AwsUnavailable():
+                self.stats.failures += 1
+                return error.code == "NoNextShardIterator"
+        if error.code == "ExpiredIteratorException":
+            self.stats.rebuilds += 1
+            return True
+        self.stats.failures += 1
+        self.tell(f"shard {self.cursor.shard.id}: {error.code}, trying again")
+        return True

@@ -58,6 +58,8 @@ def stage_state(stage: Stage) -> dict[str, Any]:
         }
         if consumer is not None
         else {},
+        "blocked_by": app.blockers,
+        **{name: report() for name, report in app.reports.items()},
         "tables": {name: len(table.data) for name, table in app.tables.items()},
         "stats": app.slots.stats.as_dict(),
     }

@@ -1,0 +1,90 @@
+"""Following all partitions of a compacted topic, for as long as the stage lives."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from workers.engine.clock import monotonic
+
+BOUNDS_EVERY = 2.0
+"""Seconds between two looks at the high watermarks."""
+POLL_MS = 200
+PAUSE = 1.0
+
+
+class Follower:
+    """Calls `apply` for every committed record, from the beginning of each partition on, and knows up to which moment
+    it has seen everything. It may be late, behind an open transaction for example: its users must be safe with that."""
+
+    def __init__(self, client: dict[str, Any], topic: str, partitions: int, apply: Callable[[Any], None]) -> None:
+        self._client = client
+        self._tps = [TopicPartition(topic, index) for index in range(partitions)]
+        self._apply = apply
+        self._task: asyncio.Task[None] | None = None
+        self.complete_as_of = float("-inf")
+        """Everything that was committed before this (monotonic seconds) has been applied."""
+        self.moved = asyncio.Event()
+        """Set at every record; whoever waits clears it."""
+        self.trouble = ""
+        """Name of the error that keeps it from reading, or nothing."""
+
+    def start(self) -> None:
+        """Begin to follow; a broker that is away is waited for."""
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        positions = dict.fromkeys(self._tps, 0)
+        while True:
+            try:
+                await self._follow(positions)
+            except (KafkaError, OSError) as error:
+                self.trouble = type(error).__name__
+            await asyncio.sleep(PAUSE)
+
+    async def _follow(self, positions: dict[TopicPartition, int]) -> None:
+        reader = AIOKafkaConsumer(
+            **self._client, isolation_level="read_committed", auto_offset_reset="none", enable_auto_commit=False,
+            fetch_max_wait_ms=POLL_MS,
+        )  # fmt: skip
+        # High watermarks are asked for by another consumer: the last stable offset may hide a committed record.
+        bounds = AIOKafkaConsumer(**self._client, isolation_level="read_uncommitted", enable_auto_commit=False)
+        try:
+            await asyncio.gather(reader.start(), bounds.start())
+            reader.assign(self._tps)
+            begins = await bounds.beginning_offsets(self._tps)
+            for tp in self._tps:
+                reader.seek(tp, max(begins[tp], positions[tp]))
+            asked, ends = float("-inf"), dict.fromkeys(self._tps, 0)
+            while True:
+                try:
+                    batches = await reader.getmany(timeout_ms=POLL_MS)
+                except OffsetOutOfRangeError as error:  # compacted away, or the topic was made anew
+                    begins = await bounds.beginning_offsets(list(error.args[0]))
+                    for tp, begin in begins.items():
+                        reader.seek(tp, begin)
+                    continue
+                for records in batches.values():
+                    for record in records:
+                        self._apply(record)
+                    self.moved.set()
+                for tp in self._tps:
+                    positions[tp] = await reader.position(tp)
+                if asked > self.complete_as_of and all(positions[tp] >= ends[tp] for tp in self._tps):
+                    self.complete_as_of, self.trouble = asked, ""
+                    self.moved.set()
+                if asked <= self.complete_as_of and monotonic() - asked >= BOUNDS_EVERY:
+                    now = monotonic()
+                    ends, asked = await bounds.end_offsets(self._tps), now
+        finally:
+            await asyncio.gather(reader.stop(), bounds.stop(), return_exceptions=True)

@@ -1,0 +1,337 @@
+"""The work of one source slot: which of its shards are read, and one transaction after the other."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any, assert_never
+
+from models.checkpoint import BOOT_SLOT, Boot, Checkpoint
+from models.shard import Shard
+from workers.aws.errors import AwsError
+from workers.engine.app import StageApp
+from workers.engine.errors import BootRefused, EngineError, StaleBatch
+from workers.engine.slot import Slot
+from workers.engine.unit import UnitOfWork
+from workers.kinesis.boot import boot_of
+from workers.kinesis.budget import Budget
+from workers.kinesis.checkpoints import CheckpointBook, CheckpointWatch, read_checkpoints
+from workers.kinesis.cursor import ShardCursor
+from workers.kinesis.directory import missing_parents
+from workers.kinesis.forwarding import Loss, forward, record_loss
+from workers.kinesis.intake import Intake
+from workers.kinesis.lineage import Begin, Blocked, Decision, Ended, Orphaned, Resume, Unbooted, Vanished, decide
+from workers.kinesis.reader import ShardReader
+from workers.kinesis.source import Bridge, Source
+
+SLOT_BYTES = 16 << 20
+LINGER = 0.1
+"""Seconds a unit waits for more records; a transaction costs the same whatever its size."""
+POLL = 0.5
+COVER_MS = 60_000
+"""An idle shard's checkpoint moves on this often: its age tells whether anything can have been missed."""
+WARN_AT = (0.8, 0.5)
+"""Shares of the retention."""
+
+Key = tuple[str, str]
+"""(stream ARN, shard id)"""
+
+
+class SlotWork:
+    """Lives as long as the slot's producer does: after any failure a new one begins at the committed checkpoints."""
+
+    def __init__(
+        self, app: StageApp, bridge: Bridge, watch: CheckpointWatch, slot: Slot, stopping: asyncio.Event
+    ) -> None:
+        self.app = app
+        self.bridge = bridge
+        self.watch = watch
+        self.slot = slot
+        self.stopping = stopping
+        self.own = CheckpointBook()
+        self.blocked: dict[Key, tuple[str, ...]] = {}
+        self.stopped: dict[Key, str] = {}
+        """Shards that wait for an operator."""
+        self._booted: set[str] = set()
+        self._warned: dict[Key, float] = {}
+        self._intake: Intake | None = None
+
+    @property
+    def needed(self) -> bool:
+        """Whether this slot has anything to do: most of the 48 have not, and need no producer."""
+        for source in self.bridge.sources:
+            if source.directory.of_slot(self.slot.index):
+                return True
+            arn = source.arn
+            if arn is None or self.slot.index != BOOT_SLOT:
+                continue
+            if arn not in self.watch.book.boots:
+                return True
+        return bool(self.watch.book.active[self.slot.index])
+
+    async def run(self) -> None:
+        """Until the slot is given up. Raises EngineError; whatever is raised, nothing is lost: a new run goes on at the
+        committed checkpoints."""
+        # P1: InitProducerId first, then the checkpoints, then the records.
+        if not await self.app.slots.repair(self.slot, counted=False):
+            return
+        client = self.app.options.client(f"{self.app.conf.id}-checkpoints")
+        try:
+            self.own = await read_checkpoints(client, self.bridge.topics.checkpoints, self.slot.index)
+        except ValueError as error:
+            raise EngineError(f"{self.bridge.topics.checkpoints}/{self.slot.index}: {error}") from None
+        self._intake = intake = Intake(Budget(SLOT_BYTES, self.bridge.budget), self.stopping)
+        try:
+            while not self.stopping.is_set() and self.slot.current:
+                await self._reconcile(intake)
+                await intake.wait(POLL, LINGER)
+                if not await self._commit(intake):
+                    return
+                await self._settle_gaps(intake)
+        finally:
+            await intake.close()
+
+    def leave(self) -> None:
+        """The slot is given up: what stood in the way of being ready is somebody else's now."""
+        for stream, shard in self.stopped:
+            self.app.blockers.pop(f"{stream}|{shard}", None)
+
+    def report(self) -> dict[str, Any]:
+        """Every shard of this slot, for the web view: counts, milliseconds, no keys and no data."""
+        found: dict[str, Any] = {}
+        for key, parents in self.blocked.items():
+            found["|".join(key)] = {"state": "BLOCKED", "parents": parents}
+        if self._intake is not None:
+            found |= {"|".join(key): self._reading(self._intake, key) for key in self._intake.shards}
+        for key, why in self.stopped.items():
+            found.setdefault("|".join(key), {"state": "STOPPED", "why": why})
+        return found
+
+    def _reading(self, intake: Intake, key: Key) -> dict[str, Any]:
+        stats, checkpoint = intake.reader(key).stats, self.own.checkpoints.get(key)
+        return {
+            "state": "STOPPED" if key in self.stopped else "READING",
+            "why": self.stopped.get(key) or stats.trouble,
+            "behind_ms": stats.millis_behind, "records": checkpoint.records if checkpoint else 0,
+            "calls": stats.calls, "bytes": stats.bytes, "throttles": stats.throttles,
+            "rebuilds": stats.rebuilds, "failures": stats.failures, "gaps": checkpoint.gaps if checkpoint else 0,
+        }  # fmt: skip
+
+    # which shards are read
+
+    async def _reconcile(self, intake: Intake) -> None:
+        for source in self.bridge.sources:
+            with contextlib.suppress(AwsError):  # said by whoever asked first; what is known stays true
+                await source.directory.refresh()
+            facts = source.directory.facts
+            if facts is None or source.directory.listing is None:
+                continue
+            source.directory.tell(self.watch.take_children(facts.arn))
+            known = _Known(self, source, facts.arn)
+            if known.boot is not None and facts.arn not in self._booted:
+                self._booted.add(facts.arn)
+                source.directory.tell(known.boot.shards)
+            if known.boot is not None and known.boot.created_ms != facts.created_ms:
+                await self._refuse_remade(source)
+                return
+            if known.boot is None and self.slot.index == BOOT_SLOT:
+                await self._boot(source)
+            for shard in self._shards(source, facts.arn):
+                key = (facts.arn, shard.id)
+                await self._apply(intake, source, key, shard, decide(shard, self.own.checkpoints.get(key), known))
+
+    def _shards(self, source: Source, arn: str) -> Iterator[Shard]:
+        """What AWS lists of this slot, what parents told, and what has a checkpoint here though it is gone."""
+        shards = source.directory.of_slot(self.slot.index)
+        yield from shards
+        listed = {shard.id for shard in shards}
+        for checkpoint in list(self.own.of(arn)):
+            if checkpoint.shard not in listed and not checkpoint.ended:
+                yield Shard(checkpoint.shard, 0, 0, checkpoint.parents)
+
+    async def _apply(self, intake: Intake, source: Source, key: Key, shard: Shard, decision: Decision) -> None:
+        self.blocked.pop(key, None)
+        reading = key in intake.shards
+        match decision:
+            case Ended():
+                if reading:
+                    await intake.remove(key)
+            case Resume() | Begin():
+                if not reading and key not in self.stopped:
+                    intake.add(key, self._reader(source, intake, shard, decision))
+                elif reading:
+                    self._watch_lag(intake, source, key)
+            case Unbooted():
+                self.blocked[key] = ("the boot record of the stream",)
+            case Blocked(parents):
+                self.blocked[key] = parents
+            case Orphaned(parents, since):
+                why = f"its parents left the stream unread: {', '.join(parents)}"
+                await self._lose(source, key, Loss(shard, since, why))
+            case Vanished(since):
+                if reading:
+                    await intake.remove(key)
+                await self._lose(
+                    source, key, Loss(shard, since, "it left the stream before it was read to its end", True)
+                )
+            case _:
+                assert_never(decision)
+
+    def _reader(self, source: Source, intake: Intake, shard: Shard, origin: Begin | Resume) -> ShardReader:
+        facts = source.directory.facts
+        if facts is None:
+            raise RuntimeError("a stream without facts has no shards")
+        return ShardReader(
+            source.client, source.directory, facts, ShardCursor(shard, origin), self.bridge.reading, intake.budget,
+            self.bridge.now_ms, self._tell,
+        )  # fmt: skip
+
+    def _tell(self, text: str) -> None:
+        if text not in self.bridge.told:
+            self.bridge.told.add(text)
+            self.app.log.error("%s", text)
+
+    def _watch_lag(self, intake: Intake, source: Source, key: Key) -> None:
+        """Warn once at half and at four fifths of the retention: after that records are deleted unread."""
+        facts = source.directory.facts
+        behind = intake.reader(key).stats.millis_behind
+        share = behind / facts.retention_ms if facts is not None else 0.0
+        level = next((level for level in WARN_AT if share >= level), 0.0)
+        if level > self._warned.get(key, 0.0):
+            self.app.log.warning(
+                "shard %s of %s is %s s behind, %.0f %% of the retention: records will be lost at 100 %%",
+                key[1], source.directory.stream, behind // 1000, share * 100,
+            )  # fmt: skip
+        self._warned[key] = level
+
+    # transactions
+
+    async def _commit(self, intake: Intake) -> bool:
+        """Commit what has been read; whether the slot goes on."""
+        taken = intake.take()
+        moved: dict[Key, Checkpoint] = {}
+        covered = self._covered(intake, {key for key, _ in taken})
+        if not taken and not covered:
+            return True
+        to = {source.arn: source.to for source in self.bridge.sources}
+        try:
+            async with UnitOfWork(self.slot) as unit:
+                for key, part in taken:
+                    before = moved.get(key) or self.own.checkpoints.get(key)
+                    moved[key] = forward(unit, to[key[0]], key[0], part, before)
+                moved |= covered
+                for checkpoint in moved.values():  # one per shard, however many parts
+                    unit.send(self.bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
+        except StaleBatch:
+            return False
+        self._moved(moved)
+        await intake.done()
+        return True
+
+    def _covered(self, intake: Intake, taken: set[Key]) -> dict[Key, Checkpoint]:
+        """Idle shards whose checkpoint has become old."""
+        found: dict[Key, Checkpoint] = {}
+        for key in intake.shards:
+            checkpoint = self.own.checkpoints.get(key)
+            if checkpoint is None or checkpoint.ended or key in taken or not intake.idle(key):
+                continue
+            covered = intake.reader(key).cursor.covered_ms
+            if covered - checkpoint.covered_ms >= COVER_MS:
+                found[key] = checkpoint.covering(covered)
+        return found
+
+    def _moved(self, moved: dict[Key, Checkpoint]) -> None:
+        self.own.checkpoints.update(moved)
+        for source in self.bridge.sources:
+            source.directory.tell(
+                child for (stream, _), found in moved.items() if stream == source.arn for child in found.children
+            )
+
+    async def _boot(self, source: Source) -> None:
+        directory = source.directory
+        facts, listing = directory.facts, directory.listing
+        if facts is None or listing is None:
+            return
+        # A parent that one listing missed would begin after its children: two must agree that it is gone.
+        unsure = [
+            parent
+            for parent in missing_parents(listing.shards.values(), listing.shards)
+            if not directory.absent(parent, self.watch.complete_as_of)
+        ]
+        if unsure:
+            self._tell_waiting(source, len(unsure))
+            return
+        boot = boot_of(source.start, facts, listing, self.bridge.now_ms())
+        try:
+            async with UnitOfWork(self.slot) as unit:
+                unit.send(self.bridge.topics.checkpoints, boot.key, boot.encode())
+        except StaleBatch:
+            return
+        self.own.boots[facts.arn] = boot
+        self.app.log.info("stream %s begins at %s with %s shards", facts.arn, boot.start.kind, len(boot.shards))
+        if facts.unordered:
+            self.app.log.warning(
+                "stream %s distributes its records by itself (AUTO): there is no order per key", facts.arn
+            )
+
+    def _tell_waiting(self, source: Source, parents: int) -> None:
+        stream = source.directory.stream
+        text = f"first boot of {stream}: {parents} parents are not listed, a second listing in 30 s decides"
+        if text not in self.bridge.told:
+            self.bridge.told.add(text)
+            self.app.log.info("%s", text)
+
+    # losses
+
+    async def _settle_gaps(self, intake: Intake) -> None:
+        for key, gap in list(intake.gaps.items()):
+            source = next(source for source in self.bridge.sources if source.arn == key[0])
+            if await self._lose(source, key, Loss(gap.shard, gap.since_ms, gap.why)):
+                intake.settle(key)
+
+    async def _lose(self, source: Source, key: Key, loss: Loss) -> bool:
+        """Stop the shard, or put the loss on record and go on; whether it goes on."""
+        stream, shard = key
+        if key not in self.stopped:
+            self.app.log.critical(
+                "GAP in shard %s of %s: %s, on_gap=%s", shard, source.directory.stream, loss.why, self.bridge.on_gap
+            )
+            self.app.slots.stats.gaps += 1
+        if self.bridge.on_gap == "stop":
+            self.stopped[key] = loss.why
+            self.app.blockers[f"{stream}|{shard}"] = loss.why
+            return False
+        try:
+            async with UnitOfWork(self.slot) as unit:
+                checkpoint = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key))
+                unit.send(self.bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
+        except StaleBatch:
+            return False
+        self._moved({key: checkpoint})
+        return True
+
+    async def _refuse_remade(self, source: Source) -> None:
+        error = BootRefused(
+            f"stream {source.directory.stream} was deleted and made anew: its positions are of no use. "
+            "`cdc checkpoint reset --trim-horizon` begins it again"
+        )
+        await self.app.crash(error)
+        await self.app.slots.wait_stopping(POLL)
+
+
+class _Known:
+    """See lineage.Known."""
+
+    def __init__(self, work: SlotWork, source: Source, arn: str) -> None:
+        self._work = work
+        self._source = source
+        self._arn = arn
+        self.boot: Boot | None = work.own.boots.get(arn) or work.watch.book.boots.get(arn)
+
+    def checkpoint(self, shard: str) -> Checkpoint | None:
+        """Our own first: it is never late."""
+        key = (self._arn, shard)
+        return self._work.own.checkpoints.get(key) or self._work.watch.book.checkpoints.get(key)
+
+    def vanished(self, shard: str) -> bool:
+        """See lineage.Known."""
+        return self._source.directory.absent(shard, self._work.watch.complete_as_of)
