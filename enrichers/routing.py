@@ -1,5 +1,7 @@
 """Route: source bytes -> the key of the row they change. Runs for every record of the bridge and never raises."""
 
+import hashlib
+
 from models.catalogue import Catalogue
 from models.change import Control, Operation, SourceRow
 from models.outcome import Dead
@@ -14,20 +16,20 @@ def route(data: bytes, partition_key: str, catalogue: Catalogue) -> Route:
     try:
         decoded = dms.decode(lenient(data))
     except (ValueError, RecursionError, OverflowError):
-        return Route(key=_fallback(partition_key))
+        return Route(key=_fallback(partition_key, data))
     match decoded:
         case Dead():
-            return Route(key=_fallback(partition_key))
+            return Route(key=_fallback(partition_key, data))
         case Control():
-            return Route(key=_fallback(partition_key), adapter=dms.ADAPTER)
+            return Route(key=_fallback(partition_key, data), adapter=dms.ADAPTER)
         case SourceRow():
             pass
     spec = catalogue.match(decoded.adapter, decoded.schema, decoded.table)
     if spec is None:
-        return Route(key=_fallback(partition_key), adapter=decoded.adapter)
+        return Route(key=_fallback(partition_key, data), adapter=decoded.adapter)
     key, retired = row_keys(spec, decoded)
     if key is None:
-        return Route(key=_fallback(partition_key), adapter=decoded.adapter, table=spec.name)
+        return Route(key=_fallback(partition_key, data), adapter=decoded.adapter, table=spec.name)
     return Route(key, decoded.adapter, spec.name, retired)
 
 
@@ -48,5 +50,7 @@ def row_keys(spec: TableSpec, source: SourceRow) -> tuple[bytes | None, bytes | 
     return key, old_key if old_key != key else None
 
 
-def _fallback(partition_key: str) -> bytes:
-    return partition_key.encode("utf-8", "replace")
+def _fallback(partition_key: str, data: bytes) -> bytes:
+    """A stream that distributes its records by itself (AUTO) may leave the partition key out: then the payload spreads
+    them."""
+    return partition_key.encode("utf-8", "replace") or hashlib.blake2b(data, digest_size=8).hexdigest().encode()

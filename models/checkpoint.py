@@ -64,6 +64,11 @@ class Checkpoint:
         """Nothing more comes from this shard."""
         return self.state is ShardState.SHARD_END
 
+    @classmethod
+    def first(cls, stream: str, shard: Shard, covered_ms: int = 0) -> "Checkpoint":
+        """Of a shard that has brought nothing yet. `stream`: ARN."""
+        return cls(stream, shard.id, ShardState.ACTIVE, "", 0, 0, 0, shard.parents, covered_ms)
+
     def covering(self, covered_ms: int) -> "Checkpoint":
         """The same position, at a later moment."""
         return replace(self, covered_ms=covered_ms)

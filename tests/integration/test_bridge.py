@@ -130,6 +130,26 @@ async def test_a_commit_whose_answer_was_lost_forwards_nothing_twice(
     assert set(times_of(records).values()) == {1}
 
 
+async def test_a_unit_that_fails_before_its_commit_loses_nothing(
+    environment: dict[str, str], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Counter[str]()
+    commit = Slot._transact
+
+    async def failing(self: Slot, producer: Any, outputs: Any, offsets: Any) -> Any:
+        if any(topic == settings.topic("raw.core") for topic, _ in outputs) and failed["fired"] < 4:
+            failed["fired"] += 1
+            raise KafkaError("injected before the commit")
+        return await commit(self, producer, outputs, offsets)
+
+    monkeypatch.setattr(Slot, "_transact", failing)
+    put(environment, [(f"k{n}", user(n)) for n in range(200)])
+    async with running(make_bridge(settings)):
+        await eventually(lambda: has_raw(settings, 200))
+    assert failed["fired"] == 4
+    assert set(times_of(await raw(settings)).values()) == {1}
+
+
 async def test_the_source_bytes_are_untouched_and_the_key_is_the_rows(
     environment: dict[str, str], settings: Settings
 ) -> None:

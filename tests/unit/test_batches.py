@@ -42,6 +42,20 @@ def test_a_partition_whose_bytes_are_in_memory_is_not_fetched_however_few_its_re
     assert not Reader(batch(60, 60), batch_bytes=100)._room(SOURCE)
 
 
+def test_room_is_counted_while_the_stage_finishes_batches_in_another_thread() -> None:
+    reader = Reader(batch(10), batch(10), batch(10), batch_bytes=100)
+
+    class Finishing(list[Any]):
+        def __len__(self) -> int:
+            reader.inflight[SOURCE].popleft()
+            return super().__len__()
+
+    for waiting in reader.inflight[SOURCE]:
+        waiting.records = Finishing(waiting.records)
+    assert reader._room(SOURCE)
+    assert not reader.inflight[SOURCE]
+
+
 def test_the_budget_of_the_worker_is_shared_by_its_partitions() -> None:
     assert Reader(batch(40), batch_bytes=100, memory_budget=100)._room(SOURCE)
     assert not Reader(batch(40), batch_bytes=100, memory_budget=100, partitions=4)._room(SOURCE)

@@ -63,7 +63,7 @@ TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
     (faust_recovery.Recovery, ("_wait", "signal_recovery_start")),
     (TableManager, ("_changelogs", "_recovery", "changelog_topics")),
     (FlowControlEvent, ("_resume", "_suspend")),
-    (mode.Service, ("_stopped", "supervisor", "wait_first")),
+    (mode.Service, ("_crashed", "_stopped", "wait_first")),
     (mode.Worker, ("_schedule_shutdown", "execute_from_commandline")),
 ]  # fmt: skip
 

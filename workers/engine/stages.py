@@ -28,17 +28,6 @@ BOOT_REFUSED = 3
 Factory = Callable[[], StageApp]
 
 
-class Firewall:
-    """mode: a service with a supervisor crashes alone; without one its crash walks up to the worker and ends it."""
-
-    def __init__(self, crashed: asyncio.Event) -> None:
-        self._crashed = crashed
-
-    def wakeup(self) -> None:
-        """Called by mode when the app crashed."""
-        self._crashed.set()
-
-
 class Stage(mode.Service):
     """Runs one app; after a crash a new one from the factory."""
 
@@ -60,13 +49,12 @@ class Stage(mode.Service):
     async def _live(self) -> None:
         pause = 1.0
         while not self.should_stop:
-            crashed = asyncio.Event()
+            # It stays out of the worker's tree of services: in it, a crash of any service of the app would walk up to
+            # the worker and end the process, and with it the other stages.
             app = self.app = self.factory()
             self._ending = None
             app.conf.web_enabled = False  # one web server per process
-            app.supervisor = Firewall(crashed)
-            app.beacon.reattach(self.beacon)
-            await self._run_until_end(app, crashed)
+            await self._run_until_end(app)
             if self.should_stop or self.worker.refused:
                 return
             self.restarts += 1
@@ -75,15 +63,15 @@ class Stage(mode.Service):
             await self.sleep(pause)
             pause = min(MAX_RESTART_PAUSE, pause * 2)
 
-    async def _run_until_end(self, app: StageApp, crashed: asyncio.Event) -> None:
+    async def _run_until_end(self, app: StageApp) -> None:
         start = asyncio.ensure_future(app.start())
-        ends = [asyncio.ensure_future(self._stopped.wait()), asyncio.ensure_future(crashed.wait())]
+        ends = [asyncio.ensure_future(self._stopped.wait()), asyncio.ensure_future(app._crashed.wait())]
         try:
             await asyncio.wait([start, *ends], return_when=asyncio.FIRST_COMPLETED)
             if start.done() and not start.cancelled() and start.exception() is None:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             error = start.exception() if start.done() and not start.cancelled() else None
-            if crashed.is_set():
+            if app._crashed.is_set():
                 error = app.crash_reason or error  # refused at an assignment, long after the boot
             if isinstance(error, BootRefused):
                 log.critical("stage %s: %s", self.name, error)

@@ -57,7 +57,7 @@ class Consumer(driver.Consumer):
         if self.is_changelog(tp):
             return True
         options = self.app.options
-        waiting = self.inflight[tp]
+        waiting = tuple(self.inflight[tp])  # asked in the consumer's thread, while the stage hands over and finishes
         records = sum(len(batch) for batch in waiting)
         size = sum(batch.size for batch in waiting)
         return records < 2 * options.batch_records and size < min(options.batch_bytes, self._share())

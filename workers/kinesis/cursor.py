@@ -148,7 +148,7 @@ def advanced(
 ) -> Checkpoint:
     """The checkpoint behind a part. `last`: its last user record, None if all of it was committed before."""
     shard = part.shard
-    base = before or Checkpoint(stream, shard.id, ShardState.ACTIVE, "", 0, 0, 0, shard.parents)
+    base = before or Checkpoint.first(stream, shard)
     return replace(
         base,
         state=ShardState.SHARD_END if part.last else base.state,

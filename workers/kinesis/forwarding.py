@@ -87,5 +87,5 @@ def record_loss(unit: UnitOfWork, to: Destination, stream: str, loss: Loss, befo
     headers = [(f"{GAP_PREFIX}{name}", str(value).encode()) for name, value in where.items()]
     unit.send(to.dead, None, None, headers, partition=partition_of(shard.id.encode(), to.partitions))
     # What it covers stays as old as it is: the children of a shard that is gone may have lost something, too.
-    base = before or Checkpoint(stream, shard.id, ShardState.ACTIVE, "", 0, 0, 0, shard.parents, loss.since_ms)
+    base = before or Checkpoint.first(stream, shard, loss.since_ms)
     return replace(base, gaps=base.gaps + 1, state=ShardState.SHARD_END if loss.ended else base.state)

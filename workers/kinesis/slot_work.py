@@ -228,15 +228,15 @@ class SlotWork:
         return True
 
     def _covered(self, intake: Intake, taken: set[Key]) -> dict[Key, Checkpoint]:
-        """Idle shards whose checkpoint has become old."""
+        """Idle shards whose checkpoint has become old, or who have none yet."""
         found: dict[Key, Checkpoint] = {}
         for key in intake.shards:
             checkpoint = self.own.checkpoints.get(key)
-            if checkpoint is None or checkpoint.ended or key in taken or not intake.idle(key):
+            if (checkpoint is not None and checkpoint.ended) or key in taken or not intake.idle(key):
                 continue
-            covered = intake.reader(key).cursor.covered_ms
-            if covered - checkpoint.covered_ms >= COVER_MS:
-                found[key] = checkpoint.covering(covered)
+            cursor = intake.reader(key).cursor
+            if cursor.covered_ms - (checkpoint.covered_ms if checkpoint is not None else 0) >= COVER_MS:
+                found[key] = (checkpoint or Checkpoint.first(key[0], cursor.shard)).covering(cursor.covered_ms)
         return found
 
     def _moved(self, moved: dict[Key, Checkpoint]) -> None:

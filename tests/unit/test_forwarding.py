@@ -1,0 +1,103 @@
+"""What becomes of the records of a shard: KPL aggregates whole, positions that count every user record."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.catalogue import Catalogue
+from models.checkpoint import Checkpoint, ShardState
+from models.position import Position
+from models.raw import HEADER_OUT_OF_RANGE, HEADER_SEQUENCE, HEADER_STREAM, HEADER_SUB_SEQUENCE
+from models.shard import Shard
+from sandbox.generator.aggregates import aggregated, sealed
+from workers.kinesis.cursor import Part
+from workers.kinesis.forwarding import Destination, Loss, forward, record_loss
+from workers.kinesis.pages import Record
+
+ARN = "arn:aws:kinesis:us-east-1:0:stream/s"
+SHARD = Shard("shardId-1", 0, 99, ("p",))
+TO = Destination("raw", 4, "checkpoints", "dead", Catalogue(()))
+
+
+@dataclass
+class Unit:
+    sent: list[tuple[str, Any, Any, dict[str, bytes]]] = field(default_factory=list)
+    records: int = 0
+
+    def send(self, topic: str, key: Any, value: Any, headers: Any, *, partition: int) -> None:
+        assert 0 <= partition < TO.partitions
+        self.sent.append((topic, key, value, dict(headers)))
+
+    def took(self, records: int) -> None:
+        self.records += records
+
+
+def forwarded(
+    *records: bytes, after: Position | None = None, before: Checkpoint | None = None, key: str = "k"
+) -> tuple[Unit, Checkpoint]:
+    unit = Unit()
+    found = tuple(Record(str(n + 9), data, key, 1_768_473_060.5) for n, data in enumerate(records))
+    part = Part(SHARD, found, sum(map(len, records)), after, 77)
+    return unit, forward(unit, TO, ARN, part, before)  # type: ignore[arg-type]
+
+
+USERS = aggregated([("a", b"1", 5), ("b", b"2", 6), ("c", b"3", 500)])
+
+
+def values(unit: Unit) -> list[bytes]:
+    return [value for _, _, value, _ in unit.sent]
+
+
+def test_an_aggregate_is_forwarded_whole_each_user_record_with_its_sub_sequence() -> None:
+    unit, checkpoint = forwarded(b"plain", USERS)
+    assert values(unit) == [b"plain", b"1", b"2", b"3"]
+    places = [(headers[HEADER_SEQUENCE], headers[HEADER_SUB_SEQUENCE]) for *_, headers in unit.sent]
+    assert places == [(b"9", b"0"), (b"10", b"0"), (b"10", b"1"), (b"10", b"2")]
+    assert checkpoint.position == Position(10, 2)
+    assert (checkpoint.records, unit.records) == (4, 4)
+    assert [key for _, key, _, _ in unit.sent] == [b"k", b"a", b"b", b"c"]
+
+
+def test_half_an_aggregate_goes_on_behind_the_user_record_that_was_committed_last() -> None:
+    before = Checkpoint(ARN, SHARD.id, ShardState.ACTIVE, "9", 0, 0, 5, ("p",))
+    unit, checkpoint = forwarded(USERS, after=Position(9, 0), before=before)
+    assert values(unit) == [b"2", b"3"]
+    assert (checkpoint.position, checkpoint.records) == (Position(9, 2), 7)
+
+
+def test_what_was_committed_is_not_forwarded_again_and_moves_nothing() -> None:
+    before = Checkpoint(ARN, SHARD.id, ShardState.ACTIVE, "9", 0, 5, 5, ("p",))
+    unit, checkpoint = forwarded(b"plain", after=Position(9), before=before)
+    assert unit.sent == []
+    assert (checkpoint.position, checkpoint.records) == (Position(9), 5)
+
+
+def test_a_user_record_of_another_hash_range_is_kept_and_marked() -> None:
+    unit, _ = forwarded(USERS)
+    assert [headers.get(HEADER_OUT_OF_RANGE) for *_, headers in unit.sent] == [None, None, b"1"]
+
+
+def test_a_corrupt_aggregate_is_one_raw_record() -> None:
+    corrupt = sealed(b"\x1a\xff")
+    unit, checkpoint = forwarded(corrupt)
+    assert values(unit) == [corrupt]
+    assert checkpoint.position == Position(9)
+
+
+def test_records_without_a_partition_key_do_not_all_go_to_one_partition() -> None:
+    unit, _ = forwarded(*(b"payload %d" % n for n in range(20)), key="")
+    assert len({key for _, key, _, _ in unit.sent}) == 20
+
+
+def test_records_name_their_stream_and_checkpoints_its_arn() -> None:
+    unit, checkpoint = forwarded(b"plain")
+    assert unit.sent[0][3][HEADER_STREAM] == b"s"
+    assert checkpoint.stream == ARN
+
+
+def test_a_loss_is_told_without_key_and_value_and_counted_in_the_checkpoint() -> None:
+    unit = Unit()
+    checkpoint = record_loss(unit, TO, ARN, Loss(SHARD, 1_500, "it is gone", ended=True), None)  # type: ignore[arg-type]
+    ((topic, key, value, headers),) = unit.sent
+    assert (topic, key, value) == ("dead", None, None)
+    assert headers["cdc-gap-since"] == b"1500"
+    assert (checkpoint.gaps, checkpoint.ended, checkpoint.covered_ms) == (1, True, 1_500)
