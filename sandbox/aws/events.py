@@ -33,6 +33,12 @@ class Events:
         self._max_request_bytes = max_request_bytes
         self.buses: dict[str, Bus] = {}
         self.nowhere = Tally()  # events sent to buses that do not exist
+        self.reset()
+
+    def reset(self) -> None:
+        """Only the default bus, without rules."""
+        self.buses.clear()
+        self.nowhere = Tally()
         self._open_bus("default", None)
 
     def operations(self) -> Operations:

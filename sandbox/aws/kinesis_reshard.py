@@ -1,17 +1,16 @@
 """SplitShard, MergeShards and UpdateShardCount."""
 
-import re
 from typing import Any
 
 from sandbox.aws.errors import invalid_argument
 from sandbox.aws.fields import Body, choice, named, whole
+from sandbox.aws.kinesis_write import HASH_KEY
 from sandbox.aws.protocol import Operations
 from sandbox.aws.reshard import merge, split, uniform_steps
 from sandbox.aws.shard import Shard
 from sandbox.aws.stream import Stream
 from sandbox.aws.streams import Streams, refuse_on_demand
 
-HASH_KEY = re.compile(r"0|[1-9]\d{0,38}")
 SCALING = frozenset({"UNIFORM_SCALING"})
 MOST_SHARDS = 10_000
 

@@ -2,21 +2,24 @@
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
 
 from sandbox.aws.errors import AwsError
 
 MEBIBYTE = 1 << 20
+Amount = Annotated[int, msgspec.Meta(ge=1)] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Per shard and second; None is no limit. The defaults are those of AWS (quotas page and API reference)."""
 
-    get_records: int | None = 5
-    read_bytes: int | None = 2 * MEBIBYTE
-    put_records: int | None = 1_000
-    put_bytes: int | None = MEBIBYTE
-    get_shard_iterator: int | None = 5
+    get_records: Amount = 5
+    read_bytes: Amount = 2 * MEBIBYTE
+    put_records: Amount = 1_000
+    put_bytes: Amount = MEBIBYTE
+    get_shard_iterator: Amount = 5
 
 
 @dataclass(slots=True)

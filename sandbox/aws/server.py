@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,17 +15,20 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
+from sandbox.aws.broken import cut, partly, send_half
+from sandbox.aws.control import PREFIX, Control, NotThere
 from sandbox.aws.errors import AwsError, serialization
 from sandbox.aws.events import Events
+from sandbox.aws.faults import Fault, Faults, Subject, strike
 from sandbox.aws.fields import Body
 from sandbox.aws.kinesis import Kinesis
 from sandbox.aws.place import Clock, Place
-from sandbox.aws.protocol import Operations
+from sandbox.aws.protocol import Operation, Operations
 from sandbox.aws.sqs import Sqs
 from sandbox.aws.streams import Behaviour
+from sandbox.aws.subjects import subject
 
 LOOPBACK = "127.0.0.1"
-LEDGER_PATH = "/_sandbox/ledger"
 MOST_REQUEST_BYTES = 32 << 20  # PutRecords carries 10 MiB, a third more as base64, and its keys
 PUT_EVENTS_BYTES = 1_048_576
 RECURSION = 4_000  # frames; a Detail of 1000 levels is parsed and matched recursively
@@ -66,6 +70,9 @@ class StandIn:
             Service("sqs", "AmazonSQS", "application/x-amz-json-1.0", "com.amazonaws.sqs#", self.sqs.operations()),
         )
         self._services = {service.prefix: service for service in services}
+        self._first_behaviour = behaviour or Behaviour()
+        self.faults = Faults([f"{service.name}.{name}" for service in services for name in service.operations])
+        self._control = Control(self.kinesis.streams, self.faults, self.ledger, self.reset)
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._runner: web.ServerRunner | None = None
@@ -111,11 +118,21 @@ class StandIn:
             "queues": {name: queue.counts() for name, queue in sorted(self.sqs.queues.items())},
         }
 
+    def reset(self) -> None:
+        """Be as new, at the same address."""
+        self.kinesis.streams.by_name.clear()
+        self.kinesis.streams.behaviour = self._first_behaviour
+        self.events.reset()
+        self.sqs.queues.clear()
+        self.faults.clear()
+        self._calls.clear()
+        self._errors.clear()
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         target = request.headers.get("X-Amz-Target")
         if target is None:
-            if request.method == "GET" and request.path == LEDGER_PATH:
-                return web.Response(body=msgspec.json.encode(self.ledger()), content_type="application/json")
+            if request.path.startswith(PREFIX):
+                return self._control_answer(request.method, request.path, await request.read())
             return _refusal(None, AwsError("MissingAction", "The request has no X-Amz-Target header.", status=404))
         prefix, _, name = target.partition(".")
         service = self._services.get(prefix)
@@ -124,13 +141,17 @@ class StandIn:
             return _refusal(service, AwsError("UnknownOperationException", f"{target} is not offered here."))
         call = f"{service.name}.{name}"
         self._calls[call] += 1
+        raw = await request.read()  # raises HTTP's own answer above MOST_REQUEST_BYTES
+        faults = self.faults.of_call.get(call)
+        if faults is None:
+            return await self._serve(service, call, service.operations[name], raw)
+        return await self._serve_faultily(service, call, request, raw, faults)
+
+    async def _serve(self, service: Service, call: str, operation: Operation, raw: bytes) -> web.Response:
         try:
-            answer = await service.operations[name](_decode(await request.read()))
+            answer = await operation(_decode(raw))
         except AwsError as refusal:
-            self._errors[f"{call}:{refusal.code}"] += 1
-            return _refusal(service, refusal)
-        except web.HTTPException:
-            raise  # the body is above MOST_REQUEST_BYTES: HTTP's own answer
+            return self._refuse(service, call, refusal)
         except Exception:
             self._errors[f"{call}:InternalFailure"] += 1
             log.exception("%s failed", call)
@@ -139,6 +160,48 @@ class StandIn:
             # Operations of JSON 1.1 without an output have an empty body; SQS sends an empty structure.
             answer = b"{}" if service.namespace else b""
         return _respond(service, 200, answer if isinstance(answer, bytes) else msgspec.json.encode(answer))
+
+    async def _serve_faultily(
+        self, service: Service, call: str, request: web.BaseRequest, raw: bytes, faults: Sequence[Fault]
+    ) -> web.StreamResponse:
+        blow = strike(faults, self._subject(service, raw), call)
+        if blow.cut == "cut_before":
+            self._errors[f"{call}:cut_before"] += 1
+            await asyncio.sleep(blow.delay)
+            return await cut(request)
+        if blow.error is not None:
+            response = self._refuse(service, call, blow.error)
+        else:
+            operation = service.operations[call.partition(".")[2]]
+            if blow.partial is not None:
+                operation = partly(operation, blow.partial, call)
+            response = await self._serve(service, call, operation, raw)
+        await asyncio.sleep(blow.delay)
+        if blow.cut is None:
+            return response
+        self._errors[f"{call}:{blow.cut}"] += 1
+        return await (cut(request) if blow.cut == "cut_after" else send_half(request, response))
+
+    def _subject(self, service: Service, raw: bytes) -> Subject:
+        if service.name != "kinesis":
+            return Subject()
+        try:
+            return subject(self.kinesis.streams, _decode(raw))
+        except AwsError:
+            return Subject()
+
+    def _refuse(self, service: Service, call: str, refusal: AwsError) -> web.Response:
+        self._errors[f"{call}:{refusal.code}"] += 1
+        return _refusal(service, refusal)
+
+    def _control_answer(self, method: str, path: str, raw: bytes) -> web.Response:
+        try:
+            status, answer = 200, self._control.answer(method, path, raw)
+        except ValueError as reason:
+            status, answer = 400, {"message": str(reason)}
+        except NotThere as reason:
+            status, answer = 404, {"message": str(reason)}
+        return web.Response(status=status, body=msgspec.json.encode(answer), content_type="application/json")
 
 
 def _decode(raw: bytes) -> Body:

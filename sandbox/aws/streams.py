@@ -1,6 +1,8 @@
 """All streams of the account, and how requests name them."""
 
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
 
 from sandbox.aws.errors import AwsError, invalid_argument, not_found, validation
 from sandbox.aws.fields import Body, optional_text, text
@@ -10,19 +12,19 @@ from sandbox.aws.stream import Step, Stream
 from sandbox.aws.tokens import Tokens
 
 ITERATOR_SECONDS = 300.0
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What tests may choose where AWS leaves no choice.
 
     `update_seconds`: how long a stream is UPDATING. `iterator_seconds`: how long an iterator lives.
     `ending_sequence_numbers`: "real", or "sentinel" for 9223372036854775807 as EndingSequenceNumber.
     """
 
-    update_seconds: float = 0.0
-    iterator_seconds: float = ITERATOR_SECONDS
-    ending_sequence_numbers: str = "real"
+    update_seconds: Seconds = 0.0
+    iterator_seconds: Seconds = ITERATOR_SECONDS
+    ending_sequence_numbers: Literal["real", "sentinel"] = "real"
 
 
 class Streams:

@@ -12,6 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from sandbox.aws.control_client import StandInControl
 from sandbox.aws.place import Clock
 from sandbox.aws.server import StandIn
 
@@ -84,6 +85,11 @@ def stand_in(clock: HandClock) -> Iterator[StandIn]:
 @pytest.fixture
 def kinesis(stand_in: StandIn) -> Any:
     return client("kinesis", stand_in.url)
+
+
+@pytest.fixture
+def control(stand_in: StandIn) -> StandInControl:
+    return StandInControl(stand_in.url)
 
 
 @pytest.fixture

@@ -1,0 +1,157 @@
+"""The control API of the stand-in, `/_sandbox/…`: faults, limits, the trim horizon, behaviour and status, as JSON.
+
+Mistakes are answered with 400 and `{"message": …}` that says what is allowed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.errors import AwsError
+from sandbox.aws.faults import FaultReport, FaultRule, Faults
+from sandbox.aws.kinesis_read import SEQUENCE_NUMBER
+from sandbox.aws.orders import LimitOrder, ShardReport, Status, StreamReport, TrimOrder, read_order
+from sandbox.aws.rates import StreamRates
+from sandbox.aws.shard import Shard
+from sandbox.aws.stream import Stream
+from sandbox.aws.streams import Behaviour, Streams
+
+PREFIX = "/_sandbox/"
+
+
+class NotThere(Exception):
+    """404: the message says what there is instead."""
+
+
+class Control:
+    """Answers requests that are not AWS's. `reset` empties the whole stand-in."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        faults: Faults,
+        ledger: Callable[[], dict[str, Any]],
+        reset: Callable[[], None],
+    ) -> None:
+        self._streams = streams
+        self._faults = faults
+        self._ledger = ledger
+        self._routes: dict[tuple[str, str], Callable[[bytes], Any]] = {
+            ("GET", "ledger"): lambda _: ledger(),
+            ("GET", "status"): lambda _: self._status(),
+            ("POST", "reset"): lambda _: reset(),
+            ("GET", "faults"): lambda _: faults.reports(),
+            ("POST", "faults"): self._add_fault,
+            ("DELETE", "faults"): lambda _: faults.clear(),
+            ("GET", "limits"): lambda _: self._limits(),
+            ("POST", "limits"): self._limit,
+            ("DELETE", "limits"): lambda _: self._unlimit(self._all()),
+            ("POST", "horizon"): self._trim,
+            ("GET", "behaviour"): lambda _: self._streams.behaviour,
+            ("POST", "behaviour"): self._behave,
+        }
+
+    def answer(self, method: str, path: str, raw: bytes) -> Any:
+        """What to send as JSON. Raises ValueError for a bad order and NotThere for an address or thing that is not."""
+        place, _, item = path.removeprefix(PREFIX).partition("/")
+        if item and method in ("GET", "DELETE"):
+            match place:
+                case "faults":
+                    return self._one_fault(method, item)
+                case "limits":
+                    stream = self._stream(item)
+                    return self._unlimit([stream]) if method == "DELETE" else _limits_of(stream)
+        act = self._routes.get((method, place)) if not item else None
+        if act is None:
+            offered = ", ".join(f"{verb} {PREFIX}{name}" for verb, name in sorted(self._routes))
+            raise NotThere(f"{method} {path} is not offered; there are {offered}")
+        return act(raw)
+
+    def _add_fault(self, raw: bytes) -> FaultReport:
+        return self._faults.add(read_order(raw, FaultRule))
+
+    def _one_fault(self, method: str, fault_id: str) -> FaultReport:
+        found = self._faults.remove(fault_id) if method == "DELETE" else self._faults.report(fault_id)
+        if found is None:
+            raise NotThere(f"There is no fault rule {fault_id}.")
+        return found
+
+    def _limit(self, raw: bytes) -> Any:
+        order = read_order(raw, LimitOrder)
+        stream = self._stream(order.stream)
+        stream.rates = StreamRates(order.limits, self._streams.where(stream))
+        return _limits_of(stream)
+
+    def _unlimit(self, streams: list[Stream]) -> None:
+        for stream in streams:
+            stream.rates = None
+
+    def _limits(self) -> dict[str, Any]:
+        return {stream.name: _limits_of(stream) for stream in self._all()}
+
+    def _trim(self, raw: bytes) -> dict[str, int]:
+        """How many records went, by shard."""
+        order = read_order(raw, TrimOrder)
+        stream = self._stream(order.stream)
+        if order.shard is None and order.up_to != "now":
+            raise ValueError("up_to a sequence number needs the shard that it belongs to")
+        if order.up_to != "now" and SEQUENCE_NUMBER.fullmatch(order.up_to) is None:
+            raise ValueError('up_to is neither "now" nor a sequence number')
+        chosen = stream.shards if order.shard is None else [self._shard(stream, order.shard)]
+        trimmed = {shard.name: shard.trim(_number(shard, order.up_to)) for shard in chosen}
+        stream.forget(self._streams.clock())
+        return trimmed
+
+    def _behave(self, raw: bytes) -> Behaviour:
+        self._streams.behaviour = read_order(raw, Behaviour)
+        return self._streams.behaviour
+
+    def _status(self) -> Status:
+        ledger = self._ledger()
+        return Status(
+            streams=tuple(_report(stream) for stream in self._all()),
+            faults=tuple(self._faults.reports()),
+            behaviour=self._streams.behaviour,
+            calls=ledger["operations"],
+            errors=ledger["errors"],
+        )
+
+    def _all(self) -> list[Stream]:
+        now = self._streams.clock()
+        return [self._streams.named(name, now) for name in sorted(self._streams.by_name)]
+
+    def _stream(self, name: str) -> Stream:
+        try:
+            return self._streams.named(name, self._streams.clock())
+        except AwsError as reason:
+            raise NotThere(reason.message) from None
+
+    def _shard(self, stream: Stream, name: str) -> Shard:
+        shard = stream.shard(name)
+        if shard is None:
+            raise NotThere(f"There is no shard {name} in {self._streams.where(stream)}.")
+        return shard
+
+
+def _number(shard: Shard, up_to: str) -> int:
+    if up_to != "now":
+        return int(up_to)
+    return shard.ending if shard.ending is not None else shard.latest
+
+
+def _limits_of(stream: Stream) -> Any:
+    return stream.rates.limits if stream.rates is not None else None
+
+
+def _report(stream: Stream) -> StreamReport:
+    shards = (
+        ShardReport(
+            id=shard.name,
+            open=shard.closed_at is None,
+            parents=shard.parents,
+            records=len(shard.sequences),
+            horizon=str(shard.horizon),
+            last=str(shard.sequences[-1]) if shard.sequences else None,
+        )
+        for shard in stream.shards
+    )
+    return StreamReport(stream.name, stream.status, _limits_of(stream), tuple(shards))
