@@ -9,6 +9,7 @@ import stat
 import sys
 
 from sandbox.aws.server import PUT_EVENTS_BYTES, StandIn
+from sandbox.aws.streams import ITERATOR_SECONDS, Behaviour
 
 PARENT_CHECK_SECONDS = 0.5
 USAGE = """The first line on stdout is the URL, once it answers. The process ends at SIGTERM, when its parent is gone,
@@ -22,8 +23,15 @@ def main() -> None:
     parser.add_argument("--account", default="000000000000", help="AWS account id")
     parser.add_argument("--region", default="us-east-1", help="AWS region")
     parser.add_argument("--put-events-bytes", type=int, default=PUT_EVENTS_BYTES, help="bytes of one PutEvents request")
+    parser.add_argument("--update-seconds", type=float, default=0.0, help="how long a stream is UPDATING")
+    parser.add_argument("--iterator-seconds", type=float, default=ITERATOR_SECONDS, help="how long an iterator lives")
     arguments = parser.parse_args()
-    stand_in = StandIn(account=arguments.account, region=arguments.region, put_events_bytes=arguments.put_events_bytes)
+    stand_in = StandIn(
+        account=arguments.account,
+        region=arguments.region,
+        put_events_bytes=arguments.put_events_bytes,
+        behaviour=Behaviour(update_seconds=arguments.update_seconds, iterator_seconds=arguments.iterator_seconds),
+    )
     try:
         asyncio.run(_serve(stand_in, arguments.port, arguments.parent_pid))
     except OSError as reason:

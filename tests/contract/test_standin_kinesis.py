@@ -412,15 +412,6 @@ def test_a_reader_learns_how_far_it_is_behind(kinesis: Any, clock: HandClock) ->
     assert kinesis.get_records(ShardIterator=answer["NextShardIterator"])["MillisBehindLatest"] == 0
 
 
-def test_a_record_past_its_retention_is_no_longer_read(kinesis: Any, clock: HandClock) -> None:
-    create(kinesis)
-    put(kinesis, b"old")
-    clock.advance(3600)
-    put(kinesis, b"younger")
-    clock.advance(23 * 3600 + 1)
-    assert read(kinesis, iterator(kinesis)) == [b"younger"]
-
-
 def test_a_record_carries_its_arrival_to_the_millisecond(kinesis: Any, clock: HandClock) -> None:
     create(kinesis)
     clock.advance(0.125)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sandbox.aws.control_client import StandInControl
+from sandbox.aws.streams import Behaviour
 from tests.contract.standin import client
 
 COMMAND = [sys.executable, "-m", "sandbox.aws"]
@@ -48,6 +50,12 @@ def test_a_child_prints_its_url_and_serves_there() -> None:
     with child(stdin=subprocess.PIPE) as process:
         kinesis = client("kinesis", first_line(process))
         assert kinesis.list_streams()["StreamNames"] == []
+
+
+def test_a_child_behaves_as_its_flags_say() -> None:
+    with child("--update-seconds", "2", "--iterator-seconds", "0.5", stdin=subprocess.PIPE) as process:
+        behaviour = StandInControl(first_line(process)).behaviour()
+        assert behaviour == Behaviour(update_seconds=2, iterator_seconds=0.5)
 
 
 def test_a_child_ends_when_its_stdin_closes() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.server import StandIn
-from sandbox.aws.streams import Behaviour
+from sandbox.aws.control_client import StandInControl
 from tests.contract.kinesis_calls import (
     FIRST,
     LAST_HASH_KEY,
@@ -25,9 +24,9 @@ from tests.contract.kinesis_calls import (
     split,
     summary,
 )
-from tests.contract.standin import HandClock, clock, kinesis, refused, stand_in
+from tests.contract.standin import HandClock, clock, control, kinesis, refused, stand_in
 
-__all__ = ["clock", "kinesis", "stand_in"]  # fixtures
+__all__ = ["clock", "control", "kinesis", "stand_in"]  # fixtures
 
 HALF = 1 << 127
 
@@ -289,13 +288,12 @@ def test_only_the_service_scales_an_on_demand_stream(kinesis: Any) -> None:
 
 
 @pytest.fixture
-def slow(stand_in: StandIn) -> StandIn:
+def slow(control: StandInControl) -> None:
     """A stand-in whose streams take 30 s to change."""
-    stand_in.kinesis.streams.behaviour = Behaviour(update_seconds=30)
-    return stand_in
+    control.behave(update_seconds=30)
 
 
-def test_a_stream_is_updating_until_its_split_is_done(kinesis: Any, slow: StandIn, clock: HandClock) -> None:
+def test_a_stream_is_updating_until_its_split_is_done(kinesis: Any, slow: None, clock: HandClock) -> None:
     create(kinesis)
     split(kinesis)
     clock.advance(29)
@@ -304,7 +302,7 @@ def test_a_stream_is_updating_until_its_split_is_done(kinesis: Any, slow: StandI
     assert (summary(kinesis)["StreamStatus"], summary(kinesis)["OpenShardCount"]) == ("ACTIVE", 2)
 
 
-def test_records_put_while_it_is_updating_are_the_parents(kinesis: Any, slow: StandIn, clock: HandClock) -> None:
+def test_records_put_while_it_is_updating_are_the_parents(kinesis: Any, slow: None, clock: HandClock) -> None:
     create(kinesis)
     split(kinesis)
     clock.advance(29)
@@ -315,7 +313,7 @@ def test_records_put_while_it_is_updating_are_the_parents(kinesis: Any, slow: St
     assert read_lineage(kinesis) == [b"meanwhile", b"after"]
 
 
-def test_a_change_must_wait_for_the_one_before(kinesis: Any, slow: StandIn, clock: HandClock) -> None:
+def test_a_change_must_wait_for_the_one_before(kinesis: Any, slow: None, clock: HandClock) -> None:
     create(kinesis, 2)
     split(kinesis, at=1000)
     for change in (lambda: split(kinesis, shard=name(1), at=HALF + 1000), lambda: rescale(kinesis, 4)):
@@ -325,7 +323,7 @@ def test_a_change_must_wait_for_the_one_before(kinesis: Any, slow: StandIn, cloc
     rescale(kinesis, 4)
 
 
-def test_scaling_happens_step_by_step(kinesis: Any, slow: StandIn, clock: HandClock) -> None:
+def test_scaling_happens_step_by_step(kinesis: Any, slow: None, clock: HandClock) -> None:
     create(kinesis, 2)
     rescale(kinesis, 4)
     counts = []
@@ -335,7 +333,7 @@ def test_scaling_happens_step_by_step(kinesis: Any, slow: StandIn, clock: HandCl
     assert counts == [("UPDATING", 2), ("UPDATING", 3), ("ACTIVE", 4)]
 
 
-def test_a_shard_is_open_until_the_moment_its_step_was_due(kinesis: Any, slow: StandIn, clock: HandClock) -> None:
+def test_a_shard_is_open_until_the_moment_its_step_was_due(kinesis: Any, slow: None, clock: HandClock) -> None:
     create(kinesis)
     split(kinesis)
     clock.advance(1000)
@@ -373,8 +371,8 @@ def test_a_reader_may_go_on_after_the_last_record_of_a_closed_shard(kinesis: Any
     assert "NextShardIterator" not in page
 
 
-def test_the_end_of_a_shard_may_be_told_as_a_sentinel(kinesis: Any, stand_in: StandIn) -> None:
-    stand_in.kinesis.streams.behaviour = Behaviour(ending_sequence_numbers="sentinel")
+def test_the_end_of_a_shard_may_be_told_as_a_sentinel(kinesis: Any, control: StandInControl) -> None:
+    control.behave(ending_sequence_numbers="sentinel")
     create(kinesis)
     split(kinesis)
     assert ending(kinesis, 0) == "9223372036854775807"

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.server import StandIn
-from sandbox.aws.streams import Behaviour
+from sandbox.aws.control_client import StandInControl
 from tests.contract.kinesis_calls import FIRST, MIB, STREAM, create, iterator, name, put, read, summary
-from tests.contract.standin import HandClock, clock, kinesis, refused, stand_in
+from tests.contract.standin import HandClock, clock, control, kinesis, refused, stand_in
 
-__all__ = ["clock", "kinesis", "stand_in"]  # fixtures
+__all__ = ["clock", "control", "kinesis", "stand_in"]  # fixtures
 
 HOUR = 3600
 KEY = "alias/aws/kinesis"
@@ -171,9 +170,9 @@ def test_a_provisioned_stream_has_no_distribution_strategy(kinesis: Any) -> None
 
 
 def test_settings_wait_for_the_change_before_and_hold_at_its_end(
-    kinesis: Any, stand_in: StandIn, clock: HandClock
+    kinesis: Any, control: StandInControl, clock: HandClock
 ) -> None:
-    stand_in.kinesis.streams.behaviour = Behaviour(update_seconds=10)
+    control.behave(update_seconds=10)
     create(kinesis)
     encrypt(kinesis)
     assert (summary(kinesis)["StreamStatus"], summary(kinesis)["EncryptionType"]) == ("UPDATING", "NONE")
