@@ -170,7 +170,7 @@ def head(given: argparse.Namespace, field: list[Contestant]) -> dict[str, Any]:
     """What the results are about: other settings, code, versions or machine are another file."""
     found: dict[str, Any] = {
         "settings": {name: getattr(given, name) for name in ("records", "entries", "rows", "seconds", "soak")},
-        "source_code": source_code(), "machine": machine(), "kafka": KAFKA_VERSION,
+        "source_code": source_code("workers/engine"), "machine": machine(), "kafka": KAFKA_VERSION,
         "versions": versions(interpreter(PRODUCT, say), "aiokafka", "faust-streaming", "msgspec"),
     }  # fmt: skip
     environments = {one.environment for one in field}

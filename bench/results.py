@@ -95,10 +95,10 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def source_code() -> str:
-    """A fingerprint of what is measured and of what measures: other code is another result."""
+def source_code(*rooms: str) -> str:
+    """A fingerprint of what is measured, in these rooms, and of what measures: other code is another result."""
     digest = hashlib.sha256()
-    for room in ("bench", "workers/engine"):
+    for room in ("bench", *rooms):
         for file in sorted((ROOT / room).rglob("*.py")):
             digest.update(file.relative_to(ROOT).as_posix().encode())
             digest.update(file.read_bytes())

@@ -163,31 +163,41 @@ class Rig:
             consumer.assign(self.of(topic))
             await consumer.commit({tp: OffsetAndMetadata(0, "") for tp in self.of(topic)})
 
-    async def check(self, topic: str, records: int) -> Output:
-        """Read everything that is committed. Raises WrongOutput unless every number came once, in order per key."""
-        seen = bytearray(records)
-        newest: dict[bytes, int] = {}
-        last = 0
+    async def committed(self, topic: str) -> AsyncIterator[list[Any]]:
+        """All committed records of a topic, consecutive ones of one partition at a time."""
         async with self.consumer(isolation_level="read_committed", auto_offset_reset="earliest") as consumer:
             consumer.assign(self.of(topic))
             ends = await consumer.end_offsets(self.of(topic))
             waiting = {tp for tp, end in ends.items() if end}
             while waiting:
                 for found in (await consumer.getmany(*waiting, timeout_ms=200)).values():
-                    for record in found:
-                        number = number_of(record.value)
-                        seen[number] += 1
-                        if newest.get(record.key, -1) >= number:
-                            raise WrongOutput(f"{topic}: record {number} came after {newest[record.key]} of its key")
-                        newest[record.key] = number
-                        last = max(last, record.timestamp)
+                    yield found
                 waiting = {tp for tp in waiting if await consumer.position(tp) < ends[tp]}
+
+    async def length(self, topic: str) -> int:
+        """Records of a topic and the markers of transactions between them."""
+        async with self.consumer() as consumer:
+            return sum((await consumer.end_offsets(self.of(topic))).values())
+
+    async def check(self, topic: str, records: int) -> Output:
+        """Read everything that is committed. Raises WrongOutput unless every number came once, in order per key."""
+        seen = bytearray(records)
+        newest: dict[bytes, int] = {}
+        last = 0
+        async for found in self.committed(topic):
+            for record in found:
+                number = number_of(record.value)
+                seen[number] += 1
+                if newest.get(record.key, -1) >= number:
+                    raise WrongOutput(f"{topic}: record {number} came after {newest[record.key]} of its key")
+                newest[record.key] = number
+                last = max(last, record.timestamp)
         if seen.count(1) != records:
             missing = seen.count(0)
             raise WrongOutput(
                 f"{topic}: {missing} of {records} are missing, {records - missing - seen.count(1)} repeated"
             )
-        return Output(last / 1_000, sum(ends.values()) - records)
+        return Output(last / 1_000, await self.length(topic) - records)
 
 
 class Progress:

@@ -1,11 +1,15 @@
 """What a file of results says: the ratios the goals are set in, and a table to read."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.latency import PLAIN, limit_ms
 from bench.results import Results
 
-RATIOS = {
+Ratio = tuple[str, str, str, str]
+"""(section, figure, dividend, divisor)."""
+
+RATIOS: dict[str, Ratio] = {
     "forward_vs_quix": ("forward", "rate", "ours", "quix_exactly_once"),
     "cpu_vs_quix": ("forward", "cpu_us", "ours", "quix_exactly_once"),
     "table_vs_quix": ("table", "rate", "ours", "quix_exactly_once"),
@@ -21,7 +25,7 @@ RATIOS = {
     "uvloop_cpu": ("forward", "cpu_us", "ours_uvloop", "ours"),
     "recovery_vs_faust": ("recovery", "rate", "ours", "faust"),
 }
-"""Key of the summary: (section, figure, dividend, divisor)."""
+"""By key of the summary."""
 
 REQUIRED = ("forward_vs_quix", "cpu_vs_quix", "table_vs_quix", "forward_vs_ceiling", "recovery_vs_faust")
 WORTH = {
@@ -45,28 +49,38 @@ def summary(results: Results) -> dict[str, Any]:
     for one in results.of("soak"):
         run = one["runs"]["ours"]
         found |= {"soak_seconds": run["seconds"], "soak_mb_per_hour": run["mb_per_hour"], "soak_flat": run["flat"]}
-    rounds = [one for one in results.rounds if one["section"] in ("forward", "table")]
-    noisy = sum(1 for one in rounds if not all(run["quiet"] for run in one["runs"].values()))
     found["rounds"] = {
         section: results.done(section) for section in ("forward", "table", "recovery", "latency", "soak")
     }
-    found["noisy_rounds"] = noisy
+    found["noisy_rounds"] = noisy_rounds(results, "forward", "table")
     return found
 
 
-def table(results: Results) -> str:
+def table(results: Results, worth: Mapping[str, Sequence[str]] = WORTH, ratios: Mapping[str, Ratio] = RATIOS) -> str:
     """Medians per peer, and for each ratio the values of all rounds."""
     lines = []
-    for section, figures in WORTH.items():
+    for section, figures in worth.items():
         names = dict.fromkeys(name for one in results.of(section) for name in one["runs"])
         if names:
             lines += ["", f"{section} (medians of {results.done(section)} rounds; compare ratios, not these)"]
-            lines.append("  " + f"{'':22}" + "".join(f"{figure:>14}" for figure in figures))
+            lines.append("  " + f"{'':22}" + "".join(f"{figure:>18}" for figure in figures))
         for name in names:
             values = [results.median(section, figure, name) for figure in figures]
-            lines.append("  " + f"{name:22}" + "".join(f"{value:14,.2f}" for value in values if value is not None))
+            lines.append(
+                "  " + f"{name:22}" + "".join(f"{value:18,.{digits}f}" for value in values if value is not None)
+            )
     lines += ["", "ratios (median, and every round)"]
-    for key, of in RATIOS.items():
+    for key, of in ratios.items():
         if (ratio := results.ratio(*of)) is not None:
             lines.append(f"  {key:32}{ratio:8.3f}   {' '.join(f'{one:.2f}' for one in results.spread(*of))}")
     return "\n".join([*lines, ""])
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.2f}" if value >= 1 else f"{value:.4f}"
+
+
+def noisy_rounds(results: Results, *sections: str) -> int:
+    """Rounds in which others kept the machine busy during one of the runs."""
+    rounds = [one for one in results.rounds if one["section"] in sections]
+    return sum(1 for one in rounds if not all(run["quiet"] for run in one["runs"].values()))

@@ -63,12 +63,12 @@ class Throughput:
                 self.rig.consumer(group_id=group) as consumer,
             ):
                 progress = Progress(self.rig, consumer, job.source, job.output)
-                await self._until(WARM_UP, progress.written, contestant, child, log)
+                await until(WARM_UP, progress.written, contestant, child, log)
                 await asyncio.sleep(CALM_SECONDS)
                 machine = Machine(self.rig.broker.pid or 0, psutil.Process().pid)
                 opened = await lift()
                 finished = progress.committed if contestant.commits_in_transactions else progress.written
-                await self._until(len(entries), finished, contestant, child, log)
+                await until(len(entries), finished, contestant, child, log)
                 await asyncio.sleep(CALM_SECONDS)
                 now, spent = usage.sample()
                 rss, peak = usage.resident_mb(), usage.peak_mb()
@@ -99,14 +99,16 @@ class Throughput:
             self._entries = self.rig.entries(count, self.rows)
         return self._entries if len(self._entries) == count else self._entries[:count]
 
-    async def _until(
-        self, records: int, look: Callable[[], Awaitable[int]], contestant: Contestant, child: GuardedChild, log: Path
-    ) -> None:
-        before, deadline = 0, time.monotonic() + START_SECONDS
-        while (now := await look()) < records:
-            if now > before:
-                before, deadline = now, time.monotonic() + STALL_SECONDS
-            if not child.alive or time.monotonic() > deadline:
-                what = "stands still" if child.alive else f"ended with {child.exit_code}"
-                raise PeerFailed(f"{contestant.name} {what} at {now} of {records}\n{last_lines(log, 30)}")
-            await asyncio.sleep(POLL_SECONDS)
+
+async def until(
+    records: int, look: Callable[[], Awaitable[int]], contestant: Contestant, child: GuardedChild, log: Path
+) -> None:
+    """Wait until `look` says so many. Raises PeerFailed if the peer ends or stands still."""
+    before, deadline = 0, time.monotonic() + START_SECONDS
+    while (now := await look()) < records:
+        if now > before:
+            before, deadline = now, time.monotonic() + STALL_SECONDS
+        if not child.alive or time.monotonic() > deadline:
+            what = "stands still" if child.alive else f"ended with {child.exit_code}"
+            raise PeerFailed(f"{contestant.name} {what} at {now} of {records}\n{last_lines(log, 30)}")
+        await asyncio.sleep(POLL_SECONDS)
