@@ -1,25 +1,48 @@
 """What stands in the topic after a run of a bridge: is it the stream, and when did it come."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from bench.bridge_stream import Stream
 from bench.pages import place_of
 from bench.rig import Rig
 
 
-@dataclass(slots=True)
 class BridgeOutput:
-    """The committed records of one run, against the records of its stream."""
+    """The committed records of one run, beside those of its stream.
 
-    lost: int = 0
-    duplicates: int = 0
-    disordered: int = 0
-    """Records behind a later one of their shard, in the same partition."""
-    markers: int = 0
-    """Ends of transactions: one for each of them and partition that it wrote to."""
-    appended: Counter[int] = field(default_factory=Counter)
-    """Records by the millisecond of the broker's clock in which they were appended; without those of the warm-up."""
+    `appended` counts records by the millisecond of the broker's clock, without the first `warm_up` of each shard:
+    those were there before the measurement began.
+    """
+
+    def __init__(self, stream: Stream, warm_up: int = 0) -> None:
+        self.records = 0
+        self.duplicates = 0
+        self.disordered = 0
+        """Records behind a later one of their shard, in the same partition."""
+        self.markers = 0
+        """Ends of transactions: one for each of them and partition that it wrote to."""
+        self.appended: Counter[int] = Counter()
+        self._warm_up = warm_up
+        self._seen = [bytearray(stream.records) for _ in range(stream.shards)]
+        self._newest: dict[tuple[int, int], int] = {}
+
+    def take(self, partition: int, value: bytes, timestamp_ms: int) -> None:
+        """Count the next record of a partition. Raises ValueError or IndexError for one that is not of the stream."""
+        shard, number = place_of(value)
+        seen = self._seen[shard]
+        self.records += 1
+        self.duplicates += seen[number]
+        seen[number] = 1
+        lane = partition, shard
+        self.disordered += self._newest.get(lane, -1) > number
+        self._newest[lane] = number
+        if number >= self._warm_up:
+            self.appended[timestamp_ms] += 1
+
+    @property
+    def lost(self) -> int:
+        """Records of the stream that did not come."""
+        return sum(seen.count(0) for seen in self._seen)
 
     @property
     def faults(self) -> str:
@@ -52,22 +75,10 @@ class BridgeOutput:
 
 
 async def bridge_output(rig: Rig, topic: str, stream: Stream, *, warm_up: int = 0) -> BridgeOutput:
-    """Read all of a topic, read_committed; `warm_up` records of each shard were there before the measurement."""
-    found = BridgeOutput()
-    seen = [bytearray(stream.records) for _ in range(stream.shards)]
-    newest: dict[tuple[int, int], int] = {}
-    read = 0
+    """Read all of a topic, read_committed."""
+    found = BridgeOutput(stream, warm_up)
     async for records in rig.committed(topic):
-        read += len(records)
         for record in records:
-            shard, number = place_of(record.value)
-            found.duplicates += seen[shard][number]
-            seen[shard][number] = 1
-            lane = record.partition, shard
-            found.disordered += newest.get(lane, -1) > number
-            newest[lane] = number
-            if number >= warm_up:
-                found.appended[record.timestamp] += 1
-    found.lost = sum(one.count(0) for one in seen)
-    found.markers = await rig.length(topic) - read
+            found.take(record.partition, record.value, record.timestamp)
+    found.markers = await rig.length(topic) - found.records
     return found

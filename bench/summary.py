@@ -66,9 +66,8 @@ def table(results: Results, worth: Mapping[str, Sequence[str]] = WORTH, ratios: 
             lines.append("  " + f"{'':22}" + "".join(f"{figure:>18}" for figure in figures))
         for name in names:
             values = [results.median(section, figure, name) for figure in figures]
-            lines.append(
-                "  " + f"{name:22}" + "".join(f"{value:18,.{digits}f}" for value in values if value is not None)
-            )
+            shown = [f"{_short(value):>18}" for value in values if value is not None]
+            lines.append("  " + f"{name:22}" + "".join(shown))
     lines += ["", "ratios (median, and every round)"]
     for key, of in ratios.items():
         if (ratio := results.ratio(*of)) is not None:
