@@ -50,10 +50,13 @@ mutants: setup ## apply each deliberately broken build and see its test fail
 PAIRS ?= 5
 SOAK ?=
 
-bench: bench-engine ## all benchmarks
+bench: bench-engine bench-bridge ## all benchmarks
 
 bench-engine: setup ## the engine beside its peers, resumable, about 25 minutes: PAIRS=5 SOAK=600 (seconds, extra)
 	@$(BIN)/python -m bench.engine --pairs $(PAIRS) $(if $(SOAK),--soak $(SOAK))
+
+bench-bridge: setup ## the bridge beside its peers, resumable: PAIRS=5
+	@$(BIN)/python -m bench.bridge --pairs $(PAIRS)
 
 check: setup ## formatting, linters, types and import rules
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
