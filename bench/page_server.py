@@ -3,8 +3,8 @@
 A process of its own: `python -m bench.page_server --port 4567 --stream name:shards:records`. It stands in for AWS where
 the reader is measured, so it checks no signature, throttles nobody and knows nothing but reading.
 
-Sending an 11 MB page took 1.2 to 1.9 ms of CPU from a thread, 2.1 to 2.4 ms from an asyncio protocol, 3.9 to 4.0 ms from
-aiohttp with a prepared body and 4.2 to 5.1 ms with sendfile (two runs of 200 pages, beside other work).
+Sending an 11 MB page took 1.2 to 1.9 ms of CPU from a thread, 2.1 to 2.4 ms from an asyncio protocol, 3.9 to 4.0 ms
+from aiohttp with a prepared body and 4.2 to 5.1 ms with sendfile (two runs of 200 pages, beside other work).
 """
 
 import argparse

@@ -12,7 +12,6 @@ from argparse import Namespace
 from bench.peers.stream import REGION, arguments
 from workers.app import make_bridge
 from workers.engine.stages import StageWorker, leave
-from workers.kinesis import reader
 from workers.settings import Settings, load_settings
 
 FOREIGN = ("CDC_", "AWS_", "KAFKA_", "KINESIS_", "EVENT_")
@@ -20,7 +19,8 @@ FOREIGN = ("CDC_", "AWS_", "KAFKA_", "KINESIS_", "EVENT_")
 
 
 def settings_of(given: Namespace) -> Settings:
-    """Defaults, but for where Kafka and the stream are. Topics are made as in a sandbox."""
+    """Defaults, but for where Kafka and the stream are, and for the pace: the stream of the bench has no limits. Topics
+    are made as in a sandbox."""
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         del os.environ[name]
     os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
@@ -29,14 +29,9 @@ def settings_of(given: Namespace) -> Settings:
         "kafka_bootstrap_servers": given.bootstrap, "aws_endpoint_url": given.endpoint, "aws_region": REGION,
         "kinesis_stream_name": given.source, "data_dir": given.directory,
     }  # fmt: skip
+    if not given.paced:
+        overrides["kinesis_read_share"] = 0.0
     return load_settings(overrides, env_file=None)
-
-
-def without_pauses(settings: Settings) -> Settings:
-    """The stream of the bench has no limits. Raises AttributeError if the reader is paced in another way now."""
-    _ = reader.SHARD_BYTES_PER_SECOND
-    reader.SHARD_BYTES_PER_SECOND = sys.maxsize
-    return settings.model_copy(update={"kinesis_poll_interval": 0.0})
 
 
 def main() -> None:
@@ -48,8 +43,6 @@ def main() -> None:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     settings = settings_of(given)
-    if not given.paced:
-        settings = without_pauses(settings)
     leave(StageWorker({"bridge": functools.partial(make_bridge, settings)}).run())
 
 

@@ -16,9 +16,9 @@ from bench.pages import (
 )
 from enrichers.routing import route
 from models.routing import entity_key
+from models.shard import Shard
 from models.sources.kpl import UserRecord
 from tests.unit.changes import TELEPHONY
-from workers.kinesis.shards import Shard
 
 STREAM = Stream("s", 2, 3)
 
