@@ -18,7 +18,7 @@ class BridgeOutput:
         self.records = 0
         self.duplicates = 0
         self.disordered = 0
-        """Records behind a later one of their shard, in the same partition."""
+        """Records behind a later one of their shard, in the same partition; those that come again are only repeated."""
         self.markers = 0
         """Ends of transactions: one for each of them and partition that it wrote to."""
         self.appended: Counter[int] = Counter()
@@ -31,13 +31,15 @@ class BridgeOutput:
         shard, number = place_of(value)
         seen = self._seen[shard]
         self.records += 1
-        self.duplicates += seen[number]
+        if number >= self._warm_up:
+            self.appended[timestamp_ms] += 1
+        if seen[number]:
+            self.duplicates += 1
+            return
         seen[number] = 1
         lane = partition, shard
         self.disordered += self._newest.get(lane, -1) > number
         self._newest[lane] = number
-        if number >= self._warm_up:
-            self.appended[timestamp_ms] += 1
 
     @property
     def lost(self) -> int:

@@ -69,6 +69,7 @@ class BridgeRuns:
         cpu = usage.cpu_at(min(now, output.last + CALM_SECONDS)) - usage.cpu_at(opened)
         found: Run = {
             "records": records, "seconds": round(output.last - output.first, 3), "rate": round(output.rate, 1),
+            "rate_visible": round(records / (output.last - opened), 1),
             "first_seconds": round(output.first - opened, 3), "cpu_per_1k": round(cpu / records * 1_000, 5),
             "rss_mb": round(rss, 1), "rss_peak_mb": round(peak, 1),
             "per_marker": round(stream.total / output.markers, 1) if output.markers else 0.0,
@@ -93,7 +94,11 @@ class BridgeRuns:
                 killed = time.time()
                 child.kill()
             with running(contestant, job, self._log(job)) as child:
-                await self._settled(stream.total, job, contestant, child)
+                try:
+                    await self._settled(stream.total, job, contestant, child)
+                except PeerFailed:
+                    if not child.alive:
+                        raise  # while it lives, what does not come is lost
             output = await bridge_output(self.rig, job.output, stream)
         before = output.until(killed)
         if not MIDDLE[0] < before / stream.total < MIDDLE[1]:

@@ -13,10 +13,12 @@ RATIOS: dict[str, Ratio] = {
     "cpu_vs_boto3": ("throughput", "cpu_per_1k", "ours", "boto3_loop"),
     "throughput_vs_c": ("throughput", "rate", "ours", "aiohttp_confluent"),
     "cpu_vs_c": ("throughput", "cpu_per_1k", "ours", "aiohttp_confluent"),
+    "visible_vs_b": ("throughput", "rate_visible", "ours", "aiohttp_aiokafka"),
+    "visible_vs_boto3": ("throughput", "rate_visible", "ours", "boto3_loop"),
     "shards_64_vs_1": ("shards", "cpu_per_1k", "ours_64_shards", "ours_1_shard"),
 }
 REQUIRED = ("throughput_vs_b", "cpu_vs_b", "vs_boto3", "shards_64_vs_1")
-FIGURES = ("rate", "cpu_per_1k", "broker_cpu_per_1k", "server_cpu_per_1k", "rss_peak_mb", "per_marker")
+FIGURES = ("rate", "rate_visible", "cpu_per_1k", "broker_cpu_per_1k", "server_cpu_per_1k", "rss_peak_mb", "per_marker")
 WORTH = {
     "throughput": FIGURES, "backlog": FIGURES, "shards": FIGURES,
     "restart": ("restart_seconds", "duplicates", "lost"),

@@ -45,6 +45,10 @@ def test_a_record_that_comes_again_is_repeated_even_in_another_partition() -> No
     assert found.faults == "1 repeated"
 
 
+def test_a_record_that_comes_again_behind_later_ones_is_not_out_of_order() -> None:
+    assert output((0, 0), (0, 1), (0, 2), (0, 0), (0, 1), (1, 0), (1, 1), (1, 2)).faults == "2 repeated"
+
+
 def test_a_record_behind_a_later_one_of_its_shard_is_out_of_order() -> None:
     assert output((0, 0), (1, 0), (1, 1), (0, 2), (0, 1), (1, 2)).faults == "1 out of order"
 
