@@ -86,6 +86,28 @@ def raw_headers(
     return headers
 
 
+class ShardHeaders:
+    """`raw_headers` for many records of one shard: what repeats is encoded once."""
+
+    def __init__(self, stream: str, shard: str) -> None:
+        self._shard = [(HEADER_STREAM, stream.encode()), (HEADER_SHARD, shard.encode())]
+        self._tails: dict[tuple[str | None, str | None], list[tuple[str, bytes]]] = {}
+
+    def of(
+        self, sequence: str, sub_sequence: int, arrival_ms: int, adapter: str | None, table: str | None
+    ) -> list[tuple[str, bytes]]:
+        """Headers of one record."""
+        tail = self._tails.get((adapter, table))
+        if tail is None:
+            optional = ((HEADER_ADAPTER, adapter), (HEADER_TABLE, table))
+            tail = [(name, text.encode()) for name, text in optional if text is not None]
+            self._tails[adapter, table] = tail
+        return [
+            *self._shard, (HEADER_SEQUENCE, sequence.encode()), (HEADER_SUB_SEQUENCE, b"%d" % sub_sequence),
+            (HEADER_ARRIVAL, b"%d" % arrival_ms), *tail,
+        ]  # fmt: skip
+
+
 def raw_record_of(record: Any) -> RawRecord:
     """From a record of any Kafka client."""
     return raw_record(

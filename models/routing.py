@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from struct import unpack_from
 
 import msgspec
 
@@ -20,21 +22,18 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = (0x9747B28C ^ length) & MASK
     full = length & ~3
-    for i in range(0, full, 4):
-        k = int.from_bytes(data[i : i + 4], "little")
-        k = (k * M) & MASK
-        k ^= k >> 24
-        k = (k * M) & MASK
-        h = ((h * M) & MASK) ^ k
-    tail = data[full:]
-    if tail:
-        h ^= int.from_bytes(tail, "little")
+    for word in unpack_from(f"<{full >> 2}I", data):
+        k = (word * M) & MASK
+        h = ((h * M) & MASK) ^ ((k ^ k >> 24) * M & MASK)
+    if full != length:
+        h ^= int.from_bytes(data[full:], "little")
         h = (h * M) & MASK
     h ^= h >> 13
     h = (h * M) & MASK
     return h ^ (h >> 15)
 
 
+@lru_cache(maxsize=65_536)
 def partition_of(key: bytes, partitions: int) -> int:
     """Partition of a key: what Kafka's own default partitioner (Java) gives for the same bytes."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

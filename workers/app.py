@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from enrichers.routing import Router
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
@@ -99,7 +100,7 @@ def make_bridge(settings: Settings) -> StageApp:
             functools.partial(session.cold, "kinesis"), settings.kinesis_stream_name, settings.source_slots
         ),
         start=StartAt.parse(settings.start_at),
-        to=Destination(topics.raw, settings.partitions, topics.checkpoints, topics.dead, catalogue),
+        to=Destination(topics.raw, settings.partitions, topics.checkpoints, topics.dead, Router(catalogue)),
     )
     add_bridge(
         app,

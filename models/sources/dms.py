@@ -7,6 +7,8 @@ usually `before-image`, or `BI_` columns inside `data`), `metadata` in kebab-cas
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from models.change import Control, Operation, Row, SourceRow
 from models.outcome import Dead, Failure
 
@@ -32,6 +34,38 @@ _DDL = (
 )  # fmt: skip
 CONTROL_OPERATIONS = frozenset(_DDL) | {word.replace("-", "") for word in _DDL}
 _PARTS = frozenset({"data", "metadata", "control"})
+
+
+class _Metadata(msgspec.Struct, rename="kebab"):
+    operation: str
+    table_name: str
+    record_type: str
+    schema_name: str | None = None
+    commit_timestamp: str | None = None
+    timestamp: str | None = None
+
+
+class Glance(msgspec.Struct, forbid_unknown_fields=True):
+    """As much of an ordinary data record as its route needs; the row itself is not decoded."""
+
+    metadata: _Metadata
+    data: msgspec.Raw
+    before: msgspec.Raw | msgspec.UnsetType = msgspec.field(name=BEFORE_FIELD, default=msgspec.UNSET)
+
+
+_glance = msgspec.json.Decoder(Glance)
+
+
+def glance(data: bytes) -> Glance | None:
+    """Look at a record without decoding its row; None for whatever `decode` might read in another way."""
+    if b'"BI_' in data or b'"_doc"' in data or b"\\u00" in data:
+        return None  # before images as columns, rows nested in a document, and names that may be either, escaped
+    try:
+        found = _glance.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    metadata = found.metadata
+    return found if metadata.record_type == "data" and metadata.table_name else None
 
 
 def decode(document: Any) -> SourceRow | Control | Dead:

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from enrichers.routing import Router
 from models.catalogue import Catalogue
 from models.checkpoint import Boot, Checkpoint, Start
 from models.raw import HEADER_SEQUENCE, HEADER_SHARD, HEADER_SUB_SEQUENCE
@@ -127,7 +128,7 @@ class BridgeMachine(RuleBasedStateMachine):
         self.losses: list[Loss] = []
         self.names = 0
         catalogue = Catalogue(())
-        self.to = Destination("raw", 4, "checkpoints", "dead", catalogue)
+        self.to = Destination("raw", 4, "checkpoints", "dead", Router(catalogue))
 
     # the service
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from enrichers.routing import Router
 from models.catalogue import Catalogue
 from models.checkpoint import Checkpoint, ShardState
 from models.position import Position
@@ -15,7 +16,7 @@ from workers.kinesis.pages import Record
 
 ARN = "arn:aws:kinesis:us-east-1:0:stream/s"
 SHARD = Shard("shardId-1", 0, 99, ("p",))
-TO = Destination("raw", 4, "checkpoints", "dead", Catalogue(()))
+TO = Destination("raw", 4, "checkpoints", "dead", Router(Catalogue(())))
 
 
 @dataclass

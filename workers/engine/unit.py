@@ -98,7 +98,8 @@ class UnitOfWork:
         # Called for every record: no generator, dict or attribute chain that an ordinary one does not need.
         size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD
         if headers:
-            size += sum(len(name) + len(content) for name, content in headers)
+            for name, content in headers:
+                size += len(name) + len(content)
         else:
             headers = []
         if size > self._max_record_bytes:

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-from enrichers.routing import route
-from models.catalogue import Catalogue
+from enrichers.routing import Router
 from models.checkpoint import Checkpoint, ShardState
 from models.dead_letter import GAP_PREFIX
 from models.position import Position, stream_name
-from models.raw import Origin, raw_headers
+from models.raw import HEADER_OUT_OF_RANGE, Origin, ShardHeaders, raw_headers
 from models.routing import partition_of
 from models.shard import Shard
 from models.sources.kpl import Corrupt, aggregate
 from workers.engine.unit import UnitOfWork
 from workers.kinesis.cursor import Part, advanced
+from workers.kinesis.pages import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Destination:
     """`cdc.checkpoints`."""
     dead: str
     """`cdc.dead`."""
-    catalogue: Catalogue
+    router: Router
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,40 +43,57 @@ class Loss:
 def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: Checkpoint | None) -> Checkpoint:
     """Put the records of a part into the unit, an aggregate whole, and return the checkpoint that belongs to them.
     `stream`: ARN. What stands at or before `part.after` was committed earlier and is left out (P1)."""
-    name = stream_name(stream)
-    sent, last = 0, None
+    sending = _Sending(unit, to, stream_name(stream), part)
+    done = part.after
     for record in part.records:
-        sequence = record.sequence_number
         found = aggregate(record.data)
+        if done is not None and Position(int(record.sequence_number)) > done:
+            done = None  # numbers grow: from here on everything is news
         if found is None or isinstance(found, Corrupt):
-            if part.after is not None and Position(int(sequence)) <= part.after:
-                continue
-            origin = Origin(name, part.shard.id, sequence, 0, record.arrival_ms)
-            _send(unit, to, origin, record.data, record.partition_key)
-            last, sent = (sequence, 0), sent + 1
+            if done is None:
+                sending.send(record, 0, record.data, record.partition_key)
             continue
         for index, user in enumerate(found):
-            if part.after is not None and Position(int(sequence), index) <= part.after:
-                continue
-            origin = Origin(name, part.shard.id, sequence, index, record.arrival_ms)
-            outside = not user.within(part.shard.first_hash, part.shard.last_hash)
-            _send(unit, to, origin, user.data, user.partition_key, outside=outside)
-            last, sent = (sequence, index), sent + 1
-    unit.took(sent)
-    position = Position(int(last[0]), last[1]) if last is not None else None
-    return advanced(before, stream, part, position, sent)
+            if done is None or Position(int(record.sequence_number), index) > done:
+                outside = not user.within(part.shard.first_hash, part.shard.last_hash)
+                sending.send(record, index, user.data, user.partition_key, outside=outside)
+    unit.took(sending.records)
+    return advanced(before, stream, part, sending.last, sending.records)
 
 
-def _send(
-    unit: UnitOfWork, to: Destination, origin: Origin, data: bytes, partition_key: str, *, outside: bool = False
-) -> None:
-    found = route(data, partition_key, to.catalogue)
-    if found.retired_key is not None:
-        # The row has a new key: its old partition forgets it, in the same transaction.
-        headers = raw_headers(origin, adapter=found.adapter, table=found.table, retired=True)
-        unit.send(to.topic, found.retired_key, None, headers, partition=partition_of(found.retired_key, to.partitions))
-    headers = raw_headers(origin, adapter=found.adapter, table=found.table, out_of_range=outside)
-    unit.send(to.topic, found.key, data, headers, partition=partition_of(found.key, to.partitions))
+class _Sending:
+    """The way of user records into a unit."""
+
+    __slots__ = ("_last", "_names", "_shard", "_to", "_unit", "headers", "records")
+
+    def __init__(self, unit: UnitOfWork, to: Destination, stream: str, part: Part) -> None:
+        self._unit = unit
+        self._to = to
+        self._names = (stream, part.shard.id)
+        self.headers = ShardHeaders(stream, part.shard.id)
+        self._last: tuple[str, int] | None = None
+        self.records = 0
+
+    @property
+    def last(self) -> Position | None:
+        """Of the last one."""
+        return Position(int(self._last[0]), self._last[1]) if self._last is not None else None
+
+    def send(self, record: Record, index: int, data: bytes, partition_key: str, *, outside: bool = False) -> None:
+        """One user record; if its key changed, the row it was is told to forget itself in the same transaction."""
+        to, sequence = self._to, record.sequence_number
+        found = to.router.route(data, partition_key)
+        if found.retired_key is not None:
+            origin = Origin(*self._names, sequence, index, record.arrival_ms)
+            marker = raw_headers(origin, adapter=found.adapter, table=found.table, retired=True)
+            place = partition_of(found.retired_key, to.partitions)
+            self._unit.send(to.topic, found.retired_key, None, marker, partition=place)
+        headers = self.headers.of(sequence, index, record.arrival_ms, found.adapter, found.table)
+        if outside:
+            headers.append((HEADER_OUT_OF_RANGE, b"1"))
+        self._unit.send(to.topic, found.key, data, headers, partition=partition_of(found.key, to.partitions))
+        self._last = (sequence, index)
+        self.records += 1
 
 
 def record_loss(unit: UnitOfWork, to: Destination, stream: str, loss: Loss, before: Checkpoint | None) -> Checkpoint:
