@@ -111,7 +111,7 @@ def make_bridge(settings: Settings) -> StageApp:
             ),
             topics=topics,
             slots=settings.source_slots,
-            budget=Budget(settings.memory_budget // len(STAGES)),
+            budget=Budget(settings.memory_budget // 8),
             on_gap=settings.on_gap,
             now_ms=now_ms,
         ),

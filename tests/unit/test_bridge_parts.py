@@ -8,7 +8,7 @@ from models.shard import Shard
 from workers.kinesis.cursor import Part, ShardCursor
 from workers.kinesis.lineage import TRIM_HORIZON, Begin
 from workers.kinesis.pages import Page, Record
-from workers.kinesis.reader import UNIT_BYTES, UNIT_RECORDS
+from workers.kinesis.reader import PART_BYTES, PART_RECORDS
 
 SPACE = 1 << 128
 
@@ -22,7 +22,7 @@ def parts_of(sizes: list[int], iterator: str | None = "next") -> list[Part]:
     records = [Record(sequence_number=str(n), data=b"x" * size) for n, size in enumerate(sizes)]
     cursor = ShardCursor(uniform(1)[0], Begin(TRIM_HORIZON))
     page = Page(records=records, next_shard_iterator=iterator)
-    return cursor.parts(page, 0, max_records=UNIT_RECORDS, max_bytes=UNIT_BYTES)
+    return cursor.parts(page, 0, max_records=PART_RECORDS, max_bytes=PART_BYTES)
 
 
 @pytest.mark.parametrize("shards", [1, 2, 4, 12, 48])
@@ -55,20 +55,20 @@ def test_every_shard_has_a_slot_of_the_topic() -> None:
 
 def test_a_page_is_cut_into_parts_that_fit_a_unit_and_keep_their_order() -> None:
     parts = parts_of([600_000] * 10)
-    assert all(part.size <= UNIT_BYTES for part in parts)
+    assert all(part.size <= PART_BYTES for part in parts)
     assert [record.sequence_number for part in parts for record in part.records] == [str(n) for n in range(10)]
 
 
 def test_many_small_records_are_cut_by_number() -> None:
-    assert [len(part.records) for part in parts_of([1] * (UNIT_RECORDS + 1))] == [UNIT_RECORDS, 1]
+    assert [len(part.records) for part in parts_of([1] * (PART_RECORDS + 1))] == [PART_RECORDS, 1]
 
 
 def test_one_record_larger_than_a_unit_travels_alone() -> None:
-    assert [len(part.records) for part in parts_of([10, UNIT_BYTES * 3, 10])] == [1, 1, 1]
+    assert [len(part.records) for part in parts_of([10, PART_BYTES * 3, 10])] == [1, 1, 1]
 
 
 def test_only_the_last_part_of_a_closed_shard_ends_it() -> None:
-    assert [part.last for part in parts_of([UNIT_BYTES, UNIT_BYTES], iterator=None)] == [False, True]
+    assert [part.last for part in parts_of([PART_BYTES, PART_BYTES], iterator=None)] == [False, True]
 
 
 def test_a_closed_shard_without_records_still_ends() -> None:

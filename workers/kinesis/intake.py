@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part
-from workers.kinesis.reader import UNIT_BYTES, UNIT_RECORDS, ShardReader
+from workers.kinesis.reader import ShardReader
+
+UNIT_RECORDS = 5_000
+UNIT_BYTES = 2 << 20
+"""What a unit does not wait for more with."""
+BEHIND_RECORDS = 10_000
+BEHIND_BYTES = 4 << 20
+"""What a unit takes if it is there: a transaction costs the same whatever its size."""
 
 
 @dataclass(slots=True)
@@ -116,7 +123,7 @@ class Intake:
         records = size = 0
         while self._parts:
             part = self._parts[0][1]
-            if taken and (records + len(part.records) > UNIT_RECORDS or size + part.size > UNIT_BYTES):
+            if taken and (records + len(part.records) > BEHIND_RECORDS or size + part.size > BEHIND_BYTES):
                 break
             taken.append(self._parts.popleft())
             records += len(part.records)

@@ -17,8 +17,12 @@ from workers.kinesis.directory import ShardDirectory, StreamFacts
 from workers.kinesis.pace import Pace, backoff
 from workers.kinesis.pages import Page, ShardIterator
 
-UNIT_RECORDS = 5_000
-UNIT_BYTES = 2 << 20
+PART_RECORDS = 5_000
+PART_BYTES = 2 << 20
+PAGE_BYTES = 2 << 20
+"""Data a page should hold: with five calls a second it is five times what a shard gives, and the memory of a page is
+about three times its data."""
+LEAST_RECORDS = 100
 FIRST_PAGE_BYTES = 1 << 20
 LARGEST_PAGE_BYTES = 10 << 20
 """Of one GetRecords reply (AWS service quotas)."""
@@ -69,6 +73,7 @@ class ShardReader:
     stats: ShardStats = field(default_factory=ShardStats)
     _forgiven: asyncio.Event = field(default_factory=asyncio.Event)
     _expected: int = FIRST_PAGE_BYTES
+    _limit: int = LEAST_RECORDS
 
     def go_on(self) -> None:
         """The gap is on record."""
@@ -97,6 +102,9 @@ class ShardReader:
                     raise AwsUnavailable("NoNextShardIterator")
                 self._expected = max(self._expected // 2, FIRST_PAGE_BYTES >> 4, size + size // 4)
                 self._note(page, size)
+                if page.records:
+                    fitting = PAGE_BYTES * len(page.records) // max(1, size)
+                    self._limit = min(self.options.limit, max(LEAST_RECORDS, fitting))
                 # While it waits for an operator the page keeps its room: nothing is read beyond it.
                 gap = self.cursor.gap(page, asked_ms, (self.directory.facts or self.facts).retention_ms)
                 if gap is not None:
@@ -104,7 +112,7 @@ class ShardReader:
                     yield gap
                     await self._forgiven.wait()
                     self.cursor.forgive()
-                for part in self.cursor.parts(page, asked_ms, max_records=UNIT_RECORDS, max_bytes=UNIT_BYTES):
+                for part in self.cursor.parts(page, asked_ms, max_records=PART_RECORDS, max_bytes=PART_BYTES):
                     held -= part.size
                     yield part
                 if pace is not None:
@@ -137,7 +145,7 @@ class ShardReader:
             iterator = msgspec.json.decode(answer, type=ShardIterator).shard_iterator
         if pace is not None:
             pace.called(monotonic())
-        request = {"ShardIterator": iterator, "Limit": self.options.limit, "StreamARN": self.facts.arn}
+        request = {"ShardIterator": iterator, "Limit": self._limit, "StreamARN": self.facts.arn}
         answer = await self._call("GetRecords", request)
         try:
             return msgspec.json.decode(answer, type=Page)

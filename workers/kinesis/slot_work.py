@@ -23,7 +23,7 @@ from workers.kinesis.lineage import Begin, Blocked, Decision, Ended, Orphaned, R
 from workers.kinesis.reader import ShardReader
 from workers.kinesis.source import Bridge, Source
 
-SLOT_BYTES = 16 << 20
+SLOT_BYTES = 8 << 20
 LINGER = 0.1
 """Seconds a unit waits for more records; a transaction costs the same whatever its size."""
 POLL = 0.5
