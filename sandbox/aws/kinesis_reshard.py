@@ -30,7 +30,7 @@ class Resharding:
 
     async def _split_shard(self, body: Body) -> None:
         now = self._streams.clock()
-        stream = self._streams.active(body, now)
+        stream = self._streams.of(body, now)
         refuse_on_demand(stream, "SplitShard")
         parent = self._streams.shard(stream, body, "ShardToSplit")
         key = int(named(body, "NewStartingHashKey", HASH_KEY, longest=39))
@@ -41,21 +41,23 @@ class Resharding:
                 f"{self._streams.where(stream)} is not both greater than one plus the shard's StartingHashKey "
                 f"{parent.first_key} and less than the shard's EndingHashKey {parent.last_key}."
             )
+        self._streams.refuse_busy(stream)
         self._streams.begin(stream, now, lambda moment: split(stream, parent, key, moment))
 
     async def _merge_shards(self, body: Body) -> None:
         now = self._streams.clock()
-        stream = self._streams.active(body, now)
+        stream = self._streams.of(body, now)
         refuse_on_demand(stream, "MergeShards")
         parent = self._streams.shard(stream, body, "ShardToMerge")
         adjacent = self._streams.shard(stream, body, "AdjacentShardToMerge")
         for shard in (parent, adjacent):
             self._refuse_closed(stream, shard)
-        if 1 not in (adjacent.first_key - parent.last_key, parent.first_key - adjacent.last_key):
+        if parent.last_key + 1 != adjacent.first_key:  # the other way round is refused, too
             raise invalid_argument(
                 f"Shards {parent.name} and {adjacent.name} in {self._streams.where(stream)} "
                 "are not an adjacent pair of shards eligible for merging"
             )
+        self._streams.refuse_busy(stream)
         self._streams.begin(stream, now, lambda moment: merge(stream, parent, adjacent, moment))
 
     async def _update_shard_count(self, body: Body) -> dict[str, Any]:

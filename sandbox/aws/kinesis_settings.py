@@ -34,8 +34,8 @@ class StreamSettings:
         now = self._streams.clock()
         stream = self._streams.active(body, now)
         hours = _hours(body)
-        if hours <= stream.retention_hours:
-            raise invalid_argument(_not_that_way(hours, stream, "longer"))
+        if hours < stream.retention_hours:
+            raise invalid_argument(_not_that_way(hours, stream, "shorter"))
 
         def keep_longer(moment: float) -> None:
             stream.forget(moment)  # what was out of reach stays out of reach (API reference)
@@ -47,8 +47,8 @@ class StreamSettings:
         now = self._streams.clock()
         stream = self._streams.active(body, now)
         hours = _hours(body)
-        if hours >= stream.retention_hours:
-            raise invalid_argument(_not_that_way(hours, stream, "shorter"))
+        if hours > stream.retention_hours:
+            raise invalid_argument(_not_that_way(hours, stream, "longer"))
 
         def keep_shorter(_: float) -> None:
             stream.retention_hours = hours
@@ -111,4 +111,4 @@ def _hours(body: Body) -> int:
 
 
 def _not_that_way(hours: int, stream: Stream, direction: str) -> str:
-    return f"A retention of {hours} hours is not {direction} than the present one, {stream.retention_hours} hours."
+    return f"A retention of {hours} hours is {direction} than the present one, {stream.retention_hours} hours."

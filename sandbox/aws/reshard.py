@@ -17,11 +17,10 @@ def split(stream: Stream, parent: Shard, key: int, now: float) -> None:
 
 
 def merge(stream: Stream, parent: Shard, adjacent: Shard, now: float) -> None:
-    """Close both; the child has the keys of both and knows `parent` as the first of its parents."""
+    """Close both, of which `adjacent` begins where `parent` ends; the child has the keys of both."""
     for closed in (parent, adjacent):
         closed.close(now)
-    first, last = min(parent.first_key, adjacent.first_key), max(parent.last_key, adjacent.last_key)
-    stream.open(first, last, now, (parent.name, adjacent.name))
+    stream.open(parent.first_key, adjacent.last_key, now, (parent.name, adjacent.name))
     stream.reroute()
 
 

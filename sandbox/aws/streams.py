@@ -64,12 +64,16 @@ class Streams:
     def active(self, body: Body, now: float) -> Stream:
         """The same for a request that changes the stream. Raises ResourceInUseException while another change runs."""
         stream = self.of(body, now)
+        self.refuse_busy(stream)
+        return stream
+
+    def refuse_busy(self, stream: Stream) -> None:
+        """Raises ResourceInUseException while a change runs."""
         if stream.status != "ACTIVE":
             raise AwsError(
                 "ResourceInUseException",
                 f"Stream {stream.name} under account {self.place.account} not ACTIVE, instead in state {stream.status}",
             )
-        return stream
 
     def shard(self, stream: Stream, body: Body, member: str) -> Shard:
         """The shard of `stream` that a request names. Raises ResourceNotFoundException."""

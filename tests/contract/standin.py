@@ -83,8 +83,14 @@ def stand_in(clock: HandClock) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def kinesis(stand_in: StandIn) -> Any:
-    return client("kinesis", stand_in.url)
+def kinesis(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Of the stand-in, or of the server that a conformance run (tests/conformance) is about."""
+    if (url := request.config.getoption("--conformance-url", None)) is None:
+        yield client("kinesis", request.getfixturevalue("stand_in").url)
+        return
+    from tests.conformance.plugin import foreign_kinesis
+
+    yield from foreign_kinesis(url)
 
 
 @pytest.fixture

@@ -176,10 +176,10 @@ def test_grandchildren_know_their_parents_and_everything_is_read_through_the_lin
 
 def test_a_merge_closes_two_neighbours_and_opens_one_with_two_parents(kinesis: Any) -> None:
     create(kinesis, 2)
-    merge(kinesis, name(1), name(0))
+    merge(kinesis, name(0), name(1))
     assert open_ranges(kinesis) == [(0, LAST_HASH_KEY)]
-    assert described(kinesis, 2)["ParentShardId"] == name(1)
-    assert described(kinesis, 2)["AdjacentParentShardId"] == name(0)
+    assert described(kinesis, 2)["ParentShardId"] == name(0)
+    assert described(kinesis, 2)["AdjacentParentShardId"] == name(1)
 
 
 def test_both_parents_name_the_child_of_a_merge_with_both_parents(kinesis: Any) -> None:
@@ -191,12 +191,11 @@ def test_both_parents_name_the_child_of_a_merge_with_both_parents(kinesis: Any) 
         assert (child["ShardId"], child["ParentShards"]) == (name(2), [name(0), name(1)])
 
 
-def test_shards_that_are_not_neighbours_are_not_merged(kinesis: Any) -> None:
+@pytest.mark.parametrize(("shard", "adjacent"), [(0, 2), (1, 0), (1, 1)])
+def test_only_a_shard_and_the_one_that_follows_it_are_merged(kinesis: Any, shard: int, adjacent: int) -> None:
     create(kinesis, 3)
-    with refused("InvalidArgumentException"):
-        merge(kinesis, name(0), name(2))
-    with refused("InvalidArgumentException"):
-        merge(kinesis, name(0), name(0))
+    with refused("InvalidArgumentException", text="not an adjacent pair"):
+        merge(kinesis, name(shard), name(adjacent))
 
 
 def test_a_closed_shard_is_not_merged(kinesis: Any) -> None:

@@ -1,0 +1,76 @@
+"""A pytest plugin that leads the `kinesis` fixture of the contract tests to another server.
+
+Tests that need more of the stand-in than its AWS side (its clock, its control API) are left out. Known deviations of
+the target fail as expected; one that is no longer there is a failure, and so is a deviation nobody can have.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.conformance.deviations import DEVIATIONS
+from tests.contract.standin import client
+
+OURS_ALONE = frozenset({"clock", "control", "slow", "stand_in"})
+# What makes a stream CREATING or UPDATING elsewhere, and returns at once.
+CHANGES = (
+    "CreateStream", "SplitShard", "MergeShards", "UpdateShardCount", "IncreaseStreamRetentionPeriod",
+    "DecreaseStreamRetentionPeriod", "StartStreamEncryption", "StopStreamEncryption", "UpdateStreamMode",
+    "UpdateMaxRecordSize",
+)  # fmt: skip
+WAIT_SECONDS = 20.0
+POLL_SECONDS = 0.02
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance")
+    group.addoption("--conformance-url", required=True, help="the server to test")
+    group.addoption("--conformance-target", required=True, help="its name, as in tests/conformance/deviations.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    fitting = [item for item in items if not OURS_ALONE & set(getattr(item, "fixturenames", ()))]
+    chosen = [item for item in fitting if "kinesis" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    known: Mapping[str, str] = DEVIATIONS[config.getoption("--conformance-target")]
+    met = set()
+    for item in chosen:
+        for name in (item.name, getattr(item, "originalname", item.name)):
+            if name in known:
+                met.add(name)
+                item.add_marker(pytest.mark.xfail(reason=known[name], strict=True))
+    if stale := sorted(known.keys() - met):
+        raise pytest.UsageError(f"deviations of tests that do not exist: {', '.join(stale)}")
+    items[:] = chosen
+
+
+def foreign_kinesis(url: str) -> Iterator[Any]:
+    """A client for a server without streams; changes to streams return when they are done."""
+    kinesis = client("kinesis", url)
+    for name in kinesis.list_streams()["StreamNames"]:
+        kinesis.delete_stream(StreamName=name)
+    _wait(lambda: not kinesis.list_streams()["StreamNames"])
+
+    def settle(**_: Any) -> None:
+        for name in kinesis.list_streams()["StreamNames"]:
+            _wait(lambda name=name: _status(kinesis, name) == "ACTIVE")  # type: ignore[misc]
+
+    for change in CHANGES:
+        kinesis.meta.events.register(f"after-call.kinesis.{change}", settle)
+    yield kinesis
+    kinesis.list_streams()  # a server that died must not pass for one that deviates
+
+
+def _status(kinesis: Any, name: str) -> str:
+    status: str = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamStatus"]
+    return status
+
+
+def _wait(condition: Any) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the server did not finish a change of a stream")
+        time.sleep(POLL_SECONDS)
