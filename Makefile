@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos mutants bench bench-engine bench-bridge check format env-example lock clean
+.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge check format env-example lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ SECONDS ?= 60
 chaos: setup ## faults from seeds against the engine, resumable: SCENARIOS="table window" SEEDS=1-2 SECONDS=60
 	@$(BIN)/cdc chaos run $(SCENARIOS) $(if $(SEEDS),--seeds $(SEEDS)) --seconds $(SECONDS) --out .chaos --resume
 
+conformance: setup ## the contract tests of the AWS stand-in over it, moto and kinesis-local (needs Node.js)
+	@$(BIN)/python -m tests.conformance
+
 mutants: setup ## apply each deliberately broken build and see its test fail
 	@$(BIN)/python -m tests.mutants
 
@@ -73,7 +76,8 @@ lock: ## renew requirements/*.txt from pyproject.toml
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }
 	@for t in runtime:pyproject.toml "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
 	    java:requirements/java.in bench-quix:requirements/bench-quix.in bench-faust:requirements/bench-faust.in \
-	    bench-uvloop:requirements/bench-uvloop.in bench-confluent:requirements/bench-confluent.in; do \
+	    bench-uvloop:requirements/bench-uvloop.in bench-confluent:requirements/bench-confluent.in \
+	    conformance:requirements/conformance.in; do \
 	  n=$${t%%:*}; echo "lock: requirements/$$n.txt" >&2; \
 	  $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate \
 	    --custom-compile-command "make lock" $${t#*:} -o requirements/$$n.txt || exit 1; done

@@ -16,7 +16,7 @@ from tests.contract.standin import client
 OURS_ALONE = frozenset({"clock", "control", "slow", "stand_in"})
 # What makes a stream CREATING or UPDATING elsewhere, and returns at once.
 CHANGES = (
-    "CreateStream", "SplitShard", "MergeShards", "UpdateShardCount", "IncreaseStreamRetentionPeriod",
+    "CreateStream", "DeleteStream", "SplitShard", "MergeShards", "UpdateShardCount", "IncreaseStreamRetentionPeriod",
     "DecreaseStreamRetentionPeriod", "StartStreamEncryption", "StopStreamEncryption", "UpdateStreamMode",
     "UpdateMaxRecordSize",
 )  # fmt: skip
@@ -54,8 +54,7 @@ def foreign_kinesis(url: str) -> Iterator[Any]:
     _wait(lambda: not kinesis.list_streams()["StreamNames"])
 
     def settle(**_: Any) -> None:
-        for name in kinesis.list_streams()["StreamNames"]:
-            _wait(lambda name=name: _status(kinesis, name) == "ACTIVE")  # type: ignore[misc]
+        _wait(lambda: {_status(kinesis, name) for name in kinesis.list_streams()["StreamNames"]} <= {"ACTIVE", None})
 
     for change in CHANGES:
         kinesis.meta.events.register(f"after-call.kinesis.{change}", settle)
@@ -63,8 +62,12 @@ def foreign_kinesis(url: str) -> Iterator[Any]:
     kinesis.list_streams()  # a server that died must not pass for one that deviates
 
 
-def _status(kinesis: Any, name: str) -> str:
-    status: str = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamStatus"]
+def _status(kinesis: Any, name: str) -> str | None:
+    """None for a stream that is gone meanwhile."""
+    try:
+        status: str = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamStatus"]
+    except kinesis.exceptions.ResourceNotFoundException:
+        return None
     return status
 
 

@@ -194,7 +194,7 @@ def test_both_parents_name_the_child_of_a_merge_with_both_parents(kinesis: Any) 
 @pytest.mark.parametrize(("shard", "adjacent"), [(0, 2), (1, 0), (1, 1)])
 def test_only_a_shard_and_the_one_that_follows_it_are_merged(kinesis: Any, shard: int, adjacent: int) -> None:
     create(kinesis, 3)
-    with refused("InvalidArgumentException", text="not an adjacent pair"):
+    with refused("InvalidArgumentException"):
         merge(kinesis, name(shard), name(adjacent))
 
 
