@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workers.aws.errors import AwsError, AwsUnavailable
+from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
 from workers.kinesis import directory as module
 from workers.kinesis.directory import ShardDirectory, missing_parents
 from workers.kinesis.pages import shard_of
@@ -20,11 +20,19 @@ class Aws:
         self.pages = list(pages)
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.failing: AwsError | None = None
+        self.halved: set[str] = set()
+        self.expiring = 0
 
     async def ask(self, method: str, **arguments: Any) -> dict[str, Any]:
         self.calls.append((method, arguments))
         if self.failing is not None:
             raise self.failing
+        if method in self.halved:
+            self.halved.remove(method)
+            return {}
+        if "NextToken" in arguments and self.expiring:
+            self.expiring -= 1
+            raise AwsError("ExpiredNextTokenException")
         if method == "describe_stream_summary":
             summary = {
                 "StreamARN": "arn:aws:kinesis:us-east-1:0:stream/s", "RetentionPeriodHours": 24,
@@ -148,3 +156,65 @@ async def test_children_are_known_from_their_parents_before_they_are_listed(cloc
     shards.tell([known])
     assert known in shards.of_slot(known.source_slot(48))
     assert missing_parents([known], ["b"]) == {"a"}
+
+
+async def test_listings_from_before_a_shard_was_told_of_do_not_prove_that_it_is_gone(clock: Clock) -> None:
+    shards = ShardDirectory(Aws(["a"]).ask, "s", 48)
+    await shards.refresh()
+    clock.now += 30
+    await shards.refresh()
+    clock.now += 1
+    shards.tell([shard_of(shard("c<a"))])
+    assert not shards.absent("c", clock.now)
+    clock.now += 29
+    await shards.refresh()
+    assert not shards.absent("c", clock.now)
+    clock.now += 30
+    await shards.refresh()
+    assert shards.absent("c", clock.now)
+
+
+@pytest.mark.parametrize("method", ["describe_stream_summary", "list_shards"])
+async def test_half_an_answer_is_a_failed_listing_and_never_an_empty_one(clock: Clock, method: str) -> None:
+    aws = Aws(["a"])
+    shards = ShardDirectory(aws.ask, "s", 48)
+    await shards.refresh()
+    before = shards.listing
+    aws.halved.add(method)  # botocore takes half an answer for one without members
+    clock.now += 30
+    with pytest.raises(AwsUnavailable, match="UnreadableReply"):
+        await shards.refresh()
+    assert not aws.halved
+    assert shards.listing is before
+    clock.now += 5
+    await shards.refresh()
+    assert shards.listing is not before
+
+
+async def test_a_page_token_that_expires_begins_the_listing_again(clock: Clock) -> None:
+    aws = Aws(["a", "b"], ["c"])
+    aws.expiring = 1
+    shards = ShardDirectory(aws.ask, "s", 48)
+    await shards.refresh()
+    assert aws.expiring == 0
+    assert shards.listing is not None
+    assert sorted(shards.listing.shards) == ["a", "b", "c"]
+
+
+async def test_tokens_that_always_expire_fail_the_listing(clock: Clock) -> None:
+    aws = Aws(["a"], ["b"])
+    aws.expiring = 100
+    shards = ShardDirectory(aws.ask, "s", 48)
+    with pytest.raises(AwsError, match="ExpiredNextTokenException"):
+        await shards.refresh()
+    assert shards.listing is None
+
+
+async def test_whoever_asks_again_at_once_is_told_the_same_kind_of_failure(clock: Clock) -> None:
+    aws = Aws(["a"])
+    aws.failing = AwsThrottled("LimitExceededException")
+    shards = ShardDirectory(aws.ask, "s", 48)
+    for _ in range(2):
+        with pytest.raises(AwsThrottled):
+            await shards.refresh()
+    assert len(aws.calls) == 1

@@ -7,7 +7,6 @@ reads the slot's checkpoints to the high watermark, and goes on behind them.
 import asyncio
 from typing import Any
 
-from workers.aws.errors import AwsError
 from workers.engine.app import StageApp
 from workers.engine.slot import Slot
 from workers.kinesis.checkpoints import CheckpointWatch
@@ -33,7 +32,8 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
         work = works[slot.index] = SlotWork(app, bridge, watch, slot, stopping)
         try:
             while not stopping.is_set() and slot.current:
-                await _list(app, bridge)
+                for source in bridge.sources:
+                    await bridge.refresh(source, app.log)
                 if work.needed:
                     await work.run()
                     return
@@ -47,17 +47,3 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
 
     app.reports["shards"] = shards
     app.on_end.append(watch.follower.stop)
-
-
-async def _list(app: StageApp, bridge: Bridge) -> None:
-    """Refresh every listing that is due; what fails is said once and tried again."""
-    for source in bridge.sources:
-        name = source.directory.stream
-        try:
-            await source.directory.refresh()
-        except AwsError as error:
-            if f"{name} {error.code}" not in bridge.told:
-                bridge.told.add(f"{name} {error.code}")
-                app.log.error("cannot list the shards of stream %s: %s", name, error.code)
-        else:
-            bridge.told.difference_update([told for told in bridge.told if told.startswith(f"{name} ")])

@@ -45,11 +45,11 @@ class Session:
     async def credentials(self) -> Credentials:
         """Current keys. boto3 refreshes them itself; only the first look may block, so it runs in a thread."""
         if self._provider is None:
-            self._provider = await asyncio.to_thread(self._boto.get_credentials)
+            self._provider = await asyncio.to_thread(_translated, self._boto.get_credentials)
         if self._provider is None:
             raise AwsDenied("NoCredentials", "no AWS credentials were found")
         if getattr(self._provider, "refresh_needed", lambda: False)():
-            frozen = await asyncio.to_thread(self._provider.get_frozen_credentials)
+            frozen = await asyncio.to_thread(_translated, self._provider.get_frozen_credentials)
         else:
             frozen = self._provider.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)

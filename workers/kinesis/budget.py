@@ -19,9 +19,9 @@ class Budget:
             await self._freed.wait_for(lambda: self._fits(size))
             self._add(size)
 
-    def correct(self, reserved: int, actual: int) -> None:
-        """What was reserved turned out to be `actual` bytes. Never waits: they are in memory already."""
-        self._add(actual - reserved)
+    async def correct(self, reserved: int, actual: int) -> None:
+        """What was reserved turned out to be `actual` bytes. Does not wait for room: they are in memory already."""
+        await self.release(reserved - actual)
 
     async def release(self, size: int) -> None:
         """`size` bytes are gone."""

@@ -60,6 +60,7 @@ class ShardCursor:
         self._first = True
         self._safe = False
         """The position was once well ahead of the horizon: from then on it must not fall behind it."""
+        self._forgiven = False
 
     @property
     def _promised_ms(self) -> int:
@@ -68,7 +69,7 @@ class ShardCursor:
 
     def rebuild(self) -> None:
         """The iterator is gone: the next one begins at the position again."""
-        self._unproven = self._promised_ms > 0
+        self._unproven = self._promised_ms > 0 and not self._forgiven
         self._first = True
 
     def iterator(self) -> dict[str, Any]:
@@ -106,8 +107,9 @@ class ShardCursor:
         return None
 
     def forgive(self) -> None:
-        """The gap is on record: go on behind it."""
+        """The gap is on record: go on behind it, also with another iterator."""
         self._unproven = self._safe = False
+        self._forgiven = True
 
     def parts(self, page: Page, now_ms: int, *, max_records: int, max_bytes: int) -> list[Part]:
         """Cut a page into parts and move behind it. `now_ms`: when the page was asked for. A Kinesis record is never
@@ -140,6 +142,7 @@ class ShardCursor:
             self.after = Position(int(records[-1].sequence_number), WHOLE)
             self._arrival_ms = records[-1].arrival_ms
         self.covered_ms = covered
+        self._forgiven = False
         return found
 
 

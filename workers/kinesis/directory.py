@@ -9,13 +9,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from models.shard import Shard
-from workers.aws.errors import AwsError
+from workers.aws.errors import AwsError, AwsUnavailable
 from workers.engine.clock import monotonic
 from workers.kinesis.pages import shard_of
 
 REFRESH_SECONDS = 30.0
 """Between two listings, and between the two that must agree before a shard counts as gone."""
 RETRY_SECONDS = 5.0
+LISTING_ATTEMPTS = 3
+"""A page token that expires begins the listing again, so many times."""
 HOUR_MS = 3_600_000
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]
@@ -55,14 +57,14 @@ class ShardDirectory:
         self._ask = ask
         self._slots = slots
         self._told: dict[str, Shard] = {}
+        self._told_at: dict[str, float] = {}
         self._by_slot: dict[int, tuple[Shard, ...]] | None = None
         self._named = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
         self.stream = stream
         self._lock = asyncio.Lock()
         self._listings: deque[Listing] = deque()
         self.facts: StreamFacts | None = None
-        self.trouble = ""
-        """Code of the last failure, until a call succeeds."""
+        self._failure: AwsError | None = None
         self._failed_at = float("-inf")
 
     @property
@@ -78,21 +80,22 @@ class ShardDirectory:
             newest = self.listing
             if newest is not None and at - newest.began_at < REFRESH_SECONDS and not now:
                 return
-            if at - self._failed_at < RETRY_SECONDS:
-                raise AwsError(self.trouble)
+            if self._failure is not None and at - self._failed_at < RETRY_SECONDS:
+                raise type(self._failure)(self._failure.code)
             try:
                 self.facts = await self._facts()
                 self._add(Listing(at, *await self._list()))
             except AwsError as error:
-                self.trouble, self._failed_at = error.code, at
+                self._failure, self._failed_at = error, at
                 raise
-            self.trouble = ""
+            self._failure = None
 
     def tell(self, children: Iterable[Shard]) -> None:
         """A closed shard's last page, or its checkpoint, names its children: no need to wait for the next listing."""
         for child in children:
             if child.id not in self._told:
                 self._told[child.id] = child
+                self._told_at[child.id] = monotonic()
                 self._by_slot = None
 
     def of_slot(self, slot: int) -> tuple[Shard, ...]:
@@ -114,17 +117,20 @@ class ShardDirectory:
 
     def absent(self, shard: str, complete_as_of: float) -> bool:
         """In none of the listings of the last 30 s or more, and all checkpoints were read past the newest one
-        (`complete_as_of`, monotonic seconds)."""
-        if not self._listings:
+        (`complete_as_of`, monotonic seconds). What was listed before anybody told of the shard proves nothing: a child
+        of a moment ago is in no older listing."""
+        since = self._told_at.get(shard, float("-inf"))
+        listings = [listing for listing in self._listings if listing.began_at >= since]
+        if not listings:
             return False
-        oldest, newest = self._listings[0], self._listings[-1]
+        oldest, newest = listings[0], listings[-1]
         if newest.began_at - oldest.began_at < REFRESH_SECONDS or complete_as_of < newest.began_at:
             return False
-        return all(shard not in listing.shards for listing in self._listings)
+        return all(shard not in listing.shards for listing in listings)
 
     async def _facts(self) -> StreamFacts:
         answer = await self._ask("describe_stream_summary", **self._named)
-        found = answer["StreamDescriptionSummary"]
+        found = _member(answer, "StreamDescriptionSummary")
         return StreamFacts(
             arn=found["StreamARN"],
             created_ms=_milliseconds(found.get("StreamCreationTimestamp")),
@@ -135,17 +141,34 @@ class ShardDirectory:
         )
 
     async def _list(self) -> tuple[dict[str, Shard], frozenset[str]]:
+        for attempt in range(1, LISTING_ATTEMPTS + 1):
+            try:
+                described = await self._described()
+                break
+            except AwsError as error:
+                if error.code != "ExpiredNextTokenException" or attempt == LISTING_ATTEMPTS:
+                    raise
+        opened = (one["ShardId"] for one in described if not one["SequenceNumberRange"].get("EndingSequenceNumber"))
+        return {shard.id: shard for shard in map(shard_of, described)}, frozenset(opened)
+
+    async def _described(self) -> list[dict[str, Any]]:
         described: list[dict[str, Any]] = []
         arguments = dict(self._named)
         while True:
             page = await self._ask("list_shards", **arguments)
-            described += page["Shards"]
+            described += _member(page, "Shards")
             token = page.get("NextToken")
             if not token:
-                break
+                return described
             arguments = {"NextToken": token}  # the API takes the token alone
-        opened = (one["ShardId"] for one in described if not one["SequenceNumberRange"].get("EndingSequenceNumber"))
-        return {shard.id: shard for shard in map(shard_of, described)}, frozenset(opened)
+
+
+def _member(answer: dict[str, Any], name: str) -> Any:
+    """botocore takes half an answer, or one that is not JSON, for one without members (seen with 1.44.5)."""
+    try:
+        return answer[name]
+    except KeyError:
+        raise AwsUnavailable("UnreadableReply") from None
 
 
 def missing_parents(shards: Iterable[Shard], listed: Iterable[str]) -> set[str]:

@@ -1,10 +1,11 @@
 """Reads one shard in order, politely. Positions belong to the slot that commits them."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,10 +27,12 @@ LEAST_RECORDS = 100
 FIRST_PAGE_BYTES = 1 << 20
 LARGEST_PAGE_BYTES = 10 << 20
 """Of one GetRecords reply (AWS service quotas)."""
+GONE = "ResourceNotFoundException"
 SHARD_END = "has reached max possible value for the shard"
 """What GetShardIterator says of the number behind a closed shard's last record (etspaceman/kinesis-mock#1536)."""
 
 Now = Callable[[], int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +98,26 @@ class ShardReader:
                 asked_ms = self.now_ms()
                 page = await self._page(iterator, pace)
                 size = sum(len(record.data) for record in page.records)
-                self.budget.correct(reserved, size)
                 held = size
-                failures = 0
+                await self.budget.correct(reserved, size)
                 if page.ended and not page.child_shards and not await self._closed():
                     raise AwsUnavailable("NoNextShardIterator")
+                failures = 0
                 self._expected = max(self._expected // 2, FIRST_PAGE_BYTES >> 4, size + size // 4)
                 self._note(page, size)
                 if page.records:
                     fitting = PAGE_BYTES * len(page.records) // max(1, size)
                     self._limit = min(self.options.limit, max(LEAST_RECORDS, fitting))
-                # While it waits for an operator the page keeps its room: nothing is read beyond it.
                 gap = self.cursor.gap(page, asked_ms, (self.directory.facts or self.facts).retention_ms)
                 if gap is not None:
+                    # An operator may take days: the neighbours get the room, and the page is asked for again.
+                    held = 0
+                    await self.budget.release(size)
                     self._forgiven.clear()
                     yield gap
                     await self._forgiven.wait()
                     self.cursor.forgive()
+                    continue
                 for part in self.cursor.parts(page, asked_ms, max_records=PART_RECORDS, max_bytes=PART_BYTES):
                     held -= part.size
                     yield part
@@ -128,6 +134,11 @@ class ShardReader:
                     iterator = None
                     self.cursor.rebuild()
                 self.stats.trouble = error.code
+                unused, held = held, 0  # room is not held while waiting
+                await self.budget.release(unused)
+                if error.code == GONE:
+                    with contextlib.suppress(AwsError):  # said by whoever lists
+                        await self.directory.refresh(now=True)
                 await asyncio.sleep(backoff(failures, random.random()))
             finally:
                 # What was not handed on: a failed read, or records that had been committed before.
@@ -135,6 +146,7 @@ class ShardReader:
 
     async def _page(self, iterator: str | None, pace: Pace | None) -> Page:
         if iterator is None:
+            self._refuse_remade()
             where = {"StreamARN": self.facts.arn, "ShardId": self.cursor.shard.id, **self.cursor.iterator()}
             try:
                 answer = await self._call("GetShardIterator", where)
@@ -142,25 +154,32 @@ class ShardReader:
                 if error.code == "InvalidArgumentException" and SHARD_END in str(error):
                     return Page(records=[])
                 raise
-            iterator = msgspec.json.decode(answer, type=ShardIterator).shard_iterator
+            iterator = _decoded(answer, ShardIterator).shard_iterator
         if pace is not None:
             pace.called(monotonic())
         request = {"ShardIterator": iterator, "Limit": self._limit, "StreamARN": self.facts.arn}
-        answer = await self._call("GetRecords", request)
-        try:
-            return msgspec.json.decode(answer, type=Page)
-        except msgspec.MsgspecError:
-            raise AwsUnavailable("UnreadableReply") from None
+        page = _decoded(await self._call("GetRecords", request), Page)
+        if not page.sound:
+            raise AwsUnavailable("UnreadableReply")
+        return page
 
     async def _call(self, operation: str, request: dict[str, Any]) -> bytes:
         self.stats.calls += 1
         return await self.client.call(operation, msgspec.json.encode(request))
 
+    def _refuse_remade(self) -> None:
+        """A stream that was deleted and made anew has shards of the same names: not one of its records may be taken for
+        ours. The slot's next look at the listing ends the stage."""
+        facts = self.directory.facts
+        if facts is not None and facts.created_ms != self.facts.created_ms:
+            raise AwsUnavailable("StreamMadeAnew")
+
     async def _closed(self) -> bool:
-        """A page without a next iterator and without children: only a closed shard ends, so the listing is asked."""
+        """A page without a next iterator and without children: only a closed shard ends, so the listing is asked. One
+        that lacks the shard says nothing: listings miss shards, and what is gone for good is a gap, not an end."""
         await self.directory.refresh(now=True)
-        listing = self.directory.listing
-        return listing is None or self.cursor.shard.id not in listing.open
+        listing, shard = self.directory.listing, self.cursor.shard.id
+        return listing is not None and shard in listing.shards and shard not in listing.open
 
     def _note(self, page: Page, size: int) -> None:
         stats = self.stats
@@ -184,3 +203,11 @@ class ShardReader:
         self.stats.failures += 1
         self.tell(f"shard {self.cursor.shard.id}: {error.code}, trying again")
         return True
+
+
+def _decoded(answer: bytes, kind: type[T]) -> T:
+    """An answer, or AwsUnavailable: half of one, or something else altogether, is an answer that did not come."""
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError:
+        raise AwsUnavailable("UnreadableReply") from None

@@ -1,13 +1,11 @@
 """The work of one source slot: which of its shards are read, and one transaction after the other."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 from typing import Any, assert_never
 
 from models.checkpoint import BOOT_SLOT, Boot, Checkpoint
 from models.shard import Shard
-from workers.aws.errors import AwsError
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused, EngineError, StaleBatch
 from workers.engine.slot import Slot
@@ -120,8 +118,7 @@ class SlotWork:
 
     async def _reconcile(self, intake: Intake) -> None:
         for source in self.bridge.sources:
-            with contextlib.suppress(AwsError):  # said by whoever asked first; what is known stays true
-                await source.directory.refresh()
+            await self.bridge.refresh(source, self.app.log)
             facts = source.directory.facts
             if facts is None or source.directory.listing is None:
                 continue
@@ -186,9 +183,7 @@ class SlotWork:
         )  # fmt: skip
 
     def _tell(self, text: str) -> None:
-        if text not in self.bridge.told:
-            self.bridge.told.add(text)
-            self.app.log.error("%s", text)
+        self.bridge.tell(text, self.app.log)
 
     def _watch_lag(self, intake: Intake, source: Source, key: Key) -> None:
         """Warn once at half and at four fifths of the retention: after that records are deleted unread."""

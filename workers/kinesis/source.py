@@ -2,15 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from models.start_position import StartAt
 from workers.aws.client import JsonClient
+from workers.aws.errors import AwsError
 from workers.kinesis.budget import Budget
 from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
 from workers.kinesis.reader import ReadOptions
 from workers.topics import Topics
+
+
+class Log(Protocol):
+    """Where an operator reads."""
+
+    def error(self, msg: str, *args: Any) -> None:
+        """See logging.Logger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +50,20 @@ class Bridge:
     now_ms: Callable[[], int]
     told: set[str] = field(default_factory=set)
     """Troubles the log knows of."""
+
+    async def refresh(self, source: Source, log: Log) -> None:
+        """List the stream's shards if that is due; what fails is said once, until it works again, and what was known
+        stays true."""
+        name = source.directory.stream
+        try:
+            await source.directory.refresh()
+        except AwsError as error:
+            self.tell(f"stream {name}: cannot list its shards: {error.code}", log)
+        else:
+            self.told.difference_update([told for told in self.told if told.startswith(f"stream {name}: ")])
+
+    def tell(self, text: str, log: Log) -> None:
+        """Say it once."""
+        if text not in self.told:
+            self.told.add(text)
+            log.error("%s", text)
