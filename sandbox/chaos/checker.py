@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sandbox.chaos import exactly_once, outside, process
+from sandbox.chaos import bridged, exactly_once, outside, process
 from sandbox.chaos.evidence import Evidence, Finding
 
 CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
-    *exactly_once.CHECKS, *outside.CHECKS, *process.CHECKS,
+    *exactly_once.CHECKS, *outside.CHECKS, *bridged.CHECKS, *process.CHECKS,
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def check(evidence: Evidence) -> Verdict:
     figures = evidence.figures() | {
         "lost": broken.get("lost", 0) + broken.get("delivered", 0),
         "duplicated": broken.get("duplicated", 0) + broken.get("receipts", 0),
-        "order_errors": sum(broken.get(name, 0) for name in ("order", "version", "counter", "sink-order")),
+        "order_errors": sum(broken.get(name, 0) for name in ("order", "version", "counter", "sink-order", "lineage")),
     }
     return Verdict(verdict, findings, doubts, figures, not evidence.final.get("aborted"))
 

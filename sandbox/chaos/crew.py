@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -59,12 +60,17 @@ class Member:
 class Crew:
     """All workers of a run."""
 
-    def __init__(self, plan: Plan, directory: Path, history: History, bootstrap: str, sink_url: str) -> None:
+    def __init__(
+        self, plan: Plan, directory: Path, history: History, bootstrap: str, sink_url: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """`environment` is added to that of the workers."""
         self.plan = plan
         self.directory = directory
         self.history = history
         self.bootstrap = bootstrap
         self.sink_url = sink_url
+        self.environment = dict(environment or {})
         self.members: dict[str, Member] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
@@ -95,7 +101,7 @@ class Crew:
         command += ["--named"] if member.plan.named else []
         path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
         member.child = await asyncio.to_thread(
-            GuardedChild, command, log=log, environment={**os.environ, "PYTHONPATH": path}
+            GuardedChild, command, log=log, environment={**os.environ, **self.environment, "PYTHONPATH": path}
         )
         member.pid = await asyncio.to_thread(lambda child: child.pid, member.child)
         member.answered = member.was_ready = member.frozen = False

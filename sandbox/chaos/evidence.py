@@ -51,7 +51,7 @@ class Evidence:
     def rows(self, topic: str) -> list[Row]:
         """Committed records, by partition and offset."""
         found = []
-        for partition, offset, key, value in self.final["topics"].get(topic, {}).get("rows", ()):
+        for partition, offset, key, value, *_ in self.final["topics"].get(topic, {}).get("rows", ()):
             numbers = [int(part) for part in value.split(":")]
             found.append(Row(partition, offset, key, *numbers))
         return sorted(found)
@@ -73,8 +73,14 @@ class Evidence:
 
     @cached_property
     def out(self) -> list[Row]:
-        """What `count` wrote, or what `deliver` reads."""
-        return self.rows("out") if self.plan.workload.source == "in" else self.source
+        """What `count` or a bridge wrote, or what `deliver` reads."""
+        match self.plan.workload.source:
+            case "in":
+                return self.rows("out")
+            case "stream":
+                return self.rows("raw")
+            case _:
+                return self.source
 
     @cached_property
     def puts(self) -> dict[int, Event]:

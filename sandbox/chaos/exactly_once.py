@@ -107,7 +107,7 @@ def version(evidence: Evidence) -> Iterator[Finding]:
 
 def reader(evidence: Evidence) -> Iterator[Finding]:
     """`reader`: who reads along during the faults sees each offset once, and nothing that is gone in the end."""
-    topic = "out" if _counts(evidence) else "receipts"
+    topic = evidence.plan.workload.output
     if not evidence.complete(topic):
         return
     there = {(row.partition, row.offset): row.uid for row in evidence.rows(topic)}

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 import psutil
 
 from sandbox.chaos.crew import Crew, Member
 from sandbox.chaos.history import History
+from sandbox.chaos.kinesis import Kinesis
 from sandbox.chaos.network import Network
 from sandbox.chaos.plan import Action, Plan, WorkerPlan
 from sandbox.chaos.records import Deleter
@@ -22,6 +23,7 @@ KILLED = 128 + signal.SIGKILL
 JOIN_SECONDS = 40.0
 
 Proof = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Nemesis:
@@ -34,10 +36,12 @@ class Nemesis:
         *,
         crew: Crew,
         broker: KafkaBroker,
-        sink: Sink,
-        deleter: Deleter,
         network: Network | None,
+        sink: Sink | None = None,
+        deleter: Deleter | None = None,
+        kinesis: Kinesis | None = None,
     ) -> None:
+        """What a run does not have is None: an action on it does not fire."""
         self.plan = plan
         self.history = history
         self.crew = crew
@@ -45,6 +49,7 @@ class Nemesis:
         self.sink = sink
         self.deleter = deleter
         self.network = network
+        self.kinesis = kinesis
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
@@ -77,13 +82,16 @@ class Nemesis:
             case "broker-kill" | "broker-restart" | "broker-freeze":
                 return await self._broker(action)
             case "net-cut" | "net-blackhole" | "net-latency" | "net-fault":
-                if self.network is None:
-                    raise RuntimeError("the run has no proxy")
-                return await self.network.do(action)
+                return await _there(self.network).do(action)
             case "delete-behind":
-                return await self.deleter.behind()
+                return await _there(self.deleter).behind()
             case "delete-ahead":
-                return await self._truncate(action)
+                return await self._while_all_are_dead(action.seconds, _there(self.deleter).ahead)
+            case "split" | "merge" | "kinesis-fault":
+                return await _there(self.kinesis).do(action)
+            case "reshard-down":
+                kinesis = _there(self.kinesis)
+                return await self._while_all_are_dead(action.seconds, lambda: kinesis.do(action))
             case "sink-outage":
                 return await self._outage(action)
             case unknown:
@@ -140,19 +148,24 @@ class Nemesis:
 
     # Kafka
 
-    async def _truncate(self, action: Action) -> tuple[bool, Proof]:
-        """Kill all workers, let input pile up, delete part of it, and start them again."""
+    async def _while_all_are_dead(
+        self, seconds: float, do: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
+    ) -> tuple[bool, Proof]:
+        """Kill all workers, let input pile up, do something to it, and start them again."""
         members = [member for member in self.crew.members.values() if member.wanted]
         async with contextlib.AsyncExitStack() as held:
             for member in members:
                 await held.enter_async_context(member.lock)
             for member in members:
                 await self.crew.end(member, signal.SIGKILL, "nemesis")
-            await asyncio.sleep(action.seconds)  # also for a commit that was on its way
-            fired, proof = await self.deleter.ahead()
-            for member in members:
-                await self.crew.launch(member)
-        return fired, proof
+            await asyncio.sleep(seconds)  # also for a commit that was on its way
+            try:
+                fired, proof = await do()
+                dead = not any(member.alive for member in self.crew.members.values())
+            finally:
+                for member in members:
+                    await self.crew.launch(member)
+        return fired and dead, proof
 
     async def _broker(self, action: Action) -> tuple[bool, Proof]:
         before = self.broker.pid
@@ -183,20 +196,24 @@ class Nemesis:
     # sink
 
     async def _outage(self, action: Action) -> tuple[bool, Proof]:
-        before = self.sink.counts["down"]
-        self.sink.fail(action.options.get("mode", "refuse"))
+        sink = _there(self.sink)
+        before = sink.counts["down"]
+        sink.fail(action.options.get("mode", "refuse"))
         try:
             await asyncio.sleep(action.seconds)
         finally:
-            self.sink.heal()
-        met = self.sink.counts["down"] - before
+            sink.heal()
+        met = sink.counts["down"] - before
         return met > 0, {"requests": met}
 
     async def heal(self) -> None:
         """Whatever was left broken by an action that failed is mended: nothing of the nemesis stays."""
-        self.sink.heal()
+        if self.sink is not None:
+            self.sink.heal()
         if self.network is not None:
             self.network.proxy.heal()
+        if self.kinesis is not None:
+            await self.kinesis.heal()
         if self.broker.pid is None:
             await asyncio.to_thread(self.broker.start)
         with contextlib.suppress(RuntimeError):
@@ -208,3 +225,9 @@ class Nemesis:
                 async with member.lock:
                     if not member.alive:
                         await self.crew.launch(member)
+
+
+def _there(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("the run has no such part")
+    return part

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -26,13 +26,15 @@ BEFORE: Mapping[str, tuple[int, ...]] = {
 """Errors with which a broker refuses without having done anything (numbers of Kafka's protocol)."""
 AFTER: Mapping[str, tuple[int, ...]] = {"EndTxn": (-1, 16), "Produce": (7, 20), "TxnOffsetCommit": (7,), "Fetch": (6,)}
 """Errors that a broker may give although it has done it, or for a request without effect."""
+COMMITS = ("EndTxn", "EndTxn", "AddPartitionsToTxn", "Produce", "Produce", "InitProducerId", "JoinGroup", "SyncGroup")
+"""What a stage sends whose positions stand in a topic: it commits no offsets."""
 APIS = (
     "EndTxn", "EndTxn", "EndTxn", "AddOffsetsToTxn", "TxnOffsetCommit", "AddPartitionsToTxn", "Produce", "Produce",
     "Fetch", "Heartbeat", *REBALANCE,
 )  # fmt: skip
 
 
-def draw(kind: Kind, dice: random.Random) -> tuple[float, dict[str, Any]]:
+def draw(kind: Kind, dice: random.Random, apis: Sequence[str] = APIS) -> tuple[float, dict[str, Any]]:
     """(seconds, options) of a network action."""
     match kind:
         case "net-blackhole":
@@ -40,13 +42,13 @@ def draw(kind: Kind, dice: random.Random) -> tuple[float, dict[str, Any]]:
         case "net-latency":
             return 6.0, {"latency": round(dice.uniform(0.02, 0.15), 3), "jitter": 0.05}
         case "net-fault":
-            return 0.0, _draw_fault(dice)
+            return 0.0, _draw_fault(dice, apis)
         case _:
             return 0.0, {"refuse": round(dice.choice([0.0, dice.uniform(1.0, 4.0)]), 2)}
 
 
-def _draw_fault(dice: random.Random) -> dict[str, Any]:
-    api = dice.choice(APIS)
+def _draw_fault(dice: random.Random, apis: Sequence[str]) -> dict[str, Any]:
+    api = dice.choice(apis)
     options: dict[str, Any] = {"api": api, "nth": 1 if api in REBALANCE else dice.randint(1, 5)}
     actions = ["drop_response", "drop_request", "disconnect", "delay", "delay_response"]
     actions += ["error"] * 2 if api in BEFORE or api in AFTER else []
@@ -73,9 +75,9 @@ def unclear(dice: random.Random, *, patient: bool) -> tuple[float, dict[str, Any
     return 0.0, options | {"action": "error", "error_code": -1, "reaches_broker": True}
 
 
-def refused(dice: random.Random) -> dict[str, Any]:
+def refused(dice: random.Random, apis: Sequence[str] = APIS) -> dict[str, Any]:
     """A commit that fails for good in the middle: everything of it has to be undone, in memory too."""
-    api = dice.choice(["Produce", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn"])
+    api = dice.choice([api for api in ("Produce", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn") if api in apis])
     return {"api": api, "nth": dice.randint(1, 5), "action": "error", "error_code": -1, "reaches_broker": False}
 
 

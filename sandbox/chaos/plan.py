@@ -15,6 +15,7 @@ Kind = Literal[
     "broker-kill", "broker-restart", "broker-freeze",
     "net-cut", "net-blackhole", "net-latency", "net-fault",
     "delete-behind", "delete-ahead", "sink-outage",
+    "split", "merge", "reshard-down", "kinesis-fault",
 ]  # fmt: skip
 
 
@@ -37,11 +38,25 @@ class Workload:
     window_records: int = 400
     on_gap: Literal["stop", "continue"] = "stop"
     session_timeout: float = 6.0
+    shards: int = 4
+    """Of the stream that a bridge reads, at first."""
+    aggregates: float = 0.0
+    """Share of the stream's records that are KPL aggregates."""
 
     @property
     def source(self) -> str:
-        """The topic the source writes to."""
-        return "in" if "count" in self.stages else "out"
+        """The topic the source writes to; `stream` is that of Kinesis."""
+        return "stream" if self.bridges else "in" if "count" in self.stages else "out"
+
+    @property
+    def output(self) -> str:
+        """The topic of what has been done, exactly once."""
+        return "raw" if self.bridges else "out" if "count" in self.stages else "receipts"
+
+    @property
+    def bridges(self) -> bool:
+        """Whether the product's own bridge runs, instead of stages of the harness."""
+        return "bridge" in self.stages
 
 
 @dataclass(frozen=True, slots=True)

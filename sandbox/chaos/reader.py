@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
@@ -16,10 +17,15 @@ STOP_SECONDS = 5.0
 class Reader:
     """A read_committed consumer of one topic, which writes all it reads into the history."""
 
-    def __init__(self, topics: Topics, topic: str, history: History) -> None:
+    def __init__(
+        self, topics: Topics, topic: str, history: History,
+        uid_of: Callable[[bytes], int] = lambda value: int(value.split(b":")[0]),
+    ) -> None:  # fmt: skip
+        """`uid_of` takes the uid out of a value."""
         self.topics = topics
         self.topic = topic
         self.history = history
+        self.uid_of = uid_of
         self._positions = dict.fromkeys(topics.partitions_of(topic), 0)
         self._task: asyncio.Task[None] | None = None
 
@@ -46,7 +52,7 @@ class Reader:
                     consumer.seek(tp, position)
                 while True:
                     for tp, records in (await consumer.getmany(timeout_ms=500)).items():
-                        rows = [[record.offset, int(record.value.split(b":")[0])] for record in records]
+                        rows = [[record.offset, self.uid_of(record.value)] for record in records]
                         self.history.add("reader", "read", "ok", partition=tp.partition, rows=rows)
                         self._positions[tp] = records[-1].offset + 1
             except (KafkaError, OSError):

@@ -106,7 +106,7 @@ class Run:
         crew = Crew(plan, self.directory, history, bootstrap, sink.url)
         source = Source(plan, self.broker.bootstrap, history)
         deleter = Deleter(topics, plan.workload.source, plan.workload.stages[0])
-        reader = Reader(topics, "out" if "count" in plan.workload.stages else "receipts", history)
+        reader = Reader(topics, plan.workload.output, history)
         nemesis = Nemesis(
             plan, history, crew=crew, broker=self.broker, sink=sink, deleter=deleter, network=network
         )  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sandbox.chaos import network
+from sandbox.chaos import kinesis, network
 from sandbox.chaos.plan import Action, Kind, Plan, SinkFaults, WorkerPlan, Workload
 
 BOTH = ("count", "deliver")
@@ -41,6 +41,10 @@ class Scenario:
 
 COUNT = Workload(body_failures=0.004, body_pauses=0.0005)
 TWO, THREE = (("count",),) * 2, (("count",),) * 3
+BRIDGE = Workload(stages=("bridge",), rate=120.0, aggregates=0.15)
+BRIDGES = (("bridge",),) * 3
+RARELY: dict[Kind, float] = dict.fromkeys(("term", "join", "split", "merge"), 1.0)
+RESHARDS: dict[Kind, float] = {"kill": 1.0, "term": 2.0, "join": 1.0, "split": 6.0, "merge": 6.0, "reshard-down": 1.0}
 
 SCENARIOS = {
     scenario.name: scenario
@@ -93,6 +97,21 @@ SCENARIOS = {
         Scenario(
             "predecessor", "a worker with a stable name is killed and restarted at once, again and again",
             replace(COUNT, body_failures=0.0, body_pauses=0.0), TWO, {}, named=1.0, limits={"peer_pause": 1.0},
+        ),
+        Scenario(
+            "bridge", "two bridges read a stream; workers are killed, ended and frozen, calls of Kinesis fail",
+            BRIDGE, BRIDGES[:2], RARELY | PROCESSES | {"kinesis-fault": 8.0}, ("kinesis-fault", "split"), gap=(1.5, 5.0),
+        ),
+        Scenario(
+            "bridge-reshard", "three bridges; shards split and merge, beside kills and while all workers are down",
+            BRIDGE, BRIDGES, RESHARDS | {"stop": 2.0, "kinesis-fault": 2.0}, ("reshard-down", "merge", "split"),
+            gap=(1.5, 5.0),
+        ),
+        Scenario(
+            "bridge-broker", "two bridges; Kafka is killed, restarted and frozen, and the network to it fails",
+            BRIDGE, BRIDGES[:2],
+            RARELY | {"broker-freeze": 1.0, "net-cut": 2.0, "net-blackhole": 1.0, "net-fault": 4.0},
+            ("broker-kill", "broker-restart", "net-fault", "net-fault"), gap=(1.5, 5.0),
         ),
     )
 }  # fmt: skip
@@ -153,6 +172,8 @@ class _Draw:
         self.seconds = seconds
         self.workers = workers
         self.joined = 0
+        self.shards = scenario.workload.shards
+        """Open ones, as they will be."""
         self.faults = 0
         """Faults of single requests. The first is a commit of unclear outcome, the second one that fails for good."""
         self.busy: dict[str, float] = {}
@@ -197,8 +218,11 @@ class _Draw:
                 self._take(target, at + pause + SETTLE)
                 return [Action(at, kind, target, round(pause, 2))]
             case "join":
+                if self.busy.get("all", 0.0) > at:
+                    return []
                 name, stay = f"j{self.joined}", dice.uniform(6.0, 14.0)
                 self.joined += 1
+                self._take("joined", at + stay + SETTLE)
                 stages = dice.choice(self.scenario.workers)
                 return [
                     Action(at, "join", name, 0.0, _stages(*stages)), Action(round(at + stay, 2), "leave", name),
@@ -217,6 +241,13 @@ class _Draw:
                 return [Action(at, kind, "sink", pause, {"mode": dice.choice(["refuse", "hang"])})]
             case "net-cut" | "net-blackhole" | "net-latency" | "net-fault":
                 return self._network(kind, at)
+            case "split" | "merge":
+                return self._reshard(kind, at)
+            case "reshard-down":
+                return self._reshard_down(at)
+            case "kinesis-fault":
+                patient = self.seconds >= PATIENT_SECONDS
+                return [Action(at, kind, "kinesis", 0.0, kinesis.draw_fault(dice, patient=patient))]
             case "delete-behind":
                 return [Action(at, kind, "records")]
             case "delete-ahead":
@@ -227,18 +258,39 @@ class _Draw:
             case _:
                 return []
 
+    def _reshard(self, wanted: Kind, at: float) -> list[Action]:
+        """Every second one has a kill right before or after it."""
+        kind, place, self.shards = kinesis.draw_step(self.dice, wanted, self.shards)
+        found = [Action(at, "split" if kind == "split" else "merge", "stream", 0.0, {"place": place})]
+        free = self._free(at)
+        if free and self.dice.random() < 0.5:
+            target, pause = self.dice.choice(free), self.dice.choice([0.0, 1.0, 3.0])
+            self._take(target, at + pause + SETTLE)
+            found.append(Action(round(max(0.0, at + self.dice.uniform(-0.4, 0.4)), 2), "kill", target, pause))
+        return found
+
+    def _reshard_down(self, at: float) -> list[Action]:
+        if len(self._free(at)) < len(self.workers) or self.busy.get("joined", 0.0) > at:
+            return []
+        steps, self.shards = kinesis.draw_steps(self.dice, self.shards)
+        pause = round(self.dice.uniform(0.5, 2.0), 2)
+        for target in (*self.workers, "all"):
+            self._take(target, at + pause + kinesis.STEP_SECONDS * len(steps) + SETTLE)
+        return [Action(at, "reshard-down", "stream", pause, {"steps": steps})]
+
     def _network(self, kind: Kind, at: float) -> list[Action]:
         """A request that only a rebalance sends gets a rebalance right after its fault."""
         if self.busy.get("net", 0.0) > at:
             return []
-        seconds, options = network.draw(kind, self.dice)
+        apis = network.COMMITS if self.scenario.workload.bridges else network.APIS
+        seconds, options = network.draw(kind, self.dice, apis)
         quiet = seconds
         if kind == "net-fault":
             self.faults += 1
             if self.faults == 1:
                 quiet, options = network.unclear(self.dice, patient=self.seconds >= PATIENT_SECONDS)
             elif self.faults == 2:
-                options = network.refused(self.dice)
+                options = network.refused(self.dice, apis)
         self._take("net", at + quiet + 3.0)
         found = [Action(at, kind, "net", seconds, options)]
         if options.get("api") in network.REBALANCE:

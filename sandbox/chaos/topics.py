@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
@@ -79,32 +79,8 @@ class Topics:
 
     async def dump(self, topic: str, until: Mapping[int, int] | None = None) -> Dump:
         """Read a topic from its log start to its end (or to `until`, by partition), committed records only."""
-        dump = Dump()
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest",
-            enable_auto_commit=False, client_id="chaos-dump",
-        )  # fmt: skip
-        await consumer.start()
-        try:
-            tps = self.partitions_of(topic)
-            consumer.assign(tps)
-            ends = await consumer.end_offsets(tps)
-            if until is not None:
-                ends = {tp: min(end, until.get(tp.partition, 0)) for tp, end in ends.items()}
-            await consumer.seek_to_beginning(*tps)
-            waiting = set(tps)
-            deadline = monotonic() + DUMP_SECONDS
-            while waiting and monotonic() < deadline:
-                waiting = {tp for tp in waiting if await consumer.position(tp) < ends[tp]}
-                if not waiting:
-                    break
-                for tp, records in (await consumer.getmany(*waiting, timeout_ms=200)).items():
-                    dump.rows += [_entry(record) for record in records if record.offset < ends[tp]]
-            dump.complete = not waiting
-        finally:
-            await consumer.stop()
-        dump.rows.sort()
-        return dump
+        records, complete = await read_all(self.bootstrap, self.partitions_of(topic), until)
+        return Dump(sorted(map(_entry, records)), complete)
 
     async def delete_before(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
         """DeleteRecords; returns the log starts afterwards."""
@@ -128,6 +104,36 @@ class Topics:
         group = next(iter(self._groups.values()))
         found = await asyncio.wait_for(group.end_offsets(self.partitions_of(topic)), POLL_SECONDS)
         return {tp.partition: offset for tp, offset in found.items()}
+
+
+async def read_all(
+    bootstrap: str, tps: Iterable[TopicPartition], until: Mapping[int, int] | None = None
+) -> tuple[list[Any], bool]:
+    """aiokafka's records from the log starts to the ends (or to `until`, by partition), committed ones only, and
+    whether all ends were reached. Raises KafkaError or OSError."""
+    found: list[Any] = []
+    waiting = set(tps)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest",
+        enable_auto_commit=False, client_id="chaos-dump",
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        consumer.assign(list(waiting))
+        ends = await consumer.end_offsets(list(waiting))
+        if until is not None:
+            ends = {tp: min(end, until.get(tp.partition, 0)) for tp, end in ends.items()}
+        await consumer.seek_to_beginning(*waiting)
+        deadline = monotonic() + DUMP_SECONDS
+        while waiting and monotonic() < deadline:
+            waiting = {tp for tp in waiting if await consumer.position(tp) < ends[tp]}
+            if not waiting:
+                break
+            for tp, records in (await consumer.getmany(*waiting, timeout_ms=200)).items():
+                found += [record for record in records if record.offset < ends[tp]]
+    finally:
+        await consumer.stop()
+    return found, not waiting
 
 
 def _entry(record: Any) -> Entry:

@@ -5,10 +5,14 @@ import functools
 import logging
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from sandbox.chaos.bridging import bridge_settings
 from sandbox.chaos.plan import Plan
 from sandbox.chaos.stages import make_count, make_deliver
+from workers.app import make_bridge
+from workers.engine.app import StageApp
 from workers.engine.options import EngineOptions
 from workers.engine.stages import StageWorker, leave
 from workers.web.server import WebServer
@@ -41,9 +45,12 @@ def main() -> None:
         data_dir=given.data,
     )
     dice = random.Random(f"{plan.seed}:{given.name}")
-    factories = {
+    factories: dict[str, Callable[[], StageApp]] = {
         "count": functools.partial(make_count, plan, options, dice),
         "deliver": functools.partial(make_deliver, plan, options, given.sink),
+        "bridge": lambda: make_bridge(
+            bridge_settings(plan, given.bootstrap, Path(given.data), name=given.name if given.named else None)
+        ),
     }
     process = StageWorker(
         {stage: factories[stage] for stage in given.stages.split(",")},

@@ -167,13 +167,13 @@ def list_(output: str) -> None:
 
 
 def _execute(plan: Plan, directory: Path, prefix: str) -> Result:
-    from sandbox.chaos.run import Run  # noqa: PLC0415  importing Faust takes a second; --help should not
+    from sandbox.chaos.runs import run_of  # noqa: PLC0415  importing Faust takes a second; --help should not
     from workers.settings import load_settings  # noqa: PLC0415
 
     say: Report = lambda line: _say(f"{prefix}{plan.name}: {line}")  # noqa: E731
     say(f"Kafka starts, plan in {directory / 'plan.json'}")
     with quiet():  # a client that loses its broker is the point here
-        result = Run(plan, directory, cache=load_settings().cache_dir, report=say).execute()
+        result = run_of(plan, directory, cache=load_settings().cache_dir, report=say).execute()
     say(f"{result.verdict} after {result.run_seconds:g} s")
     if result.verdict != "PASS":
         for line in result.story():
