@@ -43,7 +43,7 @@ COUNT = Workload(body_failures=0.004, body_pauses=0.0005)
 TWO, THREE = (("count",),) * 2, (("count",),) * 3
 BRIDGE = Workload(stages=("bridge",), rate=120.0, aggregates=0.15)
 BRIDGES = (("bridge",),) * 3
-RARELY: dict[Kind, float] = dict.fromkeys(("term", "join", "split", "merge"), 1.0)
+RARE: dict[Kind, float] = dict.fromkeys(("term", "join", "split", "merge"), 1.0)
 RESHARDS: dict[Kind, float] = {"kill": 1.0, "term": 2.0, "join": 1.0, "split": 6.0, "merge": 6.0, "reshard-down": 1.0}
 
 SCENARIOS = {
@@ -100,7 +100,7 @@ SCENARIOS = {
         ),
         Scenario(
             "bridge", "two bridges read a stream; workers are killed, ended and frozen, calls of Kinesis fail",
-            BRIDGE, BRIDGES[:2], RARELY | PROCESSES | {"kinesis-fault": 8.0}, ("kinesis-fault", "split"), gap=(1.5, 5.0),
+            BRIDGE, BRIDGES[:2], RARE | PROCESSES | {"kinesis-fault": 8.0}, ("kinesis-fault", "split"), gap=(1.5, 5.0),
         ),
         Scenario(
             "bridge-reshard", "three bridges; shards split and merge, beside kills and while all workers are down",
@@ -110,7 +110,7 @@ SCENARIOS = {
         Scenario(
             "bridge-broker", "two bridges; Kafka is killed, restarted and frozen, and the network to it fails",
             BRIDGE, BRIDGES[:2],
-            RARELY | {"broker-freeze": 1.0, "net-cut": 2.0, "net-blackhole": 1.0, "net-fault": 4.0},
+            RARE | {"broker-freeze": 1.0, "net-cut": 2.0, "net-blackhole": 1.0, "net-fault": 4.0},
             ("broker-kill", "broker-restart", "net-fault", "net-fault"), gap=(1.5, 5.0),
         ),
     )

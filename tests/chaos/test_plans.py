@@ -78,3 +78,37 @@ def test_only_plans_with_network_faults_put_the_workers_behind_the_proxy() -> No
     plan = make_plan("network", 1, 60.0)
     assert plan.behind_proxy
     assert not replace(plan, actions=()).behind_proxy
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_shards_of_a_plan_are_never_too_few_to_merge(seed: int) -> None:
+    plan = make_plan("bridge-reshard", seed, 60.0)
+    opened = plan.workload.shards
+    for action in plan.actions:
+        steps = action.options["steps"] if action.kind == "reshard-down" else [[action.kind]]
+        for step in steps:
+            assert step[0] != "merge" or opened > 1, action
+            opened += {"split": 1, "merge": -1}.get(step[0], 0)
+
+
+def test_shards_are_changed_right_before_and_right_after_kills() -> None:
+    apart = []
+    for seed in SEEDS:
+        actions = make_plan("bridge-reshard", seed, 60.0).actions
+        reshards = [action.at for action in actions if action.kind in ("split", "merge")]
+        kills = [action.at for action in actions if action.kind == "kill"]
+        apart += [round(kill - reshard, 2) for kill in kills for reshard in reshards if abs(kill - reshard) <= 0.4]
+    assert min(sum(seconds < 0 for seconds in apart), sum(seconds > 0 for seconds in apart)) >= len(SEEDS)
+
+
+def test_all_workers_are_free_when_shards_change_without_them() -> None:
+    for seed in SEEDS:
+        plan = make_plan("bridge-reshard", seed, 60.0)
+        joined: dict[str, float] = {}
+        for action in plan.actions:
+            if action.kind == "join":
+                joined[action.target] = action.at
+            elif action.kind == "leave":
+                joined.pop(action.target)
+            elif action.kind == "reshard-down":
+                assert not joined, (seed, action)
