@@ -17,6 +17,8 @@ from models.shard import Shard
 VERSION = 1
 BOOT_SLOT = 0
 """Its owner writes the boot record, so that all workers begin at one moment."""
+UNKNOWN_COVER_MS = 1
+"""Covers nothing: a position from elsewhere, whose record has to be there to prove that nothing is missing."""
 
 
 class ShardState(StrEnum):
@@ -120,6 +122,8 @@ class Boot:
     """Of the stream: one that was deleted and made anew has the same ARN, and other positions."""
     at_ms: int
     """Of the boot. Both milliseconds since the epoch."""
+    unfinished: str = ""
+    """The command that is changing the checkpoints, or was cut off while it did: nobody may read them. "": none."""
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -136,6 +140,7 @@ class Boot:
         fields = {
             "v": VERSION, "stream": self.stream, "start": self.start.kind, "timestamp": self.start.timestamp_ms,
             "shards": [_child(shard) for shard in self.shards], "created": self.created_ms, "at": self.at_ms,
+            "unfinished": self.unfinished,
         }  # fmt: skip
         return msgspec.json.encode(fields, order="sorted")
 
@@ -144,7 +149,7 @@ class Boot:
         """Raises ValueError for anything but a boot record of this format version."""
         found = _decoded(value, _BootWire, "a boot record")
         start, shards = Start(found.start, found.timestamp), tuple(map(_shard, found.shards))
-        return cls(found.stream, start, shards, found.created, found.at)
+        return cls(found.stream, start, shards, found.created, found.at, found.unfinished)
 
 
 class _Child(msgspec.Struct):
@@ -184,6 +189,7 @@ class _BootWire(msgspec.Struct):
     created: int
     at: int
     timestamp: int = 0
+    unfinished: str = ""
 
 
 def _decoded(value: bytes, kind: type[Any], what: str) -> Any:

@@ -1,12 +1,13 @@
 """Consumer groups seen from the outside: who is in them, and what they have committed."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -33,6 +34,8 @@ class GroupState:
     """Kafka's word: Stable, PreparingRebalance, CompletingRebalance, Empty, Dead (it does not exist)."""
     members: tuple[str, ...]
     """Client ids: names of workers."""
+    holders: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """Client id by (topic, partition)."""
 
     @property
     def idle(self) -> bool:
@@ -48,7 +51,7 @@ async def describe_group(admin: AIOKafkaAdminClient, group: str) -> GroupState:
             (response,) = await admin.describe_consumer_groups([group])
             code, _, state, _, _, members, *_ = response.groups[0]
             if not code:
-                return GroupState(state, tuple(sorted(member[1] for member in members)))
+                return GroupState(state, tuple(sorted(member[1] for member in members)), _holders(members))
             error = for_code(code)()
         except NOT_YET as raised:
             error = raised
@@ -56,6 +59,17 @@ async def describe_group(admin: AIOKafkaAdminClient, group: str) -> GroupState:
             raise error
         await asyncio.sleep(PAUSE)
     raise error
+
+
+def _holders(members: Iterable[Any]) -> dict[tuple[str, int], str]:
+    """Out of what the leader assigned, which follows Kafka's consumer protocol; empty during a rebalance."""
+    return {
+        (topic, partition): client_id
+        for _, client_id, _, _, assignment in members
+        if assignment
+        for topic, partitions in ConsumerProtocolMemberAssignment.decode(assignment).assignment
+        for partition in partitions
+    }
 
 
 async def committed_offsets(

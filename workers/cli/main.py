@@ -12,6 +12,7 @@ from workers.failures import CommandError, ExitCode
 
 COMMANDS = {
     "check": "workers.cli.check:check",
+    "checkpoint": "workers.cli.checkpoint:checkpoint",
     "chaos": "workers.cli.chaos:chaos",
     "demo": "workers.cli.demo:demo",
     "invoke": "workers.cli.invoke:invoke",

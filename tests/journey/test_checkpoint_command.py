@@ -1,0 +1,67 @@
+"""`cdc checkpoint` as an operator meets it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.world import World
+from tests.integration.bridging import Stream, own_stream
+from tests.integration.stage import eventually, running
+from tests.journey.worker_process import own_environment
+from workers.app import make_bridge
+from workers.settings import load_settings
+
+SECRET = "UserName"
+"""Stands in every payload."""
+
+
+@pytest.fixture
+def stream(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stream:
+    name = f"operator{time.time_ns() % 10**9}"
+    names = own_environment(world.environment(), name) | {"CDC_DATA_DIR": str(tmp_path), "CDC_SOURCE_SLOTS": "8"}
+    for variable, value in names.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(tmp_path)
+    return own_stream(world, names, load_settings())
+
+
+async def forwarded(stream: Stream, times: int = 1) -> None:
+    """The bridge has forwarded everything, each change for the n-th time, and has stopped."""
+    async with running(make_bridge(stream.settings)):
+        await eventually(lambda: stream.arrived(times * stream.count))
+
+
+def cdc(stream: Stream, *arguments: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CDC_", "AWS_", "KAFKA_"))}
+    ended = subprocess.run(
+        [sys.executable, "-m", "workers", "checkpoint", *arguments], env=inherited | stream.environment,
+        cwd=stream.settings.data_dir, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert SECRET not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended
+
+
+def test_every_shard_has_a_line(stream: Stream) -> None:
+    stream.put()
+    asyncio.run(forwarded(stream))
+    ended = cdc(stream, "status")
+    assert ended.returncode == 0, ended.stderr
+    head, boot, group, _, names, *rows = ended.stdout.splitlines()
+    assert head.endswith(f"stream/{stream.name}, keeps records 24 h")
+    assert boot.endswith("2 shards, from TRIM_HORIZON")
+    assert group == "bridge: group Empty, 0 members"
+    assert names.split()[:4] == ["SHARD", "STATE", "SLOT", "OWNER"]
+    assert [row.split()[1] for row in rows] == ["IDLE", "IDLE"]
+    assert ended.stderr.splitlines()[-1] == "cdc checkpoint: 2 IDLE"
+
+
+def test_a_topic_that_is_not_there_is_named(stream: Stream) -> None:
+    ended = cdc(stream, "status")
+    assert ended.returncode == 6
+    assert "checkpoints" in ended.stderr

@@ -1,0 +1,86 @@
+"""What `cdc checkpoint` prints for people."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from workers.cli.columns import columns
+
+if TYPE_CHECKING:
+    from models.checkpoint import Boot
+    from models.position import Position
+    from workers.positions.look import Look
+    from workers.positions.shards import ShardStatus
+
+TEXTS = ("SHARD", "STATE", "OWNER", "LAST ARRIVAL", "PARENTS", "POSITION")
+
+
+def status_lines(found: "Look") -> Iterator[str]:
+    """Stream, boot record, and a table of the shards."""
+    retention = f", keeps records {found.retention_ms // 3_600_000} h" if found.retention_ms is not None else ""
+    yield f"{found.stream}{retention}"
+    yield f"boot: {_boot(found.boot)}"
+    yield f"bridge: group {found.group.state}, {len(found.group.members)} members"
+    if not found.shards:
+        return
+    rows: list[tuple[str, ...]] = [
+        ("SHARD", "STATE", "SLOT", "OWNER", "BEHIND", "RETENTION", "RECORDS", "GAPS", "LAST ARRIVAL", "PARENTS",
+         "POSITION"),
+        *map(_row, found.shards),
+    ]  # fmt: skip
+    yield ""
+    yield from columns(rows, left=TEXTS)
+
+
+def status_summary(found: "Look") -> str:
+    """One line: how many shards in which state, and what is wrong."""
+    states = Counter(shard.state.value for shard in found.shards)
+    told = [f"{count} {state}" for state, count in sorted(states.items())] or ["no shard is known"]
+    overdue = [shard.shard for shard in found.shards if shard.overdue]
+    if overdue:
+        told.append(f"records are lost unread: {', '.join(overdue)}")
+    gaps = sum(shard.gaps for shard in found.shards)
+    if gaps:
+        told.append(f"{gaps} gaps on record in the dead letters")
+    if found.trouble:
+        told.append(f"AWS did not tell ({found.trouble}): only what Kafka knows")
+    if found.remade:
+        told.append("the stream was made anew since its boot: `cdc checkpoint reset --trim-horizon` begins it again")
+    if found.boot is not None and found.boot.unfinished:
+        told.append(f"not completed: {found.boot.unfinished}; run it again")
+    if found.others:
+        told.append(f"there are checkpoints of other streams: {', '.join(found.others)}")
+    return "; ".join(told)
+
+
+def _boot(boot: "Boot | None") -> str:
+    if boot is None:
+        return "none: the bridge has not begun this stream"
+    start = (
+        boot.start.kind if boot.start.kind == "TRIM_HORIZON" else f"what has come since {utc(boot.start.timestamp_ms)}"
+    )
+    return f"{utc(boot.at_ms)}, {len(boot.shards)} shards, from {start}"
+
+
+def _row(shard: "ShardStatus") -> tuple[str, ...]:
+    parents = ", ".join(f"{name} (waits)" if name in shard.waits_for else name for name in shard.parents)
+    return (
+        shard.shard, shard.state.value, str(shard.slot), shard.owner or "-",
+        f"{shard.behind_ms // 1000:,} s" if shard.behind_ms is not None else "-",
+        f"{shard.share:.1%}" if shard.share is not None else "-",
+        f"{shard.records:,}", str(shard.gaps), utc(shard.arrival_ms), parents or "-", _position(shard.position),
+    )  # fmt: skip
+
+
+def _position(position: "Position | None") -> str:
+    if position is None:
+        return "-"
+    return str(position.sequence) + (f"/{position.sub_sequence}" if position.sub_sequence else "")
+
+
+def utc(milliseconds: int) -> str:
+    """ISO 8601, "-" for 0."""
+    if not milliseconds:
+        return "-"
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""What `cdc checkpoint` shows and changes: the positions of the shards."""

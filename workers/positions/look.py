@@ -1,0 +1,115 @@
+"""One look at the positions of the configured stream."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from models.checkpoint import Boot
+from workers.aws.errors import AwsError
+from workers.failures import ConfigurationError, RefusedError
+from workers.groups import GroupState
+from workers.kafka_access import KafkaAccess
+from workers.kafka_logs import Tell
+from workers.positions.shards import Scene, ShardStatus, judge
+from workers.positions.stream import StreamNow, ask_stream
+from workers.positions.topic import Positions, read_positions
+from workers.settings import Settings
+from workers.topics import Topics, group_of
+
+STAGE = "bridge"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What `cdc checkpoint status` shows."""
+
+    stream: str
+    """ARN; the configured name if neither AWS nor Kafka knows it."""
+    trouble: str
+    """Code of the error with which AWS answered; "" if it told."""
+    retention_ms: int | None
+    boot: Boot | None
+    remade: bool
+    """The stream was deleted and made anew since its boot."""
+    group: GroupState
+    shards: tuple[ShardStatus, ...]
+    others: tuple[str, ...]
+    """ARNs of other streams with checkpoints here."""
+
+    @property
+    def sound(self) -> bool:
+        """AWS was asked, and nothing is lost or about to be."""
+        unfinished = self.boot is not None and bool(self.boot.unfinished)
+        return not (self.trouble or self.remade or unfinished or any(shard.overdue for shard in self.shards))
+
+    def document(self) -> dict[str, Any]:
+        """For scripts."""
+        boot = self.boot
+        return {
+            "stream": self.stream, "aws": self.trouble or "ok",
+            "retentionHours": self.retention_ms // 3_600_000 if self.retention_ms is not None else None,
+            "group": self.group.state, "members": list(self.group.members),
+            "boot": {
+                "start": boot.start.kind, "startTime": moment(boot.start.timestamp_ms), "at": moment(boot.at_ms),
+                "shards": sorted(boot.names), "unfinished": boot.unfinished, "remade": self.remade,
+            } if boot is not None else None,
+            "shards": [shard.document() for shard in self.shards], "otherStreams": list(self.others),
+        }  # fmt: skip
+
+
+async def look(settings: Settings, kafka: KafkaAccess, tell: Tell, *, everything: bool) -> Look:
+    """Ask AWS, the group and the topic. Raises KafkaError, CommandError; an AWS that does not answer is told."""
+    stream, trouble = None, ""
+    try:
+        stream = await ask_stream(settings)
+    except AwsError as error:
+        trouble = error.code
+    group = await kafka.group(group_of(settings, STAGE))
+    topics = Topics.of(settings)
+    positions = await read_positions(kafka.connection, topics.checkpoints, range(settings.source_slots), tell)
+    arn = stream.facts.arn if stream is not None else _known_as(positions, settings.kinesis_stream_name)
+    boot = positions.boots.get(arn)
+    scene = Scene(
+        boot, positions.of(arn), stream.shards if stream is not None else None,
+        stream.facts.retention_ms if stream is not None else None,
+        {slot: owner for (topic, slot), owner in group.holders.items() if topic == topics.slots},
+        settings.source_slots, service_now(stream),
+    )  # fmt: skip
+    return Look(
+        arn, trouble, scene.retention_ms, boot,
+        remade=boot is not None and stream is not None and boot.created_ms != stream.facts.created_ms,
+        group=group, shards=tuple(judge(scene, everything=everything)),
+        others=tuple(other for other in positions.streams() if other != arn),
+    )  # fmt: skip
+
+
+def service_now(stream: StreamNow | None) -> int:
+    """Milliseconds since the epoch, by the clock of the service if it told."""
+    return (stream.facts.asked_ms if stream is not None else 0) or time.time_ns() // 1_000_000
+
+
+def moment(milliseconds: int) -> str | None:
+    """ISO 8601 in UTC; None for 0."""
+    if not milliseconds:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _known_as(positions: Positions, name: str) -> str:
+    known = positions.named(name)
+    if len(known) > 1:
+        raise ConfigurationError(
+            f"AWS does not answer, and checkpoints are there of {', '.join(known)}",
+            hint="set KINESIS_STREAM_NAME to one of these ARNs",
+        )
+    return known[0] if known else name
+
+
+def refuse_members(group: GroupState, stage: str) -> None:
+    """Raises RefusedError while somebody is in the group: never overruled, two writers would undo each other."""
+    if not group.idle:
+        raise RefusedError(
+            f"workers of the {stage} stage are running: {', '.join(group.members) or group.state}",
+            hint="stop all of them; one that was killed counts until its session ends (CDC_SESSION_TIMEOUT)",
+        )
