@@ -36,7 +36,8 @@ def _stages(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[s
 def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None) -> None:
     """Run the pipeline: Kinesis -> Kafka -> events -> EventBridge.
 
-    Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0.
+    Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0;
+    7 if a gap or a stopped shard waits for you.
     """
     from workers.app import FACTORIES, make_enrich, make_publish  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
@@ -67,6 +68,10 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
         beside=lambda running: [WebServer(running, port)],
     )
     code = process.run()
-    if not code:
+    for name, why in sorted(process.waiting.items()):
+        click.echo(f"cdc worker: {name} waits for you: {why}", err=True)
+    if process.waiting:
+        click.echo("cdc worker: stopped, but not everything goes on by itself; see docs/runbook.md", err=True)
+    elif not code:
         click.echo("cdc worker: stopped", err=True)
     leave(code)

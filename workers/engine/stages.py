@@ -24,6 +24,8 @@ STOP_SECONDS = 10.0
 """After this the process ends whatever still waits. What was not committed is delivered again (P8)."""
 MAX_RESTART_PAUSE = 30.0
 BOOT_REFUSED = 3
+PARTIAL = 7
+"""Ended in order, while something waited for an operator: a gap, a stopped shard."""
 
 Factory = Callable[[], StageApp]
 
@@ -44,6 +46,16 @@ class Stage(mode.Service):
     def label(self) -> str:
         """Name in mode's logs."""
         return f"stage {self.name}"
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """What its app wants an operator for, by stage and name: gaps, and whatever else keeps it from being ready."""
+        app = self.app
+        if app is None:
+            return {}
+        gaps = app._consumer.open_gaps if app._consumer is not None else {}
+        found = {f"{tp.topic}/{tp.partition}": why for tp, why in gaps.items()} | app.blockers
+        return {f"{self.name}: {name}": why for name, why in found.items()}
 
     @mode.Service.task
     async def _live(self) -> None:
@@ -115,6 +127,8 @@ class StageWorker(mode.Worker):
         **kwargs: Any,
     ) -> None:
         self.refused = False
+        self.waiting: dict[str, str] = {}
+        """What waited for an operator when the stages stopped, by stage and name."""
         self.stages = [Stage(name, factory, self) for name, factory in factories.items()]
         services = beside(self.stages)
         super().__init__(*services, *self.stages, override_logging=False, redirect_stdouts=False, **kwargs)
@@ -126,6 +140,8 @@ class StageWorker(mode.Worker):
 
     async def on_stop(self) -> None:
         """End all stages together: mode would do it one after the other, each up to its deadline."""
+        for stage in self.stages:  # before they end: whoever gives a slot up forgets what stood in its way
+            self.waiting |= stage.waiting
         watchdog = threading.Timer(STOP_SECONDS, leave, (self.exit_code,))
         watchdog.daemon = True
         watchdog.start()
@@ -134,7 +150,9 @@ class StageWorker(mode.Worker):
     @property
     def exit_code(self) -> int:
         """What an orderly end returns."""
-        return BOOT_REFUSED if self.refused else 0
+        if self.refused:
+            return BOOT_REFUSED
+        return PARTIAL if self.waiting else 0
 
     def run(self) -> int:
         """Run until a signal; returns the exit code."""
