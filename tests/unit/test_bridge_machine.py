@@ -94,6 +94,8 @@ class Owner:
     readers: dict[str, Reader] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
     gaps: dict[str, Gap] = field(default_factory=dict)
+    told_at: dict[str, int] = field(default_factory=dict)
+    """How many listings there had been when a closed shard told of its child."""
 
 
 class Knowledge:
@@ -105,7 +107,7 @@ class Knowledge:
         return self.owner.own.get(shard) or self.machine.seen.get(shard)
 
     def vanished(self, shard: str) -> bool:
-        listings = self.machine.listings[-2:]
+        listings = self.machine.listings[self.owner.told_at.get(shard, 0) :][-2:]
         agreed = len(listings) == 2 and all(shard not in listing for listing in listings)
         return agreed and self.machine.seen_at >= len(self.machine.listings)
 
@@ -233,6 +235,8 @@ class BridgeMachine(RuleBasedStateMachine):
     def reconcile(self, owner: Owner) -> None:
         told = {child.id: child for found in (self.seen | owner.own).values() for child in found.children}
         assert self.boot is not None
+        for name in (*told, *self.boot.names):
+            owner.told_at.setdefault(name, len(self.listings))
         shards = {shard.id: shard for shard in self.boot.shards} | told | self.listings[-1]
         mine = {name: shard for name, shard in shards.items() if shard.source_slot(SLOTS) == owner.slot}
         mine |= {n: Shard(n, 0, 0, c.parents) for n, c in owner.own.items() if n not in mine and not c.ended}
@@ -246,6 +250,8 @@ class BridgeMachine(RuleBasedStateMachine):
                 case Orphaned(parents, since):
                     self.lose(owner, Loss(shard, since, f"parents {parents}"))
                 case Vanished(since):
+                    closed_at = self.logs[name].closed_at
+                    assert closed_at is not None and closed_at < self.now - RETENTION  # noqa: PT018  it is gone indeed
                     owner.readers.pop(name, None)
                     owner.gaps.pop(name, None)
                     owner.parts = [part for part in owner.parts if part.shard.id != name]

@@ -106,6 +106,38 @@ def test_an_idle_shard_whose_last_record_was_trimmed_is_no_gap() -> None:
     assert cursor.gap(page(12), NOW, RETENTION) is None
 
 
+def test_an_idle_shard_whose_last_record_was_trimmed_goes_on_covering_while_it_stays_idle() -> None:
+    cursor = ShardCursor(SHARD, at(9, arrival=NOW - 30 * HOUR, covered=NOW - HOUR))
+    for hours in range(60):
+        assert read(cursor, page(), NOW + hours * HOUR) == []
+        assert cursor.covered_ms == NOW + hours * HOUR
+    assert numbers(read(cursor, page(12), NOW + 60 * HOUR)) == ["12"]
+
+
+def test_a_young_record_that_is_missing_at_the_tip_is_not_covered_over() -> None:
+    cursor = ShardCursor(SHARD, at(9))
+    read(cursor, page())
+    assert cursor.covered_ms == NOW - HOUR
+    assert isinstance(cursor.gap(page(12), NOW, RETENTION), Gap)
+
+
+def test_a_gap_on_record_is_not_found_again_by_another_iterator() -> None:
+    cursor = ShardCursor(SHARD, at(9, covered=NOW - 25 * HOUR, arrival=NOW - 25 * HOUR))
+    assert cursor.gap(page(12), NOW, RETENTION) is not None
+    cursor.forgive()
+    cursor.rebuild()
+    assert numbers(read(cursor, page(12))) == ["12"]
+
+
+def test_a_gap_behind_the_one_on_record_is_another_one() -> None:
+    cursor = ShardCursor(SHARD, at(9, covered=NOW - 25 * HOUR, arrival=NOW - 25 * HOUR))
+    assert cursor.gap(page(12), NOW, RETENTION) is not None
+    cursor.forgive()
+    read(cursor, page(12))
+    cursor.rebuild()
+    assert isinstance(cursor.gap(page(14), NOW, RETENTION), Gap)
+
+
 def test_a_record_that_is_gone_before_its_time_is_a_gap() -> None:
     found = ShardCursor(SHARD, at(9)).gap(page(12), NOW, RETENTION)
     assert found is not None

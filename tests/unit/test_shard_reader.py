@@ -151,6 +151,12 @@ async def test_an_unreadable_page_is_asked_for_again_and_its_room_is_given_back(
     assert reading.budget.used == 0
 
 
+async def test_half_an_answer_is_not_the_end_of_a_closed_shard() -> None:
+    whole = page(1, iterator=None)
+    reading = Reading(Wire(whole[: len(whole) // 2], whole), Directory(opened=False))
+    assert await reading.numbers() == ["1"]
+
+
 @pytest.mark.parametrize("garbage", [b"", b"{}", b"null", b'{"ShardIterator":7}', b'{"ShardIter'])
 async def test_an_unreadable_iterator_is_asked_for_again(garbage: bytes) -> None:
     wire = Wire(page(1))

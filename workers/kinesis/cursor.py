@@ -103,7 +103,9 @@ class ShardCursor:
                 return Gap(self.shard, self.covered_ms, "its last record is gone, though it is not old enough for that")
         if self._promised_ms < horizon:
             return Gap(self.shard, self._promised_ms, "its position is older than the retention of the stream")
-        self._unproven = not page.records and self.after is not None
+        # At the tip nothing has come since: that the last record is missing, too, is odd only if it is young enough. If
+        # the shard stayed unproven it would cover no more, and be a gap after another retention without a record.
+        self._unproven = not page.records and self.after is not None and self._arrival_ms >= horizon + SAFE_MS
         return None
 
     def forgive(self) -> None:

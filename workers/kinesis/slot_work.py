@@ -186,17 +186,22 @@ class SlotWork:
         self.bridge.tell(text, self.app.log)
 
     def _watch_lag(self, intake: Intake, source: Source, key: Key) -> None:
-        """Warn once at half and at four fifths of the retention: after that records are deleted unread."""
-        facts = source.directory.facts
-        behind = intake.reader(key).stats.millis_behind
+        """Warn once at half and at four fifths of the retention: after that records are deleted unread. Again only
+        after it has caught up to a quarter."""
+        facts, reader = source.directory.facts, intake.reader(key)
+        behind = reader.stats.millis_behind
+        if reader.stats.trouble and reader.cursor.covered_ms:  # no page says how far behind it is by now
+            behind = max(behind, self.bridge.now_ms() - reader.cursor.covered_ms)
         share = behind / facts.retention_ms if facts is not None else 0.0
         level = next((level for level in WARN_AT if share >= level), 0.0)
-        if level > self._warned.get(key, 0.0):
+        warned = self._warned.get(key, 0.0)
+        if level > warned:
             self.app.log.warning(
                 "shard %s of %s is %s s behind, %.0f %% of the retention: records will be lost at 100 %%",
                 key[1], source.directory.stream, behind // 1000, share * 100,
             )  # fmt: skip
-        self._warned[key] = level
+        if level > warned or share < min(WARN_AT) / 2:
+            self._warned[key] = level
 
     # transactions
 
