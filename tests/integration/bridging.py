@@ -23,7 +23,8 @@ async def read_topic(settings: Settings, topic: str) -> list[Any]:
     await consumer.start()
     try:
         await consumer._client.set_topics([settings.topic(topic)])
-        tps = [TopicPartition(settings.topic(topic), i) for i in consumer.partitions_for_topic(settings.topic(topic))]
+        name = settings.topic(topic)
+        tps = [TopicPartition(name, index) for index in consumer.partitions_for_topic(name) or ()]  # made a moment ago
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         found: list[Any] = []

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -14,6 +13,7 @@ from models.checkpoint import Checkpoint, decode_entry
 from models.raw import RawRecord, raw_record_of
 from models.routing import entity_key, partition_of
 from sandbox.world import World
+from tests.integration.bridging import read_topic
 from tests.integration.stage import eventually, running
 from tests.journey.traffic import Outside
 from tests.journey.worker_process import own_environment
@@ -59,28 +59,8 @@ def put(environment: dict[str, str], records: list[tuple[str, bytes]]) -> None:
         assert answer["FailedRecordCount"] == 0
 
 
-async def read(settings: Settings, topic: str) -> list[Any]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers, isolation_level="read_committed",
-        auto_offset_reset="earliest",
-    )  # fmt: skip
-    await consumer.start()
-    try:
-        await consumer._client.set_topics([settings.topic(topic)])
-        tps = [TopicPartition(settings.topic(topic), i) for i in consumer.partitions_for_topic(settings.topic(topic))]
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        found: list[Any] = []
-        for tp in tps:
-            while await consumer.position(tp) < ends[tp]:
-                found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
-        return found
-    finally:
-        await consumer.stop()
-
-
 async def raw(settings: Settings) -> list[RawRecord]:
-    return [raw_record_of(record) for record in await read(settings, "raw.core")]
+    return [raw_record_of(record) for record in await read_topic(settings, "raw.core")]
 
 
 async def has_raw(settings: Settings, count: int) -> bool:
@@ -208,7 +188,7 @@ async def test_checkpoints_stand_in_the_partition_of_their_slot_and_count_every_
     async with running(make_bridge(settings)):
         await eventually(lambda: has_raw(settings, 120))
     latest: dict[str, tuple[int, Checkpoint]] = {}
-    for record in await read(settings, "checkpoints"):
+    for record in await read_topic(settings, "checkpoints"):
         checkpoint = decode_entry(record.key, record.value)
         if isinstance(checkpoint, Checkpoint):
             latest[checkpoint.shard] = (record.partition, checkpoint)

@@ -1,6 +1,7 @@
 """P1 while Kinesis refuses, breaks and lies: never a jump, never a repetition, never a bridge that stays down."""
 
 import asyncio
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ async def test_listings_that_fail_are_said_once_and_hold_no_reader_up(
         await eventually(kinesis.stream.arrived)
         for kind in ("throttle", "access_denied", "truncate"):
             before = kinesis.control.status().calls["kinesis.ListShards"]
-            await eventually(lambda before=before: _listed(kinesis, before + 2))
+            await eventually(functools.partial(_listed, kinesis, before + 2))
             caplog.clear()
             fault = kinesis.control.fault(kind, operation, stream=name)
             await kinesis.struck(fault)

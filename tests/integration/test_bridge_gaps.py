@@ -2,6 +2,7 @@
 on when it was ended in the middle of something."""
 
 import asyncio
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -155,7 +156,7 @@ async def test_an_idle_bridge_keeps_its_position_alive_longer_than_the_retention
         for _ in range(2):
             kinesis.later(13)
             now = int(kinesis.clock() * 1000)
-            await eventually(lambda now=now: covered(kinesis, now - 1000))
+            await eventually(functools.partial(covered, kinesis, now - 1000))
         assert app.slots.stats.gaps == 0
     kinesis.stream.put()
     async with kinesis.bridge() as app:

@@ -10,9 +10,9 @@ import pytest
 from models.shard import Shard
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part
-from workers.kinesis.intake import Intake
+from workers.kinesis.intake import BEHIND_BYTES, BEHIND_RECORDS, Intake
 from workers.kinesis.pages import Record
-from workers.kinesis.reader import UNIT_BYTES, UNIT_RECORDS, ShardReader
+from workers.kinesis.reader import ShardReader
 
 A, B = ("stream", "a"), ("stream", "b")
 
@@ -164,10 +164,10 @@ async def test_reading_stops_at_the_budget_and_goes_on_behind_a_commit() -> None
 
 
 async def test_a_unit_holds_no_more_bytes_and_records_than_fit() -> None:
-    intake = Intake(Budget(UNIT_BYTES * 8), asyncio.Event())
-    reader = reading(intake, A, part(UNIT_BYTES), part(1), part(1, UNIT_RECORDS), part(1))
+    intake = Intake(Budget(BEHIND_BYTES * 8), asyncio.Event())
+    reader = reading(intake, A, part(BEHIND_BYTES), part(1), part(1, BEHIND_RECORDS), part(1))
     await soon(lambda: reader.handed_on == 4)
-    assert [[found.size for _, found in intake.take()] for _ in range(4)] == [[UNIT_BYTES], [1], [1], [1]]
+    assert [[found.size for _, found in intake.take()] for _ in range(4)] == [[BEHIND_BYTES], [1], [1], [1]]
     await intake.done()
     assert intake.budget.used == 0
     await intake.close()
@@ -175,7 +175,7 @@ async def test_a_unit_holds_no_more_bytes_and_records_than_fit() -> None:
 
 async def test_one_part_larger_than_a_unit_is_taken_alone() -> None:
     intake = Intake(Budget(1), asyncio.Event())
-    reading(intake, A, part(UNIT_BYTES * 5))
+    reading(intake, A, part(BEHIND_BYTES * 5))
     await soon(lambda: intake.budget.used > 0)
     assert len(intake.take()) == 1
     await intake.close()
@@ -220,7 +220,7 @@ async def test_a_unit_waits_for_more_but_not_longer_than_it_lingers() -> None:
 
 async def test_a_units_worth_is_not_waited_for() -> None:
     intake = Intake(Budget(math.inf), asyncio.Event())  # type: ignore[arg-type]
-    reading(intake, A, part(UNIT_BYTES))
+    reading(intake, A, part(BEHIND_BYTES))
     async with asyncio.timeout(5):
         await intake.wait(60, 60)
     await intake.close()
