@@ -28,14 +28,16 @@ $(SETUP): requirements/dev.txt requirements/java.txt pyproject.toml
 demo: setup ## run the main job: generator -> Kinesis -> Kafka -> EventBridge, on a sandbox of its own
 	@$(BIN)/cdc demo
 
+JOBS ?= 2
+
 test: setup ## unit, contract, integration and journey tests, on real parts
-	@$(PYTEST) tests
+	@$(PYTEST) -n $(JOBS) --dist loadfile tests
 
 test-unit: setup ## unit and contract tests only
-	@$(PYTEST) tests/unit tests/contract
+	@$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/contract
 
 test-integration: setup ## tests against a real Kafka only
-	@$(PYTEST) tests/integration tests/journey
+	@$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/journey
 
 SCENARIOS ?=
 SEEDS ?=
