@@ -152,6 +152,14 @@ class Boot:
         return cls(found.stream, start, shards, found.created, found.at, found.unfinished)
 
 
+def unfinished_change(boot: Boot) -> str:
+    """Why nobody may read now."""
+    return (
+        f"the checkpoints of {boot.stream} are being changed, or `cdc checkpoint {boot.unfinished}` was cut off: "
+        "nothing is read until it is run again, to its end"
+    )
+
+
 class _Child(msgspec.Struct):
     shard: str
     hashes: tuple[str, str]

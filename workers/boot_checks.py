@@ -5,9 +5,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from models.checkpoint import BOOT_SLOT, unfinished_change
 from workers.aws.client import Session
 from workers.aws.errors import AwsError
 from workers.engine.errors import BootRefused
+from workers.kinesis.checkpoints import read_checkpoints
 from workers.settings import Settings
 from workers.topics import Topics
 
@@ -35,7 +37,7 @@ async def check_account(session: Session, settings: Settings, service: str) -> N
 
 async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
     """Records in the raw topic without a single checkpoint: the checkpoints were lost, and beginning again at
-    TRIM_HORIZON would forward everything twice (P1). Raises BootRefused."""
+    TRIM_HORIZON would forward everything twice (P1). Nor may a change of them have been cut off. Raises BootRefused."""
     topics = Topics.of(settings)
     consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", auto_offset_reset="none")
     await consumer.start()
@@ -47,6 +49,7 @@ async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
             raise KafkaError("the topics were made a moment ago")  # the boot looks again
         consumer.assign(checkpoints)
         if any((await consumer.end_offsets(checkpoints)).values()):
+            await _refuse_unfinished(client, topics.checkpoints)
             return
         consumer.assign(raw)
         # The log end counts records of aborted transactions too: only a committed record proves anything.
@@ -60,6 +63,16 @@ async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
                 )
     finally:
         await consumer.stop()
+
+
+async def _refuse_unfinished(client: dict[str, Any], topic: str) -> None:
+    try:
+        book = await read_checkpoints(client, topic, BOOT_SLOT)
+    except ValueError:
+        return  # whoever owns the slot says so
+    for boot in book.boots.values():
+        if boot.unfinished:
+            raise BootRefused(unfinished_change(boot))
 
 
 def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

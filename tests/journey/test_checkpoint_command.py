@@ -1,6 +1,7 @@
 """`cdc checkpoint` as an operator meets it."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -65,3 +66,35 @@ def test_a_topic_that_is_not_there_is_named(stream: Stream) -> None:
     ended = cdc(stream, "status")
     assert ended.returncode == 6
     assert "checkpoints" in ended.stderr
+
+
+def test_an_operator_saves_resets_and_brings_positions_back(stream: Stream) -> None:
+    stream.put()
+    asyncio.run(forwarded(stream))
+    assert cdc(stream, "export", "before.json").returncode == 0
+    looked = cdc(stream, "reset", "--trim-horizon")
+    assert looked.returncode == 8
+    assert "2 shards would be set" in looked.stderr
+    assert "--yes" in looked.stderr
+    assert f"raw gets records again: {stream.count} were forwarded" in looked.stdout
+    assert cdc(stream, "reset", "--trim-horizon", "--latest").returncode == 2
+    assert cdc(stream, "reset", "--trim-horizon", "--yes").returncode == 0
+    assert cdc(stream, "status").stderr.splitlines()[-1] == "cdc checkpoint: 2 NOT_BEGUN"
+
+    assert cdc(stream, "import", "--from", "other.json", "--yes").returncode == 3
+    assert cdc(stream, "import", "--from", "before.json", "--yes").returncode == 8
+    ended = cdc(stream, "import", "--from", "before.json", "--replace", "--yes", "--output", "json")
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)
+    assert (report["written"], report["command"]) == (True, "import --from before.json")
+    assert [shard["after"]["state"] for shard in report["shards"]] == ["IDLE", "IDLE"]
+    stream.put()
+    asyncio.run(forwarded(stream))
+    asyncio.run(stream.holds_everything_once_and_in_order())
+
+
+def test_what_aws_does_not_tell_is_not_guessed(stream: Stream) -> None:
+    stream.put()
+    asyncio.run(forwarded(stream))
+    stream.environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
+    assert cdc(stream, "reset", "--latest", "--yes").returncode == 5

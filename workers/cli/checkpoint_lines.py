@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from models.checkpoint import Boot
     from models.position import Position
     from workers.positions.look import Look
+    from workers.positions.plan import Plan
     from workers.positions.shards import ShardStatus
 
-TEXTS = ("SHARD", "STATE", "OWNER", "LAST ARRIVAL", "PARENTS", "POSITION")
+WHOLE = 1 << 62
+"""See workers/kinesis/cursor.py."""
+TEXTS = ("SHARD", "STATE", "OWNER", "LAST ARRIVAL", "PARENTS", "POSITION", "NOW", "AFTER")
 
 
 def status_lines(found: "Look") -> Iterator[str]:
@@ -54,6 +57,26 @@ def status_summary(found: "Look") -> str:
     return "; ".join(told)
 
 
+def plan_lines(plan: "Plan") -> Iterator[str]:
+    """What changes: every shard that does, and what has to be known before."""
+    boot = plan.change.target.boot
+    yield boot.stream
+    yield f"boot: {_boot(boot)}"
+    rows = [("SHARD", "NOW", "AFTER")]
+    rows += [(move.shard, _standing(move.before), _standing(move.after)) for move in plan.moves if move.changed]
+    if len(rows) > 1:
+        yield ""
+        yield from columns(rows, left=TEXTS)
+    for note in plan.change.target.notes:
+        yield f"    {note}"
+
+
+def _standing(status: "ShardStatus | None") -> str:
+    if status is None:
+        return "-"
+    return status.state.value + (f" {_position(status.position)}" if status.position is not None else "")
+
+
 def _boot(boot: "Boot | None") -> str:
     if boot is None:
         return "none: the bridge has not begun this stream"
@@ -76,6 +99,10 @@ def _row(shard: "ShardStatus") -> tuple[str, ...]:
 def _position(position: "Position | None") -> str:
     if position is None:
         return "-"
+    if position.sub_sequence < 0:
+        return f"before {position.sequence}"
+    if position.sub_sequence >= WHOLE:
+        return str(position.sequence)
     return str(position.sequence) + (f"/{position.sub_sequence}" if position.sub_sequence else "")
 
 

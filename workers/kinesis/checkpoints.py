@@ -60,7 +60,7 @@ class CheckpointWatch:
         self.unreadable: set[tuple[int, bytes]] = set()
         """(partition, key) of records of another format: as long as there is one, nothing counts as absent."""
         self._tell = tell
-        self._children: dict[str, list[Shard]] = defaultdict(list)
+        self._children: dict[tuple[str, str], tuple[Shard, ...]] = {}
         self.follower = Follower(client, topic, slots, self._apply)
 
     @property
@@ -68,9 +68,15 @@ class CheckpointWatch:
         """Everything committed before this (monotonic seconds) is in the book."""
         return float("-inf") if self.unreadable else self.follower.complete_as_of
 
+    def past(self, moment: float) -> bool:
+        """Everything that was committed before `moment` (monotonic seconds) has been read. Earlier than that, the book
+        may hold checkpoints that a reset has taken back since."""
+        return self.follower.complete_as_of >= moment
+
     def take_children(self, stream: str) -> list[Shard]:
         """What closed shards have told of their children since this was last asked."""
-        return self._children.pop(stream, [])
+        told = [key for key in self._children if key[0] == stream]
+        return [child for key in told for child in self._children.pop(key)]
 
     def _apply(self, record: Any) -> None:
         where = (record.partition, record.key)
@@ -82,5 +88,8 @@ class CheckpointWatch:
             self.unreadable.add(where)
         else:
             self.unreadable.discard(where)
-            if checkpoint is not None and checkpoint.children:
-                self._children[checkpoint.stream] += checkpoint.children
+            stream, _, shard = record.key.decode().rpartition("|")
+            if checkpoint is None:  # taken back by a reset: it tells of nobody
+                self._children.pop((stream, shard), None)
+            elif checkpoint.children:
+                self._children[stream, shard] = checkpoint.children

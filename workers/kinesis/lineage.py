@@ -10,7 +10,7 @@ TRIM_HORIZON = Start("TRIM_HORIZON")
 
 
 class Known(Protocol):
-    """What a worker knows of one stream. All of it may be old; nothing of it is ever taken back."""
+    """What a worker knows of one stream. All of it may be old; nothing of it is taken back while the slot is held."""
 
     boot: Boot | None
 

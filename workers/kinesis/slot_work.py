@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, assert_never
 
-from models.checkpoint import BOOT_SLOT, Boot, Checkpoint
+from models.checkpoint import BOOT_SLOT, Boot, Checkpoint, unfinished_change
 from models.shard import Shard
 from workers.engine.app import StageApp
+from workers.engine.clock import monotonic
 from workers.engine.errors import BootRefused, EngineError, StaleBatch
 from workers.engine.slot import Slot
 from workers.engine.unit import UnitOfWork
@@ -52,6 +53,8 @@ class SlotWork:
         self._booted: set[str] = set()
         self._warned: dict[Key, float] = {}
         self._intake: Intake | None = None
+        self.began_at = 0.0
+        """When the slot was opened, in monotonic seconds."""
 
     @property
     def needed(self) -> bool:
@@ -69,6 +72,7 @@ class SlotWork:
     async def run(self) -> None:
         """Until the slot is given up. Raises EngineError; whatever is raised, nothing is lost: a new run goes on at the
         committed checkpoints."""
+        self.began_at = monotonic()
         # P1: InitProducerId first, then the checkpoints, then the records.
         if not await self.app.slots.repair(self.slot, counted=False):
             return
@@ -122,13 +126,20 @@ class SlotWork:
             facts = source.directory.facts
             if facts is None or source.directory.listing is None:
                 continue
-            source.directory.tell(self.watch.take_children(facts.arn))
             known = _Known(self, source, facts.arn)
+            if known.others:
+                source.directory.tell(self.watch.take_children(facts.arn))
+            if known.boot is not None and known.boot.unfinished:
+                await self._refuse(unfinished_change(known.boot))
+                return
             if known.boot is not None and facts.arn not in self._booted:
                 self._booted.add(facts.arn)
                 source.directory.tell(known.boot.shards)
             if known.boot is not None and known.boot.created_ms != facts.created_ms:
-                await self._refuse_remade(source)
+                await self._refuse(
+                    f"stream {source.directory.stream} was deleted and made anew: its positions are of no use. "
+                    "`cdc checkpoint reset --trim-horizon` begins it again"
+                )
                 return
             if known.boot is None and self.slot.index == BOOT_SLOT:
                 await self._boot(source)
@@ -309,12 +320,8 @@ class SlotWork:
         self._moved({key: checkpoint})
         return True
 
-    async def _refuse_remade(self, source: Source) -> None:
-        error = BootRefused(
-            f"stream {source.directory.stream} was deleted and made anew: its positions are of no use. "
-            "`cdc checkpoint reset --trim-horizon` begins it again"
-        )
-        await self.app.crash(error)
+    async def _refuse(self, why: str) -> None:
+        await self.app.crash(BootRefused(why))
         await self.app.slots.wait_stopping(POLL)
 
 
@@ -325,13 +332,17 @@ class _Known:
         self._work = work
         self._source = source
         self._arn = arn
-        self.boot: Boot | None = work.own.boots.get(arn) or work.watch.book.boots.get(arn)
+        self.others = work.watch.past(work.began_at)
+        """Whether the checkpoints of other slots may be believed: what was there before this slot was opened may have
+        been taken back by `cdc checkpoint reset`, which wants all workers to be away."""
+        self.boot: Boot | None = work.own.boots.get(arn) or (work.watch.book.boots.get(arn) if self.others else None)
 
     def checkpoint(self, shard: str) -> Checkpoint | None:
         """Our own first: it is never late."""
         key = (self._arn, shard)
-        return self._work.own.checkpoints.get(key) or self._work.watch.book.checkpoints.get(key)
+        others = self._work.watch.book.checkpoints if self.others else {}
+        return self._work.own.checkpoints.get(key) or others.get(key)
 
     def vanished(self, shard: str) -> bool:
         """See lineage.Known."""
-        return self._source.directory.absent(shard, self._work.watch.complete_as_of)
+        return self.others and self._source.directory.absent(shard, self._work.watch.complete_as_of)

@@ -37,9 +37,12 @@ class Positions:
         return tuple(arn for arn in self.streams() if stream in (arn, stream_name(arn)))
 
 
-async def read_positions(connection: KafkaConnection, topic: str, slots: Iterable[int], tell: Tell) -> Positions:
-    """Read these partitions to their high watermarks. Raises KafkaError, CommandError for what cannot be read: a
-    position is not guessed."""
+async def read_positions(
+    connection: KafkaConnection, topic: str, slots: Iterable[int], tell: Tell, *, fenced: bool = False
+) -> Positions:
+    """Read these partitions as far as everything is decided: what stands behind an open transaction comes later.
+    `fenced`: no producer has one open, so up to the high watermarks. Raises KafkaError, CommandError for what cannot be
+    read: a position is not guessed."""
     boots: dict[str, Boot] = {}
     placed: dict[tuple[int, bytes], Checkpoint] = {}
 
@@ -58,7 +61,7 @@ async def read_positions(connection: KafkaConnection, topic: str, slots: Iterabl
                 placed[record.partition, record.key] = checkpoint
 
     try:
-        goals = await ends(connection, CLIENT, [TopicPartition(topic, slot) for slot in slots], stable=False)
+        goals = await ends(connection, CLIENT, [TopicPartition(topic, slot) for slot in slots], stable=not fenced)
         logs = await read_logs(connection, CLIENT, goals, apply, tell)
     except ValueError as error:
         raise CommandError(f"{topic}: {error}", hint="another release or product writes there") from None
