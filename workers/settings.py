@@ -113,6 +113,10 @@ class Settings(KafkaSettings):
     source: str = Field(
         "core", validation_alias=_env("CDC_SOURCE"), description="name of the source: topic raw.<source>"
     )
+    checkpoint_table_name: OptionalText = Field(
+        None, validation_alias=_env("CHECKPOINT_TABLE_NAME"),
+        description="table of `cdc checkpoint import --from dynamodb:`, if that names none; nothing else reads it",
+    )  # fmt: skip
     event_bus_name: str = Field(
         "cdc-events", validation_alias=_env("EVENT_BUS_NAME"), description="the bus to publish to"
     )

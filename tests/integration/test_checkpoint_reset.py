@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from sandbox.generator.aggregates import aggregated
 from sandbox.world import World
-from tests.integration.bridging import Stream, own_stream
+from tests.integration.bridging import Stream, change, own_stream
 from tests.integration.stage import eventually, running
 from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
@@ -19,11 +20,17 @@ from workers.cli.checkpoint import checkpoint
 from workers.engine.errors import BootRefused
 from workers.failures import ExitCode, RefusedError
 from workers.kafka_access import kafka_access
+from workers.kafka_connection import kafka_connection
 from workers.positions import write
+from workers.positions.brought import take_over
 from workers.positions.look import look
+from workers.positions.plan import plan_change
+from workers.positions.stream import StreamNow
+from workers.positions.tables import kcl_leases
+from workers.positions.target import Target
 from workers.positions.topic import Positions, read_positions
 from workers.settings import Settings, load_settings
-from workers.topics import Topics
+from workers.topics import Topics, ensure_topics
 
 
 @pytest.fixture
@@ -218,6 +225,35 @@ async def test_positions_that_were_exported_bring_a_lost_topic_back(stream: Stre
     stream.put()
     await forwarded(stream, stream.count)
     await stream.holds_everything_once_and_in_order()
+
+
+async def test_positions_of_a_kcl_go_on_inside_of_an_aggregate_and_behind_a_closed_shard(stream: Stream) -> None:
+    stream.put()
+    several = aggregated((f"row-{row}", change(row, 0), None) for row in range(100, 105))
+    put = stream.kinesis.put_record(StreamName=stream.name, PartitionKey="several", Data=several)
+    one, other = stream.opened()
+    closed = other if put["ShardId"] == one["ShardId"] else one
+    stream.split([one, other].index(closed))
+    stream.put()
+    leases = [
+        {"leaseKey": {"S": closed["ShardId"]}, "checkpoint": {"S": "SHARD_END"}},
+        {
+            "leaseKey": {"S": put["ShardId"]}, "checkpoint": {"S": put["SequenceNumber"]},
+            "checkpointSubSequenceNumber": {"N": "2"},
+        },
+    ]  # fmt: skip
+    settings = stream.settings
+    await ensure_topics(settings, (), kafka_connection(settings).client("test"))
+
+    async def aim(now: StreamNow, standing: Positions) -> Target:
+        brought = kcl_leases(leases, stream.name)
+        return take_over("import --from kcl:t", brought, now, standing, 0, replacing=False, gone_ended=False)
+
+    async with kafka_access(settings) as kafka:
+        plan = await plan_change(settings, kafka, aim, lambda *_: None, None, dry_run=False)
+        await write.write_change(settings, kafka, plan.change, lambda *_: None)
+    await forwarded(stream, stream.rows + 2)
+    assert await versions(stream) == {103: [0], 104: [0]} | {row: [1] for row in stream.versions}
 
 
 async def test_a_frozen_workers_transaction_ends_with_the_change(stream: Stream) -> None:

@@ -97,6 +97,8 @@ IMPORT_EXAMPLES = """\b
 Examples:
   cdc checkpoint import --from monday.json --dry-run
   cdc checkpoint import --from monday.json --replace --yes
+  cdc checkpoint import --from kcl:my-consumer --dry-run
+  cdc checkpoint import --from dynamodb:cdc-pipeline-checkpoints --gone-ended --yes
 """
 WRITES = (
     click.option("--dry-run", is_flag=True, help="Only say what would be done; workers may run."),
@@ -147,7 +149,8 @@ def reset(
 
 
 @checkpoint.command(name="import", epilog=IMPORT_EXAMPLES)
-@click.option("--from", "source", required=True, metavar="SOURCE", help="FILE: the JSON of an export.")
+@click.option("--from", "source", required=True, metavar="SOURCE",
+              help="FILE (the JSON of an export), kcl:TABLE or dynamodb:TABLE.")  # fmt: skip
 @click.option("--stream", metavar="NAME", help="The stream's name or ARN in SOURCE, if it differs.")
 @click.option("--replace", "replacing", is_flag=True, help="Also if the stream has checkpoints: they go.")
 @click.option("--gone-ended", is_flag=True,
@@ -159,9 +162,16 @@ def import_(
 ) -> None:  # fmt: skip
     """Take positions over from elsewhere.
 
-    Reading goes on behind the positions of SOURCE. Shards of the stream without one there count as read if a descendant
-    has one, else they begin at their start, behind their parents. A shard of SOURCE that is not in the stream any more
-    and has not ended is refused.
+    \b
+    FILE            the JSON of `cdc checkpoint export`
+    kcl:TABLE       a lease table of the Kinesis Client Library, version 1 to 3, in DynamoDB
+    dynamodb:TABLE  the checkpoint table of the Lambda pipeline; without TABLE that of CHECKPOINT_TABLE_NAME
+
+    Stop the other reader first. Reading goes on behind the positions of SOURCE, for a KCL inside of an aggregate too.
+    Shards of the stream without one there count as read if a descendant has one, else they begin at their start, behind
+    their parents. A shard of SOURCE that is not in the stream any more and has not ended is refused. A table does not
+    say what its positions cover: if the record of one has left the stream, its shard stops with a gap when the bridge
+    comes to it (CDC_ON_GAP).
 
     All workers of the bridge must be stopped. An import that was cut off leaves a mark with which no worker reads on:
     run it again.
