@@ -301,6 +301,26 @@ async def test_a_checkpoint_in_the_middle_of_an_aggregate_is_gone_on_with_behind
     assert (await stream.checkpoints())[shard].records == before.records + 3
 
 
+async def test_a_position_at_the_number_a_closed_shard_ends_with_is_its_end(kinesis: Hostile) -> None:
+    stream = kinesis.stream
+    stream.put()
+    async with kinesis.bridge():
+        await eventually(stream.arrived)
+    shard = kinesis.shard(0)
+    stream.split()
+    described = next(found for found in stream.shards() if found["ShardId"] == shard)
+    ending = described["SequenceNumberRange"]["EndingSequenceNumber"]
+    await imported(kinesis, replace((await stream.checkpoints())[shard], sequence=ending))
+    stream.put()
+    async with kinesis.bridge() as app:
+        await eventually(stream.arrived)
+        assert app.slots.stats.gaps == 0
+    refusals = kinesis.control.status().errors
+    assert refusals["kinesis.GetShardIterator:InvalidArgumentException"] >= 1
+    assert (await stream.checkpoints())[shard].ended
+    await stream.holds_everything_once_and_in_order()
+
+
 async def imported(kinesis: Hostile, checkpoint: Checkpoint) -> None:
     """Write a checkpoint by hand, into the partition that holds the shard's."""
     topic = kinesis.settings.topic("checkpoints")

@@ -13,6 +13,7 @@ from workers.engine import stability
 from workers.engine.app import StageApp
 from workers.engine.delivery import Delivered, Retry, WindowOptions
 from workers.engine.gaps import Gap
+from workers.engine.stages import StageWorker
 from workers.engine.unit import Done, Pause, UnitOfWork
 
 SMALL_FETCH = 20_000
@@ -63,6 +64,25 @@ async def test_a_position_below_the_log_start_stops_the_partition_and_is_not_rea
         assert not app.ready
         assert len(app.consumer.open_gaps) == PARTITIONS
     assert len(await bench.read("out")) == 20
+
+
+async def test_a_worker_that_is_ended_beside_an_open_gap_ends_with_7_and_names_it(bench: Bench) -> None:
+    await _with_a_gap(bench)
+    worker = StageWorker({"copy": lambda: copying(bench)})
+    (stage,) = worker.stages
+    assert worker.exit_code == 0
+
+    async def both_gaps_seen() -> bool:
+        return stage.app is not None and stage.app.slots.stats.gaps == PARTITIONS and not stage.app.rebalancing
+
+    await stage.start()
+    try:
+        await eventually(both_gaps_seen)
+        worker.note_waiting()
+    finally:
+        await stage.stop()
+    assert worker.exit_code == 7
+    assert sorted(worker.waiting) == [f"copy: {bench.topic('in')}/{index}" for index in range(PARTITIONS)]
 
 
 async def test_on_gap_continue_goes_on_at_the_log_start_and_is_ready_again(bench: Bench) -> None:

@@ -243,6 +243,22 @@ async def test_a_gap_and_the_end_of_the_slot_end_the_wait_at_once() -> None:
     await intake.close()
 
 
+async def test_a_gap_that_waits_for_an_operator_does_not_hurry_the_units_of_its_neighbours() -> None:
+    stopping = asyncio.Event()
+    intake = Intake(Budget(1_000), stopping)
+    reading(intake, A, Gap(Shard("a", 0, 9), 7, "gone"))
+    async with asyncio.timeout(5):
+        await intake.wait(60, 60)
+        waiting = await waits(intake.wait(60, 60))
+        reader = reading(intake, B, part(1, shard="b"))
+        await soon(lambda: reader.handed_on == 1)
+        await settled()
+        assert not waiting.done()
+        stopping.set()
+        await waiting
+    await intake.close()
+
+
 async def test_what_a_reader_raises_reaches_the_slot_and_costs_no_bytes() -> None:
     intake = Intake(Budget(1_000), asyncio.Event())
     reading(intake, A, part(5), ZeroDivisionError())

@@ -138,10 +138,15 @@ class StageWorker(mode.Worker):
         self.refused = True
         self._schedule_shutdown(signal.SIGTERM)
 
+    def note_waiting(self) -> None:
+        """Remember what waits for an operator, before the stages end: whoever gives a slot up forgets what stood in its
+        way."""
+        for stage in self.stages:
+            self.waiting |= stage.waiting
+
     async def on_stop(self) -> None:
         """End all stages together: mode would do it one after the other, each up to its deadline."""
-        for stage in self.stages:  # before they end: whoever gives a slot up forgets what stood in its way
-            self.waiting |= stage.waiting
+        self.note_waiting()
         watchdog = threading.Timer(STOP_SECONDS, leave, (self.exit_code,))
         watchdog.daemon = True
         watchdog.start()

@@ -35,6 +35,7 @@ class Intake:
         self._parts: deque[tuple[tuple[str, str], Part]] = deque()
         self.gaps: dict[tuple[str, str], Gap] = {}
         """Found and not settled, by (stream, shard); their readers wait."""
+        self._gap_found = False
         self._bytes = self._records = 0
         self._first_at = 0.0
         self._news = asyncio.Event()
@@ -88,6 +89,7 @@ class Intake:
         async for found in reader.parts():
             if isinstance(found, Gap):
                 self.gaps[key] = found
+                self._gap_found = True
             else:
                 if not self._parts:
                     self._first_at = monotonic()
@@ -96,8 +98,8 @@ class Intake:
             self._news.set()
 
     async def wait(self, timeout: float, linger: float) -> None:
-        """Until there is a unit's worth, or something that has waited `linger` seconds for more, or a gap, or the slot
-        is about to be given up; at most `timeout` seconds. Raises what a reader raised."""
+        """Until there is a unit's worth, or something that has waited `linger` seconds for more, or a new gap, or the
+        slot is about to be given up; at most `timeout` seconds. Raises what a reader raised."""
         deadline = monotonic() + timeout
         while True:
             for lane in self._lanes.values():
@@ -114,7 +116,8 @@ class Intake:
                 await asyncio.wait_for(self._news.wait(), left)
             except TimeoutError:
                 return
-            if self.gaps or self._stopping.is_set():
+            if self._gap_found or self._stopping.is_set():
+                self._gap_found = False  # one that waits for an operator is no reason to hurry the neighbours' units
                 return
 
     def take(self) -> list[tuple[tuple[str, str], Part]]:
