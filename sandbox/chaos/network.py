@@ -26,8 +26,8 @@ BEFORE: Mapping[str, tuple[int, ...]] = {
 """Errors with which a broker refuses without having done anything (numbers of Kafka's protocol)."""
 AFTER: Mapping[str, tuple[int, ...]] = {"EndTxn": (-1, 16), "Produce": (7, 20), "TxnOffsetCommit": (7,), "Fetch": (6,)}
 """Errors that a broker may give although it has done it, or for a request without effect."""
-COMMITS = ("EndTxn", "EndTxn", "AddPartitionsToTxn", "Produce", "Produce", "InitProducerId", "JoinGroup", "SyncGroup")
-"""What a stage sends whose positions stand in a topic: it commits no offsets."""
+COMMITS = ("EndTxn", "EndTxn", "EndTxn", "AddPartitionsToTxn", "Produce", "Produce", "Fetch", "Heartbeat")
+"""What a stage sends all the time whose positions stand in a topic: it commits no offsets."""
 APIS = (
     "EndTxn", "EndTxn", "EndTxn", "AddOffsetsToTxn", "TxnOffsetCommit", "AddPartitionsToTxn", "Produce", "Produce",
     "Fetch", "Heartbeat", *REBALANCE,
@@ -90,6 +90,9 @@ class Network:
     async def do(self, action: Action) -> tuple[bool, dict[str, Any]]:
         """(whether it happened, proof)."""
         proxy, options = self.proxy, action.options
+        deadline = monotonic() + FIRE_SECONDS
+        while not proxy.connections and monotonic() < deadline:  # everybody may be dead, or wait for Kafka
+            await asyncio.sleep(WATCH_SECONDS)
         open_before, asked_before = proxy.connections, proxy.counts.total()
         match action.kind:
             case "net-cut":

@@ -196,8 +196,7 @@ class _Draw:
         return tuple(sorted(found, key=lambda action: action.at))
 
     def _draw(self) -> Kind:
-        menu = self.scenario.menu
-        return self.dice.choices(list(menu), list(menu.values()))[0]
+        return self.dice.choices(list(self.scenario.menu), list(self.scenario.menu.values()))[0]
 
     def _free(self, at: float) -> list[str]:
         return [name for name in self.workers if self.busy.get(name, 0.0) <= at]
@@ -231,7 +230,7 @@ class _Draw:
                 if self.busy.get("broker", 0.0) > at:
                     return []
                 pause = round(dice.uniform(1.0, 6.0), 2)
-                self._take("broker", at + pause + BROKER_SECONDS)
+                self.busy["broker"] = self.busy["net"] = at + pause + BROKER_SECONDS
                 return [Action(at, kind, "broker", pause)]
             case "sink-outage":
                 if self.busy.get("sink", 0.0) > at:
@@ -262,8 +261,7 @@ class _Draw:
         """Every second one has a kill right before or after it."""
         kind, place, self.shards = kinesis.draw_step(self.dice, wanted, self.shards)
         found = [Action(at, "split" if kind == "split" else "merge", "stream", 0.0, {"place": place})]
-        free = self._free(at)
-        if free and self.dice.random() < 0.5:
+        if (free := self._free(at)) and self.dice.random() < 0.5:
             target, pause = self.dice.choice(free), self.dice.choice([0.0, 1.0, 3.0])
             self._take(target, at + pause + SETTLE)
             found.append(Action(round(max(0.0, at + self.dice.uniform(-0.4, 0.4)), 2), "kill", target, pause))
@@ -279,7 +277,8 @@ class _Draw:
         return [Action(at, "reshard-down", "stream", pause, {"steps": steps})]
 
     def _network(self, kind: Kind, at: float) -> list[Action]:
-        """A request that only a rebalance sends gets a rebalance right after its fault."""
+        """A request that only a rebalance sends gets a rebalance right after its fault. With Kafka down there is no
+        network to break: such faults wait for those of the broker."""
         if self.busy.get("net", 0.0) > at:
             return []
         apis = network.COMMITS if self.scenario.workload.bridges else network.APIS
@@ -292,7 +291,8 @@ class _Draw:
             elif self.faults == 2:
                 options = network.refused(self.dice, apis)
         self._take("net", at + quiet + 3.0)
-        found = [Action(at, kind, "net", seconds, options)]
+        where = "broker" if "broker-kill" in self.scenario.musts else "net"
+        found = [Action(at, kind, where, seconds, options)]
         if options.get("api") in network.REBALANCE:
             target = self.dice.choice(self._free(at) or self.workers)
             self._take(target, at + 1.0 + SETTLE)
