@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from sandbox.aws.control_client import StandInControl
 from sandbox.child import GuardedChild, last_lines
 from sandbox.ports import LOOPBACK, free_ports
 from workers.failures import UnreachableError
@@ -56,6 +57,11 @@ class AwsStandIn:
             "KINESIS_STREAM_NAME": self._stream,
             "EVENT_BUS_NAME": self._bus,
         }
+
+    @property
+    def control(self) -> StandInControl:
+        """Faults, limits, trimming and status of this stand-in."""
+        return StandInControl(self.address)
 
     def client(self, service: str) -> Any:
         """A boto3 client for it, whatever the environment and ~/.aws say."""

@@ -80,7 +80,7 @@ def _chosen(stream: Stream, kind: str, since: float, shard_id: str, now: float) 
         case "AFTER_SHARD_ID":
             return [shard for shard in kept if shard.name > shard_id]
         case "AT_LATEST":
-            return stream.open_shards()
+            return [shard for shard in kept if shard.closed_at is None]
         case "AT_TRIM_HORIZON" | "AT_TIMESTAMP":
             return [shard for shard in kept if shard.open_at(since)]
         case "FROM_TIMESTAMP":

@@ -1,1 +1,1 @@
-"""The contract tests of the stand-in's Kinesis, run over other emulators as well: `make conformance`."""
+"""The contract tests of the stand-in, run over other emulators as well: `make conformance`."""

@@ -1,4 +1,4 @@
-"""`make conformance`: the contract tests of Kinesis over the stand-in and over other emulators, one after the other.
+"""`make conformance`: the contract tests of the stand-in over it and over other emulators, one after the other.
 
 The exit code is 0 if every target did what is asked, or deviated as `tests/conformance/deviations.py` says.
 """
@@ -9,7 +9,7 @@ import sys
 
 from tests.conformance.targets import HOME, ROOT, TARGETS, TargetFailed
 
-SUITE = ("test_standin_kinesis.py", "test_standin_reshard.py", "test_standin_settings.py")
+SUITE = tuple(f"test_standin_{part}.py" for part in ("kinesis", "reshard", "settings", "events", "sqs"))
 TEST_SECONDS = "180"
 
 

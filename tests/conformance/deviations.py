@@ -86,6 +86,23 @@ MOTO: Reasons = {
         "test_a_partition_key_is_needed_unless_distribution_is_automatic",
         "test_a_provisioned_stream_has_no_distribution_strategy",
     ),
+    "EventBridge: entries are hardly checked, and neither is the size of a request": (
+        "test_a_request_in_which_every_entry_lacks_a_field_fails",
+        "test_json_that_is_no_object_aws_takes_is_malformed",
+        "test_a_source_of_aws_is_not_authorised",
+        "test_a_detail_type_has_up_to_128_characters",
+        "test_a_request_holds_one_mebibyte_by_the_size_formula",
+        "test_time_and_resources_count_towards_the_size",
+    ),
+    "EventBridge: a detail of 1,000 levels is answered with 500": ("test_a_detail_may_be_1000_levels_deep",),
+    "EventBridge: a delivered event has no account": ("test_a_delivered_event_has_the_envelope_of_aws",),
+    "EventBridge: the detail is written anew": ("test_the_detail_is_delivered_character_for_character",),
+    "EventBridge: disabled rules deliver": ("test_a_disabled_rule_delivers_nothing",),
+    "EventBridge: a bus with rules can be deleted, and a rule has more than five targets": (
+        "test_a_bus_with_rules_is_not_deleted",
+        "test_a_rule_has_at_most_five_targets",
+    ),
+    "SQS: there are FIFO queues": ("test_a_fifo_queue_is_refused_rather_than_imitated",),
 }
 
 KINESIS_LOCAL: Reasons = {

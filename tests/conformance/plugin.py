@@ -1,10 +1,11 @@
-"""A pytest plugin that leads the `kinesis` fixture of the contract tests to another server.
+"""A pytest plugin that leads the clients of the contract tests to another server.
 
 Tests that need more of the stand-in than its AWS side (its clock, its control API) are left out. Known deviations of
 the target fail as expected; one that is no longer there is a failure, and so is a deviation nobody can have.
 """
 
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,11 @@ CHANGES = (
     "DecreaseStreamRetentionPeriod", "StartStreamEncryption", "StopStreamEncryption", "UpdateStreamMode",
     "UpdateMaxRecordSize",
 )  # fmt: skip
+SERVICES = frozenset({"kinesis", "events", "sqs"})
+OFFERED = {"stand-in": SERVICES, "moto": SERVICES, "kinesis-local": frozenset({"kinesis"})}
+# Where a server can be emptied at once.
+RESETS = {"stand-in": "/_sandbox/reset", "moto": "/moto-api/reset"}
+CHEAP = {"kinesis": "list_streams", "events": "list_event_buses", "sqs": "list_queues"}
 WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.02
 
@@ -32,9 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     fitting = [item for item in items if not OURS_ALONE & set(getattr(item, "fixturenames", ()))]
-    chosen = [item for item in fitting if "kinesis" in getattr(item, "fixturenames", ())]
+    target = config.getoption("--conformance-target")
+    chosen = [item for item in fitting if OFFERED[target] >= SERVICES & set(getattr(item, "fixturenames", ())) != set()]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    known: Mapping[str, str] = DEVIATIONS[config.getoption("--conformance-target")]
+    known: Mapping[str, str] = DEVIATIONS[target]
     met = set()
     for item in chosen:
         for name in (item.name, getattr(item, "originalname", item.name)):
@@ -46,20 +53,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = chosen
 
 
-def foreign_kinesis(url: str) -> Iterator[Any]:
-    """A client for a server without streams; changes to streams return when they are done."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Every test begins on an empty server."""
+    url = item.config.getoption("--conformance-url")
+    if reset := RESETS.get(item.config.getoption("--conformance-target")):
+        urllib.request.urlopen(urllib.request.Request(url + reset, method="POST"), timeout=WAIT_SECONDS).close()
+        return
     kinesis = client("kinesis", url)
     for name in kinesis.list_streams()["StreamNames"]:
         kinesis.delete_stream(StreamName=name)
     _wait(lambda: not kinesis.list_streams()["StreamNames"])
 
+
+def foreign_client(service: str, url: str) -> Iterator[Any]:
+    """A client whose changes to streams return when they are done."""
+    found = client(service, url)
+
     def settle(**_: Any) -> None:
-        _wait(lambda: {_status(kinesis, name) for name in kinesis.list_streams()["StreamNames"]} <= {"ACTIVE", None})
+        _wait(lambda: {_status(found, name) for name in found.list_streams()["StreamNames"]} <= {"ACTIVE", None})
 
     for change in CHANGES:
-        kinesis.meta.events.register(f"after-call.kinesis.{change}", settle)
-    yield kinesis
-    kinesis.list_streams()  # a server that died must not pass for one that deviates
+        found.meta.events.register(f"after-call.kinesis.{change}", settle)
+    yield found
+    # A server that died must not pass for one that deviates.
+    getattr(found, CHEAP[service])()
 
 
 def _status(kinesis: Any, name: str) -> str | None:

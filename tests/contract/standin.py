@@ -83,26 +83,30 @@ def stand_in(clock: HandClock) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def kinesis(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Of the stand-in, or of the server that a conformance run (tests/conformance) is about."""
-    if (url := request.config.getoption("--conformance-url", None)) is None:
-        yield client("kinesis", request.getfixturevalue("stand_in").url)
-        return
-    from tests.conformance.plugin import foreign_kinesis
-
-    yield from foreign_kinesis(url)
-
-
-@pytest.fixture
 def control(stand_in: StandIn) -> StandInControl:
     return StandInControl(stand_in.url)
 
 
 @pytest.fixture
-def events(stand_in: StandIn) -> Any:
-    return client("events", stand_in.url)
+def kinesis(request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield from _service(request, "kinesis")
 
 
 @pytest.fixture
-def sqs(stand_in: StandIn) -> Any:
-    return client("sqs", stand_in.url)
+def events(request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield from _service(request, "events")
+
+
+@pytest.fixture
+def sqs(request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield from _service(request, "sqs")
+
+
+def _service(request: pytest.FixtureRequest, name: str) -> Iterator[Any]:
+    """A client for the stand-in, or for the server that a conformance run (tests/conformance) is about."""
+    if (url := request.config.getoption("--conformance-url", None)) is None:
+        yield client(name, request.getfixturevalue("stand_in").url)
+        return
+    from tests.conformance.plugin import foreign_client
+
+    yield from foreign_client(name, url)

@@ -171,6 +171,20 @@ def test_grandchildren_know_their_parents_and_everything_is_read_through_the_lin
     assert read_lineage(kinesis) == [b"1", b"2", b"3", b"4"]
 
 
+def test_open_shards_are_listed_by_their_ids_page_by_page_however_their_keys_lie(kinesis: Any) -> None:
+    create(kinesis, 2)
+    split(kinesis, at=1000)
+    wanted = {"StreamName": STREAM, "ShardFilter": {"Type": "AT_LATEST"}}
+    found = []
+    while True:
+        page = kinesis.list_shards(**wanted, MaxResults=1)
+        found += shard_names(page)
+        if "NextToken" not in page:
+            break
+        wanted = {"NextToken": page["NextToken"]}
+    assert found == [1, 2, 3]
+
+
 # Merges
 
 
