@@ -17,6 +17,7 @@ from tests.integration.stage import eventually, running
 from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
 from workers.cli.checkpoint import checkpoint
+from workers.cli.status import status as audited
 from workers.engine.errors import BootRefused
 from workers.failures import ExitCode, RefusedError
 from workers.kafka_access import kafka_access
@@ -94,6 +95,27 @@ async def test_a_stream_that_is_reset_is_read_again_in_order_across_its_reshards
     await done("reset", "--trim-horizon", "--yes")
     await forwarded(stream, 2 * stream.count)
     assert await versions(stream) == {row: [*range(6), *range(6)] for row in stream.versions}
+
+
+async def test_an_audit_finds_what_was_read_again_and_the_next_one_since_it_is_sound(
+    stream: Stream, tmp_path: Path
+) -> None:
+    stream.put()
+    await forwarded(stream, stream.count)
+    await done("reset", "--trim-horizon", "--yes")
+    await forwarded(stream, 2 * stream.count)
+    found = await audit()
+    assert found.exit_code == ExitCode.ERROR
+    assert {line["verdict"] for line in json.loads(found.stdout)["lines"]} == {"BROKEN"}
+    (tmp_path / "after.json").write_text(found.stdout)
+    stream.put()
+    await forwarded(stream, 3 * stream.rows)
+    assert (await audit("--since", str(tmp_path / "after.json"))).exit_code == 0
+
+
+async def audit(*arguments: str) -> Result:
+    options = ["--audit", "--stage", "bridge", "--output", "json", *arguments]
+    return await asyncio.to_thread(CliRunner().invoke, audited, options)
 
 
 async def test_a_reset_to_latest_skips_what_was_not_read_and_nothing_that_comes_later(stream: Stream) -> None:

@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from workers.cli.checkpoint_aims import import_aim, offset_aim, reset_aim
 from workers.cli.checkpoint_lines import plan_lines, status_lines, status_summary
+from workers.cli.checkpoint_offsets import NAME, STAGES, set_offsets, show_offsets
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
-from workers.failures import ConfigurationError, ExitCode, NotFoundError, RefusedError
+from workers.failures import ConfigurationError, ExitCode, RefusedError
 
 if TYPE_CHECKING:
     from workers.positions.look import Look
     from workers.positions.plan import Aim, Plan
-    from workers.positions.stream import StreamNow
-    from workers.positions.target import Target
-    from workers.positions.topic import Positions
     from workers.settings import Settings
 
-NAME = "cdc checkpoint"
 STATUS_EXAMPLES = """\b
 Examples:
   cdc checkpoint status
+  cdc checkpoint status --stage enrich
   cdc checkpoint status --output jsonl | jq -r 'select(.state == "BLOCKED") | .shard'
 """
 
@@ -35,12 +34,14 @@ def checkpoint() -> None:
 
 
 @checkpoint.command(epilog=STATUS_EXAMPLES)
+@click.option("--stage", type=click.Choice(STAGES), default="bridge", show_default=True,
+              help="enrich and publish: their offsets, by partition.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Also shards that were read to their end and left the stream.")
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
               help="json: one document; jsonl: one shard per line.")  # fmt: skip
 @click.pass_context
-def status(ctx: click.Context, everything: bool, output: Literal["table", "json", "jsonl"]) -> None:
-    """Show where every shard of the stream stands.
+def status(ctx: click.Context, stage: str, everything: bool, output: Literal["table", "json", "jsonl"]) -> None:
+    """Show where every shard of the stream stands, or every partition of another stage.
 
     \b
     READING    its slot is held by OWNER (a client id: CDC_WORKER_NAME)
@@ -58,7 +59,12 @@ def status(ctx: click.Context, everything: bool, output: Literal["table", "json"
 
     Exit code: 0, or 7 if AWS did not answer, if a shard is LOST or at 100 % of the retention, if the stream was made
     anew, or a reset or import was cut off. Gaps that are on record (GAPS) do not change it: they cannot be mended.
+    With --stage enrich or publish: 7 if a partition has no offset, or one outside of its log.
     """
+    if stage != "bridge":
+        if not show_offsets(stage, output):
+            ctx.exit(int(ExitCode.PARTIAL))
+        return
     with quiet():
         found = asyncio.run(_look(everything=everything))
     match output:
@@ -92,6 +98,7 @@ Examples:
   cdc checkpoint reset --trim-horizon --dry-run
   cdc checkpoint reset --at-time 2026-01-15T10:00:00Z --yes
   cdc checkpoint reset --at-seq shardId-000000000002=4965… --yes
+  cdc checkpoint reset --stage publish --at-time 2026-01-15T10:00:00Z --dry-run
 """
 IMPORT_EXAMPLES = """\b
 Examples:
@@ -100,6 +107,8 @@ Examples:
   cdc checkpoint import --from kcl:my-consumer --dry-run
   cdc checkpoint import --from dynamodb:cdc-pipeline-checkpoints --gone-ended --yes
 """
+OF_STREAM = ("--trim-horizon", "--latest", "--at-time", "--at-seq")
+OF_PARTITIONS = ("--to-start", "--to-end", "--at-time", "--offset")
 WRITES = (
     click.option("--dry-run", is_flag=True, help="Only say what would be done; workers may run."),
     click.option("--yes", is_flag=True, help="Write; without it the command ends with exit code 8."),
@@ -115,37 +124,55 @@ def _writes(command: Any) -> Any:
 
 
 @checkpoint.command(epilog=RESET_EXAMPLES)
+@click.option("--stage", type=click.Choice(STAGES), default="bridge", show_default=True,
+              help="enrich and publish take --to-start, --to-end, --at-time and --offset.")  # fmt: skip
 @click.option("--trim-horizon", is_flag=True, help="Begin again at the oldest record the stream has.")
 @click.option("--latest", is_flag=True, help="Skip what was not forwarded yet; go on with what comes from now on.")
 @click.option("--at-time", metavar="ISO", help="Begin again with what has come since then (without a zone: UTC).")
+@click.option("--to-start", is_flag=True, help="With --stage: the oldest record of every partition.")
+@click.option("--to-end", is_flag=True, help="With --stage: behind the newest record of every partition.")
+@click.option("--offset", "offsets", multiple=True, metavar="P=N",
+              help="With --stage: partition P alone, to offset N; may be repeated.")  # fmt: skip
 @click.option("--at-seq", multiple=True, metavar="SHARD=SEQ",
               help="Set this shard alone: the record SEQ is the next one; may be repeated.")  # fmt: skip
 @_writes
 def reset(
-    trim_horizon: bool, latest: bool, at_time: str | None, at_seq: tuple[str, ...], dry_run: bool, yes: bool,
-    output: Literal["table", "json"],
+    *, stage: str, trim_horizon: bool, latest: bool, at_time: str | None, at_seq: tuple[str, ...], to_start: bool,
+    to_end: bool, offsets: tuple[str, ...], dry_run: bool, yes: bool, output: Literal["table", "json"],
 ) -> None:  # fmt: skip
     """Set the positions of the stream by hand.
 
     Everything behind the new position is forwarded to raw again, under other offsets: enrich and publish see it as new
-    records, and events come again with the eventId they had. `cdc status --audit` counts it as what it is, records that
-    stand in raw twice, until raw has forgotten them.
+    records, and events come again with the eventId they had. `cdc status --audit` finds records that stand in raw
+    twice and is BROKEN, but not one --since an audit that was made when everything was read again.
 
     --trim-horizon, --latest and --at-time set the whole stream: every checkpoint goes, and the shards that are listed
     now begin there, parents before children. --at-seq sets single shards; their descendants wait for them again and are
     read from their start, their ancestors count as read to their end.
 
-    All workers of the bridge must be stopped; nothing overrules that. A reset that was cut off leaves a mark with which
-    no worker reads on: run it again.
+    With --stage enrich or publish the offsets of that stage are set, and its counts begin there. What it reads again
+    comes out again, which an audit finds as above. The tables of enrich are not set back. They hold what came later, so
+    lookups, owners and changed columns of the records it reads again may differ from the first time, and rows that were
+    deleted since come back until their deletion is read, too.
+
+    All workers of the stage must be stopped; nothing overrules that. A reset of the stream that was cut off leaves a
+    mark with which no worker reads on; one of a stage leaves partitions as they were. Run it again.
 
     Exit code: 0, 4 or 5 if AWS or Kafka do not answer, 6 if a shard or record is not there, 8 if a worker runs, or
     if --yes is needed.
     """
-    chosen = [name for name, given in (("--trim-horizon", trim_horizon), ("--latest", latest), ("--at-time", at_time),
-                                       ("--at-seq", at_seq)) if given]  # fmt: skip
-    if len(chosen) != 1:
-        raise click.UsageError("give one of --trim-horizon, --latest, --at-time and --at-seq")
-    _change(_reset_aim(chosen[0], at_time, at_seq), dry_run=dry_run, yes=yes, output=output)
+    given = {
+        "--trim-horizon": trim_horizon, "--latest": latest, "--at-time": at_time, "--at-seq": at_seq,
+        "--to-start": to_start, "--to-end": to_end, "--offset": offsets,
+    }  # fmt: skip
+    fitting = OF_STREAM if stage == "bridge" else OF_PARTITIONS
+    chosen = [name for name, value in given.items() if value]
+    if len(chosen) != 1 or chosen[0] not in fitting:
+        raise click.UsageError(f"--stage {stage}: give one of {', '.join(fitting)}")
+    if stage != "bridge":
+        set_offsets(stage, offset_aim(chosen[0], at_time, offsets), dry_run=dry_run, yes=yes, output=output)
+        return
+    _change(reset_aim(chosen[0], at_time, at_seq), dry_run=dry_run, yes=yes, output=output)
 
 
 @checkpoint.command(name="import", epilog=IMPORT_EXAMPLES)
@@ -178,7 +205,7 @@ def import_(
 
     Exit code: as of `cdc checkpoint reset`; 3 if SOURCE cannot be read.
     """
-    aim = _import_aim(source, stream, replacing=replacing, gone_ended=gone_ended)
+    aim = import_aim(source, stream, replacing=replacing, gone_ended=gone_ended)
     _change(aim, dry_run=dry_run, yes=yes, output=output)
 
 
@@ -221,61 +248,6 @@ async def _export() -> dict[str, Any]:
         await kafka.require({topic: settings.source_slots})
         found = await read_positions(kafka.connection, topic, range(settings.source_slots), Progress(NAME))
     return document_of(found, settings.app, moment(service_now(None)))
-
-
-def _reset_aim(kind: str, at_time: str | None, at_seq: tuple[str, ...]) -> "Callable[[Settings], Aim]":
-    from models.start_position import StartAt  # noqa: PLC0415
-    from workers.positions.look import service_now  # noqa: PLC0415
-    from workers.positions.plan import parse_pairs  # noqa: PLC0415
-    from workers.positions.stream import arrival_of  # noqa: PLC0415
-    from workers.positions.target import Mark, begin_again, go_on_at  # noqa: PLC0415
-
-    try:
-        start = StartAt.parse(at_time) if at_time else StartAt("LATEST" if kind == "--latest" else "TRIM_HORIZON")
-    except ValueError:
-        start = StartAt()
-    if at_time and start.kind != "AT_TIMESTAMP":
-        raise click.UsageError("--at-time wants a time like 2026-01-15T10:00:00Z")
-    pairs = parse_pairs(at_seq)
-    named = [f"--at-seq {shard}={sequence}" for shard, sequence in sorted(pairs.items())]
-    what = " ".join(["reset", *(named or [kind]), *([at_time] if at_time else [])])
-
-    def of(settings: "Settings") -> "Aim":
-        async def aim(stream: "StreamNow", positions: "Positions") -> "Target":
-            if not pairs:
-                return begin_again(what, start, stream, positions, service_now(stream))
-            unknown = [shard for shard in pairs if shard not in stream.shards]
-            if unknown:
-                raise NotFoundError(
-                    f"not listed: {', '.join(unknown)}", hint="`cdc checkpoint status` lists the shards"
-                )
-            marks = [
-                Mark(shard, sequence, await arrival_of(settings, stream.facts.arn, shard, sequence))
-                for shard, sequence in sorted(pairs.items())
-            ]
-            return go_on_at(what, marks, stream, positions)
-
-        return aim
-
-    return of
-
-
-def _import_aim(source: str, name: str | None, *, replacing: bool, gone_ended: bool) -> "Callable[[Settings], Aim]":
-    from workers.positions.brought import take_over  # noqa: PLC0415
-    from workers.positions.look import service_now  # noqa: PLC0415
-    from workers.positions.sources import bring  # noqa: PLC0415
-
-    def of(settings: "Settings") -> "Aim":
-        async def aim(stream: "StreamNow", positions: "Positions") -> "Target":
-            brought = await bring(settings, source, name or settings.kinesis_stream_name)
-            return take_over(
-                f"import --from {source}", brought, stream, positions, service_now(stream), replacing=replacing,
-                gone_ended=gone_ended,
-            )  # fmt: skip
-
-        return aim
-
-    return of
 
 
 def _change(aim_of: "Callable[[Settings], Aim]", *, dry_run: bool, yes: bool, output: str) -> None:
