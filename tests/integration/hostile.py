@@ -22,6 +22,7 @@ from tests.integration.stage import eventually, running
 from tests.journey.traffic import Outside
 from tests.journey.worker_process import own_environment
 from workers import app as stages
+from workers.engine import follower
 from workers.engine.app import StageApp
 from workers.kinesis import directory, reader, slot_work
 from workers.settings import Settings, load_settings
@@ -135,6 +136,8 @@ def hostile(
     clock = MovedClock()
     monkeypatch.setattr(directory, "REFRESH_SECONDS", 0.5)
     monkeypatch.setattr(directory, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(follower, "BOUNDS_EVERY", 0.05)  # or the checkpoints never catch up with the listings
+    monkeypatch.setattr(follower, "POLL_MS", 50)
     monkeypatch.setattr(slot_work, "POLL", 0.1)
     monkeypatch.setattr(reader, "backoff", lambda failures, _: min(0.2, 0.02 * failures))
     monkeypatch.setattr(stages, "now_ms", lambda: int(clock() * 1000))
