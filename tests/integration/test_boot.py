@@ -113,6 +113,26 @@ async def test_two_workers_that_boot_together_do_not_set_each_other_back(bench: 
     assert sum(ledger.counts.get("in", 0) for _, ledger in positions.values()) == 20
 
 
+async def test_a_boot_that_comes_through_between_two_looks_is_no_lost_offset(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has looked for offsets; another one boots; the first one finds the other's configuration record."""
+    slow, quick = counting(bench), counting(bench)
+    overtaken = False
+
+    async def reading(app: Any) -> Any:
+        nonlocal overtaken
+        if app is slow and not overtaken:
+            overtaken = True
+            await boot.first_boot(quick)
+        return await read_config(app)
+
+    monkeypatch.setattr(boot, "read_config", reading)
+    await boot.first_boot(slow)
+    assert overtaken
+    assert {offset for offset, _ in (await bench.committed("count", "in")).values()} == {0}
+
+
 async def test_an_emptied_changelog_is_refused_and_never_an_empty_table(bench: Bench) -> None:
     await worked(bench)
     await bench.recreate("count-seen-changelog")

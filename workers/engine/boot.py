@@ -86,10 +86,10 @@ async def first_boot(app: Any) -> None:
 
 async def _boot(app: Any, consumer: Any, *, last: bool) -> bool:
     """Look, and write what is missing; whether everything is there. `last`: waiting does not help any more."""
-    look = await _look(app, consumer)
-    _refuse(app, look)
-    if look.settled:
-        app.partition_counts = look.ours.sources | look.ours.changelogs
+    first = await _look(app, consumer)
+    _refuse(app, first)
+    if first.settled:
+        app.partition_counts = first.ours.sources | first.ours.changelogs
         return True
     if last:
         raise KafkaError("the first boot did not come through")
@@ -102,6 +102,13 @@ async def _boot(app: Any, consumer: Any, *, last: bool) -> bool:
         await producer.start()  # InitProducerId: every other booter is fenced, and what it wrote has ended
         look = await _look(app, consumer)
         _refuse(app, look)
+        problem = _vanished(app, look)
+        if problem is not None:
+            # A look takes time, and somebody may have booted in the middle of it. What looks the same before our fence,
+            # which ends every other boot, and behind it is no boot.
+            if _vanished(app, first) is not None:
+                raise BootRefused(problem)
+            return False
         await _refuse_other_topics(app, consumer, look)
         await _write(app, consumer, producer, look)
     except KafkaError as error:
@@ -144,19 +151,24 @@ def _refuse(app: Any, look: Look) -> None:
         raise BootRefused(
             f"group {app.conf.id}, {look.lost[0]}{more}. `cdc table rebuild` restores the tables from the raw topic"
         )
+
+
+def _vanished(app: Any, look: Look) -> str | None:
+    """What says that the missing offsets were there once; None if this can be the first boot."""
     known = look.record.sources.keys() if look.record is not None else look.ours.sources.keys()
     gone = [tp for tp in look.missing if tp.topic in known]
     if not gone:
-        return
+        return None
     traces = [f"{len(look.found)} of {len(look.sources)} offsets are there"] if look.found else []
     traces += ["its configuration record is there"] if look.record is not None else []
     traces += [f"{tp.topic}/{tp.partition} is not empty" for tp in look.written]
-    if traces:
-        names = ", ".join(f"{tp.topic}/{tp.partition}" for tp in gone[:5])
-        raise BootRefused(
-            f"group {app.conf.id} has no offset for {names}, but {traces[0]}: offsets were lost or deleted. Set them "
-            f"with any Kafka tool (kafka-consumer-groups --reset-offsets --group {app.conf.id}), then start again"
-        )
+    if not traces:
+        return None
+    names = ", ".join(f"{tp.topic}/{tp.partition}" for tp in gone[:5])
+    return (
+        f"group {app.conf.id} has no offset for {names}, but {traces[0]}: offsets were lost or deleted. Set them "
+        f"with any Kafka tool (kafka-consumer-groups --reset-offsets --group {app.conf.id}), then start again"
+    )
 
 
 async def _refuse_other_topics(app: Any, consumer: Any, look: Look) -> None:
