@@ -11,7 +11,6 @@ from models.position import Position
 from models.shard import Shard
 from models.start_position import StartAt
 from workers.failures import CommandError, ConfigurationError, NotFoundError, RefusedError
-from workers.kinesis.checkpoints import CheckpointWatch
 from workers.kinesis.cursor import ShardCursor
 from workers.kinesis.directory import Listing, StreamFacts
 from workers.kinesis.lineage import Begin, Blocked, Decision, Ended, Resume, decide
@@ -247,22 +246,3 @@ def test_a_shard_that_left_the_stream_unread_is_refused_and_one_that_ended_is_fi
 def test_positions_of_a_stream_that_was_made_anew_are_refused() -> None:
     with pytest.raises(RefusedError, match="made anew"):
         taken(brought(at(A), boot=Boot(ARN, BOOT.start, BOOT.shards, 99, 1_000)))
-
-
-@dataclass
-class Written:
-    """A record of the topic."""
-
-    key: bytes
-    value: bytes | None
-    partition: int = 0
-
-
-async def test_children_of_a_checkpoint_that_was_taken_back_are_not_told() -> None:
-    watch = CheckpointWatch({}, "checkpoints", 1, lambda _: None)
-    ended = Checkpoint(ARN, "a", ShardState.SHARD_END, "7", 0, 0, 5, (), 0, (A1, A2))
-    watch.follower._apply(Written(ended.key, ended.encode()))
-    assert watch.take_children(ARN) == [A1, A2]
-    watch.follower._apply(Written(ended.key, ended.encode()))
-    watch.follower._apply(Written(ended.key, None))
-    assert watch.take_children(ARN) == []

@@ -26,6 +26,8 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
         self.complete_as_of = float("-inf")
         """Everything that was committed before this (monotonic seconds) has been applied."""
+        self.wanted = float("-inf")
+        """Somebody waits for `complete_as_of` to pass this: the next look at the high watermarks does not wait."""
         self.moved = asyncio.Event()
         """Set at every record; whoever waits clears it."""
         self.trouble = ""
@@ -83,7 +85,8 @@ class Follower:
                 if asked > self.complete_as_of and all(positions[tp] >= ends[tp] for tp in self._tps):
                     self.complete_as_of, self.trouble = asked, ""
                     self.moved.set()
-                if asked <= self.complete_as_of and monotonic() - asked >= BOUNDS_EVERY:
+                due = monotonic() - asked >= BOUNDS_EVERY or asked < self.wanted
+                if asked <= self.complete_as_of and due:
                     now = monotonic()
                     ends, asked = await bounds.end_offsets(self._tps), now
         finally:

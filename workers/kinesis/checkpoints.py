@@ -71,6 +71,7 @@ class CheckpointWatch:
     def past(self, moment: float) -> bool:
         """Everything that was committed before `moment` (monotonic seconds) has been read. Earlier than that, the book
         may hold checkpoints that a reset has taken back since."""
+        self.follower.wanted = max(self.follower.wanted, moment)
         return self.follower.complete_as_of >= moment
 
     def take_children(self, stream: str) -> list[Shard]:
