@@ -147,9 +147,7 @@ async def test_a_bridge_that_is_away_longer_than_the_retention_says_what_it_lost
     assert len(await kinesis.stream.raw()) == kinesis.stream.rows
 
 
-async def test_an_idle_bridge_keeps_its_position_alive_longer_than_the_retention(
-    kinesis: Hostile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_idle_bridge_keeps_its_position_alive_longer_than_the_retention(kinesis: Hostile) -> None:
     kinesis.stream.put()
     async with kinesis.bridge() as app:
         await eventually(kinesis.stream.arrived)
@@ -187,7 +185,7 @@ async def test_shards_that_never_had_a_record_get_checkpoints_all_the_same(
 async def test_a_stream_that_was_made_anew_is_refused_and_none_of_it_is_forwarded(kinesis: Hostile) -> None:
     stream = kinesis.stream
     stream.kinesis.put_record(StreamName=stream.name, PartitionKey="k", Data=change(0, 0), ExplicitHashKey="0")
-    async with kinesis.bridge(wait_ready=False) as app:
+    async with kinesis.bridge() as app:
         await eventually(lambda: stream.arrived(1))
         await eventually(lambda: covered(kinesis, 1))
         stream.kinesis.delete_stream(StreamName=stream.name)
