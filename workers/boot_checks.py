@@ -9,7 +9,7 @@ from models.checkpoint import BOOT_SLOT, unfinished_change
 from workers.aws.client import Session
 from workers.aws.errors import AwsError
 from workers.engine.errors import BootRefused
-from workers.kinesis.checkpoints import read_checkpoints
+from workers.kinesis.checkpoints import CheckpointBook
 from workers.settings import Settings
 from workers.topics import Topics
 
@@ -49,7 +49,7 @@ async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
             raise KafkaError("the topics were made a moment ago")  # the boot looks again
         consumer.assign(checkpoints)
         if any((await consumer.end_offsets(checkpoints)).values()):
-            await _refuse_unfinished(client, topics.checkpoints)
+            await _refuse_unfinished(consumer, TopicPartition(topics.checkpoints, BOOT_SLOT))
             return
         consumer.assign(raw)
         # The log end counts records of aborted transactions too: only a committed record proves anything.
@@ -65,9 +65,17 @@ async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
         await consumer.stop()
 
 
-async def _refuse_unfinished(client: dict[str, Any], topic: str) -> None:
+async def _refuse_unfinished(consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
+    """Reads to the last stable offset: behind it a killed worker's transaction may wait for its time-out, but no mark
+    of a change, because the change has fenced that worker."""
+    book = CheckpointBook()
+    consumer.assign([tp])
+    ends = await consumer.end_offsets([tp])
+    await consumer.seek_to_beginning(tp)
     try:
-        book = await read_checkpoints(client, topic, BOOT_SLOT)
+        while await consumer.position(tp) < ends[tp]:
+            for record in (await consumer.getmany(tp, timeout_ms=POLL_MS)).get(tp, ()):
+                book.apply(record)
     except ValueError:
         return  # whoever owns the slot says so
     for boot in book.boots.values():

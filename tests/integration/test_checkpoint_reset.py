@@ -16,6 +16,7 @@ from tests.integration.bridging import Stream, change, own_stream
 from tests.integration.stage import eventually, running
 from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
+from workers.boot_checks import check_checkpoints
 from workers.cli.checkpoint import checkpoint
 from workers.cli.status import status as audited
 from workers.engine.errors import BootRefused
@@ -228,6 +229,18 @@ async def test_a_worker_that_runs_when_a_change_begins_ends(stream: Stream) -> N
     async with running(app, wait_ready=False):
         await eventually(given_up)
     assert "cut off" in str(app.crash_reason)
+
+
+async def test_the_check_before_the_boot_does_not_wait_for_a_killed_workers_transaction(stream: Stream) -> None:
+    stream.put()
+    await forwarded(stream, stream.count)
+    settings = stream.settings
+    async with kafka_access(settings) as kafka, write._producers(settings, kafka, {0}) as killed:
+        await killed[0].begin_transaction()
+        await (await killed[0].send(Topics.of(settings).checkpoints, key=b"open", value=b"{}", partition=0))
+        began = time.monotonic()
+        await check_checkpoints(settings, kafka.connection.client("test"))
+        assert time.monotonic() - began < write.TRANSACTION_MS / 1000 / 2
 
 
 async def test_positions_that_were_exported_bring_a_lost_topic_back(stream: Stream, tmp_path: Path) -> None:
