@@ -101,7 +101,9 @@ def has(owner: Any, name: str) -> bool:
     if hasattr(owner, name):
         return True
     bases = [base for base in owner.__mro__ if base.__module__.split(".")[0] in {"aiokafka", "faust", "mode"}]
-    sources = [inspect.getsource(base) for base in bases]
+    # Function by function: for a class inspect parses the module, which fails now and then on Python 3.11 beside other
+    # threads (python/cpython#106905).
+    sources = [inspect.getsource(found) for base in bases for found in vars(base).values() if inspect.isfunction(found)]
     return any(f"self.{name}" in source or f'"{name}"' in source for source in sources)
 
 

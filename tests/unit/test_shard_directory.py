@@ -218,3 +218,17 @@ async def test_whoever_asks_again_at_once_is_told_the_same_kind_of_failure(clock
         with pytest.raises(AwsThrottled):
             await shards.refresh()
     assert len(aws.calls) == 1
+
+
+async def test_a_parent_heard_of_only_through_its_child_is_not_gone_by_older_listings(clock: Clock) -> None:
+    shards = ShardDirectory(Aws(["a"]).ask, "s", 48)
+    await shards.refresh()
+    clock.now += 30
+    await shards.refresh()
+    clock.now += 1
+    shards.tell([shard_of(shard("m<a+q"))])  # q was split off, and merged again, since the last listing
+    assert not shards.absent("q", clock.now)
+    for _ in range(2):
+        clock.now += 30
+        await shards.refresh()
+    assert shards.absent("q", clock.now)

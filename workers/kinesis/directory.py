@@ -95,8 +95,9 @@ class ShardDirectory:
         for child in children:
             if child.id not in self._told:
                 self._told[child.id] = child
-                self._told_at[child.id] = monotonic()
                 self._by_slot = None
+                for heard in (child.id, *child.parents):  # the other parent of a merge may be news, too
+                    self._told_at.setdefault(heard, monotonic())
 
     def of_slot(self, slot: int) -> tuple[Shard, ...]:
         """All known shards of one source slot, the oldest first."""
