@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -150,8 +149,9 @@ class Kinesis:
             rules.append(FaultRule(kind="expired_iterator", operation="GetRecords", times=LEVERS))
         reports = [await asyncio.to_thread(self.control.add_fault, rule) for rule in rules]
         deadline = monotonic() + (LISTING_SECONDS if options["operation"] in LISTING else FIRE_SECONDS)
-        counted: Callable[[], int] = lambda: self.control.counts(reports[0]).fired  # noqa: E731
-        while await asyncio.to_thread(counted) < options["times"] and monotonic() < deadline:
+        while (await asyncio.to_thread(self.control.counts, reports[0])).fired < options["times"]:
+            if monotonic() >= deadline:
+                break
             await asyncio.sleep(WATCH_SECONDS)
         last = [await asyncio.to_thread(self.control.remove_fault, report) for report in reports]
         return last[0].fired > 0, {"fired": last[0].fired, "of": options["times"], "calls": last[0].matched}

@@ -3,37 +3,23 @@
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import pytest
 
 from models.checkpoint import Boot, Checkpoint, decode_entry
 from models.raw import RawRecord, raw_record_of
 from sandbox.world import World
+from tests.integration.reading import read_committed
 from tests.journey.traffic import Outside
-from workers.settings import Settings
+from tests.journey.worker_process import own_environment
+from workers.settings import Settings, load_settings
 
 
 async def read_topic(settings: Settings, topic: str) -> list[Any]:
     """Every committed record of a topic, each partition in its order. `topic`: without the prefix."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers, isolation_level="read_committed",
-        auto_offset_reset="earliest",
-    )  # fmt: skip
-    await consumer.start()
-    try:
-        await consumer._client.set_topics([settings.topic(topic)])
-        name = settings.topic(topic)
-        tps = [TopicPartition(name, index) for index in consumer.partitions_for_topic(name) or ()]  # made a moment ago
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        found: list[Any] = []
-        for tp in tps:
-            while await consumer.position(tp) < ends[tp]:
-                found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
-        return found
-    finally:
-        await consumer.stop()
+    return await read_committed({"bootstrap_servers": settings.kafka_bootstrap_servers}, settings.topic(topic))
 
 
 def change(row: int, version: int) -> bytes:
@@ -136,7 +122,14 @@ class Stream:
         assert versions == {row: list(range(count)) for row, count in self.versions.items()}
 
 
-def own_stream(world: World, environment: dict[str, str], settings: Settings, shards: int = 2) -> Stream:
-    """A new stream in the world's Kinesis."""
-    Outside(environment).make(shards)
-    return Stream(settings, environment)
+def own_stream(
+    world: World, monkeypatch: pytest.MonkeyPatch, directory: Path, name: str, shards: int = 2, **settings: str
+) -> Stream:
+    """A new stream in the world's Kinesis, with topics of its own; the process stands in `directory` and has the
+    settings in its environment. `name`: nobody else's."""
+    names = own_environment(world.environment(), name) | {"CDC_DATA_DIR": str(directory)} | settings
+    for variable, value in names.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(directory)
+    Outside(names).make(shards)
+    return Stream(load_settings(), names)

@@ -15,6 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from models.routing import entity_key, partition_of
 from sandbox.world import World
+from tests.integration.reading import read_committed
 from tests.integration.stage import eventually
 from tests.journey.traffic import Outside
 from tests.journey.worker_process import own_environment
@@ -93,21 +94,7 @@ class Pipeline:
 
     async def read(self, topic: str) -> list[Any]:
         """All committed records, partition by partition."""
-        consumer = AIOKafkaConsumer(
-            **self.client, isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False
-        )
-        await consumer.start()
-        try:
-            tps = [TopicPartition(topic, index) for index in range(PARTITIONS)]
-            consumer.assign(tps)
-            ends = await consumer.end_offsets(tps)
-            found: list[Any] = []
-            for tp in tps:
-                while await consumer.position(tp) < ends[tp]:
-                    found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
-            return found
-        finally:
-            await consumer.stop()
+        return await read_committed(self.client, topic)
 
     async def table(self, name: str) -> dict[bytes, bytes]:
         """What a fresh worker would recover."""

@@ -14,7 +14,6 @@ from sandbox.generator.aggregates import aggregated
 from sandbox.world import World
 from tests.integration.bridging import Stream, change, own_stream
 from tests.integration.stage import eventually, running
-from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
 from workers.boot_checks import check_checkpoints
 from workers.cli.checkpoint import checkpoint
@@ -31,18 +30,13 @@ from workers.positions.stream import StreamNow
 from workers.positions.tables import kcl_leases
 from workers.positions.target import Target
 from workers.positions.topic import Positions, read_positions
-from workers.settings import Settings, load_settings
+from workers.settings import Settings
 from workers.topics import Topics, ensure_topics
 
 
 @pytest.fixture
 def stream(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stream:
-    name = f"reset{time.time_ns() % 10**9}"
-    names = own_environment(world.environment(), name) | {"CDC_DATA_DIR": str(tmp_path), "CDC_SOURCE_SLOTS": "8"}
-    for variable, value in names.items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.chdir(tmp_path)
-    return own_stream(world, names, load_settings())
+    return own_stream(world, monkeypatch, tmp_path, f"reset{time.time_ns() % 10**9}", CDC_SOURCE_SLOTS="8")
 
 
 async def cdc(*arguments: str) -> Result:

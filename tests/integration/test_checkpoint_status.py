@@ -12,20 +12,13 @@ from click.testing import CliRunner, Result
 from sandbox.world import World
 from tests.integration.bridging import Stream, own_stream
 from tests.integration.stage import eventually, running
-from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
 from workers.cli.checkpoint import checkpoint
-from workers.settings import load_settings
 
 
 @pytest.fixture
 def stream(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stream:
-    name = f"positions{time.time_ns() % 10**9}"
-    names = own_environment(world.environment(), name) | {"CDC_DATA_DIR": str(tmp_path), "CDC_SOURCE_SLOTS": "8"}
-    for variable, value in names.items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.chdir(tmp_path)
-    return own_stream(world, names, load_settings())
+    return own_stream(world, monkeypatch, tmp_path, f"positions{time.time_ns() % 10**9}", CDC_SOURCE_SLOTS="8")
 
 
 async def status(*arguments: str) -> Result:

@@ -9,20 +9,14 @@ from models.checkpoint import ShardState
 from sandbox.world import World
 from tests.integration.bridging import Stream, own_stream
 from tests.integration.stage import eventually, running
-from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
-from workers.settings import load_settings
 
 _count = iter(range(10**6))
 
 
 @pytest.fixture
 def stream(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stream:
-    names = own_environment(world.environment(), f"reshard{next(_count)}") | {"CDC_DATA_DIR": str(tmp_path)}
-    for name, value in names.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return own_stream(world, names, load_settings())
+    return own_stream(world, monkeypatch, tmp_path, f"reshard{next(_count)}")
 
 
 async def test_a_split_under_a_running_bridge_keeps_every_row_in_order(stream: Stream) -> None:

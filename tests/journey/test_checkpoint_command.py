@@ -13,9 +13,7 @@ import pytest
 from sandbox.world import World
 from tests.integration.bridging import Stream, own_stream
 from tests.integration.stage import eventually, running
-from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
-from workers.settings import load_settings
 
 SECRET = "UserName"
 """Stands in every payload."""
@@ -23,12 +21,7 @@ SECRET = "UserName"
 
 @pytest.fixture
 def stream(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stream:
-    name = f"operator{time.time_ns() % 10**9}"
-    names = own_environment(world.environment(), name) | {"CDC_DATA_DIR": str(tmp_path), "CDC_SOURCE_SLOTS": "8"}
-    for variable, value in names.items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.chdir(tmp_path)
-    return own_stream(world, names, load_settings())
+    return own_stream(world, monkeypatch, tmp_path, f"operator{time.time_ns() % 10**9}", CDC_SOURCE_SLOTS="8")
 
 
 async def forwarded(stream: Stream, times: int = 1) -> None:
