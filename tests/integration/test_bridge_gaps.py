@@ -22,7 +22,7 @@ from tests.integration.stage import eventually
 from tests.journey.worker_process import WorkerProcess
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
-from workers.kinesis import slot_work
+from workers.kinesis import slot_work, transactions
 from workers.kinesis.slot_work import SlotWork
 
 HALF = 1 << 127
@@ -175,7 +175,7 @@ async def test_shards_that_never_had_a_record_get_checkpoints_all_the_same(
     async with kinesis.bridge():
         await eventually(lambda: covered(kinesis, 1))
         first = await kinesis.stream.checkpoints()
-        monkeypatch.setattr(slot_work, "COVER_MS", 300)
+        monkeypatch.setattr(transactions, "COVER_MS", 300)
         await eventually(lambda: covered(kinesis, max(found.covered_ms for found in first.values()) + 300))
     last = await kinesis.stream.checkpoints()
     assert {found.records for found in last.values()} == {0}

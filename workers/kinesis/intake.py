@@ -17,6 +17,9 @@ BEHIND_RECORDS = 10_000
 BEHIND_BYTES = 4 << 20
 """What a unit takes if it is there: a transaction costs the same whatever its size."""
 
+Key = tuple[str, str]
+"""(stream ARN, shard id)"""
+
 
 @dataclass(slots=True)
 class _Lane:
@@ -31,10 +34,10 @@ class Intake:
         self.budget = budget
         self._stopping = stopping
         self._waker = asyncio.ensure_future(self._wake())
-        self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._parts: deque[tuple[tuple[str, str], Part]] = deque()
-        self.gaps: dict[tuple[str, str], Gap] = {}
-        """Found and not settled, by (stream, shard); their readers wait."""
+        self._lanes: dict[Key, _Lane] = {}
+        self._parts: deque[tuple[Key, Part]] = deque()
+        self.gaps: dict[Key, Gap] = {}
+        """Found and not settled, by shard; their readers wait."""
         self._gap_found = False
         self._bytes = self._records = 0
         self._first_at = 0.0
@@ -42,19 +45,19 @@ class Intake:
         self._taken = 0
 
     @property
-    def shards(self) -> Iterable[tuple[str, str]]:
-        """(stream, shard) of everything that is being read."""
+    def shards(self) -> Iterable[Key]:
+        """Everything that is being read."""
         return self._lanes.keys()
 
-    def reader(self, key: tuple[str, str]) -> ShardReader:
+    def reader(self, key: Key) -> ShardReader:
         """The reader of a shard."""
         return self._lanes[key].reader
 
-    def add(self, key: tuple[str, str], reader: ShardReader) -> None:
+    def add(self, key: Key, reader: ShardReader) -> None:
         """Begin to read a shard."""
         self._lanes[key] = _Lane(reader, asyncio.ensure_future(self._read(key, reader)))
 
-    async def remove(self, key: tuple[str, str]) -> None:
+    async def remove(self, key: Key) -> None:
         """Stop reading a shard; what was read of it and not taken is forgotten."""
         lane = self._lanes.pop(key)
         self.gaps.pop(key, None)
@@ -65,11 +68,11 @@ class Intake:
         self._count(forgotten, -1)
         await self.budget.release(sum(part.size for part in forgotten))
 
-    def idle(self, key: tuple[str, str]) -> bool:
+    def idle(self, key: Key) -> bool:
         """Everything that was read of a shard has been taken, and no gap is open."""
         return key in self._lanes and key not in self.gaps and all(where != key for where, _ in self._parts)
 
-    def settle(self, key: tuple[str, str]) -> None:
+    def settle(self, key: Key) -> None:
         """A gap is on record: its reader goes on."""
         del self.gaps[key]
         self._lanes[key].reader.go_on()
@@ -85,7 +88,7 @@ class Intake:
         await self._stopping.wait()
         self._news.set()
 
-    async def _read(self, key: tuple[str, str], reader: ShardReader) -> None:
+    async def _read(self, key: Key, reader: ShardReader) -> None:
         async for found in reader.parts():
             if isinstance(found, Gap):
                 self.gaps[key] = found
@@ -120,9 +123,9 @@ class Intake:
                 self._gap_found = False  # one that waits for an operator is no reason to hurry the neighbours' units
                 return
 
-    def take(self) -> list[tuple[tuple[str, str], Part]]:
+    def take(self) -> list[tuple[Key, Part]]:
         """What is there now, at most one unit's worth. Its bytes stay in the budget until `done`."""
-        taken: list[tuple[tuple[str, str], Part]] = []
+        taken: list[tuple[Key, Part]] = []
         records = size = 0
         while self._parts:
             part = self._parts[0][1]

@@ -1,4 +1,4 @@
-"""The work of one source slot: which of its shards are read, and one transaction after the other."""
+"""The work of one source slot: which of its shards are read, again and again."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,31 +8,26 @@ from models.checkpoint import BOOT_SLOT, Boot, Checkpoint, unfinished_change
 from models.shard import Shard
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
-from workers.engine.errors import BootRefused, EngineError, StaleBatch
+from workers.engine.errors import BootRefused, EngineError
 from workers.engine.slot import Slot
-from workers.engine.unit import UnitOfWork
 from workers.kinesis.boot import boot_of
 from workers.kinesis.budget import Budget
 from workers.kinesis.checkpoints import CheckpointBook, CheckpointWatch, read_checkpoints
 from workers.kinesis.cursor import ShardCursor
 from workers.kinesis.directory import missing_parents
-from workers.kinesis.forwarding import Loss, forward, record_loss
-from workers.kinesis.intake import Intake
+from workers.kinesis.forwarding import Loss
+from workers.kinesis.intake import Intake, Key
 from workers.kinesis.lineage import Begin, Blocked, Decision, Ended, Orphaned, Resume, Unbooted, Vanished, decide
 from workers.kinesis.reader import ShardReader
 from workers.kinesis.source import Bridge, Source
+from workers.kinesis.transactions import Transactions
 
 SLOT_BYTES = 8 << 20
 LINGER = 0.1
 """Seconds a unit waits for more records; a transaction costs the same whatever its size."""
 POLL = 0.5
-COVER_MS = 60_000
-"""An idle shard's checkpoint moves on this often: its age tells whether anything can have been missed."""
 WARN_AT = (0.8, 0.5)
 """Shares of the retention."""
-
-Key = tuple[str, str]
-"""(stream ARN, shard id)"""
 
 
 class SlotWork:
@@ -46,15 +41,18 @@ class SlotWork:
         self.watch = watch
         self.slot = slot
         self.stopping = stopping
-        self.own = CheckpointBook()
+        self.transactions = Transactions(app, bridge, slot)
         self.blocked: dict[Key, tuple[str, ...]] = {}
-        self.stopped: dict[Key, str] = {}
-        """Shards that wait for an operator."""
         self._booted: set[str] = set()
         self._warned: dict[Key, float] = {}
         self._intake: Intake | None = None
         self.began_at = 0.0
         """When the slot was opened, in monotonic seconds."""
+
+    @property
+    def own(self) -> CheckpointBook:
+        """The slot's own checkpoints."""
+        return self.transactions.own
 
     @property
     def needed(self) -> bool:
@@ -78,7 +76,7 @@ class SlotWork:
             return
         client = self.app.options.client(f"{self.app.conf.id}-checkpoints")
         try:
-            self.own = await read_checkpoints(client, self.bridge.topics.checkpoints, self.slot.index)
+            self.transactions.own = await read_checkpoints(client, self.bridge.topics.checkpoints, self.slot.index)
         except ValueError as error:
             raise EngineError(f"{self.bridge.topics.checkpoints}/{self.slot.index}: {error}") from None
         self._intake = intake = Intake(Budget(SLOT_BYTES, self.bridge.budget), self.stopping)
@@ -86,16 +84,15 @@ class SlotWork:
             while not self.stopping.is_set() and self.slot.current:
                 await self._reconcile(intake)
                 await intake.wait(POLL, LINGER)
-                if not await self._commit(intake):
+                if not await self.transactions.commit(intake):
                     return
-                await self._settle_gaps(intake)
+                await self.transactions.settle_gaps(intake)
         finally:
             await intake.close()
 
     def leave(self) -> None:
-        """The slot is given up: what stood in the way of being ready is somebody else's now."""
-        for stream, shard in self.stopped:
-            self.app.blockers.pop(f"{stream}|{shard}", None)
+        """The slot is given up."""
+        self.transactions.leave()
 
     def report(self) -> dict[str, Any]:
         """Every shard of this slot, for the web view: counts, milliseconds, no keys and no data."""
@@ -104,21 +101,19 @@ class SlotWork:
             found["|".join(key)] = {"state": "BLOCKED", "parents": parents}
         if self._intake is not None:
             found |= {"|".join(key): self._reading(self._intake, key) for key in self._intake.shards}
-        for key, why in self.stopped.items():
+        for key, why in self.transactions.stopped.items():
             found.setdefault("|".join(key), {"state": "STOPPED", "why": why})
         return found
 
     def _reading(self, intake: Intake, key: Key) -> dict[str, Any]:
         stats, checkpoint = intake.reader(key).stats, self.own.checkpoints.get(key)
         return {
-            "state": "STOPPED" if key in self.stopped else "READING",
-            "why": self.stopped.get(key) or stats.trouble,
+            "state": "STOPPED" if key in self.transactions.stopped else "READING",
+            "why": self.transactions.stopped.get(key) or stats.trouble,
             "behind_ms": stats.millis_behind, "records": checkpoint.records if checkpoint else 0,
             "calls": stats.calls, "bytes": stats.bytes, "throttles": stats.throttles,
             "rebuilds": stats.rebuilds, "failures": stats.failures, "gaps": checkpoint.gaps if checkpoint else 0,
         }  # fmt: skip
-
-    # which shards are read
 
     async def _reconcile(self, intake: Intake) -> None:
         for source in self.bridge.sources:
@@ -164,7 +159,7 @@ class SlotWork:
                 if reading:
                     await intake.remove(key)
             case Resume() | Begin():
-                if not reading and key not in self.stopped:
+                if not reading and key not in self.transactions.stopped:
                     intake.add(key, self._reader(source, intake, shard, decision))
                 elif reading:
                     self._watch_lag(intake, source, key)
@@ -174,11 +169,11 @@ class SlotWork:
                 self.blocked[key] = parents
             case Orphaned(parents, since):
                 why = f"its parents left the stream unread: {', '.join(parents)}"
-                await self._lose(source, key, Loss(shard, since, why))
+                await self.transactions.lose(source, key, Loss(shard, since, why))
             case Vanished(since):
                 if reading:
                     await intake.remove(key)
-                await self._lose(
+                await self.transactions.lose(
                     source, key, Loss(shard, since, "it left the stream before it was read to its end", True)
                 )
             case _:
@@ -214,49 +209,6 @@ class SlotWork:
         if level > warned or share < min(WARN_AT) / 2:
             self._warned[key] = level
 
-    # transactions
-
-    async def _commit(self, intake: Intake) -> bool:
-        """Commit what has been read; whether the slot goes on."""
-        taken = intake.take()
-        moved: dict[Key, Checkpoint] = {}
-        covered = self._covered(intake, {key for key, _ in taken})
-        if not taken and not covered:
-            return True
-        to = {source.arn: source.to for source in self.bridge.sources}
-        try:
-            async with UnitOfWork(self.slot) as unit:
-                for key, part in taken:
-                    before = moved.get(key) or self.own.checkpoints.get(key)
-                    moved[key] = forward(unit, to[key[0]], key[0], part, before)
-                moved |= covered
-                for checkpoint in moved.values():  # one per shard, however many parts
-                    unit.send(self.bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
-        except StaleBatch:
-            return False
-        self._moved(moved)
-        await intake.done()
-        return True
-
-    def _covered(self, intake: Intake, taken: set[Key]) -> dict[Key, Checkpoint]:
-        """Idle shards whose checkpoint has become old, or who have none yet."""
-        found: dict[Key, Checkpoint] = {}
-        for key in intake.shards:
-            checkpoint = self.own.checkpoints.get(key)
-            if (checkpoint is not None and checkpoint.ended) or key in taken or not intake.idle(key):
-                continue
-            cursor = intake.reader(key).cursor
-            if cursor.covered_ms - (checkpoint.covered_ms if checkpoint is not None else 0) >= COVER_MS:
-                found[key] = (checkpoint or Checkpoint.first(key[0], cursor.shard)).covering(cursor.covered_ms)
-        return found
-
-    def _moved(self, moved: dict[Key, Checkpoint]) -> None:
-        self.own.checkpoints.update(moved)
-        for source in self.bridge.sources:
-            source.directory.tell(
-                child for (stream, _), found in moved.items() if stream == source.arn for child in found.children
-            )
-
     async def _boot(self, source: Source) -> None:
         directory = source.directory
         facts, listing = directory.facts, directory.listing
@@ -272,12 +224,8 @@ class SlotWork:
             self._tell_waiting(source, len(unsure))
             return
         boot = boot_of(source.start, facts, listing, self.bridge.now_ms())
-        try:
-            async with UnitOfWork(self.slot) as unit:
-                unit.send(self.bridge.topics.checkpoints, boot.key, boot.encode())
-        except StaleBatch:
+        if not await self.transactions.boot(boot):
             return
-        self.own.boots[facts.arn] = boot
         self.app.log.info("stream %s begins at %s with %s shards", facts.arn, boot.start.kind, len(boot.shards))
         if facts.unordered:
             self.app.log.warning(
@@ -290,35 +238,6 @@ class SlotWork:
         if text not in self.bridge.told:
             self.bridge.told.add(text)
             self.app.log.info("%s", text)
-
-    # losses
-
-    async def _settle_gaps(self, intake: Intake) -> None:
-        for key, gap in list(intake.gaps.items()):
-            source = next(source for source in self.bridge.sources if source.arn == key[0])
-            if await self._lose(source, key, Loss(gap.shard, gap.since_ms, gap.why)):
-                intake.settle(key)
-
-    async def _lose(self, source: Source, key: Key, loss: Loss) -> bool:
-        """Stop the shard, or put the loss on record and go on; whether it goes on."""
-        stream, shard = key
-        if key not in self.stopped:
-            self.app.log.critical(
-                "GAP in shard %s of %s: %s, on_gap=%s", shard, source.directory.stream, loss.why, self.bridge.on_gap
-            )
-            self.app.slots.stats.gaps += 1
-        if self.bridge.on_gap == "stop":
-            self.stopped[key] = loss.why
-            self.app.blockers[f"{stream}|{shard}"] = loss.why
-            return False
-        try:
-            async with UnitOfWork(self.slot) as unit:
-                checkpoint = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key))
-                unit.send(self.bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
-        except StaleBatch:
-            return False
-        self._moved({key: checkpoint})
-        return True
 
     async def _refuse(self, why: str) -> None:
         await self.app.crash(BootRefused(why))
