@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from models.shard import Shard
+from workers.engine.virtual_time import VirtualTime
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part
 from workers.kinesis.intake import BEHIND_BYTES, BEHIND_RECORDS, Intake
@@ -15,6 +16,15 @@ from workers.kinesis.pages import Record
 from workers.kinesis.reader import ShardReader
 
 A, B = ("stream", "a"), ("stream", "b")
+
+
+@pytest.fixture
+async def clock() -> AsyncIterator[VirtualTime]:
+    """Nobody waits: time jumps to the next timer."""
+    made = VirtualTime()
+    made.install()
+    yield made
+    made.uninstall()
 
 
 async def soon(condition: Callable[[], bool]) -> None:
@@ -209,20 +219,52 @@ async def test_the_end_of_a_slot_gives_back_taken_and_waiting_parts_and_interrup
     assert (intake.budget.used, worker.used) == (0, 0)
 
 
-async def test_a_unit_waits_for_more_but_not_longer_than_it_lingers() -> None:
+async def test_the_first_part_of_an_idle_slot_leaves_at_once(clock: VirtualTime) -> None:
+    intake = Intake(Budget(1_000), asyncio.Event())
+    waiting = await waits(intake.wait(60, 0.1))
+    reading(intake, A, part(1))
+    began = clock.time()
+    await waiting
+    assert clock.time() == began
+    assert len(intake.take()) == 1
+    await intake.close()
+
+
+async def test_what_comes_behind_a_unit_waits_until_that_began_long_enough_ago(clock: VirtualTime) -> None:
     intake = Intake(Budget(1_000), asyncio.Event())
     reading(intake, A, part(1))
-    async with asyncio.timeout(5):
-        await intake.wait(60, 0.01)
-    assert len(intake.take()) == 1
+    await intake.wait(60, 0.1)
+    intake.take()
+    began = clock.time()
+    for _ in range(3):
+        reading(intake, B, part(1, shard="b"))
+        await intake.wait(60, 0.1)
+        assert len(intake.take()) == 1
+        await intake.remove(B)
+    assert clock.time() - began == pytest.approx(0.3)
+    await intake.close()
+
+
+async def test_a_look_that_finds_nothing_makes_nobody_wait(clock: VirtualTime) -> None:
+    intake = Intake(Budget(1_000), asyncio.Event())
+    await intake.wait(60, 0.1)
+    assert intake.take() == []
+    reading(intake, A, part(1))
+    began = clock.time()
+    await intake.wait(60, 0.1)
+    assert clock.time() == began
     await intake.close()
 
 
 async def test_a_units_worth_is_not_waited_for() -> None:
     intake = Intake(Budget(math.inf), asyncio.Event())  # type: ignore[arg-type]
-    reading(intake, A, part(BEHIND_BYTES))
+    reading(intake, A, part(1))
+    await settled()
+    intake.take()
+    waiting = await waits(intake.wait(60, 60))
+    reading(intake, B, part(BEHIND_BYTES, shard="b"))
     async with asyncio.timeout(5):
-        await intake.wait(60, 60)
+        await waiting
     await intake.close()
 
 
@@ -246,8 +288,10 @@ async def test_a_gap_and_the_end_of_the_slot_end_the_wait_at_once() -> None:
 async def test_a_gap_that_waits_for_an_operator_does_not_hurry_the_units_of_its_neighbours() -> None:
     stopping = asyncio.Event()
     intake = Intake(Budget(1_000), stopping)
-    reading(intake, A, Gap(Shard("a", 0, 9), 7, "gone"))
+    reading(intake, A, part(1), Gap(Shard("a", 0, 9), 7, "gone"))
     async with asyncio.timeout(5):
+        await settled()
+        intake.take()
         await intake.wait(60, 60)
         waiting = await waits(intake.wait(60, 60))
         reader = reading(intake, B, part(1, shard="b"))

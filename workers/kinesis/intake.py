@@ -40,7 +40,7 @@ class Intake:
         """Found and not settled, by shard; their readers wait."""
         self._gap_found = False
         self._bytes = self._records = 0
-        self._first_at = 0.0
+        self._last_take = float("-inf")
         self._news = asyncio.Event()
         self._taken = 0
 
@@ -94,15 +94,15 @@ class Intake:
                 self.gaps[key] = found
                 self._gap_found = True
             else:
-                if not self._parts:
-                    self._first_at = monotonic()
                 self._parts.append((key, found))
                 self._count([found], 1)
             self._news.set()
 
     async def wait(self, timeout: float, linger: float) -> None:
-        """Until there is a unit's worth, or something that has waited `linger` seconds for more, or a new gap, or the
-        slot is about to be given up; at most `timeout` seconds. Raises what a reader raised."""
+        """Until there is a unit's worth, or anything at all if the last unit began `linger` seconds ago, or a new gap,
+        or the slot is about to be given up; at most `timeout` seconds. Raises what a reader raised.
+
+        So a lone record leaves at once, and a trickle makes one transaction per `linger` seconds."""
         deadline = monotonic() + timeout
         while True:
             for lane in self._lanes.values():
@@ -110,7 +110,10 @@ class Intake:
                     raise error
             if self._bytes >= UNIT_BYTES or self._records >= UNIT_RECORDS:
                 return
-            until = min(deadline, self._first_at + linger) if self._parts else deadline
+            if self._gap_found or self._stopping.is_set():
+                self._gap_found = False  # one that waits for an operator is no reason to hurry the neighbours' units
+                return
+            until = min(deadline, self._last_take + linger) if self._parts else deadline
             left = until - monotonic()
             if left <= 0:
                 return
@@ -118,9 +121,6 @@ class Intake:
             try:
                 await asyncio.wait_for(self._news.wait(), left)
             except TimeoutError:
-                return
-            if self._gap_found or self._stopping.is_set():
-                self._gap_found = False  # one that waits for an operator is no reason to hurry the neighbours' units
                 return
 
     def take(self) -> list[tuple[Key, Part]]:
@@ -136,7 +136,8 @@ class Intake:
             size += part.size
         self._count([part for _, part in taken], -1)
         self._taken += size
-        self._first_at = monotonic()
+        if taken:
+            self._last_take = monotonic()
         return taken
 
     async def done(self) -> None:

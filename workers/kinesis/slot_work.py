@@ -24,7 +24,7 @@ from workers.kinesis.transactions import Transactions
 
 SLOT_BYTES = 8 << 20
 LINGER = 0.1
-"""Seconds a unit waits for more records; a transaction costs the same whatever its size."""
+"""Seconds between the beginnings of two units that are small; a transaction costs the same whatever its size."""
 POLL = 0.5
 WARN_AT = (0.8, 0.5)
 """Shares of the retention."""
