@@ -1,5 +1,6 @@
 """What becomes of the records of a shard: KPL aggregates whole, positions that count every user record."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ TO = Destination("raw", 4, "checkpoints", "dead", Router(Catalogue(())))
 class Unit:
     sent: list[tuple[str, Any, Any, dict[str, bytes]]] = field(default_factory=list)
     records: int = 0
+    notes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def send(self, topic: str, key: Any, value: Any, headers: Any, *, partition: int) -> None:
         assert 0 <= partition < TO.partitions

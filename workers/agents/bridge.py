@@ -5,11 +5,14 @@ reads the slot's checkpoints to the high watermark, and goes on behind them.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
+from workers import metrics
 from workers.engine.app import StageApp
 from workers.engine.slot import Slot
 from workers.kinesis.checkpoints import CheckpointWatch
+from workers.kinesis.measures import measure
 from workers.kinesis.slot_work import SlotWork
 from workers.kinesis.source import Bridge
 
@@ -45,5 +48,9 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
     def shards() -> dict[str, Any]:
         return {name: found for _, work in sorted(works.items()) for name, found in work.report().items()}
 
+    def measures() -> Iterable[metrics.Sample]:
+        return measure(bridge, shards(), app.slots.stats)
+
     app.reports["shards"] = shards
+    app.measures.append(measures)
     app.on_end.append(watch.follower.stop)

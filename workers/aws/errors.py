@@ -1,5 +1,11 @@
 """What an AWS call can end with, sorted by what the caller does about it."""
 
+import re
+from collections import Counter
+
+MOST_CODES = 32
+OTHER = "other"
+
 
 class AwsError(Exception):
     """A call failed. `code` is AWS's error code; the text is never the request (P6)."""
@@ -42,3 +48,16 @@ def aws_error(code: str, message: str, status: int) -> AwsError:
     if status >= 500:
         return AwsUnavailable(code, message)
     return AwsError(code, message)
+
+
+class ErrorCodes(Counter[str]):
+    """Failures by code. Codes come from outside: what does not look like one, and more of them than AWS has for these
+    calls, are `other`."""
+
+    def count(self, code: str) -> None:
+        """One more."""
+        known = code in self or (len(self) < MOST_CODES and _CODE.fullmatch(code) is not None)
+        self[code if known else OTHER] += 1
+
+
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}", re.ASCII)

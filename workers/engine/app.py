@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -68,6 +68,8 @@ class StageApp(faust.App):
         """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
         self.reports: dict[str, Callable[[], Any]] = {}
         """More for the web view, by name: plain data, no keys and no values."""
+        self.measures: list[Callable[[], Iterable[Any]]] = []
+        """More for `/metrics`: samples of `workers.metrics`, made when somebody asks."""
         settings: dict[str, Any] = {
             "broker": [f"{SCHEME}://{server.strip()}" for server in options.bootstrap.split(",")],
             "Topic": BatchTopic,

@@ -115,10 +115,12 @@ class Slot:
         except BaseException as error:
             # Sequence numbers may have a hole now, and after an unclear EndTxn only the next InitProducerId knows.
             self.usable, self.why = False, type(error).__name__
-            stats.aborted += 1
             if isinstance(error, asyncio.CancelledError):
+                stats.abort(error)
                 raise
-            raise sort_error(error) from error
+            sorted_error = sort_error(error)
+            stats.abort(sorted_error)
+            raise sorted_error from error
         if self.app.slots.owned.get(self.index) is not self:
             # Given up by a rebalance and committed after all: recovery has read it or will; do not merge twice.
             raise Fenced("committed after the slot was given up")

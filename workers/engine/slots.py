@@ -180,6 +180,7 @@ class Slots:
     async def rejoin(self, slot: Slot, error: Exception) -> None:
         """Ask for a new generation and wait for it: the normal take-over repairs everything."""
         slot.usable, slot.lost, slot.why = False, True, str(error)
+        self.stats.fenced += isinstance(error, Fenced)
         while slot.current:
             wait = self._rejoined_at + REJOIN_EVERY - monotonic()
             if wait <= 0 and not self.app.rebalancing:

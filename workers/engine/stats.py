@@ -1,11 +1,17 @@
 """Counters of one stage in this process, since its app started."""
 
+from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workers.engine.errors import ConfigurationRefused, DataError, EngineError, Fenced
+
 if TYPE_CHECKING:
     from workers.engine.unit import UnitOfWork
+
+TXN_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+"""Seconds: from a broker on this machine to the deadline of a commit."""
 
 
 @dataclass(slots=True)
@@ -16,12 +22,19 @@ class Stats:
     inputs: int = 0
     output_bytes: int = 0
     commit_seconds: float = 0.0
+    commit_times: list[int] = field(default_factory=lambda: [0] * (len(TXN_BOUNDS) + 1))
+    """Committed units by the bound their seconds are below; the last one has those above all."""
     aborted: int = 0
+    aborts: Counter[str] = field(default_factory=Counter)
+    """The same by reason."""
+    fenced: int = 0
     reinits: int = 0
     rejoins: int = 0
     bisections: int = 0
     gaps: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    notes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What bodies noted in units that committed, by name and label."""
     engine_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     """Of each rebalance the seconds that were ours: until everything had stopped, and from the assignment on."""
     rebalance_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
@@ -30,6 +43,8 @@ class Stats:
         """Add a unit that has just committed."""
         self.units += 1
         self.commit_seconds += seconds
+        self.commit_times[bisect_left(TXN_BOUNDS, seconds)] += 1
+        self.notes.update(unit.notes)
         self.output_bytes += unit.output_bytes
         self.inputs += unit.source_records
         if unit.source_records:
@@ -41,10 +56,27 @@ class Stats:
                 else:
                     self.outcomes[outcome] += n
 
+    def abort(self, error: BaseException) -> None:
+        """Count a unit whose transaction failed. `error`: as `sort_error` has it, or a cancellation."""
+        self.aborted += 1
+        match error:
+            case DataError():
+                self.aborts["data"] += 1
+            case ConfigurationRefused():
+                self.aborts["configuration"] += 1
+            case Fenced():
+                self.aborts["fenced"] += 1
+            case EngineError():
+                self.aborts["unclear"] += 1
+            case _:
+                self.aborts["cancelled"] += 1
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self) | {
             "outcomes": dict(self.outcomes),
+            "aborts": dict(self.aborts),
+            "notes": {"|".join(name): count for name, count in self.notes.items()},
             "engine_pauses": [round(seconds, 3) for seconds in self.engine_pauses],
             "rebalance_pauses": [round(seconds, 3) for seconds in self.rebalance_pauses],
         }

@@ -66,6 +66,8 @@ class UnitOfWork:
         self.outputs: dict[tuple[str, int], list[Any]] = {}
         self.output_bytes = 0
         self.source_records = 0
+        self.notes: Counter[tuple[str, str]] = Counter()
+        """What is worth counting beside the outcomes, by name and label; it counts when the unit has committed."""
         self.advances: dict[TP, Advance] = {}
         self.finished = asyncio.Event()
         self._body: asyncio.Task[Done | Pause] | None = None

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from models.shard import Shard
-from workers.aws.errors import AwsError, AwsUnavailable
+from workers.aws.errors import AwsError, AwsUnavailable, ErrorCodes
 from workers.engine.clock import monotonic
 from workers.kinesis.pages import shard_of
 
@@ -64,6 +64,8 @@ class ShardDirectory:
         self._lock = asyncio.Lock()
         self._listings: deque[Listing] = deque()
         self.facts: StreamFacts | None = None
+        self.errors = ErrorCodes()
+        """Of calls that failed."""
         self._failure: AwsError | None = None
         self._failed_at = float("-inf")
 
@@ -87,6 +89,7 @@ class ShardDirectory:
                 self._add(Listing(at, *await self._list()))
             except AwsError as error:
                 self._failure, self._failed_at = error, at
+                self.errors.count(error.code)
                 raise
             self._failure = None
 

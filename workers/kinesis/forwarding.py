@@ -14,6 +14,9 @@ from workers.engine.unit import UnitOfWork
 from workers.kinesis.cursor import Part, advanced
 from workers.kinesis.pages import Record
 
+KPL_FAILURES = "kpl_failures"
+"""Aggregates with the right magic and checksum that cannot be read: noted by stream name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -51,6 +54,8 @@ def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: 
             done = None  # numbers grow: from here on everything is news
         if found is None or isinstance(found, Corrupt):
             if done is None:
+                if found is not None:
+                    unit.notes[KPL_FAILURES, stream_name(stream)] += 1
                 sending.send(record, 0, record.data, record.partition_key)
             continue
         for index, user in enumerate(found):

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from models.checkpoint import UNKNOWN_COVER_MS
 from workers.aws.client import JsonClient
-from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
+from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable, ErrorCodes
 from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part, ShardCursor
@@ -56,6 +57,8 @@ class ShardStats:
     throttles: int = 0
     rebuilds: int = 0
     failures: int = 0
+    errors: ErrorCodes = field(default_factory=ErrorCodes)
+    """All of them, throttles and rebuilds too, by code."""
     trouble: str = ""
     """Code of the error that is being waited out."""
 
@@ -77,6 +80,13 @@ class ShardReader:
     _forgiven: asyncio.Event = field(default_factory=asyncio.Event)
     _expected: int = FIRST_PAGE_BYTES
     _limit: int = LEAST_RECORDS
+
+    @property
+    def age_ms(self) -> int | None:
+        """Everything that arrived longer ago than this has been read; unlike what the last page said it grows while
+        nothing is read. None: nobody knows yet."""
+        covered = self.cursor.covered_ms
+        return max(0, self.now_ms() - covered) if covered > UNKNOWN_COVER_MS else None
 
     def go_on(self) -> None:
         """The gap is on record."""
@@ -190,6 +200,7 @@ class ShardReader:
 
     def _rebuilds(self, error: AwsError) -> bool:
         """Count an error; whether the iterator is of no more use."""
+        self.stats.errors.count(error.code)
         match error:
             case AwsThrottled():
                 self.stats.throttles += 1

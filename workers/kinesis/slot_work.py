@@ -113,6 +113,7 @@ class SlotWork:
             "behind_ms": stats.millis_behind, "records": checkpoint.records if checkpoint else 0,
             "calls": stats.calls, "bytes": stats.bytes, "throttles": stats.throttles,
             "rebuilds": stats.rebuilds, "failures": stats.failures, "gaps": checkpoint.gaps if checkpoint else 0,
+            "age_ms": intake.reader(key).age_ms, "errors": dict(stats.errors),
         }  # fmt: skip
 
     async def _reconcile(self, intake: Intake) -> None:

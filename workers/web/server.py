@@ -1,4 +1,5 @@
-"""The one web server of a worker, on loopback: its state at `/`, Faust's pages of each stage under `/<stage>/`."""
+"""The one web server of a worker, on loopback: its state at `/`, its metrics at `/metrics`, Faust's pages of each
+stage under `/<stage>/`."""
 
 import errno
 import socket
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
+from workers.web.metrics import exposition, registry_of
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6066
@@ -71,6 +73,7 @@ class WebServer(mode.Service):
     def __init__(self, stages: list[Stage], port: int, **kwargs: Any) -> None:
         self.stages = {stage.name: stage for stage in stages}
         self.port = port
+        self._metrics = registry_of(stages)
         self._runner: web.AppRunner | None = None
         super().__init__(**kwargs)
 
@@ -79,6 +82,7 @@ class WebServer(mode.Service):
         root = web.Application()
         root.router.add_get("/", self._index)
         root.router.add_get("/ready", self._ready)
+        root.router.add_get("/metrics", self._scrape)
         root.router.add_get("/{stage}", self._redirect)
         root.router.add_get("/{stage}/{page:.*}", self._page)
         self._runner = web.AppRunner(root, access_log=None)
@@ -100,6 +104,10 @@ class WebServer(mode.Service):
     async def _ready(self, _request: web.Request) -> web.Response:
         ready = {name: state["ready"] for name, state in self._states().items()}
         return web.json_response(ready, status=200 if all(ready.values()) else 503)
+
+    async def _scrape(self, request: web.Request) -> web.Response:
+        body, content_type = exposition(self._metrics, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _redirect(self, request: web.Request) -> web.Response:
         self._stage(request)

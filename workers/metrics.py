@@ -1,0 +1,143 @@
+"""Every metric the worker exposes, by name: what it counts, in which unit, with which labels. Nothing is counted here:
+the values are read off the stages' own counters when somebody scrapes `/metrics`.
+
+Labels name stages, streams, shards and error codes; never a key, a value or anything else of a record (P6). A series
+about a shard is there as long as this worker has the shard.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
+
+PREFIX = "cdc_"
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Observations by upper bound, not added up: `counts` has one more entry than `bounds`, for what is above all."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+    """Sum of all observations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`name` without the prefix; a counter's without `_total`, which every exposition adds."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """The name as Prometheus stores it."""
+        return f"{PREFIX}{self.name}" + ("_total" if self.kind == "counter" else "")
+
+    def of(self, value: float | Distribution, *labels: str) -> "Sample":
+        """A value for one set of labels, in the order of `self.labels`."""
+        if len(labels) != len(self.labels):
+            raise ValueError(f"{self.name} has the labels {self.labels}")
+        return Sample(self, labels, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value at the moment of a scrape."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+    value: float | Distribution
+
+
+STAGE, STREAM, SHARD = ("stage",), ("stream",), ("stream", "shard")
+
+STAGE_READY = Metric("stage_ready", "gauge", "1 if the stage has joined and every slot of it can work, else 0.", STAGE)
+STAGE_RESTARTS = Metric("stage_restarts", "counter", "Times the stage crashed and was replaced in this process.", STAGE)
+STAGE_SLOTS = Metric("stage_slots", "gauge", "Slots this worker holds.", STAGE)
+TXN_SECONDS = Metric(
+    "txn_seconds", "histogram", "Seconds from the first record of a committed transaction to its end.", STAGE
+)
+TXN_RECORDS = Metric("txn_records", "counter", "Source records whose transaction has committed.", STAGE)
+TXN_ABORTS = Metric(
+    "txn_aborts", "counter", "Transactions that failed and are done again: data, configuration, fenced or unclear.",
+    ("stage", "reason"),
+)  # fmt: skip
+FENCED = Metric("fenced", "counter", "Slots found to have another owner, or a transaction that took too long.", STAGE)
+GAPS = Metric("gaps", "counter", "Times records were found deleted before they were read.", STAGE)
+
+SOURCE_SECONDS_BEHIND = Metric(
+    "source_seconds_behind", "gauge",
+    "How far behind the tip of the shard reading is. Grows while nothing can be read, whatever the reason.", SHARD,
+)  # fmt: skip
+SOURCE_RECORDS = Metric(
+    "source_records", "counter", "Records of the shard that stand in Kafka, those of an aggregate one by one; counted "
+    "in its checkpoint, so it goes on where another worker ended.", SHARD,
+)  # fmt: skip
+SOURCE_BYTES = Metric("source_bytes", "counter", "Bytes of data read.", SHARD)
+SOURCE_CALLS = Metric("source_calls", "counter", "GetRecords and GetShardIterator calls.", SHARD)
+SOURCE_THROTTLES = Metric("source_throttles", "counter", "Calls that were refused because there were too many.", SHARD)
+SOURCE_ERRORS = Metric(
+    "source_errors", "counter", "Calls that failed, by the error code of AWS; throttles and expired iterators too.",
+    (*SHARD, "code"),
+)  # fmt: skip
+SOURCE_REBUILDS = Metric("source_iterator_rebuilds", "counter", "Iterators that expired and were made anew.", SHARD)
+SOURCE_BLOCKED = Metric(
+    "source_blocked_on_parents", "gauge", "Parents a shard waits for; one that is read has 0.", SHARD
+)
+SOURCE_STOPPED = Metric("source_stopped", "gauge", "1 if the shard waits for an operator, else 0.", SHARD)
+SOURCE_LISTING_ERRORS = Metric(
+    "source_listing_errors", "counter", "ListShards or DescribeStreamSummary calls that failed, by error code.",
+    (*STREAM, "code"),
+)  # fmt: skip
+SOURCE_KPL_FAILURES = Metric(
+    "source_kpl_failures", "counter", "Aggregated records that could not be taken apart and were forwarded whole.",
+    STREAM,
+)  # fmt: skip
+SOURCE_BUFFERED = Metric("source_buffered_bytes", "gauge", "Bytes that are read or asked for and not committed.", ())
+SOURCE_BUFFER_LIMIT = Metric("source_buffer_limit_bytes", "gauge", "Where reading stops until something commits.", ())
+
+METRICS = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
+
+
+def families(samples: Iterable[Sample]) -> Iterator[Family]:
+    """For an exposition: samples of one metric together, in the order of this file."""
+    found: dict[Metric, list[Sample]] = {metric: [] for metric in METRICS}
+    for sample in samples:
+        found[sample.metric].append(sample)
+    for metric, its in found.items():
+        if its:
+            yield _family(metric, its)
+
+
+def _family(metric: Metric, samples: Iterable[Sample]) -> Family:
+    name, labels = f"{PREFIX}{metric.name}", list(metric.labels)
+    match metric.kind:
+        case "counter" | "gauge":
+            plain = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(
+                name, metric.help, labels=labels
+            )
+            for sample in samples:
+                if not isinstance(sample.value, Distribution):
+                    plain.add_metric(sample.labels, sample.value)
+            return plain
+        case "histogram":
+            spread = HistogramMetricFamily(name, metric.help, labels=labels)
+            for sample in samples:
+                if isinstance(sample.value, Distribution):
+                    spread.add_metric(sample.labels, list(_cumulative(sample.value)), sample.value.total)
+            return spread
+        case _:
+            assert_never(metric.kind)
+
+
+def _cumulative(found: Distribution) -> Iterator[tuple[str, float]]:
+    so_far = 0
+    for bound, count in zip([*map(str, found.bounds), "+Inf"], found.counts, strict=True):
+        so_far += count
+        yield bound, so_far

@@ -1,0 +1,64 @@
+"""What Prometheus scrapes: the counters of all stages of the process, as they are at that moment."""
+
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import Metric as Family
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from workers import metrics
+from workers.engine.app import StageApp
+from workers.engine.stages import Stage
+from workers.engine.stats import TXN_BOUNDS
+
+
+class StageMetrics(Collector):
+    """Asks the apps that are there when it is asked: a crashed stage's counters begin at 0 again, like those of a
+    process that was started again."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+
+    def describe(self) -> Iterator[Family]:
+        """Nothing is scraped to learn the names."""
+        return metrics.families(())
+
+    def collect(self) -> Iterator[Family]:
+        """One scrape."""
+        return metrics.families(sample for stage in self._stages for sample in _of_stage(stage))
+
+
+def registry_of(stages: Sequence[Stage]) -> CollectorRegistry:
+    """The registry of one process; the library's global one stays out of use, so that nothing is there twice."""
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
+    registry.register(StageMetrics(stages))
+    return registry
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """(body, content type) for an Accept header."""
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+def _of_stage(stage: Stage) -> Iterator[metrics.Sample]:
+    app, name = stage.app, stage.name
+    yield metrics.STAGE_READY.of(app is not None and app.ready, name)
+    yield metrics.STAGE_RESTARTS.of(stage.restarts, name)
+    if app is not None:
+        yield from _of_app(app, name)
+        for measure in app.measures:
+            yield from measure()
+
+
+def _of_app(app: StageApp, name: str) -> Iterator[metrics.Sample]:
+    stats = app.slots.stats
+    yield metrics.STAGE_SLOTS.of(len(app.slots.owned), name)
+    yield metrics.TXN_SECONDS.of(metrics.Distribution(TXN_BOUNDS, stats.commit_times, stats.commit_seconds), name)
+    yield metrics.TXN_RECORDS.of(stats.inputs, name)
+    for reason, count in stats.aborts.items():
+        yield metrics.TXN_ABORTS.of(count, name, reason)
+    yield metrics.FENCED.of(stats.fenced, name)
+    yield metrics.GAPS.of(stats.gaps, name)
