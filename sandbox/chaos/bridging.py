@@ -23,13 +23,16 @@ def bridge_settings(plan: Plan, bootstrap: str, data: Path, *, name: str | None 
         "source_slots": SLOTS, "replication_factor": 1, "session_timeout": plan.workload.session_timeout,
         "on_gap": plan.workload.on_gap, "data_dir": data, "worker_name": name, "kinesis_stream_name": STREAM,
     }  # fmt: skip
+    if plan.workload.memory_budget:
+        given["memory_budget"] = plan.workload.memory_budget
     return load_settings(given, env_file=None)
 
 
-def change(row: int, uid: int, version: int) -> bytes:
-    """An update of a built-in table, as DMS sends it."""
+def change(row: int, uid: int, version: int, padding: int = 0) -> bytes:
+    """An update of a built-in table, as DMS sends it; `padding` bytes of it say nothing."""
+    padded = {"Notes": "." * padding} if padding else {}
     document = {
-        "data": {"ID": row, "HomeOrgID": 3, "UserName": f"{uid}:{version}", "Status": "active"},
+        "data": {"ID": row, "HomeOrgID": 3, "UserName": f"{uid}:{version}", "Status": "active", **padded},
         "metadata": {
             "timestamp": "2026-01-15T10:31:00Z", "record-type": "data", "operation": "update",
             "partition-key-type": "primary-key", "schema-name": "core", "table-name": "users",

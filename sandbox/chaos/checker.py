@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sandbox.chaos import bridged, exactly_once, outside, process
+from sandbox.chaos import bridged, exactly_once, outside, process, stall
 from sandbox.chaos.evidence import Evidence, Finding
 
 CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
-    *exactly_once.CHECKS, *outside.CHECKS, *bridged.CHECKS, *process.CHECKS,
+    *exactly_once.CHECKS, *outside.CHECKS, *bridged.CHECKS, *process.CHECKS, *stall.CHECKS,
 )  # fmt: skip
 
 
@@ -31,11 +31,17 @@ def check(evidence: Evidence) -> Verdict:
     doubts = tuple(doubts_of(evidence))
     verdict: Literal["PASS", "FAIL", "UNKNOWN"] = "FAIL" if findings else "UNKNOWN" if doubts else "PASS"
     broken = {finding.invariant: finding.count for finding in findings}
-    figures = evidence.figures() | {
-        "lost": broken.get("lost", 0) + broken.get("delivered", 0),
-        "duplicated": broken.get("duplicated", 0) + broken.get("receipts", 0),
-        "order_errors": sum(broken.get(name, 0) for name in ("order", "version", "counter", "sink-order", "lineage")),
-    }
+    figures = (
+        evidence.figures()
+        | stall.figures(evidence)
+        | {
+            "lost": broken.get("lost", 0) + broken.get("delivered", 0),
+            "duplicated": broken.get("duplicated", 0) + broken.get("receipts", 0),
+            "order_errors": sum(
+                broken.get(name, 0) for name in ("order", "version", "counter", "sink-order", "lineage")
+            ),
+        }
+    )
     return Verdict(verdict, findings, doubts, figures, not evidence.final.get("aborted"))
 
 

@@ -56,6 +56,13 @@ class Member:
             return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
         return False
 
+    @property
+    def memory(self) -> int:
+        """Bytes the process holds in memory."""
+        with contextlib.suppress(psutil.Error):
+            return int(psutil.Process(self.pid).memory_info().rss)
+        return 0
+
 
 class Crew:
     """All workers of a run."""
@@ -170,7 +177,7 @@ class Crew:
             member.was_ready = True
             self.history.add(member.plan.name, "ready", "ok", pid=member.pid)
         stages = {name: _brief(state) for name, state in member.last.items()}
-        self.history.add(member.plan.name, "stats", "info", pid=member.pid, stages=stages)
+        self.history.add(member.plan.name, "stats", "info", pid=member.pid, rss=member.memory, stages=stages)
 
     async def _observe(self) -> None:
         while True:
@@ -250,4 +257,9 @@ def _brief(state: dict[str, Any]) -> dict[str, Any]:
         "engine_pauses": stats.get("engine_pauses", []),
         **{name: stats.get(name, 0) for name in ("inputs", "units", "aborted", "reinits", "rejoins")},
         "gap_count": stats.get("gaps", 0),
+        "read": {
+            name: [shard["calls"], shard["bytes"]]
+            for name, shard in state.get("shards", {}).items()
+            if "calls" in shard
+        },
     }

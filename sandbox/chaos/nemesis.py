@@ -184,14 +184,16 @@ class Nemesis:
         return gone and self.broker.pid not in (None, before), {"before": before, "after": self.broker.pid}
 
     async def _freeze_broker(self, action: Action, pid: int | None) -> tuple[bool, Proof]:
+        begun = monotonic()
         self.broker.pause()
         try:
             await asyncio.sleep(0.1)
-            stopped = pid is not None and psutil.Process(pid).status() == psutil.STATUS_STOPPED
-            await asyncio.sleep(action.seconds)
+            first = _is_stopped(pid)
+            await asyncio.sleep(max(0.0, action.seconds - 0.1))
+            last = _is_stopped(pid)
         finally:
             self.broker.resume()
-        return stopped, {"pid": pid, "seconds": action.seconds}
+        return first and last, {"pid": pid, "seconds": round(monotonic() - begun, 2)}
 
     # sink
 
@@ -225,6 +227,10 @@ class Nemesis:
                 async with member.lock:
                     if not member.alive:
                         await self.crew.launch(member)
+
+
+def _is_stopped(pid: int | None) -> bool:
+    return pid is not None and bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 def _there(part: T | None) -> T:

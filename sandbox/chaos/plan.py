@@ -42,6 +42,10 @@ class Workload:
     """Of the stream that a bridge reads, at first."""
     aggregates: float = 0.0
     """Share of the stream's records that are KPL aggregates."""
+    padding: int = 0
+    """Bytes that each change of the stream has beside what it says."""
+    memory_budget: int = 0
+    """`CDC_MEMORY_BUDGET` of a bridge; 0: its default."""
 
     @property
     def source(self) -> str:
@@ -106,7 +110,7 @@ class Plan:
     actions: tuple[Action, ...]
     sink: SinkFaults = SinkFaults()
     limits: Mapping[str, float] = field(default_factory=dict)
-    """Bounds of this scenario that the checker holds: `pause`, `peer_pause` (seconds)."""
+    """Bounds of this scenario that the checker holds: `pause`, `peer_pause` (seconds), `stall_bytes`."""
 
     @property
     def name(self) -> str:

@@ -3,10 +3,10 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from sandbox.chaos import kinesis, network
+from sandbox.chaos import kinesis, network, scripted
 from sandbox.chaos.plan import Action, Kind, Plan, SinkFaults, WorkerPlan, Workload
+from sandbox.chaos.scripted import stages_of
 
 BOTH = ("count", "deliver")
 FIRST_SECONDS = (1.0, 2.5)
@@ -16,6 +16,7 @@ BROKER_SECONDS = 8.0
 """About what a broker needs to come back on a busy machine."""
 PATIENT_SECONDS = 30.0
 """Runs shorter than this are dense: the musts come first, and nothing waits for a deadline of the engine."""
+MEBIBYTE = 1 << 20
 PROCESSES: dict[Kind, float] = {"kill": 4.0, "term": 3.0, "stop": 2.0}
 
 
@@ -113,6 +114,11 @@ SCENARIOS = {
             RARE | {"broker-freeze": 1.0, "net-cut": 2.0, "net-blackhole": 1.0, "net-fault": 4.0},
             ("broker-kill", "broker-restart", "net-fault", "net-fault"), gap=(1.5, 5.0),
         ),
+        Scenario(
+            "bridge-stall", "two bridges with default time-outs; Kafka stands still for the whole length of the run",
+            replace(BRIDGE, session_timeout=10.0, padding=4_000, memory_budget=32 * MEBIBYTE), BRIDGES[:2], {},
+            ("broker-freeze",), limits={"stall_bytes": 6 * MEBIBYTE}, seeds=3,
+        ),
     )
 }  # fmt: skip
 
@@ -128,39 +134,14 @@ def make_plan(name: str, seed: int, seconds: float) -> Plan:
         workload = replace(workload, aborted=round(dice.uniform(0.1, 0.4), 2))
     match name:
         case "bus-outage":
-            actions = _bus_outage(dice, seconds)
+            actions = scripted.bus_outage(dice, seconds)
         case "predecessor":
-            actions = _predecessor(dice, seconds)
+            actions = scripted.predecessor(dice, seconds)
+        case "bridge-stall":
+            actions = scripted.bridge_stall(dice, seconds)
         case _:
             actions = _Draw(scenario, dice, seconds, [worker.name for worker in workers]).actions()
     return Plan(name, seed, seconds, workload, workers, actions, scenario.sink, dict(scenario.limits))
-
-
-def _bus_outage(dice: random.Random, seconds: float) -> tuple[Action, ...]:
-    """The sink is down from start to end; five changes of membership are spread over it."""
-    step = seconds / 6
-    kinds: list[tuple[Kind, str, float]] = [
-        ("join", "w2", 0.0), ("term", "w0", 0.5), ("leave", "w2", 0.0), ("join", "w3", 0.0), ("term", "w1", 0.5),
-    ]  # fmt: skip
-    changes = [
-        Action(round(step * (n + 1) + dice.uniform(-0.2, 0.2) * step, 2), kind, target, pause, _stages("deliver"))
-        for n, (kind, target, pause) in enumerate(kinds)
-    ]
-    outage = Action(0.5, "sink-outage", "sink", round(seconds, 2), {"mode": dice.choice(["refuse", "hang"])})
-    return (outage, *changes)
-
-
-def _predecessor(dice: random.Random, seconds: float) -> tuple[Action, ...]:
-    """Kills with a restart at once; between two of them the group comes to rest."""
-    count = max(1, int(seconds // 12))
-    return tuple(
-        Action(round(2 + n * seconds / count + dice.uniform(0, 2), 2), "kill", f"w{dice.randrange(2)}", 0.0)
-        for n in range(count)
-    )
-
-
-def _stages(*stages: str) -> dict[str, Any]:
-    return {"stages": list(stages)}
 
 
 class _Draw:
@@ -224,7 +205,7 @@ class _Draw:
                 self._take("joined", at + stay + SETTLE)
                 stages = dice.choice(self.scenario.workers)
                 return [
-                    Action(at, "join", name, 0.0, _stages(*stages)), Action(round(at + stay, 2), "leave", name),
+                    Action(at, "join", name, 0.0, stages_of(*stages)), Action(round(at + stay, 2), "leave", name),
                 ]  # fmt: skip
             case "broker-kill" | "broker-restart" | "broker-freeze":
                 if self.busy.get("broker", 0.0) > at:

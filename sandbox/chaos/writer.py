@@ -78,7 +78,7 @@ class Writer:
         for record in records:
             for one in record:
                 self._tell("invoke", one)
-        entries = [{"PartitionKey": f"row-{record[0][0]}", "Data": _data(record)} for record in records]
+        entries = [{"PartitionKey": f"row-{record[0][0]}", "Data": self._data(record)} for record in records]
         try:
             answer = await asyncio.to_thread(self.client.put_records, StreamName=STREAM, Records=entries)
         except (BotoCoreError, ClientError):
@@ -98,8 +98,8 @@ class Writer:
         self.counts[type_] += 1
         self.history.add("writer", "put", type_, key=f"row-{row}", uid=uid, version=version, **fields)
 
-
-def _data(record: list[Change]) -> bytes:
-    if len(record) == 1:
-        return change(*record[0])
-    return aggregated((f"row-{one[0]}", change(*one), None) for one in record)
+    def _data(self, record: list[Change]) -> bytes:
+        padding = self.plan.workload.padding
+        if len(record) == 1:
+            return change(*record[0], padding)
+        return aggregated((f"row-{one[0]}", change(*one, padding), None) for one in record)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.chaos import stall
 from sandbox.chaos.bridged import CHECKS
 from sandbox.chaos.bridging import change, fingerprint, told_by, uid_of
 from sandbox.chaos.checker import Verdict, check
@@ -16,7 +17,9 @@ from sandbox.chaos.plan import Action, Plan, WorkerPlan, Workload
 ROWS = 4
 PLAN = Plan(
     "by-hand", 1, 10.0, Workload(stages=("bridge",), partitions=2, shards=2),
-    (WorkerPlan("w0", ("bridge",)),), (Action(1.0, "split", "stream", 0.0, {"place": 0.0}),),
+    (WorkerPlan("w0", ("bridge",)),),
+    (Action(1.0, "split", "stream", 0.0, {"place": 0.0}), Action(2.0, "broker-freeze", "broker", 30.0)),
+    limits={"stall_bytes": 1_000},
 )  # fmt: skip
 OLD, OTHER, LEFT, RIGHT = (f"shardId-{number:012d}" for number in range(4))
 SHARDS = [
@@ -66,6 +69,7 @@ def healthy() -> Book:
         {"t": 99.0, "process": "w0", "op": "exit", "type": "info", "by": "harness", "code": 0, "pid": 1,
          "answered": True, "signal": "SIGTERM", "stuck": False},
     ]  # fmt: skip
+    history += frozen()
     topics = {"stream": stream, "raw": raw, "checkpoints": marks, "dead": []}
     final = {
         "topics": {name: {"rows": sorted(rows), "complete": True} for name, rows in topics.items()},
@@ -73,6 +77,26 @@ def healthy() -> Book:
     }  # fmt: skip
     read: Book = json.loads(json.dumps({"history": history, "final": final}))
     return read
+
+
+def frozen() -> list[dict[str, Any]]:
+    """Kafka stands still from t=100 to t=130; the worker reads for 5 s, then its slot is opened again."""
+    freeze = {"process": "nemesis", "op": "broker-freeze", "action": 1, "target": "broker"}
+    looks = [(99, 50, 5_000), (101, 60, 5_100), (105, 64, 5_900), (110, 0, 0), (125, 0, 0), (131, 90, 90_000)]
+    state = {"ready": True, "restarts": 0, "gap_count": 0, "gaps": {}, "pauses": [], "engine_pauses": []}
+    seen = [
+        {"t": float(t), "process": "w0", "op": "stats", "type": "info", "pid": 1, "rss": 1_000 + size // 10,
+         "stages": {"bridge": state | {"read": {OLD: [calls, size]} if calls else {}}}}
+        for t, calls, size in looks
+    ]  # fmt: skip
+    return [
+        {"t": 100.0, "type": "invoke"} | freeze, *seen,
+        {"t": 130.0, "type": "ok", "fired": True, "proof": {}} | freeze,
+    ]  # fmt: skip
+
+
+def looks(book: Book) -> list[dict[str, Any]]:
+    return [event for event in book["history"] if event["op"] == "stats" and 100 < event["t"] < 130]
 
 
 def judged(book: Book) -> Verdict:
@@ -159,6 +183,18 @@ def read_and_gone(book: Book) -> None:
     })  # fmt: skip
 
 
+def reading_goes_on(book: Book) -> None:
+    looks(book)[1]["stages"]["bridge"]["read"][OLD] = [80, 7_000]
+
+
+def reading_begins_anew(book: Book) -> None:
+    looks(book)[-1]["stages"]["bridge"]["read"][OLD] = [3, 400]
+
+
+def memory_grows(book: Book) -> None:
+    looks(book)[-1]["rss"] += 10_000
+
+
 BROKEN: list[tuple[str, Callable[[Book], None]]] = [
     ("lost", change_missing), ("duplicated", change_twice), ("phantom", only_the_sub_sequence_is_wrong),
     ("phantom", other_bytes), ("source", put_and_gone), ("order", versions_swapped),
@@ -166,7 +202,8 @@ BROKEN: list[tuple[str, Callable[[Book], None]]] = [
     ("checkpoint", checkpoint_counts_too_few), ("checkpoint", checkpoint_goes_back),
     ("checkpoint", checkpoint_after_the_end), ("checkpoint", last_checkpoint_missing),
     ("shard-end", closed_shard_without_an_end), ("shard-end", open_shard_with_an_end), ("loss", gap_on_record),
-    ("loss", gap_in_the_dead_letters), ("reader", read_and_gone),
+    ("loss", gap_in_the_dead_letters), ("reader", read_and_gone), ("stall", reading_goes_on),
+    ("stall", reading_begins_anew), ("stall", memory_grows),
 ]  # fmt: skip
 
 
@@ -186,7 +223,7 @@ def test_a_broken_invariant_of_the_bridge_is_found_and_named(invariant: str, bre
 
 
 def test_every_invariant_of_the_bridge_is_broken_here() -> None:
-    named = {(one.__doc__ or "").split("`")[1] for one in CHECKS}
+    named = {(one.__doc__ or "").split("`")[1] for one in (*CHECKS, *stall.CHECKS)}
     assert named == {invariant for invariant, _ in BROKEN} - {"source", "reader"}
 
 
@@ -205,6 +242,13 @@ def test_a_dump_that_is_not_whole_is_unknown(topic: str) -> None:
     verdict = judged(book)
     assert verdict.verdict == "UNKNOWN"
     assert any(topic in doubt for doubt in verdict.doubts)
+
+
+def test_a_report_says_how_long_a_stall_was_and_until_when_it_was_read() -> None:
+    figures = judged(healthy()).figures
+    assert figures["stall_seconds"] == 30.0
+    assert (figures["stall_read"], figures["stall_grown"]) == ({"w0/1": 800}, {"w0/1": 80})
+    assert (figures["stall_asked_until"], figures["stall_looked_until"]) == ({"w0/1": 5.0}, {"w0/1": 25.0})
 
 
 def test_a_reshard_that_did_not_happen_is_unknown() -> None:

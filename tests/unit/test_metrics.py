@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,15 +10,17 @@ from typing import Any, cast
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.checkpoint import UNKNOWN_COVER_MS
+from models.checkpoint import UNKNOWN_COVER_MS, Checkpoint, ShardState
+from models.shard import Shard
 from workers import metrics
 from workers.aws.errors import MOST_CODES, OTHER, ErrorCodes
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced
 from workers.engine.stages import Stage
 from workers.engine.stats import Stats
 from workers.kinesis.budget import Budget
+from workers.kinesis.checkpoints import CheckpointBook
 from workers.kinesis.forwarding import KPL_FAILURES
-from workers.kinesis.measures import measure
+from workers.kinesis.measures import measure, waiting
 from workers.kinesis.reader import ShardReader
 from workers.kinesis.source import Bridge
 from workers.web.metrics import exposition, registry_of
@@ -220,3 +223,23 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "code",
         "reason",
     }
+
+
+def test_shards_of_a_slot_that_cannot_commit_wait_and_fall_behind() -> None:
+    shards = tuple(Shard(name, 0, 9) for name in ("read", "ended", "new"))
+    book = CheckpointBook()
+    for name, state in (("read", ShardState.ACTIVE), ("ended", ShardState.SHARD_END)):
+        book.checkpoints[ARN, name] = replace(Checkpoint.first(ARN, shards[0], 4_000), shard=name, state=state)
+    source = SimpleNamespace(arn=ARN, directory=SimpleNamespace(of_slot=lambda _: shards))
+    bridge = cast("Bridge", SimpleNamespace(sources=(source,), now_ms=lambda: 10_000))
+    slot: Any = SimpleNamespace(usable=False, why="TimeoutError", index=0)
+    found = waiting(bridge, book, slot)
+    assert {name.rpartition("|")[2]: shard["age_ms"] for name, shard in found.items()} == {"read": 6_000, "new": None}
+    assert {(shard["state"], shard["why"]) for shard in found.values()} == {("WAITING", "TimeoutError")}
+    process = Process()
+    process.shards = found
+    scraped = process.scrape()
+    assert scraped[series("cdc_source_seconds_behind", stream="s", shard="read")] == 6
+    assert series("cdc_source_records_total", stream="s", shard="read") not in scraped
+    slot.usable = True
+    assert waiting(bridge, book, slot) == {}

@@ -12,7 +12,7 @@ from workers import metrics
 from workers.engine.app import StageApp
 from workers.engine.slot import Slot
 from workers.kinesis.checkpoints import CheckpointWatch
-from workers.kinesis.measures import measure
+from workers.kinesis.measures import measure, waiting
 from workers.kinesis.slot_work import SlotWork
 from workers.kinesis.source import Bridge
 
@@ -46,7 +46,11 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
             work.leave()
 
     def shards() -> dict[str, Any]:
-        return {name: found for _, work in sorted(works.items()) for name, found in work.report().items()}
+        return {
+            name: found
+            for _, work in sorted(works.items())
+            for name, found in (waiting(bridge, watch.book, work.slot) | work.report()).items()
+        }
 
     def measures() -> Iterable[metrics.Sample]:
         return measure(bridge, shards(), app.slots.stats)

@@ -23,6 +23,7 @@ COMMIT_TIMEOUT = 20.0
 OPEN_TIMEOUT = 15.0
 METADATA_TIMEOUT = 5.0
 REINITS_PER_MINUTE = 3
+NOT_OPENED = "not opened yet"
 
 Ends = dict[tuple[str, int], int]
 """Last offset written, by (topic, partition)."""
@@ -42,7 +43,7 @@ class Slot:
         self.extents: dict[str, Extent] = {}
         self.usable = False
         self.lost = False
-        self.why = "not opened yet"
+        self.why = NOT_OPENED
         self.refused = ""
         """What only an operator can change, until a commit proves that somebody did: so long the slot is not ready."""
         self.last_commit = 0.0
@@ -55,6 +56,11 @@ class Slot:
         """Whether this worker still holds the slot, in the generation the object was made for."""
         slots = self.app.slots
         return bool(slots.open and slots.owned.get(self.index) is self)
+
+    @property
+    def broken(self) -> bool:
+        """It worked, or was to work, and cannot; one that nobody has wanted yet is not broken."""
+        return not self.usable and self.why not in ("", NOT_OPENED)
 
     def needs_repair(self) -> bool:
         """It is ours, and it does not work. A fenced one is not ours to repair: only a new generation says whose it

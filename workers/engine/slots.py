@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BODY_DEADLINE = 2.0
 """Seconds bodies and calls in flight have at a rebalance: the whole group waits for its slowest member."""
 GRACE = 0.5
+TRANSACTION_TIMEOUT_MS = 30_000
+"""The broker ends a transaction itself after this: longer than the deadline of a commit."""
 REJOIN_EVERY = 10.0
 """At most one rejoin per stage and this many seconds."""
 
@@ -51,7 +53,7 @@ class Slots:
         return SlotProducer(
             **options.producer(f"{self.app.conf.id}-slot-{index}"),
             transactional_id=f"{self.app.conf.id}-{index}",
-            transaction_timeout_ms=30_000,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_batch_size=options.producer_batch_bytes,
             max_request_size=options.max_record_bytes + (1 << 20),
             linger_ms=0,
@@ -149,7 +151,8 @@ class Slots:
     @property
     def ready(self) -> bool:
         """Every owned slot is complete and usable (or not needed yet)."""
-        usable = self.app.options.open_on_demand or all(slot.usable for slot in self.owned.values())
+        on_demand = self.app.options.open_on_demand
+        usable = all(slot.usable or (on_demand and not slot.broken) for slot in self.owned.values())
         usable = usable and not any(slot.refused for slot in self.owned.values())
         return self.open and not self.incomplete and usable
 
@@ -169,6 +172,7 @@ class Slots:
                 await self.rejoin(slot, error)
                 return False
             except Exception as error:  # noqa: BLE001  the world: try again until the slot is taken away
+                slot.why = slot.why if slot.broken else type(error).__name__
                 self.app.log.warning("slot %s: re-initialisation: %s", slot.index, type(error).__name__)
             await self.wait_stopping(delay)
             delay = min(delay * 2, 5)

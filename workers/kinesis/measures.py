@@ -1,13 +1,33 @@
-"""The bridge in numbers: what its shards report, for `/metrics`."""
+"""The bridge in numbers: what its shards report, for `/metrics`, also while none of them can be read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from models.checkpoint import UNKNOWN_COVER_MS
 from models.position import stream_name
 from workers import metrics
+from workers.engine.slot import Slot
 from workers.engine.stats import Stats
+from workers.kinesis.checkpoints import CheckpointBook
 from workers.kinesis.forwarding import KPL_FAILURES
 from workers.kinesis.source import Bridge
+
+
+def waiting(bridge: Bridge, book: CheckpointBook, slot: Slot) -> dict[str, dict[str, Any]]:
+    """The shards of a slot that cannot commit, in the form of its report: nobody reads them until Kafka lets it work
+    again, and how far behind they fall is only to be had from everybody's checkpoints."""
+    found: dict[str, dict[str, Any]] = {}
+    if slot.usable:
+        return found
+    for source in bridge.sources:
+        for shard in source.directory.of_slot(slot.index):
+            checkpoint = book.checkpoints.get((source.arn or "", shard.id))
+            if checkpoint is not None and checkpoint.ended:
+                continue
+            covered = checkpoint.covered_ms if checkpoint is not None else 0
+            age = max(0, bridge.now_ms() - covered) if covered > UNKNOWN_COVER_MS else None
+            found[f"{source.arn}|{shard.id}"] = {"state": "WAITING", "why": slot.why, "age_ms": age}
+    return found
 
 
 def measure(bridge: Bridge, shards: Mapping[str, Mapping[str, Any]], stats: Stats) -> Iterator[metrics.Sample]:
@@ -27,10 +47,10 @@ def measure(bridge: Bridge, shards: Mapping[str, Mapping[str, Any]], stats: Stat
 def _of_shard(shard: tuple[str, str], found: Mapping[str, Any]) -> Iterator[metrics.Sample]:
     yield metrics.SOURCE_BLOCKED.of(len(found.get("parents", ())), *shard)
     yield metrics.SOURCE_STOPPED.of(found["state"] == "STOPPED", *shard)
+    if found.get("age_ms") is not None:
+        yield metrics.SOURCE_SECONDS_BEHIND.of(found["age_ms"] / 1000, *shard)
     if "calls" not in found:
         return  # nobody reads it
-    if found["age_ms"] is not None:
-        yield metrics.SOURCE_SECONDS_BEHIND.of(found["age_ms"] / 1000, *shard)
     yield metrics.SOURCE_RECORDS.of(found["records"], *shard)
     yield metrics.SOURCE_BYTES.of(found["bytes"], *shard)
     yield metrics.SOURCE_CALLS.of(found["calls"], *shard)

@@ -50,9 +50,7 @@ def stage_state(stage: Stage) -> dict[str, Any]:
         "slots": sorted(app.slots.owned),
         "incomplete": app.slots.incomplete,
         "paused": {
-            index: slot.why or slot.refused
-            for index, slot in app.slots.owned.items()
-            if (not slot.usable and slot.producer) or slot.refused
+            index: slot.why or slot.refused for index, slot in app.slots.owned.items() if slot.broken or slot.refused
         },
         "gaps": {str(tp): text for tp, text in consumer.open_gaps.items()} if consumer is not None else {},
         "stuck_transactions": {

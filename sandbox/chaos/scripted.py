@@ -1,0 +1,50 @@
+"""Plans with a story: what happens is fixed, only the moments are drawn."""
+
+import random
+from typing import Any
+
+from sandbox.chaos.plan import Action, Kind
+
+
+def bus_outage(dice: random.Random, seconds: float) -> tuple[Action, ...]:
+    """The sink is down from start to end; five changes of membership are spread over it."""
+    step = seconds / 6
+    kinds: list[tuple[Kind, str, float]] = [
+        ("join", "w2", 0.0), ("term", "w0", 0.5), ("leave", "w2", 0.0), ("join", "w3", 0.0), ("term", "w1", 0.5),
+    ]  # fmt: skip
+    changes = [
+        Action(round(step * (n + 1) + dice.uniform(-0.2, 0.2) * step, 2), kind, target, pause, stages_of("deliver"))
+        for n, (kind, target, pause) in enumerate(kinds)
+    ]
+    outage = Action(0.5, "sink-outage", "sink", round(seconds, 2), {"mode": dice.choice(["refuse", "hang"])})
+    return (outage, *changes)
+
+
+def predecessor(dice: random.Random, seconds: float) -> tuple[Action, ...]:
+    """Kills with a restart at once; between two of them the group comes to rest."""
+    count = max(1, int(seconds // 12))
+    return tuple(
+        Action(round(2 + n * seconds / count + dice.uniform(0, 2), 2), "kill", f"w{dice.randrange(2)}", 0.0)
+        for n in range(count)
+    )
+
+
+def bridge_stall(dice: random.Random, seconds: float) -> tuple[Action, ...]:
+    """Kafka is frozen for `seconds`, among traffic; in the middle of it a worker is killed, or shards change, or
+    nothing happens; behind it a worker is ended in order."""
+    at = round(dice.uniform(3.0, 5.0), 2)
+    middle = round(at + dice.uniform(0.3, 0.6) * seconds, 2)
+    stall, end = Action(at, "broker-freeze", "broker", seconds), Action(round(at + seconds + 15.0, 2), "term", "w0")
+    kind: Kind | None = dice.choice([None, "kill", "split"])
+    match kind:
+        case "kill":
+            return stall, Action(middle, kind, "w1", 1.0), end
+        case "split":
+            return stall, Action(middle, kind, "stream", 0.0, {"place": 0.5}), end
+        case _:
+            return stall, end
+
+
+def stages_of(*stages: str) -> dict[str, Any]:
+    """Options of a worker that joins."""
+    return {"stages": list(stages)}
