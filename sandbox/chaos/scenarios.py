@@ -138,7 +138,7 @@ def make_plan(name: str, seed: int, seconds: float) -> Plan:
         case "predecessor":
             actions = scripted.predecessor(dice, seconds)
         case "bridge-stall":
-            actions = scripted.bridge_stall(dice, seconds)
+            actions = scripted.bridge_stall(dice, seconds, seed)
         case _:
             actions = _Draw(scenario, dice, seconds, [worker.name for worker in workers]).actions()
     return Plan(name, seed, seconds, workload, workers, actions, scenario.sink, dict(scenario.limits))

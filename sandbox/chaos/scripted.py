@@ -29,18 +29,17 @@ def predecessor(dice: random.Random, seconds: float) -> tuple[Action, ...]:
     )
 
 
-def bridge_stall(dice: random.Random, seconds: float) -> tuple[Action, ...]:
-    """Kafka is frozen for `seconds`, among traffic; in the middle of it a worker is killed, or shards change, or
-    nothing happens; behind it a worker is ended in order."""
+def bridge_stall(dice: random.Random, seconds: float, seed: int) -> tuple[Action, ...]:
+    """Kafka is frozen for `seconds`, among traffic; in the middle of it nothing happens, a shard is split, or
+    a worker is killed, by the seed; behind it a worker is ended in order."""
     at = round(dice.uniform(3.0, 5.0), 2)
     middle = round(at + dice.uniform(0.3, 0.6) * seconds, 2)
     stall, end = Action(at, "broker-freeze", "broker", seconds), Action(round(at + seconds + 15.0, 2), "term", "w0")
-    kind: Kind | None = dice.choice([None, "kill", "split"])
-    match kind:
-        case "kill":
-            return stall, Action(middle, kind, "w1", 1.0), end
-        case "split":
-            return stall, Action(middle, kind, "stream", 0.0, {"place": 0.5}), end
+    match seed % 3:
+        case 2:
+            return stall, Action(middle, "split", "stream", 0.0, {"place": 0.5}), end
+        case 0:
+            return stall, Action(middle, "kill", "w1", 1.0), end
         case _:
             return stall, end
 

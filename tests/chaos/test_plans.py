@@ -112,3 +112,16 @@ def test_all_workers_are_free_when_shards_change_without_them() -> None:
                 joined.pop(action.target)
             elif action.kind == "reshard-down":
                 assert not joined, (seed, action)
+
+
+@pytest.mark.parametrize("seconds", [60.0, 600.0])
+def test_a_stall_is_as_long_as_the_run_and_each_kind_has_a_seed(seconds: float) -> None:
+    plans = [make_plan("bridge-stall", seed, seconds) for seed in (1, 2, 3)]
+    middles = []
+    for plan in plans:
+        stall, *middle, end = plan.actions
+        assert (stall.kind, stall.seconds) == ("broker-freeze", seconds)
+        assert end.at > stall.at + seconds
+        assert all(stall.at < action.at < stall.at + seconds for action in middle)
+        middles.append([action.kind for action in middle])
+    assert middles == [[], ["split"], ["kill"]]
