@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 from sandbox.world import World
 from tests.integration.pipeline import PARTITIONS, Pipeline, user
 from tests.integration.stage import eventually, running
-from workers.app import make_enrich
+from tests.journey.traffic import Outside
+from workers.app import make_enrich, make_publish
 from workers.cli.checkpoint import checkpoint
 from workers.cli.status import status
 from workers.failures import ExitCode, RefusedError
@@ -143,3 +144,72 @@ async def test_a_stage_that_has_no_offsets_has_no_position(pipeline: Pipeline) -
     ended = await cdc("status", "--stage", "publish")
     assert ended.exit_code == ExitCode.PARTIAL
     assert "no position in the log: 0, 1" in ended.stderr
+
+
+class Bus:
+    """What consumers behind the bus receive."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        outside = Outside(pipeline.environment)
+        self.url = outside.make(shards=1)
+        self.sqs = outside.client("sqs")
+
+    def bodies(self) -> list[str]:
+        """The details that came since the last look, as they are."""
+        found: list[str] = []
+        while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                found.append(json.dumps(json.loads(message["Body"])["detail"]))
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+async def published(pipeline: Pipeline, inputs: int) -> None:
+    """The publish stage works until its ledgers count so many."""
+    async with running(make_publish(pipeline.settings)):
+        await pipeline.has_read("publish", pipeline.topics.events, inputs)
+
+
+async def test_publish_that_is_set_to_the_start_sends_the_same_bytes_again_and_then_goes_on(
+    pipeline: Pipeline,
+) -> None:
+    await worked(pipeline)
+    bus = await asyncio.to_thread(Bus, pipeline)
+    await published(pipeline, USERS)
+    first = await asyncio.to_thread(bus.bodies)
+    assert len(first) == USERS
+    ended = await cdc("reset", "--stage", "publish", "--to-start", "--yes")
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    offsets = await pipeline.offsets("publish", pipeline.topics.events)
+    assert {(offset, ledger.since, sum(ledger.counts.values())) for offset, ledger in offsets.values()} == {(0, 0, 0)}
+    await published(pipeline, USERS)
+    assert sorted(await asyncio.to_thread(bus.bodies)) == sorted(first)
+    assert len(await pipeline.read(pipeline.topics.receipts)) == 2 * USERS
+
+
+async def test_publish_that_skips_to_the_end_sends_nothing_of_what_was_there(pipeline: Pipeline) -> None:
+    await worked(pipeline)
+    bus = await asyncio.to_thread(Bus, pipeline)
+    await published(pipeline, USERS)
+    await asyncio.to_thread(bus.bodies)
+    await pipeline.put(pipeline.topics.raw, [user(number, "update", UserName="skipped") for number in range(USERS)])
+    async with running(make_enrich(pipeline.settings)):
+        await pipeline.has_read("enrich", pipeline.topics.raw, 2 * USERS)
+    assert (await cdc("reset", "--stage", "publish", "--to-end", "--yes")).exit_code == 0
+    await pipeline.put(pipeline.topics.raw, [user(number, "update", UserName="later") for number in range(USERS)])
+    async with running(make_enrich(pipeline.settings)):
+        await pipeline.has_read("enrich", pipeline.topics.raw, 3 * USERS)
+    await published(pipeline, USERS)
+    assert len(await asyncio.to_thread(bus.bodies)) == USERS
+
+
+async def test_publish_is_not_set_while_a_worker_runs(pipeline: Pipeline) -> None:
+    await worked(pipeline)
+    await asyncio.to_thread(Bus, pipeline)
+    async with running(make_publish(pipeline.settings)):
+        await pipeline.has_read("publish", pipeline.topics.events, USERS)
+        before = await pipeline.offsets("publish", pipeline.topics.events)
+        ended = await cdc("reset", "--stage", "publish", "--to-start", "--yes")
+        assert isinstance(ended.exception, RefusedError)
+        assert "are running" in str(ended.exception)
+    assert await pipeline.offsets("publish", pipeline.topics.events) == before
