@@ -50,6 +50,9 @@ class Checkpoint:
     """Told by the last page of a closed shard: other workers need not wait for their next listing."""
     gaps: int = 0
     """How often records of this shard were lost before they were read, and the bridge went on (`on_gap=continue`)."""
+    gap_ms: int = 0
+    """When the loss behind this position was put on record, milliseconds since the epoch: whoever goes on here finds
+    the same gap and does not tell it again. 0: none is known."""
 
     @property
     def key(self) -> bytes:
@@ -81,6 +84,7 @@ class Checkpoint:
             "v": VERSION, "stream": self.stream, "shard": self.shard, "state": self.state.value,
             "sequence": self.sequence, "subSequence": self.sub_sequence, "arrival": self.arrival_ms,
             "records": self.records, "parents": self.parents, "covered": self.covered_ms, "gaps": self.gaps,
+            "gapAt": self.gap_ms,
             "children": [_child(child) for child in self.children],
         }  # fmt: skip
         return msgspec.json.encode(fields, order="sorted")
@@ -94,7 +98,7 @@ class Checkpoint:
         return cls(
             stream=found.stream, shard=found.shard, state=found.state, sequence=found.sequence,
             sub_sequence=found.subSequence, arrival_ms=found.arrival, records=found.records, parents=found.parents,
-            covered_ms=found.covered or found.arrival, gaps=found.gaps,
+            covered_ms=found.covered or found.arrival, gaps=found.gaps, gap_ms=found.gapAt,
             children=tuple(map(_shard, found.children)),
         )  # fmt: skip
 
@@ -186,6 +190,7 @@ class _Wire(msgspec.Struct):
     parents: tuple[str, ...] = ()
     covered: int = 0
     gaps: int = 0
+    gapAt: int = 0  # noqa: N815
     children: tuple[_Child, ...] = ()
 
 

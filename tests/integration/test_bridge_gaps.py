@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -22,6 +23,7 @@ from tests.integration.stage import eventually
 from tests.journey.worker_process import WorkerProcess
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
+from workers.engine.slot import Slot
 from workers.kinesis import slot_work, transactions
 from workers.kinesis.slot_work import SlotWork
 
@@ -91,6 +93,39 @@ async def test_with_continue_a_gap_is_on_record_once_and_the_rest_is_forwarded_o
     assert len(records) == expected
     assert len({(record.origin.shard, record.origin.sequence) for record in records}) == expected
     assert said(caplog, "GAP in shard") == 1
+
+
+async def test_a_bridge_that_is_ended_between_a_gap_record_and_what_follows_tells_the_gap_once(
+    kinesis: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard, per_put = await trimmed(kinesis)
+    expected = kinesis.stream.count - per_put
+    held, commit = Counter[str](), Slot._transact
+
+    async def losses_only(self: Slot, producer: Any, outputs: Any, offsets: Any) -> Any:
+        if any(topic == kinesis.settings.topic("raw.core") for topic, _ in outputs):
+            held["records"] += 1
+            await asyncio.Event().wait()
+        return await commit(self, producer, outputs, offsets)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Slot, "_transact", losses_only)
+        async with kinesis.bridge(on_gap="continue"):
+
+            async def on_record() -> bool:
+                return (await kinesis.stream.checkpoints())[shard].gaps == 1
+
+            await eventually(on_record)
+
+            async def behind_it() -> bool:
+                return held["records"] == 2
+
+            await eventually(behind_it)
+    assert len(await kinesis.stream.raw()) == kinesis.stream.rows
+    async with kinesis.bridge(on_gap="continue"):
+        await eventually(lambda: kinesis.stream.arrived(expected))
+    assert len([record for record in await read_topic(kinesis.settings, "dead") if record.headers]) == 1
+    assert (await kinesis.stream.checkpoints())[shard].gaps == 1
 
 
 async def test_a_stopped_shard_leaves_its_room_to_the_neighbours_of_its_slot(

@@ -288,7 +288,8 @@ class BridgeMachine(RuleBasedStateMachine):
 
     def lose(self, owner: Owner, loss: Loss) -> bool:
         outbox = Outbox()
-        checkpoint = record_loss(outbox, self.to, ARN, loss, owner.own.get(loss.shard.id))  # type: ignore[arg-type]
+        before = owner.own.get(loss.shard.id)
+        checkpoint = record_loss(outbox, self.to, ARN, loss, before, self.now)  # type: ignore[arg-type]
         if not self.transact(owner, outbox, {loss.shard.id: checkpoint}):
             return False
         self.losses.append(loss)

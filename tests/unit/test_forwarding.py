@@ -99,8 +99,9 @@ def test_records_name_their_stream_and_checkpoints_its_arn() -> None:
 
 def test_a_loss_is_told_without_key_and_value_and_counted_in_the_checkpoint() -> None:
     unit = Unit()
-    checkpoint = record_loss(unit, TO, ARN, Loss(SHARD, 1_500, "it is gone", ended=True), None)  # type: ignore[arg-type]
+    loss = Loss(SHARD, 1_500, "it is gone", ended=True)
+    checkpoint = record_loss(unit, TO, ARN, loss, None, 2_500)  # type: ignore[arg-type]
     ((topic, key, value, headers),) = unit.sent
     assert (topic, key, value) == ("dead", None, None)
     assert headers["cdc-gap-since"] == b"1500"
-    assert (checkpoint.gaps, checkpoint.ended, checkpoint.covered_ms) == (1, True, 1_500)
+    assert (checkpoint.gaps, checkpoint.gap_ms, checkpoint.ended, checkpoint.covered_ms) == (1, 2_500, True, 1_500)

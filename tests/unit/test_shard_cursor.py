@@ -1,5 +1,7 @@
 """Where a shard is read on, what of a page is news, and when something is missing."""
 
+from dataclasses import replace
+
 import pytest
 
 from models.checkpoint import Checkpoint, ShardState, Start
@@ -127,6 +129,42 @@ def test_a_gap_on_record_is_not_found_again_by_another_iterator() -> None:
     cursor.forgive()
     cursor.rebuild()
     assert numbers(read(cursor, page(12))) == ["12"]
+
+
+def test_a_gap_on_record_is_not_found_again_by_another_iterator_after_an_empty_page() -> None:
+    cursor = ShardCursor(SHARD, at(9))
+    assert cursor.gap(page(12), NOW, RETENTION) is not None
+    cursor.forgive()
+    read(cursor, page(behind=HOUR))
+    cursor.rebuild()
+    assert numbers(read(cursor, page(12))) == ["12"]
+
+
+@pytest.mark.parametrize("age", [HOUR, 30 * HOUR])
+def test_a_gap_on_record_is_not_found_again_by_whoever_goes_on_there(age: int) -> None:
+    lost = at(9, arrival=NOW - age, covered=NOW - age)
+    assert isinstance(ShardCursor(SHARD, lost).gap(page(12), NOW, RETENTION), Gap)
+    recorded = Resume(replace(lost.checkpoint, gap_ms=NOW))
+    cursor = ShardCursor(SHARD, recorded)
+    assert read(cursor, page(), NOW + HOUR) == []
+    assert cursor.covered_ms == NOW + HOUR
+    assert numbers(read(ShardCursor(SHARD, recorded), page(12), NOW + HOUR)) == ["12"]
+
+
+def test_what_is_lost_later_than_a_gap_on_record_is_another_gap() -> None:
+    recorded = Resume(replace(at(9).checkpoint, gap_ms=NOW))
+    found = ShardCursor(SHARD, recorded).gap(page(12), NOW + 25 * HOUR, RETENTION)
+    assert found is not None
+    assert found.since_ms == NOW
+
+
+def test_a_checkpoint_forgets_the_gap_with_the_first_record_behind_it() -> None:
+    recorded = replace(at(9).checkpoint, gaps=1, gap_ms=NOW)
+    assert Checkpoint.decode(recorded.encode()) == recorded
+    (part,) = read(ShardCursor(SHARD, Resume(recorded)), page(12))
+    moved = advanced(recorded, "arn", part, Position(12), 1)
+    assert (moved.gaps, moved.gap_ms) == (1, 0)
+    assert recorded.covering(NOW).gap_ms == NOW
 
 
 def test_a_gap_behind_the_one_on_record_is_another_one() -> None:

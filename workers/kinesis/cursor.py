@@ -49,10 +49,11 @@ class ShardCursor:
         match origin:
             case Begin(start, covered_ms, since_ms):
                 self._start, self.after, self.covered_ms, self._arrival_ms = start, None, covered_ms, 0
-                self._since_ms = since_ms
+                self._since_ms, self._gap_ms = since_ms, 0
             case Resume(checkpoint, start):
                 self._start, self.after, self.covered_ms = start, checkpoint.position, checkpoint.covered_ms
                 self._arrival_ms, self._since_ms = checkpoint.arrival_ms, 0
+                self._gap_ms = checkpoint.gap_ms
             case _:
                 assert_never(origin)
         self._unproven = self._promised_ms > 0
@@ -64,8 +65,9 @@ class ShardCursor:
 
     @property
     def _promised_ms(self) -> int:
-        """What has come since then must be there, or have been handed on."""
-        return max(self.covered_ms, self._since_ms)
+        """What has come since then must be there, or have been handed on. What was lost until a gap was put on record
+        belongs to that gap."""
+        return max(self.covered_ms, self._since_ms, self._gap_ms)
 
     def rebuild(self) -> None:
         """The iterator is gone: the next one begins at the position again."""
@@ -88,6 +90,8 @@ class ShardCursor:
         Not if the page begins with our last record; and not if everything that is old enough to be deleted had been
         read, because then nothing had come since: an idle shard loses its position to the retention, too."""
         horizon = now_ms - retention_ms
+        missed = self._arrival_ms >= horizon + SAFE_MS and not self._gap_ms
+        """Whether our last record has to be there, by its age."""
         if not self._unproven:
             if self._safe and self.covered_ms < horizon:
                 return Gap(self.shard, self.covered_ms, "reading fell behind the retention of the stream")
@@ -99,13 +103,13 @@ class ShardCursor:
             if int(page.records[0].sequence_number) <= self.after.sequence:
                 self._unproven = False
                 return None
-            if self._arrival_ms >= horizon + SAFE_MS:
+            if missed:
                 return Gap(self.shard, self.covered_ms, "its last record is gone, though it is not old enough for that")
         if self._promised_ms < horizon:
             return Gap(self.shard, self._promised_ms, "its position is older than the retention of the stream")
         # At the tip nothing has come since: that the last record is missing, too, is odd only if it is young enough. If
         # the shard stayed unproven it would cover no more, and be a gap after another retention without a record.
-        self._unproven = not page.records and self.after is not None and self._arrival_ms >= horizon + SAFE_MS
+        self._unproven = not page.records and self.after is not None and missed
         return None
 
     def forgive(self) -> None:
@@ -143,8 +147,8 @@ class ShardCursor:
         if records:
             self.after = Position(int(records[-1].sequence_number), WHOLE)
             self._arrival_ms = records[-1].arrival_ms
+            self._gap_ms, self._forgiven = 0, False
         self.covered_ms = covered
-        self._forgiven = False
         return found
 
 
@@ -159,6 +163,7 @@ def advanced(
         state=ShardState.SHARD_END if part.last else base.state,
         sequence=str(last.sequence) if last is not None else base.sequence,
         sub_sequence=last.sub_sequence if last is not None else base.sub_sequence,
+        gap_ms=0 if last is not None else base.gap_ms,
         arrival_ms=part.records[-1].arrival_ms if part.records else base.arrival_ms,
         records=base.records + user_records,
         covered_ms=max(base.covered_ms, part.covered_ms),

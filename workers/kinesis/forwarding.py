@@ -101,13 +101,15 @@ class _Sending:
         self.records += 1
 
 
-def record_loss(unit: UnitOfWork, to: Destination, stream: str, loss: Loss, before: Checkpoint | None) -> Checkpoint:
+def record_loss(
+    unit: UnitOfWork, to: Destination, stream: str, loss: Loss, before: Checkpoint | None, now_ms: int
+) -> Checkpoint:
     """A gap of the source stands beside the dead letters, without key and value, and in the shard's checkpoint: so it
-    is reported once. Returns the checkpoint."""
+    is reported once, also to whoever finds it again at the same position. Returns the checkpoint."""
     shard = loss.shard
     where = {"stage": "bridge", "stream": stream, "shard": shard.id, "since": loss.since_ms, "why": loss.why}
     headers = [(f"{GAP_PREFIX}{name}", str(value).encode()) for name, value in where.items()]
     unit.send(to.dead, None, None, headers, partition=partition_of(shard.id.encode(), to.partitions))
     # What it covers stays as old as it is: the children of a shard that is gone may have lost something, too.
     base = before or Checkpoint.first(stream, shard, loss.since_ms)
-    return replace(base, gaps=base.gaps + 1, state=ShardState.SHARD_END if loss.ended else base.state)
+    return replace(base, gaps=base.gaps + 1, gap_ms=now_ms, state=ShardState.SHARD_END if loss.ended else base.state)

@@ -99,7 +99,8 @@ class Transactions:
             return False
         try:
             async with UnitOfWork(self._slot) as unit:
-                checkpoint = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key))
+                now = self._bridge.now_ms()
+                checkpoint = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key), now)
                 unit.send(self._bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
         except StaleBatch:
             return False
