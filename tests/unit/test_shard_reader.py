@@ -115,8 +115,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         (AwsThrottled("ProvisionedThroughputExceededException"), (1, 0, 0), []),
         (AwsUnavailable("InternalFailure"), (0, 0, 1), []),
         (EXPIRED, (0, 1, 0), []),
-        (AwsDenied("KMSAccessDeniedException"), (0, 0, 1), ["shard s: KMSAccessDeniedException, trying again"]),
-        (AwsError("KMSDisabledException"), (0, 0, 1), ["shard s: KMSDisabledException, trying again"]),
+        (AwsDenied("KMSAccessDeniedException"), (0, 0, 1), ["shard s of arn: KMSAccessDeniedException, trying again"]),
+        (AwsError("KMSDisabledException"), (0, 0, 1), ["shard s of arn: KMSDisabledException, trying again"]),
     ],
 )
 async def test_every_error_is_counted_as_what_it_is_and_told_if_somebody_has_to_act(
@@ -202,7 +202,7 @@ async def test_another_invalid_argument_is_no_end_and_is_told() -> None:
     wire.iterators = [AwsError("InvalidArgumentException", "StartingSequenceNumber did not come from shard s.")]
     reading = Reading(wire, Directory(opened=False))
     assert await reading.numbers() == ["1"]
-    assert reading.said == ["shard s: InvalidArgumentException, trying again"]
+    assert reading.said == ["shard s of arn: InvalidArgumentException, trying again"]
 
 
 def behind() -> ShardCursor:

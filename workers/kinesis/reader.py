@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from models.checkpoint import UNKNOWN_COVER_MS
+from models.position import stream_name
 from workers.aws.client import JsonClient
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable, ErrorCodes
 from workers.engine.clock import monotonic
@@ -75,7 +76,7 @@ class ShardReader:
     budget: Budget
     now_ms: Now
     tell: Callable[[str], None]
-    """Says a thing once: errors that an operator has to know."""
+    """Says what an operator has to know; called again and again while it lasts."""
     stats: ShardStats = field(default_factory=ShardStats)
     _forgiven: asyncio.Event = field(default_factory=asyncio.Event)
     _expected: int = FIRST_PAGE_BYTES
@@ -212,7 +213,7 @@ class ShardReader:
             self.stats.rebuilds += 1
             return True
         self.stats.failures += 1
-        self.tell(f"shard {self.cursor.shard.id}: {error.code}, trying again")
+        self.tell(f"shard {self.cursor.shard.id} of {stream_name(self.facts.arn)}: {error.code}, trying again")
         return True
 
 

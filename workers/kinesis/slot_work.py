@@ -190,7 +190,7 @@ class SlotWork:
         )  # fmt: skip
 
     def _tell(self, text: str) -> None:
-        self.bridge.tell(text, self.app.log)
+        self.bridge.tell_met(text, self.app.log)
 
     def _watch_lag(self, intake: Intake, source: Source, key: Key) -> None:
         """Warn once at half and at four fifths of the retention: after that records are deleted unread. Again only

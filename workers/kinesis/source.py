@@ -7,11 +7,15 @@ from typing import Any, Literal, Protocol
 from models.start_position import StartAt
 from workers.aws.client import JsonClient
 from workers.aws.errors import AwsError
+from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
 from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
 from workers.kinesis.reader import ReadOptions
 from workers.topics import Topics
+
+OVER_SECONDS = 60.0
+"""A trouble that was not met for so long was over: whoever waits it out tries at least every 10 s."""
 
 
 class Log(Protocol):
@@ -50,6 +54,8 @@ class Bridge:
     now_ms: Callable[[], int]
     told: set[str] = field(default_factory=set)
     """Troubles the log knows of."""
+    met: dict[str, float] = field(default_factory=dict)
+    """Troubles of single shards, and when each was last met (monotonic seconds)."""
 
     async def refresh(self, source: Source, log: Log) -> None:
         """List the stream's shards if that is due; what fails is said once, until it works again, and what was known
@@ -67,3 +73,12 @@ class Bridge:
         if text not in self.told:
             self.told.add(text)
             log.error("%s", text)
+
+    def tell_met(self, text: str, log: Log) -> None:
+        """Say a trouble that is met again and again: once, and once more when it comes back after it was over."""
+        now = monotonic()
+        for old in [old for old, at in self.met.items() if now - at > OVER_SECONDS]:
+            del self.met[old]
+        if text not in self.met:
+            log.error("%s", text)
+        self.met[text] = now
