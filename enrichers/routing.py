@@ -1,9 +1,8 @@
 """Route: source bytes -> the key of the row they change. Runs for every record of the bridge and never raises."""
 
 import hashlib
+from operator import attrgetter
 from typing import Any
-
-import msgspec
 
 from models.catalogue import Catalogue
 from models.change import Control, Operation, SourceRow
@@ -64,58 +63,80 @@ class Router:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._glances: dict[tuple[str, ...], dms.Glance | None] = {}
+        self._hints: dict[bytes, dms.Glance | None] = {}
+        """By the likely name of a table. A wrong guess costs time: what was found says whose row it is."""
+        self._only: dms.Glance | None = None
+        """The one for all tables seen so far: as long as their key columns have the same names, nobody has to guess."""
         self._tables: dict[tuple[str | None, str], _Table | None] = {}
 
     def route(self, data: bytes, partition_key: str) -> Route:
         """See the function."""
-        found = dms.glance(data)
-        if found is not None:
+        glance = self._only or self._guessed(data)
+        if glance is not None and (found := glance(data)) is not None:
             metadata = found.metadata
             name = (metadata.schema_name, metadata.table_name)
             try:
                 table = self._tables[name]
             except KeyError:
                 table = self._table(*name)
-            if table is not None and (known := table.route(found)) is not None:
+            if table is not None and table.glance is glance and (known := table.route(found.data)) is not None:
                 return known
+        self._guessed(data)  # perhaps a table that is keyed in another way
         return route(data, partition_key, self._catalogue)
+
+    def _guessed(self, data: bytes) -> "dms.Glance | None":
+        hint = dms.table_hint(data)
+        try:
+            return self._hints[hint]
+        except KeyError:
+            return self._learn(hint, data)
+
+    def _learn(self, hint: bytes, data: bytes) -> "dms.Glance | None":
+        """How the next records with this hint are looked at, by this one."""
+        try:
+            decoded = dms.decode(lenient(data))
+        except (ValueError, RecursionError, OverflowError):
+            return None
+        if not isinstance(decoded, SourceRow):
+            return None
+        spec = self._catalogue.match(decoded.adapter, decoded.schema, decoded.table)
+        glance = self._glance(spec) if spec is not None else None
+        if len(self._hints) < REMEMBERED:
+            self._only = glance if not self._hints or glance is self._only else None
+            self._hints[hint] = glance
+        return glance
+
+    def _glance(self, spec: TableSpec) -> "dms.Glance | None":
+        columns = tuple(spec.key)
+        if columns not in self._glances:
+            try:
+                self._glances[columns] = dms.glance_at(columns)
+            except ValueError:
+                self._glances[columns] = None
+        return self._glances[columns]
 
     def _table(self, schema: str | None, name: str) -> "_Table | None":
         spec = self._catalogue.match(dms.ADAPTER, schema or "", name)
         table = None
-        if spec is not None:
-            try:
-                table = _Table(spec, schema or "")
-            except ValueError:  # a column whose name JSON has to escape
-                table = None
+        if spec is not None and (glance := self._glance(spec)) is not None:
+            table = _Table(spec, schema or "", glance)
         if len(self._tables) < REMEMBERED:
             self._tables[schema, name] = table
         return table
 
 
 class _Table:
-    """The key columns of one table in the spelling of its spec. Whatever is spelled or typed in another way, or changes
-    its key, is left to `route`."""
+    """The rows of one table, by their key columns in the spelling of its spec."""
 
-    def __init__(self, spec: TableSpec, schema: str) -> None:
+    def __init__(self, spec: TableSpec, schema: str, glance: dms.Glance) -> None:
+        self.glance = glance
         self._spec = spec
         self._schema = schema
-        names = [(f"k{place}", column) for place, column in enumerate(spec.key)]
-        self._decode = msgspec.json.Decoder(
-            msgspec.defstruct("Key", [(field, int | str, msgspec.field(name=name)) for field, name in names], eq=True)
-        ).decode
-        self._values = (
-            (lambda key: key.k0) if len(names) == 1 else (lambda key: tuple(getattr(key, field) for field, _ in names))
-        )
+        self._values = attrgetter(*(f"k{place}" for place in range(len(spec.key))))
         self._routes: dict[Any, Route] = {}
 
-    def route(self, found: dms.Glance) -> Route | None:
-        try:
-            key = self._decode(found.data)
-            if found.before is not msgspec.UNSET and self._decode(found.before) != key:
-                return None
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return None
+    def route(self, key: Any) -> Route | None:
         values = self._values(key)
         known = self._routes.get(values)
         if known is None:

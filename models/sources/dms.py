@@ -4,7 +4,7 @@ Shapes from captures and the DMS guide: `data` (the row), a before image (an obj
 usually `before-image`, or `BI_` columns inside `data`), `metadata` in kebab-case, `control` for DDL.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "create": Operation.CREATE,
     "read": Operation.CREATE,
 }
+_WITHOUT_BEFORE = frozenset(word for word, operation in OPERATIONS.items() if operation is not Operation.UPDATE)
 SNAPSHOT_OPERATIONS = frozenset({"load", "read"})
 _DDL = (
     "create-table", "drop-table", "rename-table", "truncate-table",
@@ -36,7 +37,7 @@ CONTROL_OPERATIONS = frozenset(_DDL) | {word.replace("-", "") for word in _DDL}
 _PARTS = frozenset({"data", "metadata", "control"})
 
 
-class _Metadata(msgspec.Struct, rename="kebab"):
+class _Metadata(msgspec.Struct, rename="kebab", gc=False):
     operation: str
     table_name: str
     record_type: str
@@ -45,27 +46,58 @@ class _Metadata(msgspec.Struct, rename="kebab"):
     timestamp: str | None = None
 
 
-class Glance(msgspec.Struct, forbid_unknown_fields=True):
-    """As much of an ordinary data record as its route needs; the row itself is not decoded."""
+_TABLE_NAME = b'"table-name"'
 
-    metadata: _Metadata
-    data: msgspec.Raw
-    before: msgspec.Raw | msgspec.UnsetType = msgspec.field(name=BEFORE_FIELD, default=msgspec.UNSET)
-
-
-_glance = msgspec.json.Decoder(Glance)
+Glance = Callable[[bytes], Any]
+"""Look at an ordinary data record without decoding its row. The answer has `metadata`, and `data` and `before` with the
+key columns alone (`before` may be UNSET); None for whatever `decode` might read in another way, or with another key."""
 
 
-def glance(data: bytes) -> Glance | None:
-    """Look at a record without decoding its row; None for whatever `decode` might read in another way."""
-    if b'"BI_' in data or b'"_doc"' in data or b"\\u00" in data:
-        return None  # before images as columns, rows nested in a document, and names that may be either, escaped
-    try:
-        found = _glance.decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    metadata = found.metadata
-    return found if metadata.record_type == "data" and metadata.table_name else None
+def glance_at(columns: Sequence[str]) -> Glance:
+    """For tables with these key columns. Raises ValueError for names that JSON has to escape, or that `decode` takes
+    for something else."""
+    if any(column.startswith(BEFORE_PREFIX) or column == DOCUMENT_COLUMN for column in columns):
+        raise ValueError("a key column with the name of a before image, or of a document")
+    key = msgspec.defstruct(
+        "Key",
+        [
+            *((f"k{place}", int | str, msgspec.field(name=name)) for place, name in enumerate(columns)),
+            ("document", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=DOCUMENT_COLUMN, default=msgspec.UNSET)),
+        ],
+        gc=False,
+    )
+    before = msgspec.field(name=BEFORE_FIELD, default=msgspec.UNSET)
+    kind = msgspec.defstruct(
+        "Glance",
+        [("metadata", _Metadata), ("data", key), ("before", key | msgspec.UnsetType, before)],
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    read: Glance = msgspec.json.Decoder(kind).decode
+
+    def glance(data: bytes) -> Any:
+        try:
+            found = read(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        metadata = found.metadata
+        if metadata.record_type != "data" or not metadata.table_name or found.data.document is not msgspec.UNSET:
+            return None
+        if found.before is msgspec.UNSET:
+            # An update may have its before image as columns; their names may be escaped.
+            if metadata.operation not in _WITHOUT_BEFORE and (b"BI_" in data or (b"\\" in data and b"\\u00" in data)):
+                return None
+        elif found.before != found.data:  # another key, or the same one in another spelling
+            return None
+        return found
+
+    return glance
+
+
+def table_hint(data: bytes) -> bytes:
+    """Most likely the name of the table, found without decoding anything: for guesses that are looked at again."""
+    start = data.find(b'"', data.rfind(_TABLE_NAME) + len(_TABLE_NAME)) + 1
+    return data[start : data.find(b'"', start)]
 
 
 def decode(document: Any) -> SourceRow | Control | Dead:

@@ -72,6 +72,27 @@ def test_names_that_are_written_with_escapes_are_no_way_around_a_before_image() 
     same(users({"_doc": {"ID": 7}}).replace(b"_doc", b"\\u005fdoc"))
 
 
+def test_a_before_image_in_columns_of_another_spelling_is_seen() -> None:
+    same(users({"ID": 7, "BI_id": 6, "Email": "a", "BI_Email": "b"}))
+    same(users({"ID": 7, "BI_id": 6, "Email": "a", "BI_Email": "b"}).replace(b"BI_id", b"\\u0042\\u0049_id"))
+
+
+def test_records_of_tables_with_other_keys_and_other_layouts_find_theirs() -> None:
+    router = Router(TELEPHONY)
+    records = []
+    for spec in TELEPHONY.specs:
+        row = {column: number for number, column in enumerate(spec.key, 3)}
+        for schema in ("core", "", None):
+            metadata = {"operation": "update", "table-name": spec.name, "schema-name": schema, "record-type": "data"}
+            records += [{"data": row, "metadata": metadata}, {"metadata": metadata, "data": row}]
+            records.append({"data": row | {"Note": '"table-name":"users"'}, "metadata": metadata, "before-image": row})
+    for _ in range(2):
+        for record in records:
+            for layout in ({}, {"indent": 1}, {"separators": (",", ":")}):
+                data = json.dumps(record, **layout).encode()
+                assert router.route(data, "p") == route(data, "p", TELEPHONY)
+
+
 def test_a_name_that_stands_twice_counts_as_the_decoder_counts_it() -> None:
     same(users({"ID": 7}).replace(b'{"ID": 7}', b'{"ID": 7, "ID": 8}'))
 
