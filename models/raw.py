@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.record_format import sized, varint
+
 HEADER_ADAPTER = "cdc-adapter"
 HEADER_TABLE = "cdc-table"
 HEADER_STREAM = "cdc-stream"
@@ -87,25 +89,43 @@ def raw_headers(
 
 
 class ShardHeaders:
-    """`raw_headers` for many records of one shard: what repeats is encoded once."""
+    """`raw_headers` for many records of one shard, packed: what repeats is packed once."""
 
     def __init__(self, stream: str, shard: str) -> None:
-        self._shard = [(HEADER_STREAM, stream.encode()), (HEADER_SHARD, shard.encode())]
-        self._tails: dict[tuple[str | None, str | None], list[tuple[str, bytes]]] = {}
+        self._origin = Origin(stream, shard, "")
+        self._ends: dict[tuple[str | None, str | None], tuple[bytes, bytes]] = {}
+        self._arrival: tuple[int, bytes] = (-1, b"")
 
-    def of(
-        self, sequence: str, sub_sequence: int, arrival_ms: int, adapter: str | None, table: str | None
-    ) -> list[tuple[str, bytes]]:
-        """Headers of one record."""
-        tail = self._tails.get((adapter, table))
-        if tail is None:
-            optional = ((HEADER_ADAPTER, adapter), (HEADER_TABLE, table))
-            tail = [(name, text.encode()) for name, text in optional if text is not None]
-            self._tails[adapter, table] = tail
-        return [
-            *self._shard, (HEADER_SEQUENCE, sequence.encode()), (HEADER_SUB_SEQUENCE, b"%d" % sub_sequence),
-            (HEADER_ARRIVAL, b"%d" % arrival_ms), *tail,
-        ]  # fmt: skip
+    def of(self, sequence: str, sub_sequence: int, arrival_ms: int, adapter: str | None, table: str | None) -> bytes:
+        """Headers of one record, as `packed_headers` would pack them."""
+        found = self._ends.get((adapter, table))
+        head, tail = found if found is not None else self._end(adapter, table)
+        arrived, arrival = self._arrival
+        if arrived != arrival_ms:  # those of one call of a producer have the same
+            arrival = _packed(HEADER_ARRIVAL, b"%d" % arrival_ms)
+            self._arrival = arrival_ms, arrival
+        number = sequence.encode()
+        sub = _packed(HEADER_SUB_SEQUENCE, b"%d" % sub_sequence) if sub_sequence else _FIRST
+        return b"".join((head, varint(len(number)), number, sub, arrival, tail))
+
+    def _end(self, adapter: str | None, table: str | None) -> tuple[bytes, bytes]:
+        """What stands in front of the sequence number, and behind the arrival."""
+        count = len(raw_headers(self._origin, adapter=adapter, table=table))
+        shard = _packed(HEADER_STREAM, self._origin.stream.encode()) + _packed(
+            HEADER_SHARD, self._origin.shard.encode()
+        )
+        optional = ((HEADER_ADAPTER, adapter), (HEADER_TABLE, table))
+        tail = b"".join(_packed(name, text.encode()) for name, text in optional if text is not None)
+        found = (varint(count) + shard + sized(HEADER_SEQUENCE.encode()), tail)
+        self._ends[adapter, table] = found
+        return found
+
+
+def _packed(name: str, content: bytes) -> bytes:
+    return sized(name.encode()) + sized(content)
+
+
+_FIRST = _packed(HEADER_SUB_SEQUENCE, b"0")
 
 
 def raw_record_of(record: Any) -> RawRecord:

@@ -20,6 +20,7 @@ from models.checkpoint import Boot, Checkpoint, Start
 from models.raw import HEADER_SEQUENCE, HEADER_SHARD, HEADER_SUB_SEQUENCE
 from models.shard import Shard
 from sandbox.generator.aggregates import aggregated
+from tests.unit.packed import read_headers
 from workers.kinesis.cursor import Gap, Part, ShardCursor
 from workers.kinesis.forwarding import Destination, Loss, forward, record_loss
 from workers.kinesis.lineage import Begin, Blocked, Ended, Orphaned, Resume, Unbooted, Vanished, decide
@@ -67,7 +68,7 @@ class Outbox:
         self.lost: list[Loss] = []
 
     def send(self, topic: str, key: Any, value: Any, headers: Any, *, partition: int) -> None:
-        found = dict(headers)
+        found = read_headers(headers)
         if topic == "raw":
             where = (found[HEADER_SHARD].decode(), int(found[HEADER_SEQUENCE]), int(found[HEADER_SUB_SEQUENCE]))
             self.sent.append((*where, value))

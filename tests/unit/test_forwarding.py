@@ -11,6 +11,7 @@ from models.position import Position
 from models.raw import HEADER_OUT_OF_RANGE, HEADER_SEQUENCE, HEADER_STREAM, HEADER_SUB_SEQUENCE
 from models.shard import Shard
 from sandbox.generator.aggregates import aggregated, sealed
+from tests.unit.packed import read_headers
 from workers.kinesis.cursor import Part
 from workers.kinesis.forwarding import Destination, Loss, forward, record_loss
 from workers.kinesis.pages import Record
@@ -28,7 +29,7 @@ class Unit:
 
     def send(self, topic: str, key: Any, value: Any, headers: Any, *, partition: int) -> None:
         assert 0 <= partition < TO.partitions
-        self.sent.append((topic, key, value, dict(headers)))
+        self.sent.append((topic, key, value, read_headers(headers)))
 
     def took(self, records: int) -> None:
         self.records += records

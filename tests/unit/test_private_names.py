@@ -16,9 +16,10 @@ from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
-from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
-from aiokafka.producer.sender import BaseHandler, Sender
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
+from aiokafka.producer.sender import BaseHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.produce import ProduceRequest
 from faust.tables import recovery as faust_recovery
 from faust.tables.manager import TableManager
 from faust.transport import consumer as faust_consumer
@@ -38,8 +39,15 @@ TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
     (OAuthAuthenticator, ("step",)),
     (AIOKafkaClient, ("close", "send", "set_topics")),
     (aiokafka.AIOKafkaProducer, ("_message_accumulator", "_txn_manager", "client")),
-    (MessageAccumulator, ("_batches",)),
-    (MessageBatch, ("_drain_waiter", "future")),
+    (BatchBuilder, ("_build", "_set_producer_state", "append", "close", "closed", "record_count", "size")),
+    (MessageAccumulator, ("_batch_size", "_batches", "_compression_type", "create_builder")),
+    (
+        MessageBatch,
+        ("_drain_waiter", "append", "drain_ready", "future", "get_data_buffer", "is_empty", "record_count",
+         "remaining_linger", "set_producer_state"),
+    ),
+    (ProduceRequest, ("_required_acks", "_timeout", "_topics", "_transactional_id", "build")),
+    (SendProduceReqHandler, ("create_request",)),
     (TransactionManager, ("wait_for_transaction_end",)),
     (Fetcher, ("_closed", "_create_fetch_waiter", "_isolation_level", "_records", "_subscriptions", "fetched_records")),
     (FetchResult, ("_partition_records",)),

@@ -1,59 +1,27 @@
 """A slot's transactional producer on a broker in memory."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka.errors import IllegalOperation, KafkaError
-from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import RecordMetadata
 from faust.types import TP
 
 from workers.engine.memory_broker import Fate, MemoryBroker, Row, Session, Transaction
+from workers.engine.packing import RecordPacker
 
 ROUND_TRIP = 0.001
 """Seconds a call takes, so that others run meanwhile as they do beside a network."""
 
 
-class MemoryBatch:
-    """aiokafka's own record format, so that what fits here fits there."""
-
-    def __init__(self, batch_bytes: int, now_ms: int) -> None:
-        self._builder: Any = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, batch_bytes)
-        self._now_ms = now_ms
-        self._count = 0
-        self._closed = False
-
-    def append(
-        self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> Any:
-        """See PackedBatch."""
-        if self._closed:
-            return None
-        stamp = self._now_ms if timestamp is None else timestamp
-        added = self._builder.append(self._count, stamp, key=key, value=value, headers=headers)
-        if added is None:
-            self._closed = True
-        else:
-            self._count += 1
-        return added
-
-    def close(self) -> None:
-        """See PackedBatch."""
-        self._closed = True
-
-    def record_count(self) -> int:
-        """See PackedBatch."""
-        return self._count
-
-    def size(self) -> int:
-        """See PackedBatch."""
-        size: int = self._builder.size()
-        return size
+class MemoryBatch(RecordPacker):
+    """The record format of a real producer, so that what fits here fits there."""
 
     def rows(self) -> list[Row]:
         """What was appended."""
-        records = DefaultRecordBatch(bytes(self._builder.build()))
+        records = DefaultRecordBatch(bytes(self._build()))
         return [(record.timestamp, record.key, record.value, record.headers) for record in records]
 
 
@@ -87,7 +55,7 @@ class MemoryProducer:
 
     def create_batch(self) -> MemoryBatch:
         """See UnitProducer."""
-        return MemoryBatch(self.batch_bytes, self.broker.now_ms())
+        return MemoryBatch(self.batch_bytes, transactional=True, now_ms=self.broker.now_ms())
 
     async def send_batch(self, batch: MemoryBatch, topic: str, *, partition: int) -> "asyncio.Future[Any]":
         """See UnitProducer."""

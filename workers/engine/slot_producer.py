@@ -11,12 +11,16 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import (
     AddOffsetsToTxnRequest,
     AddPartitionsToTxnRequest,
     EndTxnRequest,
     TxnOffsetCommitRequest,
 )
+
+from workers.engine.packing import RecordPacker
+from workers.engine.produce_request import FlatProduceRequest
 
 ASKED_ONCE = (AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, TxnOffsetCommitRequest)
 NO_ANSWER = (
@@ -38,6 +42,8 @@ class AskingOnce(AIOKafkaClient):
 
     async def send(self, node_id: Any, request: Any, **options: Any) -> Any:
         """Raises Unanswered where aiokafka would try again."""
+        if type(request) is ProduceRequest:
+            request = FlatProduceRequest.of(request)
         if self.given_up:
             raise Unanswered("given up")
         try:
@@ -54,6 +60,11 @@ class SlotProducer(AIOKafkaProducer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.client.__class__ = AskingOnce  # aiokafka has no way to hand a client in
+
+    def create_batch(self) -> RecordPacker:
+        """See UnitProducer."""
+        accumulator = self._message_accumulator
+        return RecordPacker(accumulator._batch_size, accumulator._compression_type, transactional=True)
 
     async def stop(self) -> None:
         """Close the connections at once: a producer of an open transaction has nothing more to say."""

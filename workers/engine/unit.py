@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from faust.types import TP
 
+from models.record_format import packed_headers
 from workers.engine.batch import RecordBatch
 from workers.engine.errors import Broken, DataError, StaleBatch
 from workers.engine.ledger import DEAD, DROP, IN, OUT
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 current_unit: ContextVar["UnitOfWork | None"] = ContextVar("current_unit", default=None)
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]] | bytes
+"""As they are, or packed (`models.record_format.packed_headers`)."""
+_NO_HEADERS = packed_headers([])
 RECORD_OVERHEAD = 128
 """Bytes Kafka adds to key, value and headers of one record in a batch, rounded up."""
 
@@ -99,11 +102,13 @@ class UnitOfWork:
         is produced, because a refused batch kills its producer."""
         # Called for every record: no generator, dict or attribute chain that an ordinary one does not need.
         size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD
-        if headers:
+        if isinstance(headers, bytes):
+            size += len(headers)
+        elif headers:
             for name, content in headers:
                 size += len(name) + len(content)
         else:
-            headers = []
+            headers = _NO_HEADERS
         if size > self._max_record_bytes:
             raise DataError(f"record of {size} bytes for {topic}, at most {self._max_record_bytes} fit")
         self.output_bytes += size

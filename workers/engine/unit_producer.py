@@ -13,10 +13,16 @@ class PackedBatch(Protocol):
     """Records of one partition, packed before anything is sent."""
 
     def append(
-        self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+        self,
+        *,
+        timestamp: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] | bytes,
     ) -> Any:
-        """None if the record does not fit any more; the first one always fits. `timestamp`: milliseconds, None is now.
-        Raises TypeError for a key or value that is not bytes."""
+        """None if the record does not fit any more; the first one always fits. `timestamp`: milliseconds, None is the
+        batch's own time. `headers`: bytes are `packed_headers`. Raises TypeError for a key or value that is not bytes.
+        """
 
     def close(self) -> None:
         """Nothing more is appended."""

@@ -6,10 +6,11 @@ from enrichers.routing import Router
 from models.checkpoint import Checkpoint, ShardState
 from models.dead_letter import GAP_PREFIX
 from models.position import Position, stream_name
-from models.raw import HEADER_OUT_OF_RANGE, Origin, ShardHeaders, raw_headers
-from models.routing import partition_of
+from models.raw import Origin, ShardHeaders, raw_headers
+from models.record_format import packed_headers
+from models.routing import Route, partition_of
 from models.shard import Shard
-from models.sources.kpl import Corrupt, aggregate
+from models.sources.kpl import MAGIC, Corrupt, aggregate
 from workers.engine.unit import UnitOfWork
 from workers.kinesis.cursor import Part, advanced
 from workers.kinesis.pages import Record
@@ -49,9 +50,9 @@ def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: 
     sending = _Sending(unit, to, stream_name(stream), part)
     done = part.after
     for record in part.records:
-        found = aggregate(record.data)
         if done is not None and Position(int(record.sequence_number)) > done:
             done = None  # numbers grow: from here on everything is news
+        found = aggregate(record.data) if record.data.startswith(MAGIC) else None
         if found is None or isinstance(found, Corrupt):
             if done is None:
                 if found is not None:
@@ -69,13 +70,15 @@ def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: 
 class _Sending:
     """The way of user records into a unit."""
 
-    __slots__ = ("_last", "_names", "_shard", "_to", "_unit", "headers", "records")
+    __slots__ = ("_headers", "_last", "_names", "_partitions", "_route", "_send", "_topic", "records")
 
     def __init__(self, unit: UnitOfWork, to: Destination, stream: str, part: Part) -> None:
-        self._unit = unit
-        self._to = to
+        self._send = unit.send
+        self._route = to.router.route
+        self._topic = to.topic
+        self._partitions = to.partitions
         self._names = (stream, part.shard.id)
-        self.headers = ShardHeaders(stream, part.shard.id)
+        self._headers = ShardHeaders(stream, part.shard.id).of
         self._last: tuple[str, int] | None = None
         self.records = 0
 
@@ -86,19 +89,23 @@ class _Sending:
 
     def send(self, record: Record, index: int, data: bytes, partition_key: str, *, outside: bool = False) -> None:
         """One user record; if its key changed, the row it was is told to forget itself in the same transaction."""
-        to, sequence = self._to, record.sequence_number
-        found = to.router.route(data, partition_key)
+        sequence = record.sequence_number
+        found = self._route(data, partition_key)
         if found.retired_key is not None:
-            origin = Origin(*self._names, sequence, index, record.arrival_ms)
-            marker = raw_headers(origin, adapter=found.adapter, table=found.table, retired=True)
-            place = partition_of(found.retired_key, to.partitions)
-            self._unit.send(to.topic, found.retired_key, None, marker, partition=place)
-        headers = self.headers.of(sequence, index, record.arrival_ms, found.adapter, found.table)
+            self._mark(found, Origin(*self._names, sequence, index, record.arrival_ms))
         if outside:
-            headers.append((HEADER_OUT_OF_RANGE, b"1"))
-        self._unit.send(to.topic, found.key, data, headers, partition=partition_of(found.key, to.partitions))
+            origin = Origin(*self._names, sequence, index, record.arrival_ms)
+            headers = packed_headers(raw_headers(origin, adapter=found.adapter, table=found.table, out_of_range=True))
+        else:
+            headers = self._headers(sequence, index, record.arrival_ms, found.adapter, found.table)
+        self._send(self._topic, found.key, data, headers, partition=partition_of(found.key, self._partitions))
         self._last = (sequence, index)
         self.records += 1
+
+    def _mark(self, found: Route, origin: Origin) -> None:
+        key = found.retired_key or b""
+        marker = raw_headers(origin, adapter=found.adapter, table=found.table, retired=True)
+        self._send(self._topic, key, None, marker, partition=partition_of(key, self._partitions))
 
 
 def record_loss(

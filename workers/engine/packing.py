@@ -1,0 +1,148 @@
+"""Batches of Kafka's record format (magic 2), packed from bytes that are mostly there already.
+
+aiokafka's builder encodes names, lengths and headers anew for every record, and looks at the clock. Here a record is a
+few references, and its bytes are copied once: when the batch is built.
+"""
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+
+from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
+from aiokafka.record.util import calc_crc32c
+
+from models.record_format import LENGTHS, packed_headers, varint
+
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+"""Offset, length, leader epoch, magic, checksum, attributes, last offset delta, first and largest timestamp, producer's
+id and epoch, sequence number, records."""
+_CHECKSUM = 17
+_CHECKED = 21
+"""Where the checksum stands, and what it is of."""
+_LENGTH_COUNTS_FROM = 12
+_TRANSACTIONAL = 0x10
+_ENCODERS: dict[int, Callable[[bytes], bytes]] = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
+"""By the number that stands in the attributes."""
+_NULL = varint(-1)
+
+
+class RecordPacker:
+    """See PackedBatch. It also stands where aiokafka expects its own BatchBuilder."""
+
+    __slots__ = (
+        "_built", "_closed", "_codec", "_count", "_first_ms", "_limit", "_made_ms", "_now", "_parts", "_producer",
+        "_size", "_stamps", "_transactional",
+    )  # fmt: skip
+
+    def __init__(self, limit: int, codec: int = 0, *, transactional: bool, now_ms: int | None = None) -> None:
+        """`limit`: bytes. Records without a timestamp have that of the batch: when it was made, or `now_ms`."""
+        self._limit = limit
+        self._codec = codec
+        self._transactional = transactional
+        self._made_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        self._first_ms = self._made_ms
+        self._now = b"\0\0"
+        """Attributes of a record, and how far the batch's time lies behind its first timestamp."""
+        self._stamps: list[int] = []
+        """Timestamps that were given."""
+        self._parts: list[bytes] = []
+        self._count = 0
+        self._size = _HEADER.size
+        self._closed = False
+        self._producer = (-1, -1, 0)
+        self._built: bytearray | None = None
+
+    def append(
+        self,
+        *,
+        timestamp: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] | bytes,
+    ) -> int | None:
+        """See PackedBatch; the bytes it takes."""
+        if self._closed:
+            return None
+        # Called for every record, so what is ordinary comes first.
+        if type(key) is bytes:
+            size = len(key)
+            key_size = LENGTHS[size] if size < 16_384 else varint(size)
+        elif key is None:
+            key, key_size = b"", _NULL
+        else:
+            raise TypeError(f"a key is bytes, not {type(key).__name__}")
+        if type(value) is bytes:
+            size = len(value)
+            value_size = LENGTHS[size] if size < 16_384 else varint(size)
+        elif value is None:
+            value, value_size = b"", _NULL
+        else:
+            raise TypeError(f"a value is bytes, not {type(value).__name__}")
+        if not isinstance(headers, bytes):
+            headers = packed_headers(headers)
+        when = self._now if timestamp is None else self._when(timestamp)
+        count = self._count
+        offset = LENGTHS[count] if count < 16_384 else varint(count)
+        size = len(when) + len(offset) + len(key_size) + len(key) + len(value_size) + len(value) + len(headers)
+        length = LENGTHS[size] if size < 16_384 else varint(size)
+        size += len(length)
+        if self._size + size > self._limit and count:
+            self._closed = True
+            return None
+        self._parts += (length, when, offset, key_size, key, value_size, value, headers)
+        self._size += size
+        self._count = count + 1
+        if timestamp is not None:
+            self._stamps.append(timestamp)
+        return size
+
+    def _when(self, timestamp: int) -> bytes:
+        if not self._count:
+            self._first_ms = timestamp
+            self._now = b"\0" + varint(self._made_ms - timestamp)
+        return b"\0" + varint(timestamp - self._first_ms)
+
+    def close(self) -> None:
+        """See PackedBatch."""
+        self._closed = True
+
+    def closed(self) -> bool:
+        """Whether nothing more is appended."""
+        return self._closed
+
+    def record_count(self) -> int:
+        """See PackedBatch."""
+        return self._count
+
+    def size(self) -> int:
+        """See PackedBatch."""
+        return self._size
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        self._producer = (producer_id, producer_epoch, base_sequence)
+
+    def _build(self) -> bytearray:
+        """The batch as it goes out; the same again when it is sent again."""
+        if self._built is None:
+            self._closed = True
+            self._built = self._joined()
+            self._parts = []
+            self._size = len(self._built)
+        return self._built
+
+    def _joined(self) -> bytearray:
+        parts, codec = self._parts, 0
+        if self._codec:
+            plain = b"".join(parts)
+            packed = _ENCODERS[self._codec](plain)
+            parts, codec = ([packed], self._codec) if len(packed) < len(plain) else ([plain], 0)
+        found = bytearray().join([b"\0" * _HEADER.size, *parts])
+        stamps = self._stamps if len(self._stamps) == self._count else [*self._stamps, self._made_ms]
+        attributes = codec | (_TRANSACTIONAL if self._transactional else 0)
+        _HEADER.pack_into(
+            found, 0, 0, len(found) - _LENGTH_COUNTS_FROM, -1, 2, 0, attributes, self._count - 1, self._first_ms,
+            max(stamps, default=self._made_ms), *self._producer, self._count,
+        )  # fmt: skip
+        with memoryview(found) as whole, whole[_CHECKED:] as checked:
+            struct.pack_into(">I", found, _CHECKSUM, calc_crc32c(checked))
+        return found
