@@ -197,6 +197,12 @@ def test_a_reader_that_falls_behind_the_retention_is_a_gap() -> None:
     assert "fell behind" in found.why
 
 
+def test_a_reader_that_slept_for_a_retention_behind_its_first_page_is_a_gap() -> None:
+    cursor = ShardCursor(SHARD, Begin(TRIM_HORIZON, since_ms=NOW))
+    assert read(cursor, page()) == []
+    assert isinstance(cursor.gap(page(12), NOW + 25 * HOUR, RETENTION), Gap)
+
+
 def test_a_reader_that_begins_at_the_horizon_is_not_told_of_what_it_never_promised() -> None:
     cursor = ShardCursor(SHARD, Begin(TRIM_HORIZON))
     read(cursor, page(1, behind=RETENTION, arrival=NOW - RETENTION))

@@ -90,12 +90,19 @@ class ShardCursor:
         Not if the page begins with our last record; and not if everything that is old enough to be deleted had been
         read, because then nothing had come since: an idle shard loses its position to the retention, too."""
         horizon = now_ms - retention_ms
+        found = self._gap(page, horizon)
+        if found is None and not self._unproven:
+            # Where this page brings us counts at once: the next one may be asked for a retention later.
+            ahead = max(self.covered_ms, now_ms - page.millis_behind_latest)
+            self._safe = self._safe or ahead >= horizon + SAFE_MS
+        return found
+
+    def _gap(self, page: Page, horizon: int) -> Gap | None:
         missed = self._arrival_ms >= horizon + SAFE_MS and not self._gap_ms
         """Whether our last record has to be there, by its age."""
         if not self._unproven:
             if self._safe and self.covered_ms < horizon:
                 return Gap(self.shard, self.covered_ms, "reading fell behind the retention of the stream")
-            self._safe = self._safe or self.covered_ms >= horizon + SAFE_MS
             return None
         if not (page.records or page.millis_behind_latest == 0 or page.ended):
             return None  # an empty page in the middle of the log says nothing
