@@ -32,7 +32,7 @@ class Content:
     compared: bool
 
 
-def change_digest(change: Change, table: CompiledTable, record: RawRecord, source_id: str) -> str:
+def change_digest(change: Change, table: CompiledTable, record: RawRecord) -> str:
     """20 hex digits that name the change: the same for every delivery of it, different for any other.
 
     The source's own identity if it gives one, else the position in the stream; for plain files (no stream) their
@@ -47,7 +47,7 @@ def change_digest(change: Change, table: CompiledTable, record: RawRecord, sourc
         content = blake2b(record.value or b"", digest_size=16).hexdigest()
         identity = ["file", record.origin.sequence, content]
     keys = None if table.key_is_redacted else [key_text(value) for value in change.keys.values()]
-    named = [source_id, change.name, change.operation.value, change.schema, keys, identity]
+    named = [record.source, change.name, change.operation.value, change.schema, keys, identity]
     return blake2b(encode(named), digest_size=10).hexdigest()
 
 

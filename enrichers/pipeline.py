@@ -46,8 +46,6 @@ class PipelineOptions:
     redaction_key_version: int = 1
     redaction_enabled: bool = True
     strict_tables: bool = False
-    source_id: str = "core"
-    """Name of the source (CDC_SOURCE); part of every eventId."""
     time_zone: str = "UTC"
     """Zone of source times that carry none."""
 
@@ -124,7 +122,7 @@ class Pipeline:
             trace.append(("validate", f"table {spec.name}, {len(change.after or change.before or {})} columns"))
         row = record.key or spec.row_key(change.schema, tuple(change.keys.values()))
         memory = state.memory(row) if spec.memory else None
-        digest = change_digest(change, table, record, self.options.source_id)
+        digest = change_digest(change, table, record)
         if _is_resent(change, spec, record, memory, digest):
             return Enriched(Drop("resent"), table=spec.name)
         effects = (

@@ -88,7 +88,7 @@ class Catalogue:
 
 
 def load_catalogue(builtin: Literal["telephony", "none"], tables_file: Path | None) -> Catalogue:
-    """Built-in tables, extended by a file. Raises CatalogueError with all mistakes at once."""
+    """Built-in tables, extended by a file. Raises InvalidFile with all mistakes at once."""
     specs = TELEPHONY if builtin == "telephony" else ()
     if tables_file is None:
         return Catalogue(specs)

@@ -15,6 +15,8 @@ HEADER_SUB_SEQUENCE = "cdc-sub-sequence"
 HEADER_ARRIVAL = "cdc-arrival"
 HEADER_TRACE = "cdc-trace"
 HEADER_REPLAY = "cdc-replay"
+HEADER_SOURCE = "cdc-source"
+"""Of an event in `cdc.events`: name of the source, hence the raw topic that its `metadata.sequence` is an offset of."""
 HEADER_RETIRED = "cdc-retired"
 HEADER_OUT_OF_RANGE = "cdc-out-of-range"
 """A KPL user record whose hash key lies outside of its shard, as after a reshard: the KCL drops those."""
@@ -50,6 +52,8 @@ class RawRecord:
     offset: int
     timestamp_ms: int
     """Kafka timestamp, milliseconds since the epoch: the `processedAt` of the event."""
+    source: str
+    """Name of the source, from its topic."""
     generation: int = 1
     """Counts re-creations of the raw topic, so that `sequence` keeps growing."""
     adapter: str | None = None
@@ -128,11 +132,11 @@ def _packed(name: str, content: bytes) -> bytes:
 _FIRST = _packed(HEADER_SUB_SEQUENCE, b"0")
 
 
-def raw_record_of(record: Any) -> RawRecord:
-    """From a record of any Kafka client."""
+def raw_record_of(record: Any, source: str) -> RawRecord:
+    """From a record of any Kafka client. `source`: whose topic it stands in."""
     return raw_record(
         topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp,
-        key=record.key, value=record.value, headers=record.headers,
+        key=record.key, value=record.value, headers=record.headers, source=source,
     )  # fmt: skip
 
 
@@ -145,6 +149,7 @@ def raw_record(
     key: bytes | None,
     value: bytes | None,
     headers: Headers,
+    source: str,
     generation: int = 1,
 ) -> RawRecord:
     """Build a RawRecord from a Kafka record; foreign or broken headers count as absent, nothing here raises."""
@@ -172,6 +177,7 @@ def raw_record(
         partition=partition,
         offset=offset,
         timestamp_ms=timestamp_ms,
+        source=source,
         generation=generation,
         adapter=text(HEADER_ADAPTER),
         table=text(HEADER_TABLE),

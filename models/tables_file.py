@@ -23,10 +23,8 @@ from models.tables import (
     Transformation,
 )
 from models.tables_rules import check_together
-from models.yaml_nodes import Problems, Reader, is_none, line_of, suggestion
+from models.yaml_nodes import InvalidFile, Problems, Reader, is_none, line_of, suggestion
 
-VERSION = "1"
-MAX_BYTES = 1 << 20
 MAX_WAIT_SECONDS = 300
 WORDS = {"INSERT": Operation.CREATE, "UPDATE": Operation.UPDATE, "DELETE": Operation.DELETE}
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -38,21 +36,13 @@ _OWN_FIELDS = frozenset(field.name for field in fields(TableSpec))
 FIELDS = _OWN_FIELDS | {"extends", "examples"}
 
 
-class CatalogueError(Exception):
-    """`tables.yaml` cannot be used; `problems` lists every mistake with its line."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-
 def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
-    """Built-in tables with those of the file. Raises CatalogueError with all mistakes."""
+    """Built-in tables with those of the file. Raises InvalidFile with all mistakes."""
     problems = Problems(path.name)
     specs = {spec.name: spec for spec in builtin}
     lines: dict[str, int] = {}
     reader = _TableReader(problems, specs)
-    for node in _tables(path, problems, reader):
+    for node in reader.entries(path, "tables"):
         spec = reader.table(node)
         if spec is None:
             continue
@@ -64,33 +54,8 @@ def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
     for name, text in check_together(specs.values(), read_lookups=reader.lookups):
         problems.at(lines.get(name, 1), text)
     if problems.found:
-        raise CatalogueError(problems.listed())
+        raise InvalidFile(problems.listed())
     return tuple(specs.values())
-
-
-def _tables(path: Path, problems: Problems, reader: Reader) -> list[yaml.Node]:
-    try:
-        data = path.read_bytes()
-        if len(data) > MAX_BYTES:
-            raise CatalogueError([f"{path.name}: larger than {MAX_BYTES} bytes"])
-        root = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise CatalogueError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise CatalogueError([f"{path.name}: not UTF-8"]) from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogueError([f"{path.name}:{line}: no YAML: {error.problem}"]) from None
-    except (yaml.YAMLError, RecursionError):
-        raise CatalogueError([f"{path.name}:1: no YAML"]) from None
-    if root is None:
-        raise CatalogueError([f"{path.name}:1: the file is empty; it begins with `version: 1`"])
-    found = reader.fields(root, "file", ["version", "tables"]) or {}
-    if "version" not in found:
-        problems.at(root, "version is missing; this release reads `version: 1`")
-    elif getattr(found["version"], "value", None) != VERSION:
-        problems.at(found["version"], "this release reads `version: 1`")
-    return reader.items(found["tables"], "tables") if "tables" in found else []
 
 
 class _TableReader(Reader):

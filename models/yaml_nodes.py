@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 import yaml
@@ -12,6 +13,16 @@ import yaml
 Choice = TypeVar("Choice", bound=StrEnum)
 Read = TypeVar("Read")
 NONE = "none"
+VERSION = "1"
+MAX_BYTES = 1 << 20
+
+
+class InvalidFile(Exception):
+    """A file that cannot be used; `problems` lists every mistake with its line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 @dataclass(slots=True)
@@ -48,6 +59,16 @@ class Reader:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
+
+    def entries(self, path: Path, name: str) -> list[yaml.Node]:
+        """A file of `version: 1` and one list, `name`. Raises InvalidFile if it is no such YAML at all."""
+        root = _root(path)
+        found = self.fields(root, "file", ["version", name]) or {}
+        if "version" not in found:
+            self.problems.at(root, "version is missing; this release reads `version: 1`")
+        elif getattr(found["version"], "value", None) != VERSION:
+            self.problems.at(found["version"], "this release reads `version: 1`")
+        return self.items(found[name], name) if name in found else []
 
     def mapping(self, node: yaml.Node, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]] | None:
         """Name -> (name node, value node). Notes names that stand twice."""
@@ -159,3 +180,23 @@ class Reader:
 def is_none(node: yaml.Node) -> bool:
     """True for the word `none`."""
     return isinstance(node, yaml.ScalarNode) and node.value == NONE
+
+
+def _root(path: Path) -> yaml.Node:
+    try:
+        data = path.read_bytes()
+        if len(data) > MAX_BYTES:
+            raise InvalidFile([f"{path.name}: larger than {MAX_BYTES} bytes"])
+        root = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise InvalidFile([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise InvalidFile([f"{path.name}: not UTF-8"]) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InvalidFile([f"{path.name}:{line}: no YAML: {error.problem}"]) from None
+    except (yaml.YAMLError, RecursionError):
+        raise InvalidFile([f"{path.name}:1: no YAML"]) from None
+    if root is None:
+        raise InvalidFile([f"{path.name}:1: the file is empty; it begins with `version: 1`"])
+    return root

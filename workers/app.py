@@ -14,13 +14,12 @@ from enrichers.routing import Router
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
-from models.start_position import StartAt
 from workers.agents.bridge import add_bridge
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
-from workers.aws.client import Session, hot_client
-from workers.boot_checks import check_account, check_checkpoints
+from workers.aws.client import JsonClient, Reach, Session, hot_client, reach_of
+from workers.boot_checks import check_bus_account, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.delivery import WindowOptions
@@ -90,22 +89,33 @@ def make_bridge(settings: Settings) -> StageApp:
     """A new app for Kinesis -> raw."""
     catalogue = read_catalogue(settings)
     app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True)
-    session = Session(settings)
-    client = hot_client(session, "kinesis", "Kinesis_20131202")
     topics = Topics.of(settings)
-    source = Source(
-        name=settings.source,
-        client=client,
-        directory=ShardDirectory(
-            functools.partial(session.cold, "kinesis"), settings.kinesis_stream_name, settings.source_slots
-        ),
-        start=StartAt.parse(settings.start_at),
-        to=Destination(topics.raw, settings.partitions, topics.checkpoints, topics.dead, Router(catalogue)),
-    )
+    router = Router(catalogue)
+    reaches: dict[Reach, tuple[Session, JsonClient]] = {}
+    sources = []
+    for spec in (spec for spec in settings.sources if spec.enabled):
+        reach = reach_of(spec)
+        if reach not in reaches:
+            session = Session(settings, reach)
+            reaches[reach] = session, hot_client(session, "kinesis", "Kinesis_20131202")
+            app.on_end.append(reaches[reach][1].close)
+        session, client = reaches[reach]
+        sources.append(
+            Source(
+                name=spec.name,
+                client=client,
+                directory=ShardDirectory(
+                    functools.partial(session.cold, "kinesis"), spec.stream, settings.source_slots
+                ),
+                start=spec.start,
+                to=Destination(topics.raw[spec.name], settings.partitions, topics.checkpoints, topics.dead, router),
+            )
+        )
+        app.before_boot.append(functools.partial(check_stream_account, session, settings, spec))
     add_bridge(
         app,
         Bridge(
-            sources=(source,),
+            sources=tuple(sources),
             reading=ReadOptions(
                 settings.kinesis_batch_size, settings.kinesis_poll_interval, settings.kinesis_read_share
             ),
@@ -116,9 +126,7 @@ def make_bridge(settings: Settings) -> StageApp:
             now_ms=now_ms,
         ),
     )
-    app.before_boot.append(lambda: check_account(session, settings, "kinesis"))
     app.before_boot.append(lambda: check_checkpoints(settings, app.options.client(f"{app.conf.id}-boot")))
-    app.on_end.append(client.close)
     return app
 
 
@@ -144,7 +152,7 @@ def make_publish(settings: Settings) -> StageApp:
     bus = ClassicBus(client, Bus(settings.event_bus_name, settings.event_source, settings.put_events_max_bytes))
     add_publish(app, Publish(bus, Topics.of(settings), catalogue.fingerprint, now_ms))
     app.traces.add(Topics.of(settings).receipts)
-    app.before_boot.append(lambda: check_account(session, settings, "events"))
+    app.before_boot.append(lambda: check_bus_account(session, settings))
     app.on_end.append(client.close)
     return app
 

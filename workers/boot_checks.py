@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.checkpoint import BOOT_SLOT, unfinished_change
+from models.source_spec import SourceSpec
 from workers.aws.client import Session
 from workers.aws.errors import AwsError
 from workers.engine.errors import BootRefused
@@ -16,36 +17,52 @@ from workers.topics import Topics
 POLL_MS = 500
 
 
-async def check_account(session: Session, settings: Settings, service: str) -> None:
-    """With AWS_ACCOUNT_ID set: the stream or the bus must belong to that account. Raises BootRefused.
+async def check_stream_account(session: Session, settings: Settings, source: SourceSpec) -> None:
+    """With AWS_ACCOUNT_ID set, what is read without a role must belong to that account. Raises BootRefused.
 
     A service that does not answer is no reason to refuse: the stage waits for it anyway."""
+    if settings.aws_account_id is None or source.role is not None:
+        return
+    arn = source.stream
+    if source.account is None:
+        try:
+            found = await session.cold("kinesis", "describe_stream_summary", StreamName=source.stream)
+        except AwsError:
+            return
+        arn = found["StreamDescriptionSummary"]["StreamARN"]
+    _compare(arn, settings.aws_account_id)
+
+
+async def check_bus_account(session: Session, settings: Settings) -> None:
+    """With AWS_ACCOUNT_ID set, the bus must belong to that account. Raises BootRefused."""
     if settings.aws_account_id is None:
         return
     try:
-        if service == "kinesis":
-            found = await session.cold("kinesis", "describe_stream_summary", StreamName=settings.kinesis_stream_name)
-            arn = found["StreamDescriptionSummary"]["StreamARN"]
-        else:
-            arn = (await session.cold("events", "describe_event_bus", Name=settings.event_bus_name))["Arn"]
+        found = await session.cold("events", "describe_event_bus", Name=settings.event_bus_name)
     except AwsError:
         return
+    _compare(found["Arn"], settings.aws_account_id)
+
+
+def _compare(arn: str, wanted: str) -> None:
     account = arn.split(":")[4]
-    if account != settings.aws_account_id:
-        raise BootRefused(f"{arn} belongs to account {account}, AWS_ACCOUNT_ID is {settings.aws_account_id}")
+    if account != wanted:
+        raise BootRefused(f"{arn} belongs to account {account}, AWS_ACCOUNT_ID is {wanted}")
 
 
 async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
-    """Records in the raw topic without a single checkpoint: the checkpoints were lost, and beginning again at
+    """Records in a raw topic without a single checkpoint: the checkpoints were lost, and beginning again at
     TRIM_HORIZON would forward everything twice (P1). Nor may a change of them have been cut off. Raises BootRefused."""
     topics = Topics.of(settings)
     consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", auto_offset_reset="none")
     await consumer.start()
     try:
-        await consumer._client.set_topics([topics.checkpoints, topics.raw])
-        # Both before `assign`, which narrows the client's metadata to what is assigned.
-        checkpoints, raw = _partitions(consumer, topics.checkpoints), _partitions(consumer, topics.raw)
-        if not checkpoints or not raw:
+        await consumer._client.set_topics([topics.checkpoints, *topics.raw.values()])
+        # All before `assign`, which narrows the client's metadata to what is assigned.
+        checkpoints = _partitions(consumer, topics.checkpoints)
+        of_topics = [_partitions(consumer, topic) for topic in topics.raw.values()]
+        raw = [tp for of_topic in of_topics for tp in of_topic]
+        if not checkpoints or not all(of_topics):
             raise KafkaError("the topics were made a moment ago")  # the boot looks again
         consumer.assign(checkpoints)
         if any((await consumer.end_offsets(checkpoints)).values()):
@@ -56,10 +73,11 @@ async def check_checkpoints(settings: Settings, client: dict[str, Any]) -> None:
         ends = await consumer.end_offsets(raw)
         await consumer.seek_to_beginning(*raw)
         while any([await consumer.position(tp) < ends[tp] for tp in raw]):
-            if any((await consumer.getmany(timeout_ms=POLL_MS)).values()):
+            found = [tp.topic for tp, records in (await consumer.getmany(timeout_ms=POLL_MS)).items() if records]
+            if found:
                 raise BootRefused(
-                    f"{topics.raw} holds records but {topics.checkpoints} is empty: the checkpoints were lost. Restore "
-                    f"them, or delete {topics.raw} too if everything in the stream is to be forwarded again"
+                    f"{found[0]} holds records but {topics.checkpoints} is empty: the checkpoints were lost. Restore "
+                    f"them, or delete {found[0]} too if everything in the stream is to be forwarded again"
                 )
     finally:
         await consumer.stop()

@@ -2,7 +2,7 @@
 
 from enrichers.pipeline import Pipeline, PipelineOptions
 from models.catalogue import Catalogue, load_catalogue
-from models.tables_file import CatalogueError
+from models.yaml_nodes import InvalidFile
 from workers.failures import ConfigurationError
 from workers.settings import Settings
 
@@ -11,7 +11,7 @@ def read_catalogue(settings: Settings) -> Catalogue:
     """Built-in tables and tables.yaml. Raises ConfigurationError with every mistake at once."""
     try:
         return load_catalogue(settings.catalogue, settings.tables)
-    except CatalogueError as error:
+    except InvalidFile as error:
         problems = "\n     ".join(error.problems)
         raise ConfigurationError(problems, hint="mend tables.yaml, all mistakes are listed") from None
 
@@ -24,7 +24,6 @@ def pipeline_options(settings: Settings, redaction_key: bytes | None) -> Pipelin
         redaction_key=redaction_key,
         redaction_enabled=settings.enable_data_redaction,
         strict_tables=settings.strict_tables,
-        source_id=settings.source,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, SecretStr
 
+from models.source_spec import SOURCE_NAME, is_stream
 from models.start_position import StartAt
 from workers.failures import ConfigurationError
 
@@ -26,6 +27,22 @@ def start_position(value: str) -> str:
 
 
 StartPosition = Annotated[str, AfterValidator(start_position)]
+
+
+def _source_name(value: str) -> str:
+    if not SOURCE_NAME.fullmatch(value):
+        raise ValueError("only letters, digits, _ and -")
+    return value
+
+
+def _stream_name(value: str) -> str:
+    if not is_stream(value):
+        raise ValueError("neither the name of a stream nor its ARN")
+    return value
+
+
+SourceName = Annotated[str, AfterValidator(_source_name)]
+StreamName = Annotated[str, AfterValidator(_stream_name)]
 
 
 def env(*names: str) -> Any:

@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic import AliasChoices, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from models.source_spec import SourceSpec, region_of
+from models.sources_file import read_sources
+from models.start_position import StartAt
+from models.yaml_nodes import InvalidFile
 from workers.failures import ConfigurationError
 from workers.kafka_settings import KafkaSettings, mistakes
 from workers.setting_types import (
@@ -19,7 +23,9 @@ from workers.setting_types import (
     OptionalPort,
     OptionalSecret,
     OptionalText,
+    SourceName,
     StartPosition,
+    StreamName,
     secret_text,
 )
 from workers.setting_types import env as _env
@@ -88,8 +94,10 @@ class Settings(KafkaSettings):
     aws_client: Literal["aiohttp", "boto3"] = Field(
         "aiohttp", validation_alias=_env("CDC_AWS_CLIENT"), description="client of the hot AWS calls"
     )
-    kinesis_stream_name: str = Field(
-        "coredb-cdc-stream", validation_alias=_env("KINESIS_STREAM_NAME"), description="the stream to bridge"
+    kinesis_stream_name: StreamName = Field(
+        "coredb-cdc-stream",
+        validation_alias=_env("KINESIS_STREAM_NAME"),
+        description="the stream to bridge: name or ARN",
     )
     kinesis_batch_size: int = Field(
         10_000,
@@ -110,9 +118,13 @@ class Settings(KafkaSettings):
         "TRIM_HORIZON", validation_alias=_env("CDC_START_AT"),
         description="where a stream begins that was never read: TRIM_HORIZON, LATEST, or a time (ISO 8601)",
     )  # fmt: skip
-    source: str = Field(
+    source: SourceName = Field(
         "core", validation_alias=_env("CDC_SOURCE"), description="name of the source: topic raw.<source>"
     )
+    sources_file: OptionalPath = Field(
+        None, validation_alias=_env("CDC_SOURCES"),
+        description="path of sources.yaml, for several streams; KINESIS_STREAM_NAME and CDC_SOURCE are not read then",
+    )  # fmt: skip
     checkpoint_table_name: OptionalText = Field(
         None, validation_alias=_env("CHECKPOINT_TABLE_NAME"),
         description="table of `cdc checkpoint import --from dynamodb:`, if that names none; nothing else reads it",
@@ -193,9 +205,25 @@ class Settings(KafkaSettings):
         description="Kafka jars of the sandbox; unset: the user's cache directory",
     )
 
+    _of_file: tuple[SourceSpec, ...] = PrivateAttr(())
+
+    @property
+    def sources(self) -> tuple[SourceSpec, ...]:
+        """The streams: those of sources.yaml in its order, or the one of the environment."""
+        if self.sources_file is not None:
+            return self._of_file
+        stream = self.kinesis_stream_name
+        region = region_of(stream) or self.aws_region
+        return (SourceSpec(self.source, stream, region, start=StartAt.parse(self.start_at)),)
+
     @model_validator(mode="after")
     def _go_together(self) -> "Settings":
         found = mistakes(self, local=self.environment == "LOCAL")
+        if self.sources_file is not None:
+            try:
+                self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))
+            except InvalidFile as error:
+                found += error.problems
         if not self.enable_data_redaction and self.environment != "LOCAL":
             found.append("ENABLE_DATA_REDACTION=false is allowed only with ENVIRONMENT=LOCAL")
         if self.redaction_key is not None and self.redaction_key_file is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from workers.audit.counts import Counted, Forwarded
-from workers.audit.evidence import CLIENT, read_shards
+from workers.audit.evidence import CLIENT, read_shards, source_of
 from workers.groups import GroupState, committed_offsets
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import ends
@@ -19,8 +19,11 @@ STAGES = ("bridge", "enrich", "publish")
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """One source partition of a stage."""
+    """One partition that a stage reads."""
 
+    topic: str
+    source: str | None
+    """Whose raw topic that is; None for the events of all sources."""
     partition: int
     counted: Counted | None
     """None: no committed offset."""
@@ -34,13 +37,24 @@ class PartitionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """One shard that the bridge reads, or has read."""
+
+    told: Forwarded
+    source: str | None
+    """None: no source is that stream."""
+    topic: str | None
+    """Raw topic of the source."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageStatus:
     """One stage."""
 
     stage: str
     group: GroupState
     partitions: tuple[PartitionStatus, ...] = ()
-    shards: tuple[Forwarded, ...] = ()
+    shards: tuple[ShardStatus, ...] = ()
     """Of the bridge, whose positions are checkpoints."""
 
     def document(self) -> dict[str, Any]:
@@ -48,6 +62,8 @@ class StageStatus:
         found: dict[str, Any] = {"stage": self.stage, "group": self.group.state, "members": list(self.group.members)}
         found["partitions"] = [
             {
+                "source": row.source,
+                "topic": row.topic,
                 "partition": row.partition,
                 "offset": row.counted.offset if row.counted is not None else None,
                 "lag": row.lag,
@@ -57,8 +73,9 @@ class StageStatus:
             for row in self.partitions
         ]
         found["shards"] = [
-            {"slot": row.slot, "stream": row.stream, "shard": row.shard, "state": row.state, "records": row.records,
-             "arrival": row.arrival_ms}
+            {"source": row.source, "topic": row.topic, "slot": row.told.slot, "stream": row.told.name,
+             "arn": row.told.arn, "shard": row.told.shard, "state": row.told.state, "records": row.told.records,
+             "arrival": row.told.arrival_ms}
             for row in self.shards
         ]  # fmt: skip
         return found
@@ -67,11 +84,12 @@ class StageStatus:
 def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -> dict[str, int]:
     """{topic: partitions} that the command reads."""
     topics, wide = Topics.of(settings), settings.partitions
+    raw = dict.fromkeys(topics.raw.values(), wide)
     found: dict[str, int] = {}
     if "bridge" in stages:
-        found |= {topics.checkpoints: settings.source_slots, topics.raw: wide}
+        found |= {topics.checkpoints: settings.source_slots} | raw
     if "enrich" in stages:
-        found |= {topics.raw: wide} | ({topics.events: wide, topics.dead: wide} if audit else {})
+        found |= raw | ({topics.events: wide, topics.dead: wide} if audit else {})
     if "publish" in stages:
         found |= {topics.events: wide} | ({topics.receipts: wide, topics.dead: wide} if audit else {})
     return found
@@ -80,20 +98,23 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
 async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> list[StageStatus]:
     """One look at every stage. Raises KafkaError, CommandError."""
     topics = Topics.of(settings)
-    sources = {"enrich": topics.raw, "publish": topics.events}
+    sources = {"enrich": tuple(topics.raw.values()), "publish": (topics.events,)}
+    names = {topic: name for name, topic in topics.raw.items()}
     found = []
     for stage in stages:
         group = await kafka.group(group_of(settings, stage))
         if stage == "bridge":
             shards = await read_shards(kafka.connection, topics.checkpoints, settings.source_slots)
             ordered = sorted(shards.values(), key=lambda shard: (shard.slot, shard.stream, shard.shard))
-            found.append(StageStatus(stage, group, shards=tuple(ordered)))
+            found.append(StageStatus(stage, group, shards=tuple(_shard(settings, topics, told) for told in ordered)))
             continue
-        tps = [TopicPartition(sources[stage], index) for index in range(settings.partitions)]
+        tps = [TopicPartition(topic, index) for topic in sources[stage] for index in range(settings.partitions)]
         offsets = await committed_offsets(kafka.connection, group_of(settings, stage), tps)
         stable = await ends(kafka.connection, CLIENT, tps, stable=True)
         rows = [
             PartitionStatus(
+                tp.topic,
+                names.get(tp.topic),
                 tp.partition,
                 Counted.of(offsets[tp].offset, offsets[tp].metadata) if tp in offsets else None,
                 stable[tp],
@@ -102,3 +123,9 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
         ]
         found.append(StageStatus(stage, group, tuple(rows)))
     return found
+
+
+def _shard(settings: Settings, topics: Topics, told: Forwarded) -> ShardStatus:
+    source = source_of(told.stream, settings.sources)
+    name = source.name if source is not None else None
+    return ShardStatus(told, name, topics.raw[name] if name is not None else None)

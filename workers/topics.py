@@ -1,6 +1,6 @@
 """Every topic of the product: name, partitions, retention. The one place that creates them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,8 @@ class Topics:
     config: str
     slots: str
     checkpoints: str
-    raw: str
+    raw: Mapping[str, str]
+    """By source."""
     events: str
     dead: str
     receipts: str
@@ -63,7 +64,7 @@ class Topics:
             config=settings.topic("config"),
             slots=settings.topic("slots"),
             checkpoints=settings.topic("checkpoints"),
-            raw=settings.topic(f"raw.{settings.source}"),
+            raw={source.name: settings.topic(f"raw.{source.name}") for source in settings.sources},
             events=settings.topic("events"),
             dead=settings.topic("dead"),
             receipts=settings.topic("receipts"),
@@ -100,7 +101,7 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
         TopicPlan(topics.config, 1, compact),
         TopicPlan(topics.slots, slots, keep(1)),
         TopicPlan(topics.checkpoints, slots, compact),
-        TopicPlan(topics.raw, wide, keep(7)),
+        *(TopicPlan(name, wide, keep(7)) for name in topics.raw.values()),
         TopicPlan(topics.events, wide, keep(7)),
         TopicPlan(topics.dead, wide, keep(30, DEAD_MAX_BYTES)),
         TopicPlan(topics.receipts, wide, keep(3)),

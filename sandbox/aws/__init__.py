@@ -1,1 +1,1 @@
-"""An AWS stand-in on loopback: Kinesis, EventBridge and SQS over their real wire protocols, for unmodified clients."""
+"""An AWS stand-in on loopback: Kinesis, EventBridge, SQS and STS over their real protocols, for unmodified clients."""

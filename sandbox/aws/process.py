@@ -18,7 +18,7 @@ CREDENTIAL = "testing"  # any value will do: no signature is checked
 
 
 class StandInProcess:
-    """Kinesis, EventBridge and SQS at `url`, empty at first. `control` is the client of its control API.
+    """Kinesis, EventBridge, SQS and STS at `url`, empty at first. `control` is the client of its control API.
 
     >>> with StandInProcess() as aws:
     ...     boto3.client("kinesis", endpoint_url=aws.url, …)

@@ -1,4 +1,4 @@
-"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`."""
+"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`; STS has none."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import StreamReader, web
@@ -26,9 +27,12 @@ from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
 from sandbox.aws.sqs import Sqs
 from sandbox.aws.streams import Behaviour
+from sandbox.aws.sts import Sts, denied_by_sts, refusal
 from sandbox.aws.subjects import subject
 
 LOOPBACK = "127.0.0.1"
+STS = "sts"
+FORM = "application/x-www-form-urlencoded"
 MOST_REQUEST_BYTES = 32 << 20  # PutRecords carries 10 MiB, a third more as base64, and its keys
 PUT_EVENTS_BYTES = 1_048_576
 RECURSION = 4_000  # frames; a Detail of 1000 levels is parsed and matched recursively
@@ -49,7 +53,7 @@ class Service:
 
 
 class StandIn:
-    """Kinesis, EventBridge and SQS of one account, empty at first and gone when it stops."""
+    """Kinesis, EventBridge, SQS and STS of one account, empty at first and gone when it stops."""
 
     def __init__(
         self,
@@ -69,9 +73,11 @@ class StandIn:
             Service("events", "AWSEvents", "application/x-amz-json-1.1", "", self.events.operations()),
             Service("sqs", "AmazonSQS", "application/x-amz-json-1.0", "com.amazonaws.sqs#", self.sqs.operations()),
         )
+        self.sts = Sts(place, clock)
         self._services = {service.prefix: service for service in services}
         self._first_behaviour = behaviour or Behaviour()
-        self.faults = Faults([f"{service.name}.{name}" for service in services for name in service.operations])
+        calls = [f"{service.name}.{name}" for service in services for name in service.operations]
+        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations)])
         self._control = Control(self.kinesis.streams, self.faults, self.ledger, self.reset)
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -116,6 +122,7 @@ class StandIn:
                 for name, stream in sorted(self.kinesis.streams.by_name.items())
             },
             "queues": {name: queue.counts() for name, queue in sorted(self.sqs.queues.items())},
+            "roles": self.sts.ledger(),
         }
 
     def reset(self) -> None:
@@ -124,6 +131,7 @@ class StandIn:
         self.kinesis.streams.behaviour = self._first_behaviour
         self.events.reset()
         self.sqs.queues.clear()
+        self.sts.reset()
         self.faults.clear()
         self._calls.clear()
         self._errors.clear()
@@ -133,6 +141,9 @@ class StandIn:
         if target is None:
             if request.path.startswith(PREFIX):
                 return self._control_answer(request.method, request.path, await request.read())
+            form = _form(await request.read()) if request.content_type == FORM else {}
+            if "Action" in form:
+                return await self._serve_query(request, form)
             return _refusal(None, AwsError("MissingAction", "The request has no X-Amz-Target header.", status=404))
         prefix, _, name = target.partition(".")
         service = self._services.get(prefix)
@@ -141,6 +152,7 @@ class StandIn:
             return _refusal(service, AwsError("UnknownOperationException", f"{target} is not offered here."))
         call = f"{service.name}.{name}"
         self._calls[call] += 1
+        self.sts.note(request.headers.get("Authorization", ""), call)
         raw = await request.read()  # raises HTTP's own answer above MOST_REQUEST_BYTES
         faults = self.faults.of_call.get(call)
         if faults is None:
@@ -160,6 +172,20 @@ class StandIn:
             # Operations of JSON 1.1 without an output have an empty body; SQS sends an empty structure.
             answer = b"{}" if service.namespace else b""
         return _respond(service, 200, answer if isinstance(answer, bytes) else msgspec.json.encode(answer))
+
+    async def _serve_query(self, request: web.BaseRequest, form: dict[str, str]) -> web.StreamResponse:
+        call = f"{STS}.{form['Action']}"
+        self._calls[call] += 1
+        blow = strike(self.faults.of_call.get(call, ()), Subject(), call)
+        await asyncio.sleep(blow.delay)
+        try:
+            if blow.error is not None:
+                raise denied_by_sts(blow.error)
+            status, text = 200, self.sts.answer(form, request.headers.get("Authorization", ""))
+        except AwsError as error:
+            self._errors[f"{call}:{error.code}"] += 1
+            status, text = error.status, refusal(error)
+        return await cut(request) if blow.cut else web.Response(status=status, text=text, content_type="text/xml")
 
     async def _serve_faultily(
         self, service: Service, call: str, request: web.BaseRequest, raw: bytes, faults: Sequence[Fault]
@@ -212,6 +238,10 @@ def _decode(raw: bytes) -> Body:
     if not isinstance(body, dict):
         raise serialization("The body is not a JSON object.")
     return body
+
+
+def _form(raw: bytes) -> dict[str, str]:
+    return dict(parse_qsl(raw.decode("utf-8", "replace")))
 
 
 def _respond(service: Service | None, status: int, body: bytes, query_error: str | None = None) -> web.Response:

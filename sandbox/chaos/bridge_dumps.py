@@ -51,7 +51,7 @@ async def dump_raw(bootstrap: str, topic: str, partitions: int) -> Dumped:
     records, complete = await read_all(bootstrap, [TopicPartition(topic, index) for index in range(partitions)])
     rows = []
     for record in records:
-        origin = raw_record_of(record).origin
+        origin = raw_record_of(record, "core").origin
         where = [origin.shard, origin.sequence, origin.sub_sequence, fingerprint(record.value)]
         rows.append([record.partition, record.offset, *told_by(record.value), *where])
     return {"rows": sorted(rows), "complete": complete}

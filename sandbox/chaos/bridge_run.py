@@ -41,7 +41,9 @@ class BridgeRun(Run):
         aws = AwsStandIn(self.directory / "aws", stream=STREAM, shards=plan.workload.shards, bus=BUS)
         network = await self._network()
         bootstrap = f"{LOOPBACK}:{self._proxy_port}" if network is not None else self.broker.bootstrap
-        reader = Reader(HarnessTopics(self.broker.bootstrap, plan.workload.partitions, ()), topics.raw, history, uid_of)
+        reader = Reader(
+            HarnessTopics(self.broker.bootstrap, plan.workload.partitions, ()), topics.raw["core"], history, uid_of
+        )
         crew: Crew | None = None
         try:
             await asyncio.to_thread(aws.start)
@@ -83,7 +85,7 @@ class BridgeRun(Run):
         final["ready"] = await crew.wait_ready(max(1.0, deadline - time.monotonic()))
         final["not_ready"] = [m.plan.name for m in crew.members.values() if m.wanted and not crew.ready(m)]
         await crew.stop_all()
-        final["topics"]["raw"] = await dump_raw(bootstrap, topics.raw, workload.partitions)
+        final["topics"]["raw"] = await dump_raw(bootstrap, topics.raw["core"], workload.partitions)
         final["topics"]["checkpoints"] = await dump_checkpoints(bootstrap, topics.checkpoints, SLOTS)
         final["topics"]["dead"] = await dump_dead(bootstrap, topics.dead, workload.partitions)
 

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from sandbox.aws.control_client import StandInControl
 from tests.contract.standin import client, running
-from workers.aws.client import JsonClient, Session, hot_client
-from workers.aws.errors import AwsError, AwsUnavailable
+from workers.aws.client import JsonClient, Reach, Session, hot_client
+from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
 from workers.kinesis.pages import Page
 from workers.settings import Settings
 
@@ -81,3 +82,42 @@ async def test_a_connection_that_fails_is_an_unknown_outcome(kind: str) -> None:
     with pytest.raises(AwsUnavailable):
         await made.call("PutEvents", json.dumps({"Entries": [entry]}).encode())
     await made.close()
+
+
+ROLE = "arn:aws:iam::222222222222:role/cdc-reader"
+
+
+@pytest.mark.parametrize("hot", ["aiohttp", "boto3"])
+async def test_a_source_with_a_role_is_read_with_the_keys_of_that_role_alone(hot: str) -> None:
+    with running(time.time) as stand_in:
+        settings = Settings(_env_file=None, aws_endpoint_url=stand_in.url, aws_client=hot)
+        session = Session(settings, Reach("eu-west-1", role=ROLE, external_id="ours"))
+        made = hot_client(session, "kinesis", "Kinesis_20131202")
+        await session.cold("kinesis", "list_streams")
+        await made.call("ListStreams", b"{}")
+        await made.close()
+        assert stand_in.ledger()["operations"]["kinesis.ListStreams"] == 2
+        assert stand_in.sts.ledger() == {
+            ROLE: {"sessions": 1, "externalIds": ["ours"], "calls": {"kinesis.ListStreams": 2}}
+        }
+
+
+@pytest.mark.parametrize("hot", ["aiohttp", "boto3"])
+async def test_a_role_that_may_not_be_assumed_is_told_apart_from_what_it_may_not_do(hot: str) -> None:
+    with running(time.time) as stand_in:
+        StandInControl(stand_in.url).fault("access_denied", "AssumeRole", service="sts")
+        settings = Settings(_env_file=None, aws_endpoint_url=stand_in.url, aws_client=hot)
+        session = Session(settings, Reach("eu-west-1", role=ROLE))
+        made = hot_client(session, "kinesis", "Kinesis_20131202")
+        for call in (session.cold("kinesis", "list_streams"), made.call("ListStreams", b"{}")):
+            with pytest.raises(AwsDenied) as caught:
+                await call
+            assert caught.value.code == "AssumeRole:AccessDenied"
+        await made.close()
+
+
+async def test_a_source_may_have_an_endpoint_of_its_own(url: str) -> None:
+    settings = Settings(_env_file=None, aws_endpoint_url="http://127.0.0.1:1")
+    session = Session(settings, Reach("eu-west-1", endpoint=url))
+    assert (await session.cold("kinesis", "list_streams"))["StreamNames"] == []
+    assert session.endpoint("kinesis") == url

@@ -188,7 +188,7 @@ def test_a_reset_leaves_nothing_but_the_address(kinesis: Any, events: Any, sqs: 
     control.behave(iterator_seconds=1)
     control.reset()
     assert control.ledger() == {
-        "operations": {}, "errors": {}, "streams": {}, "queues": {},
+        "operations": {}, "errors": {}, "streams": {}, "queues": {}, "roles": {},
         "buses": {"default": dict.fromkeys(("accepted", "matched", "unmatched", "delivered", "undelivered"), 0)},
         "nowhere": dict.fromkeys(("accepted", "matched", "unmatched", "delivered", "undelivered"), 0),
     }  # fmt: skip

@@ -41,6 +41,7 @@ class Stream:
     settings: Settings
     environment: dict[str, str]
     rows: int = 40
+    source: str = "core"
     versions: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
     def __post_init__(self) -> None:
@@ -94,7 +95,7 @@ class Stream:
 
     async def raw(self) -> list[RawRecord]:
         """What stands in the raw topic."""
-        return [raw_record_of(record) for record in await read_topic(self.settings, "raw.core")]
+        return [raw_record_of(record, self.source) for record in await read_topic(self.settings, f"raw.{self.source}")]
 
     async def arrived(self, count: int | None = None) -> bool:
         """As many raw records as were put, or `count`."""

@@ -44,6 +44,7 @@ class Pipeline:
         monkeypatch.chdir(directory)
         self.settings: Settings = load_settings()
         self.topics = Topics.of(self.settings)
+        self.raw = self.topics.raw["core"]
         self.connection: KafkaConnection = kafka_connection(self.settings)
         self.client = self.connection.client("test")
 

@@ -7,67 +7,19 @@ from pathlib import Path
 import pytest
 
 from sandbox.world import World
+from tests.integration.auditing import RECORDS, audited, counts_in, enriched, failed, raw_records, shard_of
 from tests.integration.pipeline import PARTITIONS, Pipeline, user
 from tests.integration.stage import eventually, running
 from workers.app import make_bridge, make_enrich, make_publish
-from workers.audit.counts import Baseline, Counted, Edge, Forwarded
-from workers.audit.examination import audit
+from workers.audit.counts import Edge
 from workers.audit.report import Audit
-from workers.audit.verdicts import Check, Line, Verdict
+from workers.audit.verdicts import Verdict
 from workers.engine.ledger import Ledger
-
-RECORDS = 60
 
 
 @pytest.fixture
 def pipeline(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     return Pipeline(world, tmp_path, monkeypatch)
-
-
-async def audited(
-    pipeline: Pipeline, *stages: str, since: Audit | None = None, patience: float = 30.0
-) -> Audit:  # fmt: skip
-    baseline = Baseline.read(json.loads(json.dumps(since.document()))) if since is not None else None
-    return await audit(
-        pipeline.settings, pipeline.connection, stages or ("bridge", "enrich", "publish"), baseline, lambda *_: None,
-        patience=patience,
-    )  # fmt: skip
-
-
-def failed(report: Audit, verdict: Verdict = Verdict.BROKEN) -> dict[str, Check]:
-    """Checks with that verdict, by name."""
-    return {check.name: check for line in report.lines for check in line.checks if check.verdict is verdict}
-
-
-def counts_in(line: Line) -> Counted:
-    """Of a partition."""
-    assert isinstance(line.counted, Counted)
-    return line.counted
-
-
-def shard_of(line: Line) -> Forwarded:
-    """Of a shard."""
-    assert isinstance(line.counted, Forwarded)
-    return line.counted
-
-
-def raw_records(start: int = 0) -> list[tuple[bytes | None, bytes | None]]:
-    """Events, snapshots, poison, tombstones: two thirds of them become events."""
-    found: list[tuple[bytes | None, bytes | None]] = []
-    for n in range(start, start + RECORDS):
-        key, value = user(n, "load" if n % 6 == 0 else "insert")
-        found.append((key, b"poison" if n % 6 == 1 else value))
-    return [*found, (user(start)[0], None)]
-
-
-async def enriched(pipeline: Pipeline, start: int = 0) -> None:
-    """A life of the enrich stage."""
-    await pipeline.make_topics()
-    await pipeline.put(pipeline.topics.raw, raw_records(start))
-    await pipeline.abort(pipeline.topics.raw, 3, 0)
-    before = sum(led.counts.get("in", 0) for _, led in (await pipeline.offsets("enrich", pipeline.topics.raw)).values())
-    async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, before + RECORDS + 1)
 
 
 async def published(pipeline: Pipeline) -> None:
@@ -79,13 +31,13 @@ async def published(pipeline: Pipeline) -> None:
 
 async def tampered(pipeline: Pipeline, partition: int = 0, offset: int = 0, **counts: int) -> None:
     """Change the ledger of a partition of enrich, and move its offset by `offset`."""
-    at, ledger = (await pipeline.offsets("enrich", pipeline.topics.raw))[partition]
+    at, ledger = (await pipeline.offsets("enrich", pipeline.raw))[partition]
     changed = Ledger({name: ledger.counts.get(name, 0) for name in ledger.counts} | counts, ledger.since)
-    await pipeline.set_offset("enrich", pipeline.topics.raw, partition, at + offset, changed.encode())
+    await pipeline.set_offset("enrich", pipeline.raw, partition, at + offset, changed.encode())
 
 
 async def counts_of(pipeline: Pipeline, partition: int = 0) -> dict[str, int]:
-    return (await pipeline.offsets("enrich", pipeline.topics.raw))[partition][1].counts
+    return (await pipeline.offsets("enrich", pipeline.raw))[partition][1].counts
 
 
 async def test_all_three_stages_add_up_while_they_run_and_afterwards(pipeline: Pipeline) -> None:
@@ -106,7 +58,7 @@ async def test_all_three_stages_add_up_while_they_run_and_afterwards(pipeline: P
             await asyncio.to_thread(put, start)
             running_audits.append(await audited(pipeline))
         # five markers of changed keys on top
-        await pipeline.has_read("enrich", pipeline.topics.raw, 1015)
+        await pipeline.has_read("enrich", pipeline.raw, 1015)
         await pipeline.has_read("publish", pipeline.topics.events, 1005)
     assert {report.verdict for report in running_audits} == {Verdict.OK}, [failed(r) for r in running_audits]
     report = await audited(pipeline)
@@ -121,9 +73,9 @@ async def test_all_three_stages_add_up_while_they_run_and_afterwards(pipeline: P
 
 async def test_an_offset_moved_by_hand_past_records_is_broken(pipeline: Pipeline) -> None:
     await enriched(pipeline)
-    await pipeline.put(pipeline.topics.raw, raw_records(1000))
-    ends = {p: offset for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.topics.raw)).items()}
-    await pipeline.set_offset("enrich", pipeline.topics.raw, 0, ends[0] + 5)
+    await pipeline.put(pipeline.raw, raw_records(1000))
+    ends = {p: offset for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.raw)).items()}
+    await pipeline.set_offset("enrich", pipeline.raw, 0, ends[0] + 5)
     report = await audited(pipeline, "enrich")
     assert report.verdict is Verdict.BROKEN
     check = failed(report)["input"]
@@ -133,7 +85,7 @@ async def test_an_offset_moved_by_hand_past_records_is_broken(pipeline: Pipeline
 
 async def test_an_offset_that_passed_records_with_its_ledger_intact_is_broken(pipeline: Pipeline) -> None:
     await enriched(pipeline)
-    await pipeline.put(pipeline.topics.raw, raw_records(1000))
+    await pipeline.put(pipeline.raw, raw_records(1000))
     await tampered(pipeline, offset=7)
     check = failed(await audited(pipeline, "enrich"))["input"]
     assert (check.found or 0) - (check.counted or 0) == 7
@@ -187,17 +139,17 @@ async def test_a_record_that_claims_to_come_from_a_shard_is_broken(pipeline: Pip
     )
 
     async def forwarded() -> bool:
-        return bool(await pipeline.read(pipeline.topics.raw))
+        return bool(await pipeline.read(pipeline.raw))
 
     async with running(make_bridge(pipeline.settings)):
         await eventually(forwarded)
     assert (await audited(pipeline, "bridge")).verdict is Verdict.OK
-    [record] = await pipeline.read(pipeline.topics.raw)
-    await pipeline.put(pipeline.topics.raw, [(key, value)], headers=list(record.headers))
+    [record] = await pipeline.read(pipeline.raw)
+    await pipeline.put(pipeline.raw, [(key, value)], headers=list(record.headers))
     found = failed(await audited(pipeline, "bridge"))
     assert found.keys() == {"output", "once"}, answer["ShardId"]
     strange = [(name, b"shardId-999" if name == "cdc-shard" else text) for name, text in record.headers]
-    await pipeline.put(pipeline.topics.raw, [(key, value)], headers=strange)
+    await pipeline.put(pipeline.raw, [(key, value)], headers=strange)
     report = await audited(pipeline, "bridge")
     assert [shard_of(line).shard for line in report.lines if "checkpoint" in {c.name for c in line.checks}] == [
         "shardId-999"
@@ -209,8 +161,8 @@ async def test_what_retention_deleted_is_unknown_and_an_earlier_audit_proves_the
     await published(pipeline)
     earlier = await audited(pipeline, "enrich", "publish")
     assert earlier.verdict is Verdict.OK, failed(earlier)
-    at = {p: offset for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.topics.raw)).items()}
-    await pipeline.delete_before(pipeline.topics.raw, at)
+    at = {p: offset for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.raw)).items()}
+    await pipeline.delete_before(pipeline.raw, at)
     await pipeline.delete_before(pipeline.topics.receipts, dict.fromkeys(range(PARTITIONS), 4))
     report = await audited(pipeline, "enrich", "publish")
     assert report.verdict is Verdict.UNKNOWN
@@ -226,21 +178,21 @@ async def test_what_retention_deleted_is_unknown_and_an_earlier_audit_proves_the
 
 async def test_more_records_than_were_counted_are_broken_even_if_some_were_deleted(pipeline: Pipeline) -> None:
     await enriched(pipeline)
-    await pipeline.delete_before(pipeline.topics.raw, {0: 2})
+    await pipeline.delete_before(pipeline.raw, {0: 2})
     await tampered(pipeline, **{"in": 1, "out": 1, "dead": 0, "drop.snapshot": 0, "drop.tombstone": 0})
     assert "input" in failed(await audited(pipeline, "enrich"))
 
 
 async def test_offsets_that_a_gap_skipped_are_unknown(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     await enriched(pipeline)
-    await pipeline.put(pipeline.topics.raw, raw_records(1000))
-    ends = {p: offset + 9 for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.topics.raw)).items()}
-    await pipeline.delete_before(pipeline.topics.raw, ends)
+    await pipeline.put(pipeline.raw, raw_records(1000))
+    ends = {p: offset + 9 for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.raw)).items()}
+    await pipeline.delete_before(pipeline.raw, ends)
     settings = pipeline.settings.model_copy(update={"on_gap": "continue"})
     async with running(make_enrich(settings)):
 
         async def jumped() -> bool:
-            offsets = await pipeline.offsets("enrich", pipeline.topics.raw)
+            offsets = await pipeline.offsets("enrich", pipeline.raw)
             return all(ledger.counts.get("skipped") for _, ledger in offsets.values())
 
         await eventually(jumped)

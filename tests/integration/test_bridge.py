@@ -60,7 +60,7 @@ def put(environment: dict[str, str], records: list[tuple[str, bytes]]) -> None:
 
 
 async def raw(settings: Settings) -> list[RawRecord]:
-    return [raw_record_of(record) for record in await read_topic(settings, "raw.core")]
+    return [raw_record_of(record, "core") for record in await read_topic(settings, "raw.core")]
 
 
 async def has_raw(settings: Settings, count: int) -> bool:

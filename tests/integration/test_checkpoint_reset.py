@@ -279,7 +279,7 @@ async def test_positions_of_a_kcl_go_on_inside_of_an_aggregate_and_behind_a_clos
         return take_over("import --from kcl:t", brought, now, standing, 0, replacing=False, gone_ended=False)
 
     async with kafka_access(settings) as kafka:
-        plan = await plan_change(settings, kafka, aim, lambda *_: None, None, dry_run=False)
+        plan = await plan_change(settings, kafka, settings.sources[0], aim, lambda *_: None, None, dry_run=False)
         await write.write_change(settings, kafka, plan.change, lambda *_: None)
     await forwarded(stream, stream.rows + 2)
     assert await versions(stream) == {103: [0], 104: [0]} | {row: [1] for row in stream.versions}
@@ -297,4 +297,5 @@ async def test_a_frozen_workers_transaction_ends_with_the_change(stream: Stream)
             await done("reset", "--trim-horizon", "--yes")
             with pytest.raises(Exception, match=r"ProducerFenced|epoch|newer"):
                 await frozen[5].commit_transaction()
-        assert (await look(settings, kafka, lambda *_: None, everything=False)).sound
+        found = await look(settings, kafka, settings.sources, lambda *_: None, everything=False)
+        assert [one.sound for one in found.sources] == [True]

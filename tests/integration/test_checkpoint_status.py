@@ -38,12 +38,13 @@ async def test_a_shard_is_shown_with_the_worker_that_holds_its_slot(stream: Stre
         await eventually(stream.arrived)
         found = await document()
     assert found["members"] == ["pod-7"]
-    assert [(shard["state"], shard["owner"], shard["listed"]) for shard in found["shards"]] == [
+    (source,) = found["sources"]
+    assert [(shard["state"], shard["owner"], shard["listed"]) for shard in source["shards"]] == [
         ("READING", "pod-7", True)
     ] * 2
-    assert sum(shard["records"] for shard in found["shards"]) == stream.count
-    assert all(shard["shareOfRetention"] < 0.1 for shard in found["shards"])
-    assert found["boot"]["start"] == "TRIM_HORIZON"
+    assert sum(shard["records"] for shard in source["shards"]) == stream.count
+    assert all(shard["shareOfRetention"] < 0.1 for shard in source["shards"])
+    assert source["boot"]["start"] == "TRIM_HORIZON"
 
 
 async def test_a_child_of_a_closed_shard_waits_while_nobody_reads(stream: Stream) -> None:
@@ -53,7 +54,7 @@ async def test_a_child_of_a_closed_shard_waits_while_nobody_reads(stream: Stream
     stream.split()
     ended = await status()
     assert ended.exit_code == 0, ended.output
-    states = sorted(shard["state"] for shard in (await document())["shards"])
+    states = sorted(shard["state"] for shard in (await document())["sources"][0]["shards"])
     assert states == ["BLOCKED", "BLOCKED", "IDLE", "IDLE"]
     assert f"{stream.shards()[0]['ShardId']} (waits)" in ended.stdout
 

@@ -27,9 +27,9 @@ def pipeline(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 async def worked(pipeline: Pipeline) -> None:
     await pipeline.make_topics()
-    await pipeline.put(pipeline.topics.raw, [user(number) for number in range(USERS)])
+    await pipeline.put(pipeline.raw, [user(number) for number in range(USERS)])
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, USERS)
+        await pipeline.has_read("enrich", pipeline.raw, USERS)
 
 
 async def cdc(*arguments: str) -> Result:
@@ -47,10 +47,10 @@ async def test_a_stage_that_is_set_to_the_start_brings_the_same_events_again_and
     pipeline: Pipeline,
 ) -> None:
     await worked(pipeline)
-    before, ids = await pipeline.offsets("enrich", pipeline.topics.raw), await events(pipeline)
+    before, ids = await pipeline.offsets("enrich", pipeline.raw), await events(pipeline)
     ended = await cdc("reset", "--stage", "enrich", "--to-start", "--yes")
     assert ended.exit_code == 0, (ended.output, ended.exception)
-    for index, (offset, ledger) in (await pipeline.offsets("enrich", pipeline.topics.raw)).items():
+    for index, (offset, ledger) in (await pipeline.offsets("enrich", pipeline.raw)).items():
         assert (offset, ledger.since, ledger.counts) == (0, 0, {})
         assert ledger.changelogs == before[index][1].changelogs
         assert ledger.changelogs
@@ -58,7 +58,7 @@ async def test_a_stage_that_is_set_to_the_start_brings_the_same_events_again_and
     async with running(make_enrich(pipeline.settings)):
         await eventually(lambda: again(pipeline, 2 * USERS))
     assert sorted(await events(pipeline)) == sorted(2 * ids)
-    after = await pipeline.offsets("enrich", pipeline.topics.raw)
+    after = await pipeline.offsets("enrich", pipeline.raw)
     assert sum(ledger.counts["in"] for _, ledger in after.values()) == USERS
 
 
@@ -78,7 +78,7 @@ async def test_an_audit_finds_what_came_again_and_the_next_one_since_it_is_sound
     assert found.exit_code == ExitCode.ERROR
     assert {line["verdict"] for line in json.loads(found.stdout)["lines"]} == {"BROKEN"}
     (tmp_path / "after.json").write_text(found.stdout)
-    await pipeline.put(pipeline.topics.raw, [user(number, UserName="later") for number in range(USERS)])
+    await pipeline.put(pipeline.raw, [user(number, UserName="later") for number in range(USERS)])
     async with running(make_enrich(pipeline.settings)):
         await eventually(lambda: again(pipeline, 3 * USERS))
     assert (await audit("--since", str(tmp_path / "after.json"))).exit_code == 0
@@ -91,16 +91,16 @@ async def audit(*arguments: str) -> Result:
 
 async def test_a_single_partition_is_set_and_its_neighbour_stays(pipeline: Pipeline) -> None:
     await worked(pipeline)
-    before = await pipeline.offsets("enrich", pipeline.topics.raw)
+    before = await pipeline.offsets("enrich", pipeline.raw)
     assert (await cdc("reset", "--stage", "enrich", "--offset", "1=2", "--yes")).exit_code == 0
-    after = await pipeline.offsets("enrich", pipeline.topics.raw)
+    after = await pipeline.offsets("enrich", pipeline.raw)
     assert after[0] == before[0]
     assert (after[1][0], after[1][1].since) == (2, 2)
 
 
 async def test_a_stage_that_skips_to_the_end_reads_nothing_of_what_was_there(pipeline: Pipeline) -> None:
     await worked(pipeline)
-    await pipeline.put(pipeline.topics.raw, [user(number, UserName="skipped") for number in range(USERS)])
+    await pipeline.put(pipeline.raw, [user(number, UserName="skipped") for number in range(USERS)])
     assert (await cdc("reset", "--stage", "enrich", "--to-end", "--yes")).exit_code == 0
     found = await document("status", "--stage", "enrich")
     assert [(row["lag"], row["since"] == row["offset"]) for row in found["partitions"]] == [(0, True)] * PARTITIONS
@@ -122,7 +122,7 @@ async def document(*arguments: str) -> dict[str, Any]:
 
 async def test_nothing_is_set_while_a_worker_runs_or_without_yes_or_outside_of_the_log(pipeline: Pipeline) -> None:
     await worked(pipeline)
-    before = await pipeline.offsets("enrich", pipeline.topics.raw)
+    before = await pipeline.offsets("enrich", pipeline.raw)
     async with running(make_enrich(pipeline.settings)):
         ended = await cdc("reset", "--stage", "enrich", "--to-start", "--yes")
         assert isinstance(ended.exception, RefusedError)
@@ -131,7 +131,7 @@ async def test_nothing_is_set_while_a_worker_runs_or_without_yes_or_outside_of_t
         ended = await cdc("reset", "--stage", "enrich", *arguments)
         assert isinstance(ended.exception, RefusedError)
         assert why in str(ended.exception)
-    assert await pipeline.offsets("enrich", pipeline.topics.raw) == before
+    assert await pipeline.offsets("enrich", pipeline.raw) == before
 
 
 async def test_options_of_the_stream_are_none_of_a_stage(pipeline: Pipeline) -> None:
@@ -192,13 +192,13 @@ async def test_publish_that_skips_to_the_end_sends_nothing_of_what_was_there(pip
     bus = await asyncio.to_thread(Bus, pipeline)
     await published(pipeline, USERS)
     await asyncio.to_thread(bus.bodies)
-    await pipeline.put(pipeline.topics.raw, [user(number, "update", UserName="skipped") for number in range(USERS)])
+    await pipeline.put(pipeline.raw, [user(number, "update", UserName="skipped") for number in range(USERS)])
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, 2 * USERS)
+        await pipeline.has_read("enrich", pipeline.raw, 2 * USERS)
     assert (await cdc("reset", "--stage", "publish", "--to-end", "--yes")).exit_code == 0
-    await pipeline.put(pipeline.topics.raw, [user(number, "update", UserName="later") for number in range(USERS)])
+    await pipeline.put(pipeline.raw, [user(number, "update", UserName="later") for number in range(USERS)])
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, 3 * USERS)
+        await pipeline.has_read("enrich", pipeline.raw, 3 * USERS)
     await published(pipeline, USERS)
     assert len(await asyncio.to_thread(bus.bodies)) == USERS
 

@@ -127,7 +127,8 @@ async def test_a_damaged_table_entry_stops_its_slot_with_a_clear_message_and_is_
     kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     bench = Bench(kafka_bootstrap, str(tmp_path))
-    topics = Topics(*(bench.topic(name) for name in ("config", "slots", "points", "in", "out", "dead", "receipts")))
+    names = {field: bench.topic(field) for field in ("config", "slots", "checkpoints", "receipts")}
+    topics = Topics(raw={"core": bench.topic("in")}, events=bench.topic("out"), dead=bench.topic("dead"), **names)
     await bench.create("in", "out", "dead")
     catalogue = Catalogue(TELEPHONY)
     tables = (*catalogue.lookups, "schemas", "owners")
@@ -137,7 +138,7 @@ async def test_a_damaged_table_entry_stops_its_slot_with_a_clear_message_and_is_
         app = bench.app("enrich")
         options = PipelineOptions(
             service="cdc-pipeline", environment="LOCAL", redaction_key=b"k" * 32, redaction_enabled=True,
-            strict_tables=False, source_id="core",
+            strict_tables=False,
         )  # fmt: skip
         add_enrich(app, Enrich(Pipeline(catalogue, options), topics, PARTITIONS, catalogue.fingerprint, lambda: 0))
         return app

@@ -65,17 +65,17 @@ async def worked(pipeline: Pipeline, start: int = 0, count: int = 30) -> dict[st
 
 
 async def feed(pipeline: Pipeline, start: int, count: int) -> None:
-    before = sum(led.counts.get("in", 0) for _, led in (await pipeline.offsets("enrich", pipeline.topics.raw)).values())
+    before = sum(led.counts.get("in", 0) for _, led in (await pipeline.offsets("enrich", pipeline.raw)).values())
     numbers = range(start, start + count)
-    await pipeline.put(pipeline.topics.raw, [user(n) for n in numbers])
-    await pipeline.put(pipeline.topics.raw, [user(n, "update", HomeOrgID=7) for n in numbers if n % 3 == 0])
-    await pipeline.put(pipeline.topics.raw, [user(n, "delete") for n in numbers if n % 5 == 1])
-    await pipeline.put(pipeline.topics.raw, [order(n, n) for n in numbers if n % 5 != 1])
+    await pipeline.put(pipeline.raw, [user(n) for n in numbers])
+    await pipeline.put(pipeline.raw, [user(n, "update", HomeOrgID=7) for n in numbers if n % 3 == 0])
+    await pipeline.put(pipeline.raw, [user(n, "delete") for n in numbers if n % 5 == 1])
+    await pipeline.put(pipeline.raw, [order(n, n) for n in numbers if n % 5 != 1])
     gone = [(user(n)[0], None) for n in numbers if n % 5 == 2]
-    await pipeline.put(pipeline.topics.raw, gone, headers=[("cdc-retired", b"1")])
+    await pipeline.put(pipeline.raw, gone, headers=[("cdc-retired", b"1")])
     async with running(make_enrich(pipeline.settings)):
         every = count + len([n for n in numbers if n % 3 == 0]) + count + len(gone)
-        await pipeline.has_read("enrich", pipeline.topics.raw, before + every)
+        await pipeline.has_read("enrich", pipeline.raw, before + every)
 
 
 async def tables(pipeline: Pipeline) -> dict[str, dict[bytes, bytes]]:
@@ -137,10 +137,10 @@ async def test_the_stage_goes_on_after_a_rebuild_and_sees_what_was_restored(pipe
     await pipeline.recreate(pipeline.changelog("users"))
     await rebuilt(pipeline)
     events = len(await pipeline.read(pipeline.topics.events))
-    await pipeline.put(pipeline.topics.raw, [order(100, 3)])
-    read = sum(led.counts["in"] for _, led in (await pipeline.offsets("enrich", pipeline.topics.raw)).values())
+    await pipeline.put(pipeline.raw, [order(100, 3)])
+    read = sum(led.counts["in"] for _, led in (await pipeline.offsets("enrich", pipeline.raw)).values())
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, read + 1)
+        await pipeline.has_read("enrich", pipeline.raw, read + 1)
     after = await pipeline.read(pipeline.topics.events)
     assert len(after) == events + 1
     [event] = [json.loads(event.value) for event in after if b"orders:100" in event.key]
@@ -172,8 +172,8 @@ async def test_entries_that_cannot_be_read_are_replaced_and_foreign_ones_removed
 
 async def test_what_is_left_of_a_changelog_stays_where_raw_was_deleted(pipeline: Pipeline) -> None:
     before = await worked(pipeline)
-    at = {p: offset for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.topics.raw)).items()}
-    await pipeline.delete_before(pipeline.topics.raw, at)
+    at = {p: offset for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.raw)).items()}
+    await pipeline.delete_before(pipeline.raw, at)
     await forgotten(pipeline, "users", {0: 3, 1: 3})
     left = await pipeline.table("users")
     found = await rebuilt(pipeline)
@@ -196,7 +196,7 @@ async def test_discarding_begins_with_nothing(pipeline: Pipeline) -> None:
 
 async def test_records_behind_the_position_of_the_stage_are_left_to_it(pipeline: Pipeline) -> None:
     before = await worked(pipeline)
-    await pipeline.put(pipeline.topics.raw, [user(n, HomeOrgID=99) for n in range(30)])
+    await pipeline.put(pipeline.raw, [user(n, HomeOrgID=99) for n in range(30)])
     await pipeline.recreate(pipeline.changelog("users"))
     await rebuilt(pipeline)
     assert await tables(pipeline) == before
@@ -206,10 +206,10 @@ async def test_a_row_keeps_the_owner_that_came_after_it_in_another_partition(pip
     await pipeline.make_topics()
     waits = next(n for n in range(100) if partition_of(order(n, n)[0], PARTITIONS) == 0)
     provides = next(n for n in range(100) if partition_of(user(n)[0], PARTITIONS) == 1)
-    await pipeline.put(pipeline.topics.raw, [order(waits, provides)])
+    await pipeline.put(pipeline.raw, [order(waits, provides)])
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.put(pipeline.topics.raw, [user(provides, HomeOrgID=17)])
-        await pipeline.has_read("enrich", pipeline.topics.raw, 2)
+        await pipeline.put(pipeline.raw, [user(provides, HomeOrgID=17)])
+        await pipeline.has_read("enrich", pipeline.raw, 2)
     before = await tables(pipeline)
     assert b'"org_id":"17"' in before["owners"][order(waits, provides)[0]]
     await pipeline.recreate(pipeline.changelog("owners"))
@@ -229,11 +229,11 @@ async def test_a_worker_that_has_gone_on_meanwhile_is_not_set_back(pipeline: Pip
     found = await planned(pipeline, "users", discard=True)
     await feed(pipeline, 500, 10)
     after = await tables(pipeline)
-    positions = await pipeline.offsets("enrich", pipeline.topics.raw)
+    positions = await pipeline.offsets("enrich", pipeline.raw)
     with pytest.raises(RefusedError, match="started meanwhile"):
         await written(pipeline, found)
     assert await tables(pipeline) == after
-    assert await pipeline.offsets("enrich", pipeline.topics.raw) == positions
+    assert await pipeline.offsets("enrich", pipeline.raw) == positions
 
 
 async def cut_off(*_: Any, **__: Any) -> int:
@@ -277,8 +277,8 @@ async def test_a_worker_that_starts_while_entries_are_written_ends_the_rebuild(
 
 async def test_a_raw_topic_that_ends_below_the_position_is_restored_as_far_as_it_goes(pipeline: Pipeline) -> None:
     before = await worked(pipeline)
-    at, ledger = (await pipeline.offsets("enrich", pipeline.topics.raw))[0]
-    await pipeline.set_offset("enrich", pipeline.topics.raw, 0, at + 100, ledger.encode())
+    at, ledger = (await pipeline.offsets("enrich", pipeline.raw))[0]
+    await pipeline.set_offset("enrich", pipeline.raw, 0, at + 100, ledger.encode())
     await pipeline.recreate(pipeline.changelog("users"))
     found = await rebuilt(pipeline)
     assert found.cut == (0,)
@@ -291,11 +291,11 @@ async def test_retention_that_deletes_what_is_about_to_be_read_cuts_the_rebuild_
     await worked(pipeline)
     for name in ("users", "owners"):
         await pipeline.recreate(pipeline.changelog(name))
-    at = {p: offset - 1 for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.topics.raw)).items()}
+    at = {p: offset - 1 for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.raw)).items()}
 
     async def deleting(*arguments: Any) -> AsyncIterator[Any]:
         if arguments[-1] == "row memory":
-            await pipeline.delete_before(pipeline.topics.raw, at)
+            await pipeline.delete_before(pipeline.raw, at)
         async for record in in_order(*arguments):
             yield record
 
@@ -327,13 +327,13 @@ async def test_a_row_gets_the_owner_of_its_time_though_its_provider_is_still_rem
     await pipeline.make_topics()
     users = [at_position(user(1, HomeOrgID=5), 1), at_position(user(1, "update", HomeOrgID=6), 3)]
     late = at_position(order(7, 1), 2)
-    await pipeline.put(pipeline.topics.raw, [users[0]])
+    await pipeline.put(pipeline.raw, [users[0]])
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, 1)
-        await pipeline.put(pipeline.topics.raw, [late])
-        await pipeline.has_read("enrich", pipeline.topics.raw, 2)
-        await pipeline.put(pipeline.topics.raw, [users[1]])
-        await pipeline.has_read("enrich", pipeline.topics.raw, 3)
+        await pipeline.has_read("enrich", pipeline.raw, 1)
+        await pipeline.put(pipeline.raw, [late])
+        await pipeline.has_read("enrich", pipeline.raw, 2)
+        await pipeline.put(pipeline.raw, [users[1]])
+        await pipeline.has_read("enrich", pipeline.raw, 3)
     before = await tables(pipeline)
     assert b'"org_id":"5"' in before["owners"][late[0]]
     await pipeline.put(pipeline.changelog("owners"), [(late[0], b"garbage")])
@@ -353,4 +353,4 @@ async def test_progress_is_told_of_every_pass(pipeline: Pipeline) -> None:
     changelogs = {pipeline.changelog(name) for name in tables_of(pipeline.settings)}
     assert {what for what, _, _ in told} == changelogs | {"lookups", "row memory"}
     assert all(done <= total for _, done, total in told)
-    assert told[-1][1] == told[-1][2] == sum(found.ranges[index].end for index in range(PARTITIONS))
+    assert told[-1][1] == told[-1][2] == sum(read.end for read in found.ranges.values())

@@ -46,7 +46,8 @@ def test_every_shard_has_a_line(stream: Stream) -> None:
     asyncio.run(forwarded(stream))
     ended = cdc(stream, "status")
     assert ended.returncode == 0, ended.stderr
-    head, boot, group, _, names, *rows = ended.stdout.splitlines()
+    group, _, head, boot, names, *rows = ended.stdout.splitlines()
+    assert head.startswith("core: arn:aws:kinesis:")
     assert head.endswith(f"stream/{stream.name}, keeps records 24 h")
     assert boot.endswith("2 shards, from TRIM_HORIZON")
     assert group == "bridge: group Empty, 0 members"

@@ -36,14 +36,14 @@ async def has_worked(pipeline: Pipeline, times: int = 1) -> None:
     """The enrich stage has read users and poison, for the n-th time."""
     await pipeline.make_topics()
     records: list[tuple[bytes | None, bytes | None]] = [user(n, Email=SECRET) for n in range(RECORDS)]
-    await pipeline.put(pipeline.topics.raw, [*records, (SECRET.encode(), SECRET.encode())])
+    await pipeline.put(pipeline.raw, [*records, (SECRET.encode(), SECRET.encode())])
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, times * (RECORDS + 1))
+        await pipeline.has_read("enrich", pipeline.raw, times * (RECORDS + 1))
 
 
 async def moved_back(pipeline: Pipeline) -> None:
     """Partition 0 of raw lost its counts, as after a reset by hand."""
-    await pipeline.set_offset("enrich", pipeline.topics.raw, 0, 3)
+    await pipeline.set_offset("enrich", pipeline.raw, 0, 3)
 
 
 def verdicts(report: dict[str, Any]) -> list[str]:

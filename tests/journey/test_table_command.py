@@ -27,9 +27,9 @@ def pipeline(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 async def worked(pipeline: Pipeline) -> None:
     await pipeline.make_topics()
-    await pipeline.put(pipeline.topics.raw, [user(n, Email=SECRET) for n in range(USERS)])
+    await pipeline.put(pipeline.raw, [user(n, Email=SECRET) for n in range(USERS)])
     async with running(make_enrich(pipeline.settings)):
-        await pipeline.has_read("enrich", pipeline.topics.raw, USERS)
+        await pipeline.has_read("enrich", pipeline.raw, USERS)
 
 
 def rebuild(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ def test_a_rebuild_shows_what_it_would_write_and_waits_for_yes(pipeline: Pipelin
 
 
 def test_a_rebuild_says_from_when_if_raw_does_not_reach_back(pipeline: Pipeline) -> None:
-    asyncio.run(pipeline.delete_before(pipeline.topics.raw, dict.fromkeys(range(PARTITIONS), 2)))
+    asyncio.run(pipeline.delete_before(pipeline.raw, dict.fromkeys(range(PARTITIONS), 2)))
     asyncio.run(pipeline.recreate(pipeline.changelog("users")))
     ended = rebuild(pipeline, "--yes")
     assert ended.returncode == 7, ended.stderr

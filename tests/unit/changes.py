@@ -61,6 +61,7 @@ class Worker:
     state: InMemoryState = field(default_factory=InMemoryState)
     patient: bool = False
     offset: int = 0
+    source: str = "core"
 
     def __post_init__(self) -> None:
         self.pipeline = Pipeline(self.catalogue, self.options)
@@ -77,6 +78,7 @@ class Worker:
             partition=1,
             offset=self.offset,
             timestamp_ms=1768473060412,
+            source=self.source,
             adapter=routed.adapter,
             table=routed.table,
             trace=trace,
@@ -88,7 +90,9 @@ class Worker:
 
     def retire(self, key: bytes) -> Enriched:
         """Feed the marker the bridge writes for the former key of a row."""
-        record = RawRecord(None, key, Origin("stream", "s", "1"), "cdc.raw.core", 0, 0, 0, table="users", retired=True)
+        record = RawRecord(
+            None, key, Origin("stream", "s", "1"), "cdc.raw.core", 0, 0, 0, self.source, table="users", retired=True
+        )
         enriched = self.pipeline.run(record, self.state)
         self.state.apply(enriched.effects)
         return enriched

@@ -22,7 +22,7 @@ STATE_ERROR          | TRANSIENT      | 5 | RESTART         | always
 """
 RECORD = RawRecord(
     b"{", b"k", Origin("stream", "shard", "49663978758868311932389618382594866003608249", 2), "cdc.raw.core",
-    3, 1841, 1768473060412, replay=1,
+    3, 1841, 1768473060412, "core", replay=1,
 )  # fmt: skip
 LETTER = dead_letter(
     Dead(Failure.PARSE_ERROR, "not acceptable JSON: malformed"), RECORD, stage="enrich", failed_ms=5, fingerprint="ab"

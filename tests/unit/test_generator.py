@@ -80,7 +80,8 @@ def test_the_pipeline_ends_every_record_as_the_ledger_says(seed: int) -> None:
         found = route(change.data, change.partition_key, catalogue)
         record = RawRecord(
             value=change.data, key=found.key, origin=Origin("stream", "shard", str(change.number)), topic="raw",
-            partition=0, offset=change.number, timestamp_ms=1_768_473_000_000, adapter=found.adapter, table=found.table,
+            partition=0, offset=change.number, timestamp_ms=1_768_473_000_000, source="core", adapter=found.adapter,
+            table=found.table,
         )  # fmt: skip
         if found.retired_key is not None:
             state.apply(_retired(pipeline, record, found.retired_key, state))

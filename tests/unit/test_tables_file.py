@@ -7,7 +7,7 @@ import pytest
 from enrichers.pipeline import PipelineOptions
 from models.catalogue import load_catalogue
 from models.tables import RedactionAction
-from models.tables_file import CatalogueError
+from models.yaml_nodes import InvalidFile
 from tests.contract.test_event_schema import ROWS
 from tests.unit.changes import KEY, TELEPHONY, Worker, catalogue_of, dms
 
@@ -15,7 +15,7 @@ FIVE = Path(__file__).parent / "tables" / "five-tables.yaml"
 
 
 def problems(directory: Path, tables: str, *, builtin: str = "telephony") -> list[str]:
-    with pytest.raises(CatalogueError) as caught:
+    with pytest.raises(InvalidFile) as caught:
         catalogue_of(directory, tables, builtin=builtin)
     return caught.value.problems
 
@@ -111,12 +111,12 @@ def test_every_mistake_is_told_at_once_with_its_line_and_what_was_meant(tmp_path
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "tables.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(CatalogueError, match=expected):
+    with pytest.raises(InvalidFile, match=expected):
         load_catalogue("none", path)
 
 
 def test_a_missing_file_is_a_catalogue_error(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="cannot be read"):
+    with pytest.raises(InvalidFile, match="cannot be read"):
         load_catalogue("none", tmp_path / "none.yaml")
 
 

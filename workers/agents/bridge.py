@@ -35,8 +35,7 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
         work = works[slot.index] = SlotWork(app, bridge, watch, slot, stopping)
         try:
             while not stopping.is_set() and slot.current:
-                for source in bridge.sources:
-                    await bridge.refresh(source, app.log)
+                await bridge.first_listing(app.log, IDLE_SECONDS)
                 if work.needed:
                     await work.run()
                     return
@@ -57,4 +56,4 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
 
     app.reports["shards"] = shards
     app.measures.append(measures)
-    app.on_end.append(watch.follower.stop)
+    app.on_end += [watch.follower.stop, bridge.close]

@@ -18,7 +18,7 @@ from enrichers.state import (
 )
 from models.dead_letter import dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
-from models.raw import RawRecord, raw_record_of
+from models.raw import HEADER_SOURCE, RawRecord, raw_record_of
 from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
@@ -89,16 +89,21 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     """Register the stage's work and its tables."""
     state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups)
 
-    def bury(unit: UnitOfWork, record: Any, error: DataError, with_value: bool) -> None:
-        _bury(enrich, unit, raw_record_of(record), Dead(Failure.VALIDATION_ERROR, str(error)), with_value=with_value)
+    sources = {topic: source for source, topic in enrich.topics.raw.items()}
 
-    @app.process(enrich.topics.raw, bury=bury)
+    def read(record: Any) -> RawRecord:
+        return raw_record_of(record, sources[record.topic])
+
+    def bury(unit: UnitOfWork, record: Any, error: DataError, with_value: bool) -> None:
+        _bury(enrich, unit, read(record), Dead(Failure.VALIDATION_ERROR, str(error)), with_value=with_value)
+
+    @app.process(*enrich.topics.raw.values(), bury=bury)
     async def enrich_changes(unit: UnitOfWork) -> Done | Pause:
         """Raw changes to clean events, exactly once."""
         for kafka_record in unit.batch or ():
             if unit.full:
                 return Pause(kafka_record.offset, 0.0)
-            record = raw_record_of(kafka_record)
+            record = read(kafka_record)
             try:
                 result = _run(enrich, state, record)
             except (NewerFormatError, UnreadableEntryError) as error:
@@ -106,7 +111,7 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                 raise ConfigurationRefused(f"{error}; `cdc table rebuild` restores a damaged table") from None
             match result.outcome:
                 case Ok(event):
-                    unit.send(enrich.topics.events, event.key, event.value)
+                    unit.send(enrich.topics.events, event.key, event.value, [(HEADER_SOURCE, record.source.encode())])
                     unit.out()
                 case Drop(reason):
                     unit.drop(reason)

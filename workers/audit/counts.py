@@ -1,13 +1,18 @@
 """What the stages say they did: ledgers and checkpoints, whole or since an earlier look."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.checkpoint import Checkpoint
 from models.position import stream_name
 from workers.engine.ledger import DEAD, DROP, IN, OUT, REMADE, SKIPPED, Ledger
+from workers.topics import Topics
 
+Where = tuple[str, str, int]
+"""(stage, topic it reads, partition)"""
+ShardKey = tuple[str, str]
+"""(ARN of the stream, shard): streams of one name in two regions have shards of the same names."""
 Place = tuple[int, int]
 """(sequence number, sub-sequence) of a source record: the order within one shard."""
 OTHER = f"{DROP}other"
@@ -79,6 +84,7 @@ class Forwarded:
     """What the bridge says of one shard: `records` of them, behind `since` and up to `place`, stand in raw."""
 
     stream: str
+    """ARN; a bare name where nobody has told it."""
     shard: str
     slot: int
     state: str
@@ -94,16 +100,23 @@ class Forwarded:
         position = checkpoint.position
         place = (position.sequence, position.sub_sequence) if position is not None else None
         return cls(
-            stream_name(checkpoint.stream), checkpoint.shard, slot, checkpoint.state.value, place, None,
-            checkpoint.records, checkpoint.arrival_ms,
+            checkpoint.stream, checkpoint.shard, slot, checkpoint.state.value, place, None, checkpoint.records,
+            checkpoint.arrival_ms,
         )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """Of the stream, as raw records tell it."""
+        return stream_name(self.stream)
+
+    @property
+    def arn(self) -> str | None:
+        """Of the stream."""
+        return self.stream if self.stream != self.name else None
 
     def after(self, earlier: "Forwarded") -> "Forwarded":
         """What happened since then."""
-        return Forwarded(
-            self.stream, self.shard, self.slot, self.state, self.place, earlier.place,
-            self.records - earlier.records, self.arrival_ms,
-        )  # fmt: skip
+        return replace(self, since=earlier.place, records=self.records - earlier.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,36 +139,63 @@ class Edge:
     """Outputs of the inputs before stand below this offset: what stands above it has come again."""
 
 
+class SourceNotTold(ValueError):
+    """An audit of the only source there was, which it does not name; by now there are several."""
+
+
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """An earlier audit: the proof holds from there, whatever retention has deleted below it."""
 
-    marks: Mapping[tuple[str, int], Mark]
-    """By stage and partition."""
-    shards: Mapping[tuple[str, str], Forwarded]
-    """By stream and shard."""
-    raw_edges: Mapping[int, Edge]
-    """By partition of raw, for the records of all shards."""
+    marks: Mapping[Where, Mark]
+    shards: Mapping[ShardKey, Forwarded]
+    """Of an audit that knew one source only, by the name of the stream in place of its ARN."""
+    raw_edges: Mapping[tuple[str, int], Edge]
+    """By raw topic and partition, for the records of all shards."""
 
     @classmethod
-    def read(cls, document: Any) -> "Baseline":
-        """From the JSON of an earlier audit. Raises ValueError if it is none, without quoting it."""
+    def read(cls, document: Any, topics: Topics) -> "Baseline":
+        """From the JSON of an earlier audit; one that names no topics is of the only source. Raises SourceNotTold if
+        there are several, ValueError if it is no audit, without quoting it."""
         try:
             marks, shards = {}, {}
             for line in document["lines"]:
                 match line:
                     case {"stage": "bridge", "sequence": str(sequence)}:
                         place = (int(sequence), int(line["subSequence"])) if sequence else None
-                        shards[line["stream"], line["shard"]] = Forwarded(
-                            line["stream"], line["shard"], int(line["partition"]), line["state"], place, None,
-                            int(line["total"]), int(line["arrival"]),
+                        stream, shard = str(line.get("arn") or line["stream"]), str(line["shard"])
+                        shards[stream, shard] = Forwarded(
+                            stream, shard, int(line["partition"]), line["state"], place, None, int(line["total"]),
+                            int(line["arrival"]),
                         )  # fmt: skip
-                    case {"offset": int(offset)}:
+                    case {"stage": str(stage), "offset": int(offset)}:
                         counts = {str(name): int(n) for name, n in line["total"].items()}
-                        marks[line["stage"], int(line["partition"])] = Mark(
+                        topic = topics.events if stage == "publish" else line.get("topic") or _only(topics)
+                        marks[stage, str(topic), int(line["partition"])] = Mark(
                             Counted(offset, None, counts), Edge(*map(int, line["out"])), Edge(*map(int, line["dead"]))
                         )
-            edges = {int(partition): Edge(*map(int, edge)) for partition, edge in document["rawEdges"].items()}
-            return cls(marks, shards, edges)
+            return cls(marks, shards, _raw_edges(document["rawEdges"], topics))
+        except SourceNotTold:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ValueError("not the JSON of an earlier audit") from None
+
+    def forwarded(self, told: Forwarded) -> Forwarded | None:
+        """What it says of that shard."""
+        return self.shards.get((told.stream, told.shard)) or self.shards.get((told.name, told.shard))
+
+
+def _raw_edges(found: Any, topics: Topics) -> dict[tuple[str, int], Edge]:
+    if all(isinstance(edge, list) for edge in found.values()):
+        found = {_only(topics): found} if found else {}
+    return {
+        (str(topic), int(partition)): Edge(*map(int, edge))
+        for topic, of_topic in found.items()
+        for partition, edge in of_topic.items()
+    }
+
+
+def _only(topics: Topics) -> str:
+    if len(topics.raw) > 1:
+        raise SourceNotTold
+    return next(iter(topics.raw.values()))

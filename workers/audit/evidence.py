@@ -1,11 +1,13 @@
 """The checkpoints, which say how far every shard was forwarded."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import TopicPartition
 
 from models.checkpoint import Boot, decode_entry
-from workers.audit.counts import Forwarded
+from models.source_spec import SourceSpec
+from workers.audit.counts import Forwarded, ShardKey
 from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
 from workers.kafka_logs import PATIENCE, Tell, ends, read_logs, refuse_unread
@@ -15,8 +17,8 @@ CLIENT = "cdc-status"
 
 async def read_shards(
     connection: KafkaConnection, topic: str, slots: int, tell: Tell = lambda *_: None, patience: float = PATIENCE
-) -> dict[tuple[str, str], Forwarded]:
-    """The checkpoints of all shards, by stream and shard. Raises KafkaError, CommandError for what cannot be read."""
+) -> dict[ShardKey, Forwarded]:
+    """The checkpoints of all shards. Raises KafkaError, CommandError for what cannot be read."""
     found: dict[bytes, Forwarded] = {}
 
     def apply(record: Any) -> None:
@@ -34,3 +36,11 @@ async def read_shards(
         raise CommandError(f"{topic}: {error}", hint="another release or product writes there") from None
     refuse_unread(logs.values())
     return {(shard.stream, shard.shard): shard for shard in found.values()}
+
+
+def source_of(arn: str, sources: Iterable[SourceSpec]) -> SourceSpec | None:
+    """Whose stream that is, enabled or not; None if no source reads it.
+
+    A bare name may be that of a stream in another account, too: the source that says more of its stream wins."""
+    serving = [source for source in sources if source.serves(arn)]
+    return min(serving, key=lambda source: (source.stream != arn, source.role is None), default=None)

@@ -6,9 +6,10 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from workers.audit.counts import Baseline, Counted, Edge, Forwarded, Mark
+from workers.audit.counts import Baseline, Counted, Edge, Forwarded, Mark, ShardKey, Where
 from workers.audit.evidence import CLIENT, read_shards
-from workers.audit.report import Audit, Where
+from workers.audit.homes import Home, homes_of
+from workers.audit.report import Audit
 from workers.audit.tallies import (
     NOWHERE,
     InputTally,
@@ -19,10 +20,12 @@ from workers.audit.tallies import (
     input_of_letter,
     input_of_receipt,
     is_gap,
+    source_of_event,
 )
 from workers.audit.verdicts import (
     Line,
     hidden_of_raw,
+    judge_homeless,
     judge_partition,
     judge_shard,
     no_position,
@@ -58,10 +61,12 @@ class _Audit:
         self.tell = tell
         self.patience = patience
         self.topics = Topics.of(settings)
-        self.sources = {
-            stage: source for stage, source in (("enrich", self.topics.raw), ("publish", self.topics.events))
-            if stage in stages
-        }  # fmt: skip
+        self.raw = tuple(self.topics.raw.values())
+        self.topics_of: dict[str | None, tuple[str, ...]] = {None: self.raw}
+        """Where the input of an event may stand, by the source that it tells of, or does not."""
+        self.topics_of |= {source: (topic,) for source, topic in self.topics.raw.items()}
+        reads = {"enrich": self.raw, "publish": (self.topics.events,)}
+        self.reads = {stage: topics for stage, topics in reads.items() if stage in stages}
         self.foreign: dict[str, int] = defaultdict(int)
         self.logs: Logs = {}
         self.totals: dict[Where, Counted] = {}
@@ -69,132 +74,158 @@ class _Audit:
     async def run(self) -> Audit:
         counted = await self._positions()
         raw_starts: dict[TopicPartition, int] = {}
-        shards: dict[tuple[str, str], Forwarded] = {}
+        shards: dict[ShardKey, Forwarded] = {}
         if "bridge" in self.stages:
             # Before the checkpoints: what a checkpoint does not know yet stands above these.
-            raw_starts = await ends(self.connection, CLIENT, self._tps(self.topics.raw), stable=True)
+            raw_starts = await ends(self.connection, CLIENT, self._tps(*self.raw), stable=True)
             shards = await self._checkpoints()
         goals = await self._goals()
-        raw_edges = {tp.partition: Edge(start, goals[tp]) for tp, start in raw_starts.items()}
+        raw_edges = {(tp.topic, tp.partition): Edge(start, goals[tp]) for tp, start in raw_starts.items()}
         letters = {where: self._tally(where, told, "dead", keep=True) for where, told in counted.items()}
         await self._read_dead(goals, letters)
         outputs = {
             where: self._tally(where, told, "out", elsewhere=letters[where].offsets) for where, told in counted.items()
         }
         inputs = {where: InputTally(told.since or 0, told.offset) for where, told in counted.items()}
-        edges = self.baseline.raw_edges if self.baseline is not None else {}
-        seen = {partition: edge.end for partition, edge in edges.items()}
         forwarded = self._since(shards)
-        raw = RawTally({key: ShardTally(told.since, told.place, seen) for key, told in forwarded.items()})
+        homes = homes_of(forwarded, self.settings.sources, self.topics.raw)
+        tallies = {key: self._shard_tally(forwarded[key], home) for key, home in homes.items() if home.origin}
+        raw = RawTally(
+            {home.origin: [tallies[key] for key, other in homes.items() if other.origin == home.origin]
+             for home in homes.values() if home.origin}
+        )  # fmt: skip
         await self._read_raw(goals, inputs, raw)
         await self._read_events(goals, inputs, outputs)
         await self._read_receipts(goals, outputs)
-        lines = [*await self._judge_shards(forwarded, raw, edges), *self._judge(counted, inputs, outputs, letters)]
-        foreign = {topic: n for topic, n in ((self.topics.raw, raw.foreign), *self.foreign.items()) if n}
-        return Audit(self.stages, tuple(lines), raw_edges, foreign, self.totals, shards)
+        lines = [
+            *self._judge_shards(forwarded, homes, tallies), *await self._judge_strangers(raw),
+            *self._judge(counted, inputs, outputs, letters),
+        ]  # fmt: skip
+        foreign = {topic: n for topic, n in (*raw.foreign.items(), *self.foreign.items()) if n}
+        return Audit(self.stages, self.topics.raw, tuple(lines), raw_edges, foreign, self.totals, shards)
 
     # what the stages say
 
     async def _positions(self) -> dict[Where, Counted]:
         found = {}
-        for stage, topic in self.sources.items():
-            offsets = await committed_offsets(self.connection, group_of(self.settings, stage), self._tps(topic))
+        for stage, topics in self.reads.items():
+            offsets = await committed_offsets(self.connection, group_of(self.settings, stage), self._tps(*topics))
             for tp, entry in offsets.items():
-                told = Counted.of(entry.offset, entry.metadata)
-                mark = self._mark(stage, tp.partition)
-                self.totals[stage, tp.partition] = told
-                found[stage, tp.partition] = told.after(mark.counted) if mark is not None else told
+                told, where = Counted.of(entry.offset, entry.metadata), (stage, tp.topic, tp.partition)
+                mark = self._mark(where)
+                self.totals[where] = told
+                found[where] = told.after(mark.counted) if mark is not None else told
         return found
 
-    async def _checkpoints(self) -> dict[tuple[str, str], Forwarded]:
+    async def _checkpoints(self) -> dict[ShardKey, Forwarded]:
         return await read_shards(
             self.connection, self.topics.checkpoints, self.settings.source_slots, self.tell, self.patience
         )  # fmt: skip
 
-    def _since(self, shards: dict[tuple[str, str], Forwarded]) -> dict[tuple[str, str], Forwarded]:
-        if self.baseline is None:
-            return shards
-        earlier = self.baseline.shards
-        return {key: told.after(earlier[key]) if key in earlier else told for key, told in shards.items()}
+    def _since(self, shards: dict[ShardKey, Forwarded]) -> dict[ShardKey, Forwarded]:
+        found = dict(shards)
+        for key, told in shards.items():
+            earlier = self.baseline.forwarded(told) if self.baseline is not None else None
+            if earlier is not None:
+                found[key] = told.after(earlier)
+        return found
 
-    def _mark(self, stage: str, partition: int) -> Mark | None:
-        return self.baseline.marks.get((stage, partition)) if self.baseline is not None else None
+    @property
+    def _raw_edges(self) -> Mapping[tuple[str, int], Edge]:
+        return self.baseline.raw_edges if self.baseline is not None else {}
+
+    def _edges_of(self, topic: str) -> dict[int, Edge]:
+        return {partition: edge for (of, partition), edge in self._raw_edges.items() if of == topic}
+
+    def _shard_tally(self, told: Forwarded, home: Home) -> ShardTally:
+        seen = {partition: edge.end for partition, edge in self._edges_of(home.topic or "").items()}
+        return ShardTally(told.since, told.place, seen)
+
+    def _mark(self, where: Where) -> Mark | None:
+        return self.baseline.marks.get(where) if self.baseline is not None else None
 
     def _tally(
         self, where: Where, told: Counted, kind: str, *, keep: bool = False, elsewhere: Any = ()
     ) -> OutputTally:  # fmt: skip
-        mark = self._mark(*where)
+        mark = self._mark(where)
         before = None if mark is None else mark.dead if kind == "dead" else mark.out
         return OutputTally(told.since or 0, told.offset, before=before, keep=keep, elsewhere=elsewhere)
 
     # what stands in the topics
 
-    def _tps(self, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(topic, index) for index in range(self.settings.partitions)]
+    def _tps(self, *topics: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, index) for topic in topics for index in range(self.settings.partitions)]
 
     async def _goals(self) -> dict[TopicPartition, int]:
         topics = self.topics
         needed = {
-            topics.dead: bool(self.sources),
-            topics.raw: "bridge" in self.stages or "enrich" in self.stages,
-            topics.events: bool(self.sources),
-            topics.receipts: "publish" in self.stages,
+            (topics.dead, topics.events): bool(self.reads),
+            self.raw: "bridge" in self.stages or "enrich" in self.stages,
+            (topics.receipts,): "publish" in self.stages,
         }
-        tps = [tp for topic, wanted in needed.items() if wanted for tp in self._tps(topic)]
+        tps = [tp for group, wanted in needed.items() if wanted for tp in self._tps(*group)]
         return await ends(self.connection, CLIENT, tps, stable=False)
 
-    async def _read(self, topic: str, goals: dict[TopicPartition, int], apply: Any) -> None:
-        of_topic = {tp: goal for tp, goal in goals.items() if tp.topic == topic}
-        if of_topic:
-            self.logs |= await read_logs(self.connection, CLIENT, of_topic, apply, self.tell, self.patience)
+    async def _read(self, topics: Collection[str], goals: dict[TopicPartition, int], apply: Any) -> None:
+        of_topics = {tp: goal for tp, goal in goals.items() if tp.topic in topics}
+        if of_topics:
+            self.logs |= await read_logs(self.connection, CLIENT, of_topics, apply, self.tell, self.patience)
 
     async def _read_dead(self, goals: dict[TopicPartition, int], letters: Tallies) -> None:
         def apply(record: Any) -> None:
             letter = input_of_letter(record.headers)
             if letter is not None:
                 stage, topic, partition, offset = letter
-                if self.sources.get(stage) == topic and (stage, partition) in letters:
-                    letters[stage, partition].note(offset, record.offset)
+                if (stage, topic, partition) in letters:
+                    letters[stage, topic, partition].note(offset, record.offset)
                 return
             if not is_gap(record.headers):
                 self.foreign[self.topics.dead] += 1
 
-        await self._read(self.topics.dead, goals, apply)
+        await self._read((self.topics.dead,), goals, apply)
 
     async def _read_raw(self, goals: dict[TopicPartition, int], inputs: dict[Where, InputTally], raw: RawTally) -> None:
-        shards, enrich = "bridge" in self.stages, [inputs.get(("enrich", p)) for p in range(self.settings.partitions)]
+        shards = "bridge" in self.stages
 
         def apply(record: Any) -> None:
-            tally = enrich[record.partition]
+            tally = inputs.get(("enrich", record.topic, record.partition))
             if tally is not None:
                 tally.note(record)
             if shards:
                 raw.note(record)
 
-        await self._read(self.topics.raw, goals, apply)
+        await self._read(self.raw, goals, apply)
 
     async def _read_events(
         self, goals: dict[TopicPartition, int], inputs: dict[Where, InputTally], outputs: Tallies
     ) -> None:  # fmt: skip
-        enrich = [outputs.get(("enrich", p)) for p in range(self.settings.partitions)]
-        publish = [inputs.get(("publish", p)) for p in range(self.settings.partitions)]
-
         def apply(record: Any) -> None:
-            read_by, made_by = publish[record.partition], enrich[record.partition]
+            read_by = inputs.get(("publish", record.topic, record.partition))
             if read_by is not None:
                 read_by.note(record)
-            if made_by is not None:
-                self._note(made_by, input_of_event(record.value), record)
+            if "enrich" in self.reads:
+                self._note_event(record, outputs)
 
-        await self._read(self.topics.events, goals, apply)
+        await self._read((self.topics.events,), goals, apply)
+
+    def _note_event(self, record: Any, outputs: Tallies) -> None:
+        offset, topics = input_of_event(record.value), self.topics_of.get(source_of_event(record.headers), ())
+        if offset is None or not topics:
+            self.foreign[record.topic] += 1
+            return
+        made_by = [outputs.get(("enrich", topic, record.partition)) for topic in topics]
+        for tally in made_by:
+            if tally is not None:
+                # An offset says nothing if nobody knows of which topic.
+                self._note(tally, offset if len(topics) == 1 else NOWHERE, record)
 
     async def _read_receipts(self, goals: dict[TopicPartition, int], outputs: Tallies) -> None:
         def apply(record: Any) -> None:
-            tally = outputs.get(("publish", record.partition))
+            tally = outputs.get(("publish", self.topics.events, record.partition))
             if tally is not None:
                 self._note(tally, input_of_receipt(record.value), record)
 
-        await self._read(self.topics.receipts, goals, apply)
+        await self._read((self.topics.receipts,), goals, apply)
 
     def _note(self, tally: OutputTally, source_offset: int | None, record: Any) -> None:
         if source_offset is None:
@@ -211,9 +242,9 @@ class _Audit:
     ) -> list[Line]:  # fmt: skip
         sinks = {"enrich": self.topics.events, "publish": self.topics.receipts}
         lines = []
-        for stage, source in self.sources.items():
-            for tp in self._tps(source):
-                where = (stage, tp.partition)
+        for stage, topics in self.reads.items():
+            for tp in self._tps(*topics):
+                where = (stage, tp.topic, tp.partition)
                 if where not in counted:
                     lines.append(no_position(*where))
                     continue
@@ -226,17 +257,33 @@ class _Audit:
                 )  # fmt: skip
         return lines
 
-    async def _judge_shards(
-        self, shards: dict[tuple[str, str], Forwarded], raw: RawTally, edges: Mapping[int, Edge]
+    def _judge_shards(
+        self, shards: Mapping[ShardKey, Forwarded], homes: Mapping[ShardKey, Home],
+        tallies: Mapping[ShardKey, ShardTally],
     ) -> list[Line]:  # fmt: skip
-        if "bridge" not in self.stages:
+        if not shards:
             return []
-        hidden = hidden_of_raw((self.logs[tp] for tp in self._tps(self.topics.raw)), edges)
-        lines = [
-            judge_shard(told, raw.shards[key], hidden)
-            for key, told in sorted(shards.items(), key=lambda item: (item[1].slot, item[0]))
-        ]
-        if raw.strangers:  # a shard that began a moment ago has its checkpoint by now
-            known = await self._checkpoints()
-            lines += [stranger(*key, n) for key, n in sorted(raw.strangers.items()) if key not in known]
+        hidden = {
+            topic: hidden_of_raw((self.logs[tp] for tp in self._tps(topic)), self._edges_of(topic))
+            for topic in self.raw
+        }  # fmt: skip
+        lines = []
+        for key, told in sorted(shards.items(), key=lambda item: (item[1].slot, item[0])):
+            home = homes[key]
+            if home.topic is None:
+                lines.append(judge_homeless(told, home.doubt))
+            else:
+                lines.append(judge_shard(told, home.topic, tallies[key], hidden[home.topic], home.doubt))
         return lines
+
+    async def _judge_strangers(self, raw: RawTally) -> list[Line]:
+        if not raw.strangers:
+            return []
+        known = await self._checkpoints()  # a shard that began a moment ago has its checkpoint by now
+        homes = homes_of(known, self.settings.sources, self.topics.raw)
+        owned = {home.origin for home in homes.values()}
+        homeless = {(known[key].name, known[key].shard) for key, home in homes.items() if home.topic is None}
+        return [
+            stranger(*origin, n) for origin, n in sorted(raw.strangers.items())
+            if origin not in owned and origin[1:] not in homeless
+        ]  # fmt: skip

@@ -1,13 +1,11 @@
 """What an audit found, and its document: for scripts, and for the next audit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workers.audit.counts import Counted, Edge, Forwarded
+from workers.audit.counts import Counted, Edge, Forwarded, ShardKey, Where
 from workers.audit.verdicts import Line, Verdict, worst
-
-Where = tuple[str, int]
-"""(stage, partition)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +13,17 @@ class Audit:
     """What was found."""
 
     stages: tuple[str, ...]
+    sources: Mapping[str, str]
+    """Raw topic by source."""
     lines: tuple[Line, ...]
-    raw_edges: dict[int, Edge]
-    """Of raw, by partition, for the next audit."""
+    raw_edges: dict[tuple[str, int], Edge]
+    """By raw topic and partition, for the next audit."""
     foreign: dict[str, int]
     """Records by topic that no stage of this pipeline wrote."""
     totals: dict[Where, Counted]
     """All that is told there, not only since an earlier audit."""
-    shards: dict[tuple[str, str], Forwarded]
-    """The same, by stream and shard."""
+    shards: dict[ShardKey, Forwarded]
+    """The same."""
 
     @property
     def verdict(self) -> Verdict:
@@ -34,22 +34,32 @@ class Audit:
         """Lines of that verdict."""
         return sum(line.verdict is verdict for line in self.lines)
 
+    def source(self, line: Line) -> str | None:
+        """Whose records a line is about; None for publish, which reads those of all sources."""
+        return next((name for name, topic in self.sources.items() if topic == line.topic), None)
+
     def document(self) -> dict[str, Any]:
         """For scripts, and for the next audit."""
         return {
             "verdict": self.verdict.value,
             "stages": list(self.stages),
             "foreign": self.foreign,
-            "rawEdges": {str(partition): [edge.later, edge.end] for partition, edge in self.raw_edges.items()},
+            "rawEdges": {
+                topic: {str(p): [edge.later, edge.end] for (of, p), edge in self.raw_edges.items() if of == topic}
+                for topic in {topic: None for topic, _ in self.raw_edges}
+            },
             "lines": [self._line(line) for line in self.lines],
         }
 
     def _line(self, line: Line) -> dict[str, Any]:
         told = line.counted
-        found: dict[str, Any] = {"stage": line.stage, "partition": line.partition, "verdict": line.verdict.value}
+        found: dict[str, Any] = {
+            "stage": line.stage, "source": self.source(line), "topic": line.topic, "partition": line.partition,
+            "verdict": line.verdict.value,
+        }  # fmt: skip
         match told:
             case Counted():
-                total = self.totals[line.stage, line.partition].counts
+                total = self.totals[line.stage, line.topic or "", line.partition].counts
                 found |= {
                     "offset": told.offset, "since": told.since, "counts": dict(sorted(told.counts.items())),
                     "total": dict(sorted(total.items())),
@@ -59,9 +69,9 @@ class Audit:
                 sequence, sub_sequence = told.place or ("", 0)
                 whole = self.shards.get((told.stream, told.shard), told)
                 found |= {
-                    "stream": told.stream, "shard": told.shard, "state": told.state, "sequence": str(sequence),
-                    "subSequence": sub_sequence, "arrival": told.arrival_ms, "records": told.records,
-                    "total": whole.records, "markers": line.markers,
+                    "stream": told.name, "arn": told.arn, "shard": told.shard, "state": told.state,
+                    "sequence": str(sequence), "subSequence": sub_sequence, "arrival": told.arrival_ms,
+                    "records": told.records, "total": whole.records, "markers": line.markers,
                 }  # fmt: skip
         checks = [
             {"name": check.name, "verdict": check.verdict.value, "counted": check.counted, "found": check.found,

@@ -1,11 +1,12 @@
 """Counts what stands in the topics. Every output names the input it came from, so that each is attributed exactly:
-events by `metadata.sequence`, receipts by `offset`, dead letters by their headers, raw records by shard and sequence.
+events by `cdc-source` and `metadata.sequence`, receipts by `offset`, dead letters by their headers, raw records by
+shard and sequence.
 """
 
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,12 +16,15 @@ from models.raw import (
     HEADER_RETIRED,
     HEADER_SEQUENCE,
     HEADER_SHARD,
+    HEADER_SOURCE,
     HEADER_STREAM,
     HEADER_SUB_SEQUENCE,
 )
 from workers.audit.counts import Edge, Place
 
 NOWHERE = -1
+ShardOrigin = tuple[str, str, str]
+"""(raw topic, name of the stream, shard), as raw records tell it."""
 
 
 class InputTally:
@@ -133,14 +137,15 @@ class ShardTally:
 
 
 class RawTally:
-    """All shards of the raw topic."""
+    """All shards of the raw topics."""
 
-    def __init__(self, shards: dict[tuple[str, str], ShardTally]) -> None:
+    def __init__(self, shards: Mapping[ShardOrigin, Sequence[ShardTally]]) -> None:
+        """Several of one origin: streams of one name whose records cannot be told apart."""
         self.shards = shards
-        self.strangers: dict[tuple[str, str], int] = defaultdict(int)
+        self.strangers: dict[ShardOrigin, int] = defaultdict(int)
         """Records of shards that have no checkpoint."""
-        self.foreign = 0
-        """Records that came from no shard: somebody else wrote them."""
+        self.foreign: dict[str, int] = defaultdict(int)
+        """Records by topic that came from no shard: somebody else wrote them."""
 
     def note(self, record: Any) -> None:
         """Count one raw record."""
@@ -149,12 +154,13 @@ class RawTally:
             stream, shard = found[HEADER_STREAM].decode(), found[HEADER_SHARD].decode()
             place = (int(found[HEADER_SEQUENCE]), int(found.get(HEADER_SUB_SEQUENCE, b"0")))
         except (KeyError, ValueError):
-            self.foreign += 1
+            self.foreign[record.topic] += 1
             return
-        tally = self.shards.get((stream, shard))
-        if tally is None:
-            self.strangers[stream, shard] += 1
-        else:
+        tallies = self.shards.get((record.topic, stream, shard))
+        if tallies is None:
+            self.strangers[record.topic, stream, shard] += 1
+            return
+        for tally in tallies:
             tally.note(place, record.partition, record.offset, marker=HEADER_RETIRED in found)
 
 
@@ -184,6 +190,12 @@ def input_of_event(value: bytes | None) -> int | None:
         return NOWHERE if metadata.replay else int(offset)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def source_of_event(headers: Any) -> str | None:
+    """Name of the source whose raw topic holds the input of an event; None for one of before they told it."""
+    found = dict(headers).get(HEADER_SOURCE)
+    return found.decode("utf-8", "replace") if found is not None else None
 
 
 def input_of_receipt(value: bytes | None) -> int | None:

@@ -5,7 +5,7 @@ OK is said only of what was seen whole. Where retention has deleted a part, the 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from workers.audit.counts import OTHER, Counted, Edge, Forwarded
@@ -65,6 +65,8 @@ class Line:
     """Everything about one partition of a stage, or one shard of the bridge."""
 
     stage: str
+    topic: str | None
+    """That the stage reads; of the bridge, the raw topic it writes. None: nobody knows which one."""
     partition: int
     counted: Counted | Forwarded | None
     checks: tuple[Check, ...]
@@ -79,10 +81,10 @@ class Line:
         return worst(check.verdict for check in self.checks)
 
 
-def no_position(stage: str, partition: int) -> Line:
+def no_position(stage: str, topic: str, partition: int) -> Line:
     """A partition without a committed offset."""
     why = "no committed offset: the stage has not started, or its offsets were lost"
-    return Line(stage, partition, None, (Check("position", Verdict.UNKNOWN, reason=why),))
+    return Line(stage, topic, partition, None, (Check("position", Verdict.UNKNOWN, reason=why),))
 
 
 def judge_partition(
@@ -112,20 +114,35 @@ def judge_partition(
     if counted.remade:
         checks.append(Check("gaps", Verdict.UNKNOWN, reason=f"{source} was made anew under the stage"))
     edges = {name: _edge(log, tally) for name, (log, tally) in (("out", outputs), ("dead", letters))}
-    return Line(stage, source.partition, counted, tuple(checks), edges=edges)
+    return Line(stage, source.topic, source.partition, counted, tuple(checks), edges=edges)
 
 
-def judge_shard(told: Forwarded, tally: ShardTally, hidden: Hidden) -> Line:
-    """One shard of the bridge; `hidden`: records of raw that cannot be seen."""
-    checks = (_agree("output", told.records, tally.records, hidden, "the raw topic"), _once(tally.twice))
-    return Line("bridge", told.slot, told, checks, markers=tally.markers)
+def judge_shard(told: Forwarded, topic: str, tally: ShardTally, hidden: Hidden, doubt: str = "") -> Line:
+    """One shard of the bridge; `hidden`: records of raw that cannot be seen. `doubt`: why `tally` may not be that of
+    the shard, or not of it alone; then it contradicts nothing."""
+    checks = [_agree("output", told.records, tally.records, hidden, topic), _once(tally.twice)]
+    if doubt:
+        checks = [
+            replace(check, verdict=Verdict.UNKNOWN, reason=f"{check.reason}; {doubt}")
+            if check.verdict is Verdict.BROKEN else check
+            for check in checks
+        ]  # fmt: skip
+    return Line("bridge", topic, told.slot, told, tuple(checks), markers=tally.markers)
 
 
-def stranger(stream: str, shard: str, records: int) -> Line:
+def judge_homeless(told: Forwarded, doubt: str) -> Line:
+    """A shard of a stream whose raw topic nobody knows, for which nothing can be said but that it says nothing new."""
+    if not told.records:
+        return Line("bridge", None, told.slot, told, (Check("output", Verdict.OK, 0, 0),))
+    why = f"{told.records} records cannot be looked for: {doubt}"
+    return Line("bridge", None, told.slot, told, (Check("output", Verdict.UNKNOWN, told.records, None, why),))
+
+
+def stranger(topic: str, stream: str, shard: str, records: int) -> Line:
     """A shard whose records stand in raw without any checkpoint."""
     told = Forwarded(stream, shard, -1, "", None, None, 0, 0)
-    why = f"{records} records of this shard stand in the raw topic, but it has no checkpoint: it was lost"
-    return Line("bridge", -1, told, (Check("checkpoint", Verdict.BROKEN, 0, records, why),))
+    why = f"{records} records of this shard stand in {topic}, but it has no checkpoint: it was lost"
+    return Line("bridge", topic, -1, told, (Check("checkpoint", Verdict.BROKEN, 0, records, why),))
 
 
 def hidden_of_raw(logs: Iterable[Log], edges: Mapping[int, Edge]) -> Hidden:

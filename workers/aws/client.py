@@ -5,6 +5,7 @@ Retries are the caller's: hidden ones would reorder events and hide duplicates.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
+from models.source_spec import SourceSpec
+from workers.aws.assumed_role import assumed
 from workers.aws.errors import AwsDenied, AwsUnavailable, aws_error
 from workers.aws.signature import Credentials, signed_headers
 from workers.settings import Settings
@@ -33,13 +36,33 @@ class JsonClient(Protocol):
         """Close connections."""
 
 
-class Session:
-    """Credentials, region and endpoint of one worker, shared by its clients."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where calls go, and as whom. Without a role: with the worker's own credentials."""
 
-    def __init__(self, settings: Settings) -> None:
+    region: str
+    endpoint: str | None = None
+    """Instead of AWS's own."""
+    role: str | None = None
+    external_id: str | None = None
+
+
+def reach_of(source: SourceSpec) -> Reach:
+    """Of one stream."""
+    return Reach(source.region, source.endpoint, source.role, source.external_id)
+
+
+class Session:
+    """Credentials, region and endpoint of one worker, or of one of its sources, shared by its clients."""
+
+    def __init__(self, settings: Settings, reach: Reach | None = None) -> None:
         self.settings = settings
-        self.region = settings.aws_region
-        self._boto = boto3.Session(region_name=settings.aws_region)
+        reach = reach or Reach(settings.aws_region)
+        self.region = reach.region
+        self._url = reach.endpoint or settings.aws_endpoint_url
+        self._boto = boto3.Session(region_name=reach.region)
+        if reach.role is not None:
+            self._boto = assumed(self._boto, reach.role, reach.external_id, settings.aws_endpoint_url)
         self._provider: Any = None
 
     async def credentials(self) -> Credentials:
@@ -56,15 +79,15 @@ class Session:
 
     def endpoint(self, service: str) -> str:
         """URL of a service: the configured one, or AWS's own."""
-        if self.settings.aws_endpoint_url:
-            return self.settings.aws_endpoint_url.rstrip("/")
+        if self._url:
+            return self._url.rstrip("/")
         suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return f"https://{service}.{self.region}.{suffix}"
 
-    def boto(self, service: str) -> Any:
-        """A boto3 client for cold calls, with boto's own retries."""
-        config = Config(retries={"mode": "standard", "max_attempts": self.settings.max_retry_attempts})
-        return self._boto.client(service, endpoint_url=self.settings.aws_endpoint_url, config=config)
+    def boto(self, service: str, config: Config | None = None) -> Any:
+        """A boto3 client, by default one for cold calls, with boto's own retries."""
+        cold = Config(retries={"mode": "standard", "max_attempts": self.settings.max_retry_attempts})
+        return self._boto.client(service, endpoint_url=self._url, config=config or cold)
 
     async def cold(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
         """One boto3 call in a thread. `operation` is boto's method name. Raises AwsError."""
@@ -82,7 +105,10 @@ def _translated(call: Callable[[], Any]) -> Any:
     except ClientError as error:
         found = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        raise aws_error(found.get("Code", "Unknown"), found.get("Message", ""), status) from None
+        told = aws_error(found.get("Code", "Unknown"), found.get("Message", ""), status)
+        if error.operation_name == "AssumeRole":  # it stands in the way of every other call
+            told = type(told)(f"AssumeRole:{told.code}", found.get("Message", ""))
+        raise told from None
     except (NoCredentialsError, PartialCredentialsError):
         raise AwsDenied("NoCredentials", "boto3 found no AWS credentials (it does not read .env)") from None
     except BotoCoreError as error:
@@ -155,8 +181,7 @@ class Boto3Client:
 
     def __init__(self, session: Session, service: str) -> None:
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
-        settings = session.settings
-        self._client = session._boto.client(service, endpoint_url=settings.aws_endpoint_url, config=config)
+        self._client = session.boto(service, config)
         self._methods = {
             self._client.meta.method_to_api_mapping[name]: name
             for name in dir(self._client)

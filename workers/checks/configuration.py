@@ -1,7 +1,7 @@
 """Checks that need nobody else: tables, redaction, and how the worker means to reach Kafka."""
 
 from models.catalogue import Catalogue, load_catalogue
-from models.tables_file import CatalogueError
+from models.yaml_nodes import InvalidFile
 from workers.checks.findings import Finding
 from workers.failures import ConfigurationError
 from workers.settings import Settings
@@ -11,7 +11,7 @@ def check_tables(settings: Settings) -> tuple[Catalogue | None, list[Finding]]:
     """The catalogue, or every mistake in tables.yaml with its line."""
     try:
         return load_catalogue(settings.catalogue, settings.tables), []
-    except CatalogueError as error:
+    except InvalidFile as error:
         name = str(settings.tables or "built-in tables")
         return None, [Finding.of("tables.invalid", name, problem) for problem in error.problems]
 

@@ -109,15 +109,17 @@ def check_ladder(configs: Mapping[str, Mapping[str, str] | None], settings: Sett
         config = configs.get(name)
         return int(config["max.message.bytes"]) if config and "max.message.bytes" in config else None
 
-    raw, dead = largest(topics.raw), largest(topics.dead)
+    dead = largest(topics.dead)
     found = []
-    if raw is not None and raw <= KINESIS_MAX_BYTES:
-        found.append(
-            Finding.of("size-ladder", topics.raw, f"it takes {raw} bytes, a Kinesis record has up to "
-                       f"{KINESIS_MAX_BYTES}")
-        )  # fmt: skip
-    if raw is not None and dead is not None and dead <= raw:
-        found.append(Finding.of("size-ladder", topics.dead, f"it takes {dead} bytes, {topics.raw} takes {raw}"))
+    for topic in topics.raw.values():
+        raw = largest(topic)
+        if raw is not None and raw <= KINESIS_MAX_BYTES:
+            found.append(
+                Finding.of("size-ladder", topic, f"it takes {raw} bytes, a Kinesis record has up to "
+                           f"{KINESIS_MAX_BYTES}")
+            )  # fmt: skip
+        if raw is not None and dead is not None and dead <= raw:
+            found.append(Finding.of("size-ladder", topics.dead, f"it takes {dead} bytes, {topic} takes {raw}"))
     return found
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +12,13 @@ from workers.cli.checkpoint_lines import plan_lines, status_lines, status_summar
 from workers.cli.checkpoint_offsets import NAME, STAGES, set_offsets, show_offsets
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
+from workers.cli.sources import named_source, one_source
 from workers.failures import ConfigurationError, ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from workers.positions.look import Look
-    from workers.positions.plan import Aim, Plan
-    from workers.settings import Settings
+    from workers.cli.checkpoint_aims import AimOf
+    from workers.positions.look import Looks
+    from workers.positions.plan import Plan
 
 STATUS_EXAMPLES = """\b
 Examples:
@@ -26,6 +26,9 @@ Examples:
   cdc checkpoint status --stage enrich
   cdc checkpoint status --output jsonl | jq -r 'select(.state == "BLOCKED") | .shard'
 """
+
+
+_SOURCE = click.option("--source", metavar="NAME", help="Of this source alone (CDC_SOURCES).")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,12 +39,15 @@ def checkpoint() -> None:
 @checkpoint.command(epilog=STATUS_EXAMPLES)
 @click.option("--stage", type=click.Choice(STAGES), default="bridge", show_default=True,
               help="enrich and publish: their offsets, by partition.")  # fmt: skip
+@_SOURCE
 @click.option("--all", "everything", is_flag=True, help="Also shards that were read to their end and left the stream.")
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
               help="json: one document; jsonl: one shard per line.")  # fmt: skip
 @click.pass_context
-def status(ctx: click.Context, stage: str, everything: bool, output: Literal["table", "json", "jsonl"]) -> None:
-    """Show where every shard of the stream stands, or every partition of another stage.
+def status(
+    ctx: click.Context, stage: str, source: str | None, everything: bool, output: Literal["table", "json", "jsonl"]
+) -> None:
+    """Show where every shard of the streams stands, or every partition of another stage.
 
     \b
     READING    its slot is held by OWNER (a client id: CDC_WORKER_NAME)
@@ -62,26 +68,28 @@ def status(ctx: click.Context, stage: str, everything: bool, output: Literal["ta
     With --stage enrich or publish: 7 if a partition has no offset, or one outside of its log.
     """
     if stage != "bridge":
-        if not show_offsets(stage, output):
+        if not show_offsets(stage, source, output):
             ctx.exit(int(ExitCode.PARTIAL))
         return
     with quiet():
-        found = asyncio.run(_look(everything=everything))
+        found = asyncio.run(_look(source, everything=everything))
     match output:
         case "json":
             click.echo(json.dumps(found.document(), indent=2))
         case "jsonl":
-            for shard in found.shards:
-                click.echo(json.dumps(shard.document()))
+            for document in found.document()["sources"]:
+                for shard in document["shards"]:
+                    click.echo(json.dumps(shard))
         case "table":
             for line in status_lines(found):
                 click.echo(line)
-    click.echo(f"{NAME}: {status_summary(found)}", err=True)
-    if not found.sound:
+    for line in status_summary(found):
+        click.echo(f"{NAME}: {line}", err=True)
+    if not all(look.sound for look in found.sources):
         ctx.exit(int(ExitCode.PARTIAL))
 
 
-async def _look(*, everything: bool) -> "Look":
+async def _look(name: str | None, *, everything: bool) -> "Looks":
     from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.positions.look import look  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
@@ -90,7 +98,8 @@ async def _look(*, everything: bool) -> "Look":
     settings = load_settings()
     async with kafka_access(settings) as kafka:
         await kafka.require({Topics.of(settings).checkpoints: settings.source_slots})
-        return await look(settings, kafka, Progress(NAME), everything=everything)
+        wanted = settings.sources if name is None else (named_source(settings, name),)
+        return await look(settings, kafka, wanted, Progress(NAME), everything=everything)
 
 
 RESET_EXAMPLES = """\b
@@ -99,6 +108,7 @@ Examples:
   cdc checkpoint reset --at-time 2026-01-15T10:00:00Z --yes
   cdc checkpoint reset --at-seq shardId-000000000002=4965… --yes
   cdc checkpoint reset --stage publish --at-time 2026-01-15T10:00:00Z --dry-run
+  cdc checkpoint reset --stage enrich --source orders --to-start --dry-run
 """
 IMPORT_EXAMPLES = """\b
 Examples:
@@ -126,21 +136,22 @@ def _writes(command: Any) -> Any:
 @checkpoint.command(epilog=RESET_EXAMPLES)
 @click.option("--stage", type=click.Choice(STAGES), default="bridge", show_default=True,
               help="enrich and publish take --to-start, --to-end, --at-time and --offset.")  # fmt: skip
+@_SOURCE
 @click.option("--trim-horizon", is_flag=True, help="Begin again at the oldest record the stream has.")
 @click.option("--latest", is_flag=True, help="Skip what was not forwarded yet; go on with what comes from now on.")
 @click.option("--at-time", metavar="ISO", help="Begin again with what has come since then (without a zone: UTC).")
 @click.option("--to-start", is_flag=True, help="With --stage: the oldest record of every partition.")
 @click.option("--to-end", is_flag=True, help="With --stage: behind the newest record of every partition.")
 @click.option("--offset", "offsets", multiple=True, metavar="P=N",
-              help="With --stage: partition P alone, to offset N; may be repeated.")  # fmt: skip
+              help="With --stage: partition P alone (of --source), to offset N; may be repeated.")  # fmt: skip
 @click.option("--at-seq", multiple=True, metavar="SHARD=SEQ",
               help="Set this shard alone: the record SEQ is the next one; may be repeated.")  # fmt: skip
 @_writes
 def reset(
-    *, stage: str, trim_horizon: bool, latest: bool, at_time: str | None, at_seq: tuple[str, ...], to_start: bool,
-    to_end: bool, offsets: tuple[str, ...], dry_run: bool, yes: bool, output: Literal["table", "json"],
+    *, stage: str, source: str | None, trim_horizon: bool, latest: bool, at_time: str | None, at_seq: tuple[str, ...],
+    to_start: bool, to_end: bool, offsets: tuple[str, ...], dry_run: bool, yes: bool, output: Literal["table", "json"],
 ) -> None:  # fmt: skip
-    """Set the positions of the stream by hand.
+    """Set the positions of a stream by hand.
 
     Everything behind the new position is forwarded to raw again, under other offsets: enrich and publish see it as new
     records, and events come again with the eventId they had. `cdc status --audit` finds records that stand in raw
@@ -150,10 +161,10 @@ def reset(
     now begin there, parents before children. --at-seq sets single shards; their descendants wait for them again and are
     read from their start, their ancestors count as read to their end.
 
-    With --stage enrich or publish the offsets of that stage are set, and its counts begin there. What it reads again
-    comes out again, which an audit finds as above. The tables of enrich are not set back. They hold what came later, so
-    lookups, owners and changed columns of the records it reads again may differ from the first time, and rows that were
-    deleted since come back until their deletion is read, too.
+    With --stage enrich or publish the offsets of that stage are set, of enrich for all sources unless --source names
+    one, and its counts begin there. What it reads again comes out again, which an audit finds as above. The tables of
+    enrich are not set back. They hold what came later, so lookups, owners and changed columns of the records it reads
+    again may differ from the first time, and rows that were deleted since come back until their deletion is read, too.
 
     All workers of the stage must be stopped; nothing overrules that. A reset of the stream that was cut off leaves a
     mark with which no worker reads on; one of a stage leaves partitions as they were. Run it again.
@@ -170,21 +181,23 @@ def reset(
     if len(chosen) != 1 or chosen[0] not in fitting:
         raise click.UsageError(f"--stage {stage}: give one of {', '.join(fitting)}")
     if stage != "bridge":
-        set_offsets(stage, offset_aim(chosen[0], at_time, offsets), dry_run=dry_run, yes=yes, output=output)
+        aim = offset_aim(chosen[0], at_time, offsets)
+        set_offsets(stage, source, aim, dry_run=dry_run, yes=yes, output=output)
         return
-    _change(reset_aim(chosen[0], at_time, at_seq), dry_run=dry_run, yes=yes, output=output)
+    _change(source, reset_aim(chosen[0], at_time, at_seq), dry_run=dry_run, yes=yes, output=output)
 
 
 @checkpoint.command(name="import", epilog=IMPORT_EXAMPLES)
-@click.option("--from", "source", required=True, metavar="SOURCE",
+@click.option("--from", "source", required=True, metavar="FROM",
               help="FILE (the JSON of an export), kcl:TABLE or dynamodb:TABLE.")  # fmt: skip
-@click.option("--stream", metavar="NAME", help="The stream's name or ARN in SOURCE, if it differs.")
+@click.option("--source", "name", metavar="NAME", help="The source they are for, if there are several (CDC_SOURCES).")
+@click.option("--stream", metavar="NAME", help="The stream's name or ARN in FROM, if it differs.")
 @click.option("--replace", "replacing", is_flag=True, help="Also if the stream has checkpoints: they go.")
 @click.option("--gone-ended", is_flag=True,
-              help="Shards of SOURCE that left the stream before their end count as read.")  # fmt: skip
+              help="Shards of FROM that left the stream before their end count as read.")  # fmt: skip
 @_writes
 def import_(
-    source: str, stream: str | None, replacing: bool, gone_ended: bool, dry_run: bool, yes: bool,
+    source: str, name: str | None, stream: str | None, replacing: bool, gone_ended: bool, dry_run: bool, yes: bool,
     output: Literal["table", "json"],
 ) -> None:  # fmt: skip
     """Take positions over from elsewhere.
@@ -194,19 +207,19 @@ def import_(
     kcl:TABLE       a lease table of the Kinesis Client Library, version 1 to 3, in DynamoDB
     dynamodb:TABLE  the checkpoint table of the Lambda pipeline; without TABLE that of CHECKPOINT_TABLE_NAME
 
-    Stop the other reader first. Reading goes on behind the positions of SOURCE, for a KCL inside of an aggregate too.
+    Stop the other reader first. Reading goes on behind the positions of FROM, for a KCL inside of an aggregate too.
     Shards of the stream without one there count as read if a descendant has one, else they begin at their start, behind
-    their parents. A shard of SOURCE that is not in the stream any more and has not ended is refused. A table does not
+    their parents. A shard of FROM that is not in the stream any more and has not ended is refused. A table does not
     say what its positions cover: if the record of one has left the stream, its shard stops with a gap when the bridge
     comes to it (CDC_ON_GAP).
 
     All workers of the bridge must be stopped. An import that was cut off leaves a mark with which no worker reads on:
     run it again.
 
-    Exit code: as of `cdc checkpoint reset`; 3 if SOURCE cannot be read.
+    Exit code: as of `cdc checkpoint reset`; 3 if FROM cannot be read.
     """
     aim = import_aim(source, stream, replacing=replacing, gone_ended=gone_ended)
-    _change(aim, dry_run=dry_run, yes=yes, output=output)
+    _change(name, aim, dry_run=dry_run, yes=yes, output=output)
 
 
 @checkpoint.command()
@@ -250,9 +263,9 @@ async def _export() -> dict[str, Any]:
     return document_of(found, settings.app, moment(service_now(None)))
 
 
-def _change(aim_of: "Callable[[Settings], Aim]", *, dry_run: bool, yes: bool, output: str) -> None:
+def _change(source: str | None, aim_of: "AimOf", *, dry_run: bool, yes: bool, output: str) -> None:
     with quiet():
-        plan, written = asyncio.run(_plan_and_write(aim_of, dry_run=dry_run, write=yes and not dry_run))
+        plan, written = asyncio.run(_plan_and_write(source, aim_of, dry_run=dry_run, write=yes and not dry_run))
     if output == "json":
         click.echo(json.dumps(plan.document(written=written), indent=2))
     else:
@@ -264,7 +277,7 @@ def _change(aim_of: "Callable[[Settings], Aim]", *, dry_run: bool, yes: bool, ou
     click.echo(f"{NAME}: {changed} shards {'are' if written else 'would be'} set", err=True)
 
 
-async def _plan_and_write(aim_of: "Callable[[Settings], Aim]", *, dry_run: bool, write: bool) -> "tuple[Plan, bool]":
+async def _plan_and_write(source: str | None, aim_of: "AimOf", *, dry_run: bool, write: bool) -> "tuple[Plan, bool]":
     from workers.kafka_access import kafka_access  # noqa: PLC0415
     from workers.positions.plan import plan_change  # noqa: PLC0415
     from workers.positions.write import write_change  # noqa: PLC0415
@@ -272,11 +285,12 @@ async def _plan_and_write(aim_of: "Callable[[Settings], Aim]", *, dry_run: bool,
     from workers.topics import Topics  # noqa: PLC0415
 
     settings = load_settings()
+    spec = one_source(settings, source)
     progress = Progress(NAME)
     async with kafka_access(settings) as kafka:
         await kafka.require({Topics.of(settings).checkpoints: settings.source_slots})
         waits = _waits if write else None
-        plan = await plan_change(settings, kafka, aim_of(settings), progress, waits, dry_run=dry_run)
+        plan = await plan_change(settings, kafka, spec, aim_of(settings, spec), progress, waits, dry_run=dry_run)
         if write:
             await write_change(settings, kafka, plan.change, progress)
     return plan, write

@@ -9,6 +9,7 @@ from workers.cli.checkpoint_offsets import offsets_of
 from workers.failures import NotFoundError
 
 if TYPE_CHECKING:
+    from models.source_spec import SourceSpec
     from models.start_position import StartAt
     from workers.positions.offsets import Aim as OffsetAim
     from workers.positions.plan import Aim
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from workers.positions.target import Target
     from workers.positions.topic import Positions
     from workers.settings import Settings
+
+    AimOf = Callable[[Settings, SourceSpec], Aim]
 
 
 def offset_aim(kind: str, at_time: str | None, offsets: tuple[str, ...]) -> "OffsetAim":
@@ -44,7 +47,7 @@ def _time(text: str) -> "StartAt":
     return start
 
 
-def reset_aim(kind: str, at_time: str | None, at_seq: tuple[str, ...]) -> "Callable[[Settings], Aim]":
+def reset_aim(kind: str, at_time: str | None, at_seq: tuple[str, ...]) -> "AimOf":
     """Of `reset`; `kind` is the option that was given. Raises UsageError, CommandError."""
     from models.start_position import StartAt  # noqa: PLC0415
     from workers.positions.look import service_now  # noqa: PLC0415
@@ -57,7 +60,7 @@ def reset_aim(kind: str, at_time: str | None, at_seq: tuple[str, ...]) -> "Calla
     named = [f"--at-seq {shard}={sequence}" for shard, sequence in sorted(pairs.items())]
     what = " ".join(["reset", *(named or [kind]), *([at_time] if at_time else [])])
 
-    def of(settings: "Settings") -> "Aim":
+    def of(settings: "Settings", spec: "SourceSpec") -> "Aim":
         async def aim(stream: "StreamNow", positions: "Positions") -> "Target":
             if not pairs:
                 return begin_again(what, start, stream, positions, service_now(stream))
@@ -67,7 +70,7 @@ def reset_aim(kind: str, at_time: str | None, at_seq: tuple[str, ...]) -> "Calla
                     f"not listed: {', '.join(unknown)}", hint="`cdc checkpoint status` lists the shards"
                 )
             marks = [
-                Mark(shard, sequence, await arrival_of(settings, stream.facts.arn, shard, sequence))
+                Mark(shard, sequence, await arrival_of(settings, spec, stream.facts.arn, shard, sequence))
                 for shard, sequence in sorted(pairs.items())
             ]
             return go_on_at(what, marks, stream, positions)
@@ -77,15 +80,15 @@ def reset_aim(kind: str, at_time: str | None, at_seq: tuple[str, ...]) -> "Calla
     return of
 
 
-def import_aim(source: str, name: str | None, *, replacing: bool, gone_ended: bool) -> "Callable[[Settings], Aim]":
-    """Of `import`; `name`: of the stream in the source, None if it is that of the settings."""
+def import_aim(source: str, name: str | None, *, replacing: bool, gone_ended: bool) -> "AimOf":
+    """Of `import`; `name`: of the stream in the source, None if it is the configured one."""
     from workers.positions.brought import take_over  # noqa: PLC0415
     from workers.positions.look import service_now  # noqa: PLC0415
     from workers.positions.sources import bring  # noqa: PLC0415
 
-    def of(settings: "Settings") -> "Aim":
+    def of(settings: "Settings", spec: "SourceSpec") -> "Aim":
         async def aim(stream: "StreamNow", positions: "Positions") -> "Target":
-            brought = await bring(settings, source, name or settings.kinesis_stream_name)
+            brought = await bring(settings, source, name or spec.stream)
             return take_over(
                 f"import --from {source}", brought, stream, positions, service_now(stream), replacing=replacing,
                 gone_ended=gone_ended,

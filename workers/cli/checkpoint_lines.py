@@ -10,7 +10,7 @@ from workers.cli.columns import columns
 if TYPE_CHECKING:
     from models.checkpoint import Boot
     from models.position import Position
-    from workers.positions.look import Look
+    from workers.positions.look import Look, Looks
     from workers.positions.plan import Plan
     from workers.positions.shards import ShardStatus
 
@@ -19,42 +19,53 @@ WHOLE = 1 << 62
 TEXTS = ("SHARD", "STATE", "OWNER", "LAST ARRIVAL", "PARENTS", "POSITION", "NOW", "AFTER")
 
 
-def status_lines(found: "Look") -> Iterator[str]:
-    """Stream, boot record, and a table of the shards."""
-    retention = f", keeps records {found.retention_ms // 3_600_000} h" if found.retention_ms is not None else ""
-    yield f"{found.stream}{retention}"
-    yield f"boot: {_boot(found.boot)}"
+def status_lines(found: "Looks") -> Iterator[str]:
+    """The group; and of every source stream, boot record, and a table of the shards."""
     yield f"bridge: group {found.group.state}, {len(found.group.members)} members"
-    if not found.shards:
+    for look in found.sources:
+        yield ""
+        yield from _source_lines(look)
+
+
+def _source_lines(look: "Look") -> Iterator[str]:
+    retention = f", keeps records {look.retention_ms // 3_600_000} h" if look.retention_ms is not None else ""
+    unread = "" if look.source.enabled else ", not read (enabled: false)"
+    yield f"{look.source.name}: {look.stream}{retention}{unread}"
+    yield f"boot: {_boot(look.boot)}"
+    if not look.shards:
         return
     rows: list[tuple[str, ...]] = [
         ("SHARD", "STATE", "SLOT", "OWNER", "BEHIND", "RETENTION", "RECORDS", "GAPS", "LAST ARRIVAL", "PARENTS",
          "POSITION"),
-        *map(_row, found.shards),
+        *map(_row, look.shards),
     ]  # fmt: skip
-    yield ""
     yield from columns(rows, left=TEXTS)
 
 
-def status_summary(found: "Look") -> str:
-    """One line: how many shards in which state, and what is wrong."""
-    states = Counter(shard.state.value for shard in found.shards)
-    told = [f"{count} {state}" for state, count in sorted(states.items())] or ["no shard is known"]
-    overdue = [shard.shard for shard in found.shards if shard.overdue]
-    if overdue:
-        told.append(f"records are lost unread: {', '.join(overdue)}")
-    gaps = sum(shard.gaps for shard in found.shards)
-    if gaps:
-        told.append(f"{gaps} gaps on record in the dead letters")
-    if found.trouble:
-        told.append(f"AWS did not tell ({found.trouble}): only what Kafka knows")
-    if found.remade:
-        told.append("the stream was made anew since its boot: `cdc checkpoint reset --trim-horizon` begins it again")
-    if found.boot is not None and found.boot.unfinished:
-        told.append(f"not completed: {found.boot.unfinished}; run it again")
+def status_summary(found: "Looks") -> Iterator[str]:
+    """One line per source: how many shards in which state, and what is wrong."""
+    for look in found.sources:
+        name = f"{look.source.name}: " if len(found.sources) > 1 else ""
+        yield name + "; ".join(_told(look))
     if found.others:
-        told.append(f"there are checkpoints of other streams: {', '.join(found.others)}")
-    return "; ".join(told)
+        yield f"there are checkpoints of other streams: {', '.join(found.others)}"
+
+
+def _told(look: "Look") -> Iterator[str]:
+    states = Counter(shard.state.value for shard in look.shards)
+    yield ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no shard is known"
+    overdue = [shard.shard for shard in look.shards if shard.overdue]
+    if overdue:
+        yield f"records are lost unread: {', '.join(overdue)}"
+    gaps = sum(shard.gaps for shard in look.shards)
+    if gaps:
+        yield f"{gaps} gaps on record in the dead letters"
+    if look.trouble:
+        yield f"AWS did not tell ({look.trouble}): only what Kafka knows"
+    if look.remade:
+        yield "the stream was made anew since its boot: `cdc checkpoint reset --trim-horizon` begins it again"
+    if look.boot is not None and look.boot.unfinished:
+        yield f"not completed: {look.boot.unfinished}; run it again"
 
 
 def plan_lines(plan: "Plan") -> Iterator[str]:

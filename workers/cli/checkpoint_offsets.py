@@ -10,6 +10,7 @@ import click
 from workers.cli.columns import columns
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
+from workers.cli.sources import one_source
 from workers.failures import CommandError, RefusedError
 
 if TYPE_CHECKING:
@@ -19,23 +20,25 @@ NAME = "cdc checkpoint"
 STAGES = ("bridge", "enrich", "publish")
 
 
-def show_offsets(stage: str, output: str) -> bool:
-    """Print where the partitions stand; whether all of them can go on there."""
+def show_offsets(stage: str, source: str | None, output: str) -> bool:
+    """Print where the partitions stand, of one source if it is named; whether all of them can go on there. Raises
+    UsageError, NotFoundError."""
     with quiet():
-        found = asyncio.run(_work(stage, None, dry_run=True, write=False))
+        found = asyncio.run(_work(stage, source, None, dry_run=True, write=False))
     _print(found, output)
-    outside = [str(row.partition) for row in found.partitions if not row.in_log]
+    outside = [_name(found, row) for row in found.partitions if not row.in_log]
     lag = sum(row.lag or 0 for row in found.partitions)
     told = f"; no position in the log: {', '.join(outside)}" if outside else ""
     click.echo(f"{NAME}: {stage}: {len(found.partitions)} partitions, lag {lag:,}{told}", err=True)
     return not outside
 
 
-def set_offsets(stage: str, aim: "Aim", *, dry_run: bool, yes: bool, output: str) -> None:
-    """Print what changes, and change it. Raises RefusedError without `yes`."""
+def set_offsets(stage: str, source: str | None, aim: "Aim", *, dry_run: bool, yes: bool, output: str) -> None:
+    """Print what changes, and change it, of one source if it is named. Raises RefusedError without `yes`, UsageError,
+    NotFoundError."""
     write = yes and not dry_run
     with quiet():
-        found = asyncio.run(_work(stage, aim, dry_run=dry_run, write=write))
+        found = asyncio.run(_work(stage, source, aim, dry_run=dry_run, write=write))
     _print(found, output, written=write)
     changed = sum(row.changed for row in found.partitions)
     if not (write or dry_run):
@@ -54,16 +57,22 @@ def offsets_of(texts: tuple[str, ...]) -> dict[int, int]:
     return found
 
 
-async def _work(stage: str, aim: "Aim | None", *, dry_run: bool, write: bool) -> "StageOffsets":
+async def _work(
+    stage: str, source: str | None, aim: "Aim | None", *, dry_run: bool, write: bool
+) -> "StageOffsets":  # fmt: skip
     from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.positions.look import refuse_members  # noqa: PLC0415
-    from workers.positions.offsets import look_at_offsets, source_of, write_offsets  # noqa: PLC0415
+    from workers.positions.offsets import look_at_offsets, topics_read, write_offsets  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
+    if stage == "publish" and source is not None:
+        raise click.UsageError("--stage publish: it reads the events of all sources, leave --source out")
+    if stage == "enrich" and (source is not None or (aim is not None and aim.kind == "offsets")):
+        source = one_source(settings, source).name
     async with kafka_access(settings) as kafka:
-        await kafka.require({source_of(settings, stage): settings.partitions})
-        found = await look_at_offsets(settings, kafka, stage, aim)
+        await kafka.require(dict.fromkeys(topics_read(settings, stage, source), settings.partitions))
+        found = await look_at_offsets(settings, kafka, stage, aim, source=source)
         if not dry_run:
             refuse_members(found.group, stage)
         if write:
@@ -84,18 +93,25 @@ def _print(found: "StageOffsets", output: str, *, written: bool | None = None) -
 
 
 def _lines(found: "StageOffsets", *, targets: bool) -> Iterator[str]:
-    yield f"{found.stage}: {found.topic}, group {found.group.state}, {len(found.group.members)} members"
+    topics = ", ".join(found.topics)
+    yield f"{found.stage}: {topics}, group {found.group.state}, {len(found.group.members)} members"
     yield ""
     last = "AFTER" if targets else "OWNER"
-    rows: list[tuple[str, ...]] = [("PARTITION", "OFFSET", "LAG", "SINCE", "START", "END", last)]
+    rows: list[tuple[str, ...]] = [("TOPIC", "PARTITION", "OFFSET", "LAG", "SINCE", "START", "END", last)]
     rows += [_row(row, targets=targets) for row in found.partitions]
-    yield from columns(rows, left=("PARTITION", "OWNER"))
+    if len(found.topics) == 1:
+        rows = [row[1:] for row in rows]
+    yield from columns(rows, left=("TOPIC", "PARTITION", "OWNER"))
+
+
+def _name(found: "StageOffsets", row: "StageOffset") -> str:
+    return str(row.partition) if len(found.topics) == 1 else f"{row.topic}/{row.partition}"
 
 
 def _row(row: "StageOffset", *, targets: bool) -> tuple[str, ...]:
     numbers = (row.offset, row.lag, row.since, row.start, row.end)
     last = _number(row.target) if targets else row.owner or "-"
-    return (str(row.partition), *map(_number, numbers), last)
+    return (row.topic, str(row.partition), *map(_number, numbers), last)
 
 
 def _number(number: int | None) -> str:

@@ -24,6 +24,7 @@ from models.raw import RawRecord
 from models.routing import Route
 from models.sources import dms
 from models.strict_json import lenient
+from workers.cli.sources import named_source
 from workers.contract import pipeline_options, read_catalogue
 from workers.failures import CommandError, ConfigurationError, NotFoundError, PartialError
 from workers.settings import Settings, load_settings
@@ -50,6 +51,7 @@ class Invocation:
 
     catalogue: Catalogue
     pipeline: Pipeline
+    source: str
     steps: bool
     state: InMemoryState = field(default_factory=InMemoryState)
     count: int = 0
@@ -73,6 +75,7 @@ class Invocation:
             partition=0,
             offset=self.count,
             timestamp_ms=delivery.origin.arrival_ms,
+            source=self.source,
             adapter=routed.adapter if routed else None,
             table=routed.table if routed else None,
         )
@@ -110,13 +113,16 @@ class Invocation:
     def _retire(self, key: bytes, record: RawRecord) -> None:
         """What the marker does that the bridge writes for the former key of a row."""
         marker = RawRecord(
-            None, key, record.origin, record.topic, 0, record.offset, 0, table=record.table, retired=True
+            None, key, record.origin, record.topic, 0, record.offset, 0, record.source, table=record.table, retired=True
         )
         self.state.apply(self.pipeline.run(marker, self.state).effects)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--source", metavar="NAME", help="Of which source they are: part of every eventId. Default: the first one."
+)
 @click.option("--steps", is_flag=True, help="Show every step of every record on stderr.")
 @click.option("--lambda", "as_lambda", is_flag=True, help="Print the Lambda response instead of the events.")
 @click.option(
@@ -126,7 +132,7 @@ class Invocation:
     show_default=True,
     help="Form of stdout.",
 )
-def invoke(files: tuple[str, ...], steps: bool, as_lambda: bool, output: str) -> None:
+def invoke(files: tuple[str, ...], source: str | None, steps: bool, as_lambda: bool, output: str) -> None:
     """Turn change records from FILE... (- is stdin) into events, without Kafka and without AWS.
 
     A file holds any sequence of JSON documents (pretty-printed, lines, arrays) or AWS Lambda Kinesis events. Events go
@@ -136,7 +142,9 @@ def invoke(files: tuple[str, ...], steps: bool, as_lambda: bool, output: str) ->
     \b
     Try:  cdc invoke events/sample-cdc-event.json
     """
-    invocation = _prepare(load_settings(), steps=steps)
+    settings = load_settings()
+    spec = named_source(settings, source) if source is not None else settings.sources[0]
+    invocation = _prepare(settings, spec.name, steps=steps)
     shown: list[dict[str, Any]] = []
     failed: list[str] = []
     for name in files:
@@ -168,11 +176,11 @@ def _schema_of(content: bytes) -> str | None:
     return decoded.schema if isinstance(decoded, SourceRow) else None
 
 
-def _prepare(settings: Settings, *, steps: bool) -> Invocation:
+def _prepare(settings: Settings, source: str, *, steps: bool) -> Invocation:
     catalogue = read_catalogue(settings)
     has_key = settings.redaction_key is not None or settings.redaction_key_file is not None
     options = pipeline_options(settings, settings.redaction_secret() if has_key else None)
-    return Invocation(catalogue, Pipeline(catalogue, options), steps)
+    return Invocation(catalogue, Pipeline(catalogue, options), source, steps)
 
 
 def _results(invocation: Invocation, name: str) -> Iterator[Result]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workers.audit.counts import Baseline
     from workers.audit.report import Audit
     from workers.audit.verdicts import Line
+    from workers.settings import Settings
     from workers.status import StageStatus
 
 STAGES = ("bridge", "enrich", "publish")
@@ -41,15 +42,15 @@ Examples:
 def status(
     ctx: click.Context, audited: bool, stages: tuple[str, ...], since: Path | None, output: Literal["table", "json"]
 ) -> None:
-    """Show where every stage stands.
+    """Show where every stage stands, by source if there are several.
 
     With --audit every record of raw, events, receipts and dead letters is counted and compared with what the stages say
-    they did: per partition, what was read ended in exactly one output, drop or dead letter, and each of these is there,
-    once. It may run beside workers, and writes nothing. Verdicts:
+    they did: per source and partition, what was read ended in exactly one output, drop or dead letter, and each of
+    these is there, once. It may run beside workers, and writes nothing. Verdicts:
 
     \b
       OK       the counts agree with everything in the topics
-      UNKNOWN  nothing contradicts them, but a part cannot be seen (retention, gaps)
+      UNKNOWN  nothing contradicts them, but a part cannot be seen (retention, gaps, streams that no source reads)
       BROKEN   they contradict each other
 
     Exit code: 0 if all is OK, 1 if anything is BROKEN, 7 if some is UNKNOWN.
@@ -63,9 +64,8 @@ def status(
         document = {"stages": [stage.document() for stage in found]}
         _print(output, document, lambda: _status_lines(found))
         return
-    baseline = _baseline(since)
     with quiet():
-        report = asyncio.run(_audit(chosen, baseline))
+        report = asyncio.run(_audit(chosen, since))
     _print(output, report.document(), lambda: _audit_lines(report))
     click.echo(f"cdc status: {_summary(report)}", err=True)
     ctx.exit(int(_exit_code(report)))
@@ -79,13 +79,19 @@ def _print(output: str, document: dict[str, Any], lines: Callable[[], Iterator[s
         click.echo(line)
 
 
-def _baseline(path: Path | None) -> "Baseline | None":
-    from workers.audit.counts import Baseline  # noqa: PLC0415  importing aiokafka takes half a second
+def _baseline(path: Path | None, settings: "Settings") -> "Baseline | None":
+    from workers.audit.counts import Baseline, SourceNotTold  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.topics import Topics  # noqa: PLC0415
 
     if path is None:
         return None
     try:
-        return Baseline.read(json.loads(path.read_bytes()))
+        return Baseline.read(json.loads(path.read_bytes()), Topics.of(settings))
+    except SourceNotTold:
+        raise ConfigurationError(
+            f"{path.name} is of a time with one source, and does not say which",
+            hint="begin anew: `cdc status --audit --output json`",
+        ) from None
     except ValueError:
         raise ConfigurationError(
             f"{path.name} is not the JSON of an earlier audit", hint="write it with `cdc status --audit --output json`"
@@ -103,13 +109,14 @@ async def _look(stages: Sequence[str]) -> "list[StageStatus]":
         return await look(settings, kafka, stages)
 
 
-async def _audit(stages: Sequence[str], baseline: "Baseline | None") -> "Audit":
+async def _audit(stages: Sequence[str], since: Path | None) -> "Audit":
     from workers.audit.examination import audit  # noqa: PLC0415
     from workers.kafka_access import kafka_access  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.status import needed_topics  # noqa: PLC0415
 
     settings = load_settings()
+    baseline = _baseline(since, settings)
     async with kafka_access(settings) as kafka:
         await kafka.require(needed_topics(settings, stages, audit=True))
         return await audit(settings, kafka.connection, stages, baseline, Progress("cdc status"))
@@ -133,8 +140,16 @@ def _summary(report: "Audit") -> str:
     return f"{report.verdict.value}: {told}{foreign}"
 
 
-TEXTS = ("STAGE", "PARTITION", "SHARD", "STATE", "VERDICT")
+TEXTS = ("STAGE", "SOURCE", "PARTITION", "SHARD", "STATE", "VERDICT")
 """These stand to the left, numbers to the right."""
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Without the column SOURCE if all rows are of one source, or of none."""
+    at = rows[0].index("SOURCE")
+    if len({row[at] for row in rows[1:]} - {"-"}) < 2:
+        rows = [row[:at] + row[at + 1 :] for row in rows]
+    return columns(rows, left=TEXTS)
 
 
 def _number(number: int | None) -> str:
@@ -146,26 +161,28 @@ def _status_lines(found: "Sequence[StageStatus]") -> Iterator[str]:
         members = f", {', '.join(stage.group.members)}" if stage.group.members else ""
         yield f"{stage.stage}: group {stage.group.state}, {len(stage.group.members)} members{members}"
     rows: list[tuple[str, ...]] = [
-        ("STAGE", "PARTITION", "OFFSET", "LAG", "SINCE", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED")
+        ("STAGE", "SOURCE", "PARTITION", "OFFSET", "LAG", "SINCE", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED")
     ]
     for stage in found:
         for row in stage.partitions:
             told = row.counted
             numbers = (told.inputs, told.out, told.dead, told.dropped, told.skipped) if told else (None,) * 5
             position = (told.offset, row.lag, told.since) if told else (None,) * 3
-            rows.append((stage.stage, str(row.partition), *map(_number, (*position, *numbers))))
+            where = (stage.stage, row.source or "-", str(row.partition))
+            rows.append((*where, *map(_number, (*position, *numbers))))
     if len(rows) > 1:
         yield ""
-        yield from columns(rows, left=TEXTS)
-    shards = [("SHARD", "STATE", "SLOT", "RECORDS", "LAST ARRIVAL")]
+        yield from _table(rows)
+    shards = [("SOURCE", "SHARD", "STATE", "SLOT", "RECORDS", "LAST ARRIVAL")]
     shards += [
-        (shard.shard, shard.state, str(shard.slot), _number(shard.records), _time(shard.arrival_ms))
+        (row.source or row.told.stream, row.told.shard, row.told.state, str(row.told.slot), _number(row.told.records),
+         _time(row.told.arrival_ms))
         for stage in found
-        for shard in stage.shards
-    ]
+        for row in stage.shards
+    ]  # fmt: skip
     if len(shards) > 1:
         yield ""
-        yield from columns(shards, left=TEXTS)
+        yield from _table(shards)
 
 
 def _time(milliseconds: int) -> str:
@@ -175,9 +192,11 @@ def _time(milliseconds: int) -> str:
 
 
 def _audit_lines(report: "Audit") -> Iterator[str]:
-    rows: list[tuple[str, ...]] = [("STAGE", "PARTITION", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED", "VERDICT")]
-    rows += [_audit_row(line) for line in report.lines]
-    table = columns(rows, left=TEXTS)
+    rows: list[tuple[str, ...]] = [
+        ("STAGE", "SOURCE", "PARTITION", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED", "VERDICT")
+    ]
+    rows += [_audit_row(line, report.source(line) or "-") for line in report.lines]
+    table = _table(rows)
     yield next(table)
     for line, text in zip(report.lines, table, strict=True):
         yield text
@@ -186,14 +205,15 @@ def _audit_lines(report: "Audit") -> Iterator[str]:
                 yield f"    {check.verdict.value} {check.name}: {check.reason}"
 
 
-def _audit_row(line: "Line") -> tuple[str, ...]:
+def _audit_row(line: "Line", source: str) -> tuple[str, ...]:
     from workers.audit.counts import Counted, Forwarded  # noqa: PLC0415
 
     match line.counted:
         case Counted() as told:
             numbers = map(_number, (told.inputs, told.out, told.dead, told.dropped, told.skipped))
-            return (line.stage, str(line.partition), *numbers, line.verdict.value)
+            return (line.stage, source, str(line.partition), *numbers, line.verdict.value)
         case Forwarded() as told:
-            return (line.stage, told.shard, *map(_number, (told.records, told.records, 0, 0, 0)), line.verdict.value)
+            counts = map(_number, (told.records, told.records, 0, 0, 0))
+            return (line.stage, source, told.shard, *counts, line.verdict.value)
         case _:
-            return (line.stage, str(line.partition), *("-",) * 5, line.verdict.value)
+            return (line.stage, source, str(line.partition), *("-",) * 5, line.verdict.value)

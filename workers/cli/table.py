@@ -14,6 +14,7 @@ from workers.cli.quiet import quiet
 from workers.failures import ConfigurationError, ExitCode, RefusedError
 
 if TYPE_CHECKING:
+    from workers.rebuild.raw import RawRange
     from workers.rebuild.restore import Rebuild
 
 EXAMPLES = """\b
@@ -43,13 +44,13 @@ def rebuild(
     ctx: click.Context, dry_run: bool, yes: bool, forced: tuple[str, ...], discard: bool,
     other_tables: bool, output: Literal["table", "json"],
 ) -> None:  # fmt: skip
-    """Restore damaged tables from the raw topic.
+    """Restore damaged tables from the raw topics of all sources.
 
     Damaged is a changelog that was emptied, re-created, lost entries, or holds some that cannot be read. What is left
     of it stays; on top of it comes what the raw records say, up to the position of the stage. Sound tables are left
     alone. All workers of the enrich stage must be stopped; raw records and positions stay as they are.
 
-    Exit code: 0 if everything is whole, 7 if the raw topic does not reach back to the first record: rows that were lost
+    Exit code: 0 if everything is whole, 7 if a raw topic does not reach back to its first record: rows that were lost
     and did not change since are missing then. 8 if a worker runs, or if --yes is needed.
     """
     with quiet():
@@ -88,7 +89,7 @@ async def _rebuild(
     unknown = [name for name in forced if name not in tables]
     if unknown:
         raise ConfigurationError(f"no such table: {', '.join(unknown)}", hint=f"there are: {', '.join(tables)}")
-    topics = [Topics.of(settings).raw, *(topic_of(group_of(settings, STAGE), name) for name in tables)]
+    topics = [*Topics.of(settings).raw.values(), *(topic_of(group_of(settings, STAGE), name) for name in tables)]
     progress = Progress("cdc table")
     async with kafka_access(settings) as kafka:
         await kafka.require(dict.fromkeys(topics, settings.partitions))
@@ -106,7 +107,7 @@ def _document(found: "Rebuild", *, written: bool) -> dict[str, Any]:
             {
                 "table": part.table, "partition": part.partition, "why": part.why, "kept": part.kept,
                 "put": len(part.put), "removed": len(part.removed),
-                "rawSince": _time(found.since_ms.get(part.partition)), "whole": part.partition not in found.cut,
+                "rawSince": _time(found.since(part.partition)), "whole": part.partition not in found.cut,
             }
             for part in found.mended
         ],
@@ -119,7 +120,7 @@ def _lines(found: "Rebuild") -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("TABLE", "PARTITION", "KEPT", "PUT", "REMOVED", "RAW SINCE")]
     for part in found.mended:
         numbers = (f"{number:,}" for number in (part.kept, len(part.put), len(part.removed)))
-        rows.append((part.table, str(part.partition), *numbers, _time(found.since_ms.get(part.partition)) or "-"))
+        rows.append((part.table, str(part.partition), *numbers, _time(found.since(part.partition)) or "-"))
     lines = columns(rows, left=("TABLE", "RAW SINCE"))
     yield next(lines)
     for part, line in zip(found.mended, lines, strict=True):
@@ -128,10 +129,18 @@ def _lines(found: "Rebuild") -> Iterator[str]:
 
 
 def _reach(found: "Rebuild") -> str:
-    since = [found.since_ms[index] for index in found.cut if index in found.since_ms]
-    what = f"raw reaches back to {_time(max(since))}" if since else "raw holds no record"
-    partitions = ", ".join(map(str, found.cut))
-    return f"{what} only (partitions {partitions}): rows that were lost and have not changed since stay lost"
+    several = len({tp.topic for tp in found.ranges}) > 1
+    told = [
+        _reach_of(found, [cut for cut in found.cut_ranges if cut.tp.topic == topic], topic if several else "raw")
+        for topic in sorted({cut.tp.topic for cut in found.cut_ranges})
+    ]
+    return f"{'; '.join(told)}: rows that were lost and have not changed since stay lost"
+
+
+def _reach_of(found: "Rebuild", cut: "list[RawRange]", name: str) -> str:
+    since = [found.since_ms[one.tp] for one in cut if one.tp in found.since_ms]
+    what = f"{name} reaches back to {_time(max(since))}" if since else f"{name} holds no record"
+    return f"{what} only (partitions {', '.join(str(one.tp.partition) for one in cut)})"
 
 
 def _time(milliseconds: int | None) -> str | None:

@@ -58,21 +58,24 @@ class Gaps:
         slots whose own changelogs lost entries. With `on_gap=continue` the first fetch meets the gap and settles it."""
         consumer = self.app.consumer
         found: dict[TP, Position] = {}
+        ledgers: dict[int, list[Ledger]] = defaultdict(list)
         for tp, committed in (await consumer._thread.call(consumer._thread.committed_positions, tps)).items():
+            if committed.offset is not None:
+                # Of a source in a gap, too: it may be the one that was committed last, with the furthest extents.
+                ledgers[tp.partition].append(Ledger.decode(committed.metadata))
             going_on = self.app.options.on_gap == "continue" and committed.offset is not None
             if committed.in_log or going_on:
                 found[tp] = Position(committed.offset, committed.metadata)
                 consumer.open_gaps.pop(tp, None)
             else:
                 self._stop(tp, committed.offset, committed.log_start, committed.log_end)
-        return await self._with_whole_changelogs(found)
+        return await self._with_whole_changelogs(found, ledgers)
 
-    async def _with_whole_changelogs(self, found: dict[TP, Position]) -> dict[TP, Position]:
+    async def _with_whole_changelogs(
+        self, found: dict[TP, Position], ledgers: dict[int, list[Ledger]]
+    ) -> dict[TP, Position]:  # fmt: skip
         """P2: a table is as good as its changelog. Only slots whose changelogs hold all they wrote may go on."""
         app = self.app
-        ledgers: dict[int, list[Ledger]] = defaultdict(list)
-        for tp, position in found.items():
-            ledgers[tp.partition].append(Ledger.decode(position.metadata))
         logs = {TP(table.changelog_topic_name, index): name for name, table in app.tables.items() for index in ledgers}
         thread = app.consumer._thread
         bounds: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
@@ -156,4 +159,4 @@ class Gaps:
             await app.slots.rejoin(slot, error)
         except EngineError as error:
             app.log.warning("gap in %s/%s: %s", gap.tp.topic, gap.tp.partition, error)
-            await app.slots.repair(slot, rewind=False)
+            await app.slots.repair(slot, settling=gap.tp)

@@ -89,7 +89,8 @@ class Runner:
                     return
             except Broken as error:
                 self.app.log.warning("%r: %s", part, error)
-                if not await slots.repair(slot):
+                # What another source of the slot is refused counts as no failure: it may be refused for days.
+                if not await slots.repair(slot, counted=not slot.waits_for_operator):
                     return
             except Exception as error:  # noqa: BLE001  a bug in a body: the batch stays, its text may hold row values
                 failures += 1
@@ -111,7 +112,7 @@ class Runner:
     async def _wait_for_configuration(self, slot: Slot, part: RecordBatch, error: ConfigurationRefused) -> bool:
         """Nobody else in the group could write it either: the slot stays here, not ready, and tries again. Whether it
         may."""
-        slot.refuse(str(error))
+        slot.refuse(str(error), part.tp)
         self.app.log.error("slot %s paused: %s", slot.index, error)
         await self._hold(part, CONFIGURATION_PAUSE)
         return bool(await self.app.slots.repair(slot, counted=False))

@@ -44,8 +44,9 @@ class Slot:
         self.usable = False
         self.lost = False
         self.why = NOT_OPENED
-        self.refused = ""
-        """What only an operator can change, until a commit proves that somebody did: so long the slot is not ready."""
+        self.refusals: dict[TP | None, str] = {}
+        """By source (None: whatever the slot writes): what only an operator can change, until a commit proves that
+        somebody did. So long the slot is not ready."""
         self.last_commit = 0.0
         """When the last transaction began: counted from its end, the linger would grow by its five round trips."""
         self.bodies: list[Any] = []
@@ -67,9 +68,20 @@ class Slot:
         is."""
         return self.current and not self.usable and not self.lost
 
-    def refuse(self, why: str) -> None:
+    @property
+    def refused(self) -> str:
+        """Why an operator is needed; empty if none is."""
+        return next(iter(self.refusals.values()), "")
+
+    @property
+    def waits_for_operator(self) -> bool:
+        """It does not work because something was refused, not because something failed."""
+        return not self.usable and self.why in self.refusals.values()
+
+    def refuse(self, why: str, source: TP | None = None) -> None:
         """Nobody in the group can write, by what the broker says of topics and rights."""
-        self.usable, self.why, self.refused = False, why, why
+        self.usable, self.why = False, why
+        self.refusals[source] = why
 
     async def open_producer(self) -> None:
         """InitProducerId under the slot's own id: a predecessor is fenced and its open transaction has ended."""
@@ -137,7 +149,9 @@ class Slot:
             self.position[tp] = advance.end
         self.ledgers.update(ledgers)
         self.extents |= self._written(unit, ends)
-        self.last_commit, self.refused = started, ""
+        for source in (None, *unit.advances):
+            self.refusals.pop(source, None)
+        self.last_commit = started
         stats.committed(unit, monotonic() - started)
 
     def _written(self, unit: "UnitOfWork", ends: Ends) -> dict[str, Extent]:

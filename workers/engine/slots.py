@@ -156,8 +156,13 @@ class Slots:
         usable = usable and not any(slot.refused for slot in self.owned.values())
         return self.open and not self.incomplete and usable
 
-    async def repair(self, slot: Slot, *, rewind: bool = True, counted: bool = True) -> bool:
-        """Make a broken slot usable again, or give it up; whether it is usable. The caller does not hold the lock."""
+    async def repair(
+        self, slot: Slot, *, rewind: bool = True, counted: bool = True, settling: TP | None = None
+    ) -> bool:
+        """Make a broken slot usable again, or give it up; whether it is usable. The caller does not hold the lock.
+
+        What had committed after all is delivered from there on, if `rewind`, but for the source that the caller is
+        `settling`."""
         delay = 0.1
         while slot.needs_repair():
             try:
@@ -165,6 +170,8 @@ class Slots:
                     if not slot.needs_repair():
                         break
                     moved = await slot.reinitialise(counted=counted, catch_up=self._catch_up)
+                    if settling is not None:
+                        moved.pop(settling, None)
                     if rewind and moved:
                         await self.app.consumer.deliver_from(moved)
                     return True

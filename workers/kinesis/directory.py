@@ -74,6 +74,14 @@ class ShardDirectory:
         """The newest one."""
         return self._listings[-1] if self._listings else None
 
+    @property
+    def due(self) -> bool:
+        """Whether `refresh` would ask AWS."""
+        at, newest = monotonic(), self.listing
+        if self._failure is not None and at - self._failed_at < RETRY_SECONDS:
+            return False
+        return newest is None or at - newest.began_at >= REFRESH_SECONDS
+
     async def refresh(self, *, now: bool = False) -> None:
         """List again if the newest listing is 30 s old, or at once. Raises AwsError, which is remembered for 5 s: all
         slots of a worker share one call."""

@@ -118,10 +118,14 @@ class SlotWork:
 
     async def _reconcile(self, intake: Intake) -> None:
         for source in self.bridge.sources:
-            await self.bridge.refresh(source, self.app.log)
+            self.bridge.refresh(source, self.app.log)
             facts = source.directory.facts
             if facts is None or source.directory.listing is None:
                 continue
+            twin = self.bridge.twin(source)
+            if twin is not None:
+                await self._refuse(f"the sources {twin.name} and {source.name} are one stream, {facts.arn}")
+                return
             known = _Known(self, source, facts.arn)
             if known.others:
                 source.directory.tell(self.watch.take_children(facts.arn))

@@ -1,5 +1,6 @@
 """The streams the bridge reads, and everything it reads them with."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -56,17 +57,58 @@ class Bridge:
     """Troubles the log knows of."""
     met: dict[str, float] = field(default_factory=dict)
     """Troubles of single shards, and when each was last met (monotonic seconds)."""
+    _refreshing: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
 
-    async def refresh(self, source: Source, log: Log) -> None:
-        """List the stream's shards if that is due; what fails is said once, until it works again, and what was known
-        stays true."""
-        name = source.directory.stream
+    def refresh(self, source: Source, log: Log) -> "asyncio.Task[None] | None":
+        """List the stream's shards if that is due, beside everything else: a stream whose AWS does not answer must not
+        hold up the others. The task that does it, if one is under way."""
+        task = self._refreshing.get(source.name)
+        if task is not None:
+            if not task.done():
+                return task
+            del self._refreshing[source.name]
+            task.result()  # AWS's errors are told; anything else is ours
+        if not source.directory.due:
+            return None
+        task = self._refreshing[source.name] = asyncio.create_task(self._refresh(source, log))
+        return task
+
+    async def first_listing(self, log: Log, patience: float) -> None:
+        """Wait for the sources that were never listed, `patience` seconds at most."""
+        begun = [self.refresh(source, log) for source in self.sources]
+        unlisted = [
+            task for source, task in zip(self.sources, begun, strict=True)
+            if task is not None and source.directory.listing is None
+        ]  # fmt: skip
+        if unlisted:
+            await asyncio.wait(unlisted, timeout=patience)
+
+    def twin(self, source: Source) -> Source | None:
+        """An earlier source that is the same stream: two readers would forward everything twice."""
+        arn = source.arn
+        for other in self.sources:
+            if other is source:
+                break
+            if arn is not None and other.arn == arn:
+                return other
+        return None
+
+    async def close(self) -> None:
+        """Nothing is asked any more."""
+        under_way = [task for task in self._refreshing.values() if not task.done()]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _refresh(self, source: Source, log: Log) -> None:
+        """What fails is said once, until it works again, and what was known stays true."""
+        stream = source.directory.stream
         try:
             await source.directory.refresh()
         except AwsError as error:
-            self.tell(f"stream {name}: cannot list its shards: {error.code}", log)
+            self.tell(f"stream {stream}: cannot list its shards: {error.code}", log)
         else:
-            self.told.difference_update([told for told in self.told if told.startswith(f"stream {name}: ")])
+            self.told.difference_update([told for told in self.told if told.startswith(f"stream {stream}: ")])
 
     def tell(self, text: str, log: Log) -> None:
         """Say it once."""

@@ -41,6 +41,9 @@ def read_document(content: bytes, stream: str) -> Brought:
         if document["format"] != FORMAT or document["version"] != VERSION:
             raise ValueError
         named = [one for one in document["streams"] if stream in (one["stream"], stream_name(one["stream"]))]
+        if len(named) > 1:
+            arns = ", ".join(sorted(str(one["stream"]) for one in named))
+            raise NotFoundError(f"the file has several streams {stream}", hint=f"--stream ARN, one of {arns}")
         if not named:
             raise NotFoundError(f"the file says nothing of stream {stream}", hint="--stream names another one in it")
         (found,) = named

@@ -2,7 +2,8 @@
 
 Each partition is one transaction of its slot's producer, and no partition depends on another: what was cut off is run
 again. The ledger begins anew where the stage goes on, because its counts are of the offsets from `since` on; what it
-knows of its changelogs stays, so that a damaged table is noticed as before.
+knows of its changelogs stays, so that a damaged table is noticed as before. Every source of enrich has offsets of its
+own: those of one can be set alone.
 """
 
 from collections.abc import Mapping
@@ -40,8 +41,9 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class StageOffset:
-    """One partition of the stage's source."""
+    """One partition that the stage reads."""
 
+    topic: str
     partition: int
     owner: str | None
     committed: OffsetAndMetadata | None
@@ -79,40 +81,47 @@ class StageOffset:
     def document(self) -> dict[str, Any]:
         """For scripts."""
         return {
-            "partition": self.partition, "owner": self.owner, "offset": self.offset, "lag": self.lag,
-            "since": self.since, "start": self.start, "end": self.end, "inLog": self.in_log, "target": self.target,
+            "topic": self.topic, "partition": self.partition, "owner": self.owner, "offset": self.offset,
+            "lag": self.lag, "since": self.since, "start": self.start, "end": self.end, "inLog": self.in_log,
+            "target": self.target,
         }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class StageOffsets:
-    """All partitions of a stage."""
+    """All partitions of a stage, or those of one source."""
 
     stage: str
-    topic: str
+    topics: tuple[str, ...]
     group: GroupState
     partitions: tuple[StageOffset, ...]
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
         return {
-            "stage": self.stage, "topic": self.topic, "group": self.group.state, "members": list(self.group.members),
-            "partitions": [row.document() for row in self.partitions],
+            "stage": self.stage, "topics": list(self.topics), "group": self.group.state,
+            "members": list(self.group.members), "partitions": [row.document() for row in self.partitions],
         }  # fmt: skip
 
 
-def source_of(settings: Settings, stage: str) -> str:
-    """The topic that enrich or publish reads."""
+def topics_read(settings: Settings, stage: str, source: str | None = None) -> tuple[str, ...]:
+    """What enrich or publish reads; of enrich those of one source alone, if it is named."""
     topics = Topics.of(settings)
-    return {"enrich": topics.raw, "publish": topics.events}[stage]
+    if stage == "publish":
+        return (topics.events,)
+    return tuple(topic for name, topic in topics.raw.items() if source in (None, name))
 
 
-async def look_at_offsets(settings: Settings, kafka: KafkaAccess, stage: str, aim: Aim | None = None) -> StageOffsets:
-    """Where every partition stands, and where `aim` would set it. Raises NotFoundError for a partition that does not
-    exist, RefusedError for an offset outside of its log, KafkaError."""
-    topic = source_of(settings, stage)
+async def look_at_offsets(
+    settings: Settings, kafka: KafkaAccess, stage: str, aim: Aim | None = None, *, source: str | None = None
+) -> StageOffsets:
+    """Where every partition stands, and where `aim` would set it; `source` as of `topics_read`.
+
+    Raises NotFoundError for a partition that does not exist, RefusedError for an offset outside of its log, KafkaError.
+    """
+    topics = topics_read(settings, stage, source)
     group = await kafka.group(group_of(settings, stage))
-    tps = [TopicPartition(topic, index) for index in range(settings.partitions)]
+    tps = [TopicPartition(topic, index) for topic in topics for index in range(settings.partitions)]
     committed = await committed_offsets(kafka.connection, group_of(settings, stage), tps)
     consumer = AIOKafkaConsumer(**kafka.connection.client(CLIENT), isolation_level="read_committed")
     await consumer.start()
@@ -123,11 +132,12 @@ async def look_at_offsets(settings: Settings, kafka: KafkaAccess, stage: str, ai
         await consumer.stop()
     rows = [
         StageOffset(
-            tp.partition, group.holders.get((topic, tp.partition)), committed.get(tp), *bounds[tp], targets.get(tp)
+            tp.topic, tp.partition, group.holders.get((tp.topic, tp.partition)), committed.get(tp), *bounds[tp],
+            targets.get(tp),
         )
         for tp in tps
-    ]
-    return StageOffsets(stage, topic, group, tuple(rows))
+    ]  # fmt: skip
+    return StageOffsets(stage, topics, group, tuple(rows))
 
 
 async def _targets(
@@ -143,7 +153,7 @@ async def _targets(
         case "time":
             found = await consumer.offsets_for_times(dict.fromkeys(bounds, aim.at_ms))
             return {tp: min(found[tp].offset, end) if found.get(tp) else end for tp, (_, end) in bounds.items()}
-    by_index = {tp.partition: tp for tp in bounds}
+    by_index = {tp.partition: tp for tp in bounds}  # the caller has seen to it that they are of one topic
     targets = {}
     for index, offset in aim.offsets.items():
         if index not in by_index:
@@ -162,21 +172,21 @@ async def write_offsets(settings: Settings, kafka: KafkaAccess, found: StageOffs
     rows = [row for row in found.partitions if row.target is not None]
     for done, row in enumerate(rows, 1):
         try:
-            await _write(kafka, group, found.topic, row)
+            await _write(kafka, group, row)
         except ProducerFenced:
             raise _gone_on(group) from None
         tell("partitions", done, len(rows))
     refuse_members(await kafka.group(group), found.stage)
 
 
-async def _write(kafka: KafkaAccess, group: str, topic: str, row: StageOffset) -> None:
+async def _write(kafka: KafkaAccess, group: str, row: StageOffset) -> None:
     producer = SlotProducer(
         **kafka.connection.client(CLIENT), transactional_id=f"{group}-{row.partition}",
         transaction_timeout_ms=TRANSACTION_MS,
     )  # fmt: skip
     try:
         await producer.start()  # InitProducerId: whoever had the slot commits nothing any more
-        tp = TopicPartition(topic, row.partition)
+        tp = TopicPartition(row.topic, row.partition)
         # P2: read after the fence.
         if (await committed_offsets(kafka.connection, group, [tp])).get(tp) != row.committed or row.target is None:
             raise _gone_on(group)

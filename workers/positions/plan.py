@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from models.source_spec import SourceSpec
 from workers.aws.errors import AwsError
 from workers.failures import CommandError
 from workers.kafka_access import KafkaAccess
@@ -57,15 +58,16 @@ class Plan:
 
 
 async def plan_change(
-    settings: Settings, kafka: KafkaAccess, aim: Aim, tell: Tell, waits: Callable[[int], None] | None, *, dry_run: bool
-) -> Plan:
+    settings: Settings, kafka: KafkaAccess, source: SourceSpec, aim: Aim, tell: Tell,
+    waits: Callable[[int], None] | None, *, dry_run: bool,
+) -> Plan:  # fmt: skip
     """`waits`: see `ask_stream`. Raises RefusedError while a worker runs, unless it is a dry run, CommandError,
     KafkaError."""
     topics = Topics.of(settings)
     if not dry_run:
         refuse_members(await kafka.group(group_of(settings, STAGE)), STAGE)
     try:
-        stream = await ask_stream(settings, waits)
+        stream = await ask_stream(settings, source, waits)
         positions = await read_positions(kafka.connection, topics.checkpoints, range(settings.source_slots), tell)
         target = await aim(stream, positions)
     except AwsError as error:

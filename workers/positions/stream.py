@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from models.shard import Shard
-from workers.aws.client import Session
+from models.source_spec import SourceSpec
+from workers.aws.client import Session, reach_of
 from workers.aws.errors import AwsDenied, AwsError
 from workers.failures import CommandError, DeniedError, NotFoundError, RefusedError, UnreachableError
 from workers.kinesis.directory import REFRESH_SECONDS, Listing, ShardDirectory, StreamFacts, missing_parents
@@ -29,14 +30,14 @@ class StreamNow:
         return self.listing.shards
 
 
-async def ask_stream(settings: Settings, waits: Callable[[int], None] | None = None) -> StreamNow:
-    """DescribeStreamSummary and ListShards of the stream of the settings. Raises AwsError.
+async def ask_stream(settings: Settings, source: SourceSpec, waits: Callable[[int], None] | None = None) -> StreamNow:
+    """DescribeStreamSummary and ListShards of the stream of a source. Raises AwsError.
 
     `waits` is called with the number of parents that are not listed, if any, before a second listing 30 s later says
     whether they are gone: a parent that one listing missed would begin after its children. Without it one listing is
     enough. Raises RefusedError if the two do not agree."""
-    ask = functools.partial(Session(settings).cold, "kinesis")
-    directory = ShardDirectory(ask, settings.kinesis_stream_name, settings.source_slots)
+    ask = functools.partial(Session(settings, reach_of(source)).cold, "kinesis")
+    directory = ShardDirectory(ask, source.stream, settings.source_slots)
     await directory.refresh()
     found = _now(directory)
     unsure = missing_parents(found.shards.values(), found.shards)
@@ -57,10 +58,10 @@ def _now(directory: ShardDirectory) -> StreamNow:
     return StreamNow(directory.facts, directory.listing)
 
 
-async def arrival_of(settings: Settings, arn: str, shard: str, sequence: str) -> int:
+async def arrival_of(settings: Settings, source: SourceSpec, arn: str, shard: str, sequence: str) -> int:
     """When this record arrived, milliseconds since the epoch. Raises NotFoundError if the shard does not hold it (any
     more), AwsError."""
-    session = Session(settings)
+    session = Session(settings, reach_of(source))
     try:
         found = await session.cold(
             "kinesis", "get_shard_iterator", StreamARN=arn, ShardId=shard,
@@ -95,5 +96,7 @@ def aws_failure(error: AwsError) -> CommandError:
     if isinstance(error, AwsDenied):
         return DeniedError(f"AWS says {error.code}", hint="see the IAM policy in README.md")
     if error.code == "ResourceNotFoundException":
-        return NotFoundError("AWS does not know the stream or table", hint="KINESIS_STREAM_NAME, AWS_REGION?")
+        return NotFoundError(
+            "AWS does not know the stream or table", hint="KINESIS_STREAM_NAME, AWS_REGION, CDC_SOURCES?"
+        )
     return UnreachableError(f"AWS: {error.code}", hint="without the listing of the shards nothing is changed")

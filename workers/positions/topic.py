@@ -7,7 +7,6 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from models.checkpoint import Boot, Checkpoint, decode_entry
-from models.position import stream_name
 from workers.failures import CommandError
 from workers.kafka_connection import KafkaConnection
 from workers.kafka_logs import Tell, ends, read_logs, refuse_unread
@@ -31,10 +30,6 @@ class Positions:
     def streams(self) -> tuple[str, ...]:
         """ARNs of all streams that are mentioned."""
         return tuple(sorted({*self.boots, *(found.stream for found in self.placed.values())}))
-
-    def named(self, stream: str) -> tuple[str, ...]:
-        """ARNs of the streams of that name or ARN: more than one if accounts or regions differ."""
-        return tuple(arn for arn in self.streams() if stream in (arn, stream_name(arn)))
 
 
 async def read_positions(

@@ -1,7 +1,7 @@
 """What stands in the changelogs of the enrich stage, and what of it is damaged."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from workers.engine.gaps import lost_entries
-from workers.engine.ledger import Extent, Ledger
+from workers.engine.ledger import Extent, Ledger, last_written
 from workers.kafka_connection import KafkaConnection
 from workers.kafka_logs import Apply, Tell, ends, read_logs, refuse_unread
 from workers.rebuild.image import Part, TableImage, is_readable
@@ -73,15 +73,21 @@ async def read_entries(
     return image
 
 
-def find_damage(changelogs: Changelogs, offsets: Iterable[tuple[int, OffsetAndMetadata]]) -> dict[Part, str]:
-    """{(table, partition): what is wrong, in words}; `offsets`: (partition, committed offset) of the stage."""
+def find_damage(changelogs: Changelogs, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> dict[Part, str]:
+    """{(table, partition): what is wrong, in words}; `offsets`: the committed ones of the stage.
+
+    The ledgers of a slot's sources are read as the engine reads them: each says how far the changelogs reached when its
+    own source was committed, the furthest how far they reach."""
     damage = {
         part: f"the changelog of {part[0]} holds {len(keys)} entries that cannot be read"
         for part, keys in changelogs.unreadable.items()
         if keys
     }
-    for index, committed in offsets:
-        for table, extent in Ledger.decode(committed.metadata).changelogs.items():
+    ledgers: dict[int, list[Ledger]] = defaultdict(list)
+    for tp, committed in offsets.items():
+        ledgers[tp.partition].append(Ledger.decode(committed.metadata))
+    for index, of_slot in ledgers.items():
+        for table, extent in last_written(of_slot).items():
             part = (table, index)
             if part in changelogs.bounds:
                 lost = lost_entries({table: extent}, {table: changelogs.bounds[part]})

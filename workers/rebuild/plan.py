@@ -43,12 +43,14 @@ async def plan_rebuild(
 
     Raises RefusedError while a worker runs, ConfigurationError, CommandError, KafkaError."""
     await refuse_members(settings, kafka)
-    await _refuse_other_tables(settings, allowed=other_tables)
-    return await _Planner(settings, kafka, discard, tell).plan(forced)
+    added = await _refuse_other_tables(settings, allowed=other_tables)
+    return await _Planner(settings, kafka, discard, tell).plan(forced, added)
 
 
-async def _refuse_other_tables(settings: Settings, *, allowed: bool) -> None:
-    """What the stage remembers of a row depends on its rules: without them it would be forgotten, unnoticed."""
+async def _refuse_other_tables(settings: Settings, *, allowed: bool) -> set[str]:
+    """What the stage remembers of a row depends on its rules: without them it would be forgotten, unnoticed.
+
+    Returns the raw topics it has never run with."""
     app = make_enrich(settings)
     record = await read_config(app)
     try:
@@ -60,6 +62,7 @@ async def _refuse_other_tables(settings: Settings, *, allowed: bool) -> None:
             "the stage last ran with other tables than those configured here",
             hint="set CDC_TABLES and CDC_CATALOGUE as for the workers; --other-tables rebuilds with those of here",
         )
+    return app.source_topics - record.sources.keys() if record is not None else set()
 
 
 def _topics_of(app: Any) -> set[str]:
@@ -75,33 +78,34 @@ class _Planner:
         catalogue = read_catalogue(settings)
         self.pipeline = enrich_pipeline(settings, catalogue)
         self.lookups = (*catalogue.lookups, PINS_TABLE)
-        self.raw = Topics.of(settings).raw
+        self.sources = {topic: name for name, topic in Topics.of(settings).raw.items()}
         self.group = group_of(settings, STAGE)
-        self.ranges: dict[int, RawRange] = {}
-        self.since_ms: dict[int, int] = {}
+        self.ranges: dict[TopicPartition, RawRange] = {}
+        self.since_ms: dict[TopicPartition, int] = {}
         self.records = 0
 
-    async def plan(self, forced: Collection[str]) -> Rebuild:
-        sources = [TopicPartition(self.raw, index) for index in range(self.partitions)]
-        committed = await committed_offsets(self.kafka.connection, self.group, sources)
-        missing = [tp for tp in sources if tp not in committed]
+    async def plan(self, forced: Collection[str], added: Collection[str]) -> Rebuild:
+        indexes = range(self.partitions)
+        sources = [TopicPartition(topic, index) for topic in self.sources for index in indexes]
+        offsets = await committed_offsets(self.kafka.connection, self.group, sources)
+        # A source that was added since has fed no table yet, and its first boot waits for the tables to be whole.
+        missing = [tp for tp in sources if tp not in offsets and tp.topic not in added]
         if missing:
             raise ConfigurationError(
                 f"group {self.group} has no offset for {missing[0].topic}/{missing[0].partition}: nobody knows how far "
                 "its tables should reach",
                 hint="start the stage once, or set its offsets, then try again",
             )
-        offsets = {tp.partition: entry for tp, entry in committed.items()}
-        parts = [(table, index) for table in (*self.lookups, MEMORY_TABLE) for index in offsets]
+        parts = [(table, index) for table in (*self.lookups, MEMORY_TABLE) for index in indexes]
         changelogs_of = {part: TopicPartition(topic_of(self.group, part[0]), part[1]) for part in parts}
-        bounds = await self._bounds([*sources, *changelogs_of.values()])
-        self.ranges = {tp.partition: _range(tp, bounds[tp], committed[tp]) for tp in sources}
+        bounds = await self._bounds([*offsets, *changelogs_of.values()])
+        self.ranges = {tp: _range(tp, bounds[tp], entry) for tp, entry in offsets.items()}
         try:
             changelogs = await look_at_changelogs(
                 self.kafka.connection, self.group, {part: bounds[tp] for part, tp in changelogs_of.items()}, self.tell
             )
-            damage = {(table, index): ASKED_FOR for table in forced for index in offsets}
-            damage |= find_damage(changelogs, offsets.items())
+            damage = {(table, index): ASKED_FOR for table in forced for index in indexes}
+            damage |= find_damage(changelogs, offsets)
             mended = await self._mend(changelogs, damage) if damage else ()
         except NewerFormatError as error:
             raise ConfigurationError(str(error), hint="rebuild with the newest release that has run") from None
@@ -144,8 +148,8 @@ class _Planner:
 
     async def _fold(self, image: TableImage, doing: str) -> None:
         async for kafka_record in in_order(self.kafka.connection, self.ranges, self.tell, doing):
-            record = raw_record_of(kafka_record)
-            self.since_ms.setdefault(record.partition, record.timestamp_ms)
+            record = raw_record_of(kafka_record, self.sources[kafka_record.topic])
+            self.since_ms.setdefault(TopicPartition(record.topic, record.partition), record.timestamp_ms)
             self.records += 1
             image.partition = record.partition
             result = self.pipeline.run(record, image, patient=False)

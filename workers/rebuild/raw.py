@@ -1,4 +1,4 @@
-"""Raw records of all partitions, in the order in which Kafka got them."""
+"""Raw records of all sources and partitions, in the order in which Kafka got them."""
 
 import heapq
 from collections import deque
@@ -32,13 +32,14 @@ class RawRange:
 
 
 async def in_order(
-    connection: KafkaConnection, ranges: Mapping[int, RawRange], tell: Tell, doing: str, patience: float = PATIENCE
-) -> AsyncIterator[Any]:
+    connection: KafkaConnection, ranges: Mapping[TopicPartition, RawRange], tell: Tell, doing: str,
+    patience: float = PATIENCE,
+) -> AsyncIterator[Any]:  # fmt: skip
     """Merge by Kafka's timestamps; within a partition the order of its offsets is kept, whatever its timestamps say.
 
-    Lookups are read across partitions, so their owners should come first here, too, if they came first then. Raises
-    KafkaError, CommandError after `patience` seconds without progress."""
-    wanted = {found.tp: found for found in ranges.values() if found.start < found.end}
+    Lookups are read across partitions and sources, so their owners should come first here, too, if they came first
+    then. Raises KafkaError, CommandError after `patience` seconds without progress."""
+    wanted = {tp: found for tp, found in ranges.items() if found.start < found.end}
     if not wanted:
         return
     consumer = AIOKafkaConsumer(

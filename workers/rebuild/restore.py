@@ -50,20 +50,32 @@ class Rebuild:
     """What there is to do."""
 
     mended: tuple[Mended, ...]
-    ranges: dict[int, RawRange]
-    """The raw records it comes from, by partition."""
-    since_ms: dict[int, int]
+    ranges: dict[TopicPartition, RawRange]
+    """The raw records it comes from."""
+    since_ms: dict[TopicPartition, int]
     """Kafka time of the first raw record of a partition; partitions without records are left out."""
     records: int
     """Raw records that were read, more than once if necessary."""
-    offsets: dict[int, OffsetAndMetadata]
+    offsets: dict[TopicPartition, OffsetAndMetadata]
+    """Committed ones of the stage."""
     changelogs: Changelogs
 
     @property
-    def cut(self) -> tuple[int, ...]:
-        """Partitions whose raw records do not reach back to the stage's first one."""
+    def cut_ranges(self) -> tuple[RawRange, ...]:
+        """Those of damaged partitions that do not reach back to the stage's first record."""
         damaged = {part.partition for part in self.mended}
-        return tuple(sorted(index for index in damaged if not self.ranges[index].whole))
+        return tuple(found for tp, found in sorted(self.ranges.items()) if tp.partition in damaged and not found.whole)
+
+    @property
+    def cut(self) -> tuple[int, ...]:
+        """Partitions of which raw records are missing, whatever the source."""
+        return tuple(sorted({found.tp.partition for found in self.cut_ranges}))
+
+    def since(self, index: int) -> int | None:
+        """Kafka time from which on no raw record of that partition is missing; None if none is left."""
+        cut = [found.tp for found in self.cut_ranges if found.tp.partition == index]
+        times = [self.since_ms[tp] for tp in cut or self.ranges if tp.partition == index and tp in self.since_ms]
+        return (max(times) if cut else min(times)) if times else None
 
 
 async def write_rebuild(settings: Settings, kafka: KafkaAccess, rebuild: Rebuild, tell: Tell) -> None:
@@ -107,18 +119,19 @@ async def _write_slot(
     )  # fmt: skip
     await producer.start()  # InitProducerId: what the slot left open has ended, and it commits nothing any more
     try:
-        tp = TopicPartition(Topics.of(settings).raw, index)
+        sources = [TopicPartition(topic, index) for topic in Topics.of(settings).raw.values()]
+        offsets = {tp: entry for tp, entry in rebuild.offsets.items() if tp.partition == index}
         # P2: read after the fence. A position that moved belongs to other tables than those computed here.
-        if (await committed_offsets(kafka.connection, group, [tp])).get(tp) != rebuild.offsets[index]:
+        if await committed_offsets(kafka.connection, group, sources) != offsets:
             raise _gone_on()
         extents = {part.table: rebuild.changelogs.extent((part.table, index), None) for part in parts}
         unfinished = {table: Extent(extent.begin if extent else 0, UNFINISHED) for table, extent in extents.items()}
-        await _write_position(producer, group, tp, rebuild.offsets[index], unfinished)
+        await _write_positions(producer, group, offsets, unfinished)
         for part in parts:
             last = await _write_entries(producer, topic_of(group, part.table), part)
             if last >= 0:
                 extents[part.table] = rebuild.changelogs.extent((part.table, index), last)
-        await _write_position(producer, group, tp, rebuild.offsets[index], extents)
+        await _write_positions(producer, group, offsets, extents)
     finally:
         await producer.stop()
 
@@ -139,15 +152,21 @@ async def _write_entries(producer: AIOKafkaProducer, topic: str, part: Mended) -
     return last
 
 
-async def _write_position(
-    producer: AIOKafkaProducer, group: str, tp: TopicPartition, committed: OffsetAndMetadata,
+async def _write_positions(
+    producer: AIOKafkaProducer, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata],
     extents: Mapping[str, Extent | None],
 ) -> None:  # fmt: skip
-    """The position stays; its ledger learns how far the changelogs reach now."""
-    ledger = Ledger.decode(committed.metadata)
-    known = {table: extent for table, extent in ledger.changelogs.items() if table not in extents}
-    known |= {table: extent for table, extent in extents.items() if extent is not None}
-    metadata = Ledger(ledger.counts, ledger.since, known).encode()
+    """The positions stay; their ledgers learn how far the changelogs reach now.
+
+    All ledgers of the slot, at once: the furthest extent of any of them counts, so that one which still told of the
+    log before it was made anew, or of an unfinished rebuild, would have the stage refuse for ever."""
+    found = {}
+    for tp, committed in offsets.items():
+        ledger = Ledger.decode(committed.metadata)
+        known = {table: extent for table, extent in ledger.changelogs.items() if table not in extents}
+        known |= {table: extent for table, extent in extents.items() if extent is not None}
+        metadata = Ledger(ledger.counts, ledger.since, known).encode()
+        found[tp] = OffsetAndMetadata(committed.offset, metadata)
     await producer.begin_transaction()
-    await producer.send_offsets_to_transaction({tp: OffsetAndMetadata(committed.offset, metadata)}, group)
+    await producer.send_offsets_to_transaction(found, group)
     await producer.commit_transaction()

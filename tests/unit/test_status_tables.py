@@ -1,0 +1,67 @@
+"""The tables of `cdc status`: they name the source where there are several."""
+
+from workers.audit.counts import Counted, Forwarded
+from workers.audit.report import Audit
+from workers.audit.verdicts import Check, Line, Verdict
+from workers.cli.status import _audit_lines, _status_lines
+from workers.groups import GroupState
+from workers.status import PartitionStatus, ShardStatus, StageStatus
+
+GROUP = GroupState("Empty", ())
+TOPICS = {"core": "cdc.raw.core", "orders": "cdc.raw.orders"}
+
+
+def partition(source: str | None) -> PartitionStatus:
+    topic = TOPICS[source] if source is not None else "cdc.events"
+    return PartitionStatus(topic, source, 0, Counted(10, 0, {"in": 10, "out": 10}), 12)
+
+
+def shard(source: str | None, stream: str) -> ShardStatus:
+    told = Forwarded(stream, "shardId-000000000000", 3, "ACTIVE", (1, 0), None, 5, 0)
+    return ShardStatus(told, source, TOPICS.get(source or ""))
+
+
+def table(*stages: StageStatus) -> list[list[str]]:
+    """Rows of the table that ends what is shown."""
+    lines = list(_status_lines(stages))
+    return [line.split() for line in lines[len(lines) - lines[::-1].index("") :]]
+
+
+def test_partitions_of_several_sources_are_told_apart() -> None:
+    rows = table(
+        StageStatus("enrich", GROUP, (partition("core"), partition("orders"))),
+        StageStatus("publish", GROUP, (partition(None),)),
+    )
+    assert rows[0][:3] == ["STAGE", "SOURCE", "PARTITION"]
+    assert [row[:3] for row in rows[1:]] == [["enrich", "core", "0"], ["enrich", "orders", "0"], ["publish", "-", "0"]]
+
+
+def test_a_single_source_is_not_named() -> None:
+    rows = table(StageStatus("enrich", GROUP, (partition("core"),)), StageStatus("publish", GROUP, (partition(None),)))
+    assert rows[0][:2] == ["STAGE", "PARTITION"]
+    assert [row[:2] for row in rows[1:]] == [["enrich", "0"], ["publish", "0"]]
+
+
+def test_a_shard_that_no_source_reads_is_shown_with_its_stream() -> None:
+    gone = "arn:aws:kinesis:eu-west-1:111111111111:stream/cdc"
+    rows = table(StageStatus("bridge", GROUP, shards=(shard("core", "cdc"), shard(None, gone))))
+    assert [row[0] for row in rows] == ["SOURCE", "core", gone]
+
+
+def test_json_rows_tell_topic_and_stream() -> None:
+    document = StageStatus("bridge", GROUP, (partition("orders"),), (shard("core", "cdc"),)).document()
+    assert document["partitions"][0]["topic"] == "cdc.raw.orders"
+    told = {name: document["shards"][0][name] for name in ("source", "topic", "stream", "arn")}
+    assert told == {"source": "core", "topic": "cdc.raw.core", "stream": "cdc", "arn": None}
+
+
+def audit(*sources: str) -> Audit:
+    lines = tuple(
+        Line("enrich", TOPICS[source], 0, Counted(10, 0, {}), (Check("position", Verdict.OK),)) for source in sources
+    )
+    return Audit(("enrich",), TOPICS, lines, {}, {}, {}, {})
+
+
+def test_an_audit_names_the_source_of_a_line_if_there_are_several() -> None:
+    assert [line.split()[1] for line in _audit_lines(audit("core", "orders"))] == ["SOURCE", "core", "orders"]
+    assert [line.split()[1] for line in _audit_lines(audit("core"))] == ["PARTITION", "0"]
