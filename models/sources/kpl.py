@@ -22,6 +22,9 @@ DIGEST_BYTES = 16
 MAX_RECORDS = 100_000
 """User records, and entries of each key table. An aggregate has 51,200 bytes unless its producer was told otherwise;
 one of 10 MiB could name 1.7 million records, each of them an object here and a record of Kafka afterwards."""
+MAX_FIELDS = 8 * MAX_RECORDS
+"""Of all messages and groups together: an ordinary record has four, of its own and in the tables. One of 10 MiB could
+have five millions that say nothing, two bytes each, and each of them costs as much as any other."""
 MAX_UNPACKED_BYTES = 64 << 20
 """Data and partition keys of all user records. A key stands once in the table and with every record in Kafka."""
 MAX_KEY_CHARACTERS = 256
@@ -74,14 +77,27 @@ class _Broken(Exception):
     """The message cannot be read. Never leaves this module."""
 
 
+class _Body:
+    """The bytes of a Kinesis record, and how many fields may still be read of them."""
+
+    __slots__ = ("data", "fields", "most")
+
+    def __init__(self, data: bytes, most: int) -> None:
+        self.data = data
+        self.fields = self.most = most
+
+    def exhausted(self) -> _Broken:
+        return _Broken(f"more than {self.most} fields")
+
+
 def aggregate(
-    data: bytes, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_UNPACKED_BYTES
+    data: bytes, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_UNPACKED_BYTES, max_fields: int = MAX_FIELDS
 ) -> tuple[UserRecord, ...] | Corrupt | None:
     """The user records of a Kinesis record, in their order; None if it is a plain record. Never raises.
 
     Plain is what has no magic, is too short or has another checksum. An empty aggregate is `()`; the KCL would take it
-    for a plain record. The time it takes is linear in `data`, what it returns is bounded by the two limits: an
-    aggregate beyond one of them is Corrupt.
+    for a plain record. The time it takes beside the checksum is bounded by `max_fields`, what it returns by the other
+    two limits: an aggregate beyond one of them is Corrupt.
     """
     if not data.startswith(MAGIC):
         return None
@@ -91,12 +107,12 @@ def aggregate(
     if not data.endswith(hashlib.md5(memoryview(data)[len(MAGIC) : stop], usedforsecurity=False).digest()):
         return None
     try:
-        return _message(data, len(MAGIC), stop, max_records, max_bytes)
+        return _message(_Body(data, max_fields), len(MAGIC), stop, max_records, max_bytes)
     except _Broken as broken:
         return Corrupt(str(broken))
 
 
-def _message(body: bytes, at: int, stop: int, max_records: int, max_bytes: int) -> tuple[UserRecord, ...]:
+def _message(body: _Body, at: int, stop: int, max_records: int, max_bytes: int) -> tuple[UserRecord, ...]:
     keys: list[str] = []
     sizes: list[int] = []
     hash_texts: list[str] = []
@@ -105,16 +121,16 @@ def _message(body: bytes, at: int, stop: int, max_records: int, max_bytes: int) 
         if tag == _RECORD:
             found.append(_record(body, value, end))
         elif tag == _PARTITION_KEY:
-            keys.append(_key(body, value, end))
+            keys.append(_key(body.data, value, end))
             sizes.append(end - value)
         elif tag == _HASH_KEY:
-            hash_texts.append(_text(body, value, end))
+            hash_texts.append(_text(body.data, value, end))
         else:
             _unknown(tag, last=3)
             continue
         if len(found) > max_records or len(keys) > max_records or len(hash_texts) > max_records:
             raise _Broken(f"more than {max_records} records or keys")
-    return _resolved(body, found, keys, sizes, hash_texts, max_bytes)
+    return _resolved(body.data, found, keys, sizes, hash_texts, max_bytes)
 
 
 def _resolved(
@@ -141,7 +157,7 @@ def _resolved(
     return tuple(records)
 
 
-def _record(body: bytes, at: int, stop: int) -> tuple[int, int | None, int, int]:
+def _record(body: _Body, at: int, stop: int) -> tuple[int, int | None, int, int]:
     """(partition key index, explicit hash key index or None, begin and end of the data). Of a field that comes again
     the last one counts, as everywhere in protobuf."""
     key: int | None = None
@@ -163,12 +179,12 @@ def _record(body: bytes, at: int, stop: int) -> tuple[int, int | None, int, int]
     return key, hash_index, start, end
 
 
-def _check_tag(body: bytes, at: int, stop: int) -> None:
+def _check_tag(body: _Body, at: int, stop: int) -> None:
     """Nobody sets or reads tags, but one without its required key makes the message unreadable for every parser."""
     named = False
     for tag, value, end in _fields(body, at, stop):
         if tag in (_TAG_KEY, _TAG_VALUE):
-            _text(body, value, end)
+            _text(body.data, value, end)
             named = named or tag == _TAG_KEY
         else:
             _unknown(tag, last=2)
@@ -204,10 +220,14 @@ def _text(body: bytes, start: int, end: int) -> str:
         raise _Broken("text that is not UTF-8") from None
 
 
-def _fields(body: bytes, at: int, stop: int) -> Iterator[Field]:
+def _fields(body: _Body, at: int, stop: int) -> Iterator[Field]:
     """The fields of the message body[at:stop]; a group is one field of its wire type."""
+    data = body.data
     while at < stop:
-        tag, value, at = _field(body, at, stop)
+        body.fields -= 1
+        if body.fields < 0:
+            raise body.exhausted()
+        tag, value, at = _field(data, at, stop)
         wire = tag & 7
         if wire == _GROUP:
             at = _behind_group(body, at, stop, tag >> 3)
@@ -216,11 +236,14 @@ def _fields(body: bytes, at: int, stop: int) -> Iterator[Field]:
         yield tag, value, at
 
 
-def _behind_group(body: bytes, at: int, stop: int, number: int) -> int:
+def _behind_group(body: _Body, at: int, stop: int, number: int) -> int:
     """Where a group ends that began before `at`."""
     numbers = [number]
     while numbers:
-        tag, _, at = _field(body, at, stop)
+        body.fields -= 1
+        if body.fields < 0:
+            raise body.exhausted()
+        tag, _, at = _field(body.data, at, stop)
         if tag & 7 == _GROUP:
             numbers.append(tag >> 3)
             if len(numbers) > MAX_GROUP_DEPTH:

@@ -1,5 +1,6 @@
 """What becomes of the records of a shard: KPL aggregates whole, positions that count every user record."""
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from models.shard import Shard
 from sandbox.generator.aggregates import aggregated, sealed
 from tests.unit.packed import read_headers
 from workers.kinesis.cursor import Part
-from workers.kinesis.forwarding import Destination, Loss, forward, record_loss
+from workers.kinesis.forwarding import ASIDE_BYTES, Destination, Loss, forward, forward_aside, record_loss
 from workers.kinesis.pages import Record
 
 ARN = "arn:aws:kinesis:us-east-1:0:stream/s"
@@ -25,11 +26,13 @@ TO = Destination("raw", 4, "checkpoints", "dead", Router(Catalogue(())))
 class Unit:
     sent: list[tuple[str, Any, Any, dict[str, bytes]]] = field(default_factory=list)
     records: int = 0
+    threads: set[int] = field(default_factory=set)
     notes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def send(self, topic: str, key: Any, value: Any, headers: Any, *, partition: int) -> None:
         assert 0 <= partition < TO.partitions
         self.sent.append((topic, key, value, read_headers(headers)))
+        self.threads.add(threading.get_ident())
 
     def took(self, records: int) -> None:
         self.records += records
@@ -106,3 +109,31 @@ def test_a_loss_is_told_without_key_and_value_and_counted_in_the_checkpoint() ->
     assert (topic, key, value) == ("dead", None, None)
     assert headers["cdc-gap-since"] == b"1500"
     assert (checkpoint.gaps, checkpoint.gap_ms, checkpoint.ended, checkpoint.covered_ms) == (1, 2_500, True, 1_500)
+
+
+async def aside(*records: bytes) -> tuple[Unit, Checkpoint, bool]:
+    """What is forwarded, and whether the loop's own thread did it."""
+    unit = Unit()
+    found = tuple(Record(str(n + 9), data, "k", 1_768_473_060.5) for n, data in enumerate(records))
+    part = Part(SHARD, found, sum(map(len, records)), None, 77)
+    checkpoint = await forward_aside(unit, TO, ARN, part, None)  # type: ignore[arg-type]
+    return unit, checkpoint, unit.threads == {threading.get_ident()}
+
+
+async def test_aggregates_that_may_take_long_are_forwarded_off_the_loop_with_the_same_result() -> None:
+    large = aggregated([("a", b"x" * 100, 5)] * (ASIDE_BYTES // 100))
+    unit, checkpoint, on_loop = await aside(b"plain", large, USERS)
+    assert not on_loop
+    assert (unit.sent, checkpoint) == (forwarded(b"plain", large, USERS)[0].sent, forwarded(b"plain", large, USERS)[1])
+
+
+async def test_a_large_record_without_a_readable_aggregate_is_looked_at_off_the_loop_too() -> None:
+    hostile = sealed(b"\x20\x01" * ASIDE_BYTES + b"\x0b")
+    unit, _, on_loop = await aside(hostile)
+    assert not on_loop
+    assert values(unit) == [hostile]
+
+
+async def test_what_is_small_or_no_aggregate_is_forwarded_at_once() -> None:
+    assert (await aside(b"plain" * ASIDE_BYTES))[2]
+    assert (await aside(b"plain", USERS))[2]

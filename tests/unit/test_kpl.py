@@ -1,14 +1,17 @@
 """Aggregates of the Kinesis Producer Library: whole, broken, hostile and none at all."""
 
 import hashlib
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.sources import kpl
 from models.sources.kpl import (
     DIGEST_BYTES,
     MAGIC,
+    MAX_FIELDS,
     MAX_GROUP_DEPTH,
     MAX_KEY_CHARACTERS,
     MAX_RECORDS,
@@ -282,6 +285,46 @@ def test_an_aggregate_unpacks_to_a_bounded_number_of_records() -> None:
 def test_a_key_table_is_bounded_too(table: int) -> None:
     assert aggregate(sealed(delimited(table, b"12") * 3), max_records=3) == ()
     assert isinstance(aggregate(sealed(delimited(table, b"12") * 4), max_records=3), Corrupt)
+
+
+NUMBER, EMPTY, GROUP = numbered(9, 1), delimited(9, b""), b"\x4b\x4c"
+"""Fields that say nothing, in two bytes each."""
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        (NUMBER * 50, 50), (EMPTY * 50, 50), (GROUP * 50, 100), (b"\x4b" + NUMBER * 50 + b"\x4c", 52),
+        (delimited(3, numbered(1, 0) + delimited(3, b"") + NUMBER * 50), 53),
+        (delimited(3, numbered(1, 0) * 50 + delimited(3, b"")), 52),
+        (delimited(3, numbered(1, 0) + delimited(3, b"") + delimited(4, delimited(1, b"")) * 50), 103),
+        (delimited(3, numbered(1, 0) + delimited(3, b"") + delimited(4, delimited(1, b"") * 50)), 54),
+    ],
+    ids=["numbers", "texts", "groups", "in a group", "in a record", "an index again and again", "tags", "in a tag"],
+)  # fmt: skip
+def test_fields_are_bounded_wherever_they_stand(message: bytes, fields: int) -> None:
+    data = sealed(TABLE + message)
+    assert isinstance(aggregate(data, max_fields=4 + fields), tuple)
+    assert aggregate(data, max_fields=4 + fields - 1) == Corrupt(f"more than {4 + fields - 1} fields")
+
+
+def test_ten_mebibytes_of_fields_that_say_nothing_are_given_up_after_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, field = Counter[str](), kpl._field
+
+    def counted(body: bytes, at: int, stop: int) -> kpl.Field:
+        steps["fields"] += 1
+        return field(body, at, stop)
+
+    monkeypatch.setattr(kpl, "_field", counted)
+    found = aggregate(sealed(b"\x20\x01" * (5 << 20)), max_fields=10_000)
+    assert (found, steps["fields"]) == (Corrupt("more than 10000 fields"), 10_000)
+
+
+def test_the_bound_leaves_room_for_every_record_that_may_be_there() -> None:
+    full = delimited(3, numbered(1, 0) + numbered(2, 0) + delimited(3, b"") + delimited(4, delimited(1, b"") * 2))
+    assert 8 * MAX_RECORDS == MAX_FIELDS
+    found = aggregate(sealed(TABLE + full * 1_000), max_records=1_000, max_fields=8_000)
+    assert found == (UserRecord("k0", b"", 7),) * 1_000
 
 
 def test_a_key_that_is_shared_counts_with_every_record_that_uses_it() -> None:

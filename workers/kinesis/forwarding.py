@@ -1,5 +1,6 @@
 """From what was read of a shard to what stands in Kafka: raw records, and the checkpoint beside them."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from enrichers.routing import Router
@@ -15,6 +16,9 @@ from workers.engine.unit import UnitOfWork
 from workers.kinesis.cursor import Part, advanced
 from workers.kinesis.pages import Record
 
+ASIDE_BYTES = 64 << 10
+"""More data than this, with aggregates in it, is forwarded in a thread: six bytes of one are a record to be sent, so
+that a part may hold some hundred thousand, seconds of work in which the loop would answer nobody."""
 KPL_FAILURES = "kpl_failures"
 """Aggregates with the right magic and checksum that cannot be read: noted by stream name."""
 
@@ -42,6 +46,19 @@ class Loss:
     why: str
     ended: bool = False
     """The shard itself is gone, nothing more comes from it."""
+
+
+async def forward_aside(
+    unit: UnitOfWork, to: Destination, stream: str, part: Part, before: Checkpoint | None
+) -> Checkpoint:
+    """`forward`, without holding the loop up. The unit is nobody else's until it commits, and the router's memory is
+    read and set by single operations of its dicts."""
+    if not any(record.data.startswith(MAGIC) for record in part.records):
+        return forward(unit, to, stream, part, before)
+    if part.size > ASIDE_BYTES:
+        return await asyncio.to_thread(forward, unit, to, stream, part, before)
+    await asyncio.sleep(0)  # a unit may hold many small ones
+    return forward(unit, to, stream, part, before)
 
 
 def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: Checkpoint | None) -> Checkpoint:

@@ -6,7 +6,7 @@ from workers.engine.errors import StaleBatch
 from workers.engine.slot import Slot
 from workers.engine.unit import UnitOfWork
 from workers.kinesis.checkpoints import CheckpointBook
-from workers.kinesis.forwarding import Loss, forward, record_loss
+from workers.kinesis.forwarding import Loss, forward_aside, record_loss
 from workers.kinesis.intake import Intake, Key
 from workers.kinesis.source import Bridge, Source
 
@@ -38,7 +38,7 @@ class Transactions:
             async with UnitOfWork(self._slot) as unit:
                 for key, part in taken:
                     before = moved.get(key) or self.own.checkpoints.get(key)
-                    moved[key] = forward(unit, to[key[0]], key[0], part, before)
+                    moved[key] = await forward_aside(unit, to[key[0]], key[0], part, before)
                 moved |= covered
                 for checkpoint in moved.values():  # one per shard, however many parts
                     unit.send(self._bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
