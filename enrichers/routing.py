@@ -1,6 +1,7 @@
 """Route: source bytes -> the key of the row they change. Runs for every record of the bridge and never raises."""
 
 import hashlib
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -61,8 +62,10 @@ class Router:
     The answer is that of `route`, but for bytes that no decoder takes: there it may name the row, where `route` finds
     none."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, adapter: str | None = None) -> None:
+        """`adapter`: what records are that do not tell."""
         self._catalogue = catalogue
+        self._adapter = adapter
         self._glances: dict[tuple[str, ...], dms.Glance | None] = {}
         self._hints: dict[bytes, dms.Glance | None] = {}
         """By the likely name of a table. A wrong guess costs time: what was found says whose row it is."""
@@ -83,7 +86,8 @@ class Router:
             if table is not None and table.glance is glance and (known := table.route(found.data)) is not None:
                 return known
         self._guessed(data)  # perhaps a table that is keyed in another way
-        return route(data, partition_key, self._catalogue)
+        told = route(data, partition_key, self._catalogue)
+        return replace(told, adapter=self._adapter) if told.adapter is None and self._adapter is not None else told
 
     def _guessed(self, data: bytes) -> "dms.Glance | None":
         hint = dms.table_hint(data)

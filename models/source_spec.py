@@ -37,7 +37,7 @@ class SourceSpec:
     """URL in place of AWS's own, e.g. of an interface endpoint in that region."""
     start: StartAt = field(default_factory=StartAt)
     adapter: Adapter | None = None
-    """None: told by each record."""
+    """None: told by each record. Otherwise what cannot be decoded is marked as one of these, too."""
     enabled: bool = True
     """False: nothing is read from the stream; what stands in its raw topic is still enriched."""
 

@@ -14,6 +14,7 @@ from enrichers.routing import Router
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
+from models.source_spec import Adapter
 from workers.agents.bridge import add_bridge
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
@@ -90,7 +91,7 @@ def make_bridge(settings: Settings) -> StageApp:
     catalogue = read_catalogue(settings)
     app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True)
     topics = Topics.of(settings)
-    router = Router(catalogue)
+    routers: dict[Adapter | None, Router] = {}
     reaches: dict[Reach, tuple[Session, JsonClient]] = {}
     sources = []
     for spec in (spec for spec in settings.sources if spec.enabled):
@@ -100,17 +101,10 @@ def make_bridge(settings: Settings) -> StageApp:
             reaches[reach] = session, hot_client(session, "kinesis", "Kinesis_20131202")
             app.on_end.append(reaches[reach][1].close)
         session, client = reaches[reach]
-        sources.append(
-            Source(
-                name=spec.name,
-                client=client,
-                directory=ShardDirectory(
-                    functools.partial(session.cold, "kinesis"), spec.stream, settings.source_slots
-                ),
-                start=spec.start,
-                to=Destination(topics.raw[spec.name], settings.partitions, topics.checkpoints, topics.dead, router),
-            )
-        )
+        router = routers.setdefault(spec.adapter, Router(catalogue, spec.adapter))
+        directory = ShardDirectory(functools.partial(session.cold, "kinesis"), spec.stream, settings.source_slots)
+        to = Destination(spec.name, topics.raw[spec.name], settings.partitions, topics.checkpoints, topics.dead, router)
+        sources.append(Source(spec.name, client, directory, spec.start, to))
         app.before_boot.append(functools.partial(check_stream_account, session, settings, spec))
     add_bridge(
         app,

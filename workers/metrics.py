@@ -1,7 +1,7 @@
 """Every metric the worker exposes, by name: what it counts, in which unit, with which labels. Nothing is counted here:
 the values are read off the stages' own counters when somebody scrapes `/metrics`.
 
-Labels name stages, streams, shards and error codes; never a key, a value or anything else of a record (P6). A series
+Labels name stages, sources, shards and error codes; never a key, a value or anything else of a record (P6). A series
 about a shard is there as long as this worker has the shard.
 """
 
@@ -55,7 +55,7 @@ class Sample:
     value: float | Distribution
 
 
-STAGE, STREAM, SHARD = ("stage",), ("stream",), ("stream", "shard")
+STAGE, SOURCE, SHARD = ("stage",), ("source",), ("source", "shard")
 
 STAGE_READY = Metric("stage_ready", "gauge", "1 if the stage has joined and every slot of it can work, else 0.", STAGE)
 STAGE_RESTARTS = Metric("stage_restarts", "counter", "Times the stage crashed and was replaced in this process.", STAGE)
@@ -93,11 +93,11 @@ SOURCE_BLOCKED = Metric(
 SOURCE_STOPPED = Metric("source_stopped", "gauge", "1 if the shard waits for an operator, else 0.", SHARD)
 SOURCE_LISTING_ERRORS = Metric(
     "source_listing_errors", "counter", "ListShards or DescribeStreamSummary calls that failed, by error code.",
-    (*STREAM, "code"),
+    (*SOURCE, "code"),
 )  # fmt: skip
 SOURCE_KPL_FAILURES = Metric(
     "source_kpl_failures", "counter", "Aggregated records that could not be taken apart and were forwarded whole.",
-    STREAM,
+    SOURCE,
 )  # fmt: skip
 SOURCE_BUFFERED = Metric("source_buffered_bytes", "gauge", "Bytes that are read or asked for and not committed.", ())
 SOURCE_BUFFER_LIMIT = Metric("source_buffer_limit_bytes", "gauge", "Where reading stops until something commits.", ())

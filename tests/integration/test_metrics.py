@@ -90,8 +90,8 @@ async def test_a_throttled_shard_a_gap_and_a_broken_aggregate_are_counted(kinesi
             stream.kinesis.put_record(StreamName=name, PartitionKey="k", Data=data, ExplicitHashKey=str(HALF))
         await kinesis.struck(throttles, 4)
         await kinesis.struck(refusals, 2)
-        await metrics.becomes(1, "source_kpl_failures_total", stream=name)
-        shards = {"stream": name, "shard": read}
+        await metrics.becomes(1, "source_kpl_failures_total", source="core")
+        shards = {"source": "core", "shard": read}
         assert await metrics.value("source_throttles_total", **shards) == 4
         assert await metrics.value("source_errors_total", **shards, code="ProvisionedThroughputExceededException") == 4
         assert await metrics.value("source_errors_total", **shards, code="AccessDeniedException") == 2
@@ -103,7 +103,7 @@ async def test_a_throttled_shard_a_gap_and_a_broken_aggregate_are_counted(kinesi
         assert (await metrics.value("txn_seconds_count", stage="bridge") or 0) >= 2
         assert await metrics.value("fenced_total", stage="bridge") == 0
         kinesis.later(1)
-        assert (await metrics.value("source_seconds_behind", stream=name, shard=stopped) or 0) > 3_600
+        assert (await metrics.value("source_seconds_behind", source="core", shard=stopped) or 0) > 3_600
         text = await metrics.text()
     assert "row-" not in text
     assert change(1, 0).decode()[:30] not in text
@@ -119,9 +119,9 @@ async def test_a_child_is_blocked_until_its_parent_ends_and_an_ended_shard_has_n
         await kinesis.struck(fault)
         stream.split()
         child = kinesis.shard(0)
-        await metrics.becomes(1, "source_blocked_on_parents", stream=name, shard=child)
-        assert await metrics.value("source_blocked_on_parents", stream=name, shard=parent) == 0
+        await metrics.becomes(1, "source_blocked_on_parents", source="core", shard=child)
+        assert await metrics.value("source_blocked_on_parents", source="core", shard=parent) == 0
         kinesis.control.remove_fault(fault)
-        await metrics.becomes(0, "source_blocked_on_parents", stream=name, shard=child)
-        await metrics.becomes(None, "source_seconds_behind", stream=name, shard=parent)
-        await metrics.becomes(None, "source_blocked_on_parents", stream=name, shard=parent)
+        await metrics.becomes(0, "source_blocked_on_parents", source="core", shard=child)
+        await metrics.becomes(None, "source_seconds_behind", source="core", shard=parent)
+        await metrics.becomes(None, "source_blocked_on_parents", source="core", shard=parent)

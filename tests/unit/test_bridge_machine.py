@@ -131,7 +131,7 @@ class BridgeMachine(RuleBasedStateMachine):
         self.losses: list[Loss] = []
         self.names = 0
         catalogue = Catalogue(())
-        self.to = Destination("raw", 4, "checkpoints", "dead", Router(catalogue))
+        self.to = Destination("core", "raw", 4, "checkpoints", "dead", Router(catalogue))
 
     # the service
 

@@ -19,7 +19,7 @@ from workers.kinesis.pages import Record
 
 ARN = "arn:aws:kinesis:us-east-1:0:stream/s"
 SHARD = Shard("shardId-1", 0, 99, ("p",))
-TO = Destination("raw", 4, "checkpoints", "dead", Router(Catalogue(())))
+TO = Destination("core", "raw", 4, "checkpoints", "dead", Router(Catalogue(())))
 
 
 @dataclass

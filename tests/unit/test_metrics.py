@@ -42,7 +42,7 @@ class Process:
     def __init__(self) -> None:
         self.shards: dict[str, dict[str, Any]] = {}
         self.errors = ErrorCodes()
-        source = SimpleNamespace(arn=ARN, directory=SimpleNamespace(stream="s", errors=self.errors))
+        source = SimpleNamespace(name="core", arn=ARN, directory=SimpleNamespace(stream="s", errors=self.errors))
         self.bridge = cast("Bridge", SimpleNamespace(sources=(source,), budget=Budget(1_000)))
         self.stage = Stage("bridge", cast("Any", None), cast("Any", None))
         self.start()
@@ -78,7 +78,7 @@ def test_what_a_shard_reports_becomes_its_series() -> None:
     process = Process()
     process.shards[f"{ARN}|shard-1"] = READ
     found = process.scrape()
-    where = {"stream": "s", "shard": "shard-1"}
+    where = {"source": "core", "shard": "shard-1"}
     assert found[series("cdc_source_seconds_behind", **where)] == 2.5
     assert found[series("cdc_source_records_total", **where)] == 7
     assert found[series("cdc_source_bytes_total", **where)] == 900
@@ -93,14 +93,14 @@ def test_a_shard_that_waits_says_for_how_many_parents_and_has_no_counters() -> N
     process = Process()
     process.shards[f"{ARN}|child"] = {"state": "BLOCKED", "parents": ("a", "b")}
     found = process.scrape()
-    assert found[series("cdc_source_blocked_on_parents", stream="s", shard="child")] == 2
-    assert series("cdc_source_records_total", stream="s", shard="child") not in found
+    assert found[series("cdc_source_blocked_on_parents", source="core", shard="child")] == 2
+    assert series("cdc_source_records_total", source="core", shard="child") not in found
 
 
 def test_a_stopped_shard_is_told_from_one_that_is_read() -> None:
     process = Process()
     process.shards[f"{ARN}|gone"] = {"state": "STOPPED", "why": "a gap"}
-    assert process.scrape()[series("cdc_source_stopped", stream="s", shard="gone")] == 1
+    assert process.scrape()[series("cdc_source_stopped", source="core", shard="gone")] == 1
 
 
 def test_a_shard_that_ended_or_left_has_no_series() -> None:
@@ -114,7 +114,7 @@ def test_a_shard_that_ended_or_left_has_no_series() -> None:
 def test_a_shard_nobody_has_read_yet_has_no_age() -> None:
     process = Process()
     process.shards[f"{ARN}|new"] = READ | {"age_ms": None}
-    assert series("cdc_source_seconds_behind", stream="s", shard="new") not in process.scrape()
+    assert series("cdc_source_seconds_behind", source="core", shard="new") not in process.scrape()
 
 
 def test_the_age_of_a_shard_grows_while_nothing_is_read() -> None:
@@ -131,7 +131,7 @@ def test_the_age_of_a_shard_grows_while_nothing_is_read() -> None:
 def test_transactions_are_spread_over_their_seconds() -> None:
     process = Process()
     stats = process.start()
-    unit: Any = SimpleNamespace(output_bytes=0, source_records=3, advances={}, notes={(KPL_FAILURES, "s"): 2})
+    unit: Any = SimpleNamespace(output_bytes=0, source_records=3, advances={}, notes={(KPL_FAILURES, "core"): 2})
     for seconds in (0.004, 0.3, 60.0):
         stats.committed(unit, seconds)
     found = process.scrape()
@@ -139,7 +139,7 @@ def test_transactions_are_spread_over_their_seconds() -> None:
     assert (buckets["0.005"], buckets["0.25"], buckets["0.5"], buckets["20.0"], buckets["+Inf"]) == (1, 1, 2, 2, 3)
     assert found[series("cdc_txn_seconds_sum", stage="bridge")] == pytest.approx(60.304)
     assert found[series("cdc_txn_records_total", stage="bridge")] == 9
-    assert found[series("cdc_source_kpl_failures_total", stream="s")] == 6
+    assert found[series("cdc_source_kpl_failures_total", source="core")] == 6
 
 
 def test_aborts_have_one_of_five_reasons() -> None:
@@ -218,7 +218,7 @@ def test_every_metric_the_documentation_asks_for_exists() -> None:
 def test_names_and_labels_say_nothing_of_records() -> None:
     assert {label for metric in metrics.METRICS for label in metric.labels} == {
         "stage",
-        "stream",
+        "source",
         "shard",
         "code",
         "reason",
@@ -239,7 +239,7 @@ def test_shards_of_a_slot_that_cannot_commit_wait_and_fall_behind() -> None:
     process = Process()
     process.shards = found
     scraped = process.scrape()
-    assert scraped[series("cdc_source_seconds_behind", stream="s", shard="read")] == 6
-    assert series("cdc_source_records_total", stream="s", shard="read") not in scraped
+    assert scraped[series("cdc_source_seconds_behind", source="core", shard="read")] == 6
+    assert series("cdc_source_records_total", source="core", shard="read") not in scraped
     slot.usable = True
     assert waiting(bridge, book, slot) == {}

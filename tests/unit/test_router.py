@@ -105,3 +105,8 @@ def test_more_rows_than_are_remembered_keep_their_keys() -> None:
 def test_text_that_is_not_utf8_in_another_column_does_not_hide_the_row() -> None:
     data = users({"ID": 7, "Email": "x"}).replace(b'"x"', b'"\xff"')
     assert ROUTER.route(data, "p").key == b'["core","users",7]'
+
+
+def test_what_cannot_be_decoded_is_of_the_adapter_its_source_is_fixed_to() -> None:
+    assert Router(TELEPHONY, "dms").route(b"{", "k").adapter == "dms"
+    assert Router(TELEPHONY).route(b"{", "k").adapter is None

@@ -20,13 +20,14 @@ ASIDE_BYTES = 64 << 10
 """More data than this, with aggregates in it, is forwarded in a thread: six bytes of one are a record to be sent, so
 that a part may hold some hundred thousand, seconds of work in which the loop would answer nobody."""
 KPL_FAILURES = "kpl_failures"
-"""Aggregates with the right magic and checksum that cannot be read: noted by stream name."""
+"""Aggregates with the right magic and checksum that cannot be read: noted by source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where the records of one stream go."""
 
+    source: str
     topic: str
     """`cdc.raw.<source>`."""
     partitions: int
@@ -73,7 +74,7 @@ def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: 
         if found is None or isinstance(found, Corrupt):
             if done is None:
                 if found is not None:
-                    unit.notes[KPL_FAILURES, stream_name(stream)] += 1
+                    unit.notes[KPL_FAILURES, to.source] += 1
                 sending.send(record, 0, record.data, record.partition_key)
             continue
         for index, user in enumerate(found):

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.checkpoint import UNKNOWN_COVER_MS
-from models.position import stream_name
 from workers import metrics
 from workers.engine.slot import Slot
 from workers.engine.stats import Stats
@@ -32,14 +31,14 @@ def waiting(bridge: Bridge, book: CheckpointBook, slot: Slot) -> dict[str, dict[
 
 def measure(bridge: Bridge, shards: Mapping[str, Mapping[str, Any]], stats: Stats) -> Iterator[metrics.Sample]:
     """`shards`: reports of the slots by `<stream arn>|<shard>`. What is in none has no series."""
+    names = {source.arn: source.name for source in bridge.sources}
     for name, found in shards.items():
         arn, _, shard = name.rpartition("|")
-        yield from _of_shard((stream_name(arn), shard), found)
+        yield from _of_shard((names.get(arn, arn), shard), found)
     for source in bridge.sources:
-        stream = stream_name(source.arn or source.directory.stream)
-        yield metrics.SOURCE_KPL_FAILURES.of(stats.notes[KPL_FAILURES, stream], stream)
+        yield metrics.SOURCE_KPL_FAILURES.of(stats.notes[KPL_FAILURES, source.name], source.name)
         for code, count in source.directory.errors.items():
-            yield metrics.SOURCE_LISTING_ERRORS.of(count, stream, code)
+            yield metrics.SOURCE_LISTING_ERRORS.of(count, source.name, code)
     yield metrics.SOURCE_BUFFERED.of(bridge.budget.used)
     yield metrics.SOURCE_BUFFER_LIMIT.of(bridge.budget.limit)
 
