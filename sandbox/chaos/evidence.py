@@ -129,6 +129,42 @@ class Evidence:
                     found[event["process"], event["pid"], stage, state["restarts"]] = state[whose]
         return found
 
+    def awake(self, whose: Literal["pauses", "engine_pauses"]) -> list[float]:
+        """The same, all together, without the time in which the nemesis had a worker frozen: its clock goes on while
+        it stands still."""
+        found: list[float] = []
+        seen: dict[tuple[str, int, str, int], int] = {}
+        looked: dict[str, float] = {}
+        for event in self.history:
+            if event["op"] != "stats":
+                continue
+            worker, at = event["process"], event["t"]
+            since, looked[worker] = looked.get(worker, 0.0), at
+            for stage, state in event["stages"].items():
+                where = (worker, event["pid"], stage, state["restarts"])
+                news = state[whose][seen.get(where, 0) :]
+                seen[where] = len(state[whose])
+                found += [round(seconds - self._frozen(worker, seconds, since, at), 3) for seconds in news]
+        return found
+
+    def _frozen(self, worker: str, pause: float, since: float, at: float) -> float:
+        """How much of a pause, which ended between two looks, the worker certainly stood still."""
+        freezes = [(begun, ended) for target, begun, ended in self._freezes if target == worker and ended <= at]
+        last = max([since, *(ended for _, ended in freezes)])  # what stands still comes to no end
+        return sum(max(0.0, min(ended, last) - max(begun, at - pause)) for begun, ended in freezes)
+
+    @cached_property
+    def _freezes(self) -> list[tuple[str, float, float]]:
+        """(worker, begin, end) of every SIGSTOP."""
+        begun: dict[int, float] = {}
+        found = []
+        for event in self.history:
+            if event["process"] == "nemesis" and event["op"] == "stop":
+                begin = begun.setdefault(event["action"], event["t"])
+                if event["type"] != "invoke":
+                    found.append((event["target"], begin, event["t"]))
+        return found
+
     def _repairs(self) -> dict[str, int]:
         """How often the engine aborted, re-initialised a slot and rejoined, as far as it was seen."""
         last: dict[tuple[str, int, str, int], Mapping[str, Any]] = {}
@@ -143,8 +179,8 @@ class Evidence:
     def figures(self) -> dict[str, Any]:
         """Counts for the report."""
         done = Counter(event["op"] for event in self.faults.values() if event.get("fired"))
-        pauses = sorted(seconds for found in self.pauses("pauses").values() for seconds in found)
-        ours = [seconds for found in self.pauses("engine_pauses").values() for seconds in found]
+        pauses = sorted(self.awake("pauses"))
+        ours = self.awake("engine_pauses")
         return {
             "produced": len(self.source),
             "out": len(self.out),

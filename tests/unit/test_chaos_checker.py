@@ -388,3 +388,41 @@ def test_a_broken_invariant_outweighs_a_doubt() -> None:
     output_twice(book)
     events(book, "kill")[-1]["fired"] = False
     assert judged(book).verdict == "FAIL"
+
+
+def frozen(book: Book, *looks: tuple[float, list[float]]) -> dict[str, Any]:
+    """Figures when w1 stands still from t=11 to t=20, and reports these pauses when it is looked at."""
+    freeze = {"process": "nemesis", "op": "stop", "action": 1, "target": "w1"}
+    look = {"process": "w1", "op": "stats", "type": "info", "pid": 11}
+    state = events(book, "stats")[0]["stages"]["count"]
+    seen = [
+        {"t": t, "stages": {"count": state | {"pauses": pauses, "engine_pauses": pauses}}} | look for t, pauses in looks
+    ]
+    stop = [{"t": 11.0, "type": "invoke"} | freeze, {"t": 20.0, "type": "ok", "fired": True, "proof": {}} | freeze]
+    book["history"] = sorted([*book["history"], *stop, *seen], key=lambda event: float(event["t"]))
+    return judged(book).figures
+
+
+@pytest.mark.parametrize(
+    ("looks", "longest"),
+    [
+        ([(10.5, [0.2]), (20.3, [0.2, 9.2])], 0.3),
+        ([(10.5, [0.2]), (20.3, [0.2]), (21.3, [0.2, 10.0])], 1.3),
+        ([(10.5, [0.2]), (20.3, [0.2]), (30.3, [0.2]), (31.3, [0.2, 10.5])], 10.5),
+        ([(10.5, [0.2]), (10.9, [0.2, 3.0]), (20.3, [0.2, 3.0])], 3.0),
+    ],
+    ids=["in the middle", "told a look later", "behind the freeze", "before the freeze"],
+)
+def test_the_time_a_worker_stood_still_is_no_pause_of_the_engine(
+    looks: list[tuple[float, list[float]]], longest: float
+) -> None:
+    """Seed 3 of bridge-reshard: SIGSTOP in the middle of a rebalance, 8.95 s of a pause of 9.07 s."""
+    figures = frozen(healthy(), *looks)
+    assert figures["engine_pause_max"] == pytest.approx(longest, abs=0.1)
+    assert figures["pause_max"] == pytest.approx(longest, abs=0.1)
+
+
+def test_a_pause_of_a_worker_that_nobody_froze_counts_whole() -> None:
+    book = healthy()
+    events(book, "stats")[-1]["stages"]["count"]["engine_pauses"] = [2.4]
+    assert judged(book).figures["engine_pause_max"] == 2.4
