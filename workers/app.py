@@ -89,7 +89,7 @@ def _record_gap(dead: str, stage: str, unit: UnitOfWork, gap: Gap) -> None:
 def make_bridge(settings: Settings) -> StageApp:
     """A new app for Kinesis -> raw."""
     catalogue = read_catalogue(settings)
-    app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True)
+    app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True, fetch_wait_ms=500)
     topics = Topics.of(settings)
     routers: dict[Adapter | None, Router] = {}
     reaches: dict[Reach, tuple[Session, JsonClient]] = {}

@@ -14,6 +14,7 @@ import mode
 
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
+from workers.engine.memory import keep_memory
 from workers.engine.runner import describe
 
 log = logging.getLogger("cdc.stages")
@@ -161,6 +162,7 @@ class StageWorker(mode.Worker):
 
     def run(self) -> int:
         """Run until a signal; returns the exit code."""
+        keep_memory()
         try:
             self.execute_from_commandline()
         except SystemExit as ended:
