@@ -200,12 +200,14 @@ class Slot:
 
     async def _refuse_missing(self, producer: UnitProducer, outputs: Iterable[tuple[str, int]]) -> None:
         """aiokafka asks for an unknown topic again and again, for ever: that is not the broker's fault but ours."""
+        known: dict[str, set[int]] = {}
         for topic, partition in outputs:
-            try:
-                known = await asyncio.wait_for(producer.partitions_for(topic), METADATA_TIMEOUT)
-            except TimeoutError:
-                known = set()
-            if partition not in known:
+            if topic not in known:
+                try:
+                    known[topic] = await asyncio.wait_for(producer.partitions_for(topic), METADATA_TIMEOUT)
+                except TimeoutError:
+                    known[topic] = set()
+            if partition not in known[topic]:
                 raise ConfigurationRefused(f"{topic}/{partition} does not exist")
 
     async def reinitialise(self, *, counted: bool, catch_up: Callable[[int], Any]) -> dict[TP, int]:

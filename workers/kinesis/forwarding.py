@@ -88,7 +88,9 @@ def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: 
 class _Sending:
     """The way of user records into a unit."""
 
-    __slots__ = ("_headers", "_last", "_names", "_partitions", "_route", "_send", "_topic", "records")
+    __slots__ = (
+        "_arrival_ms", "_arrived", "_headers", "_last", "_names", "_partitions", "_route", "_send", "_topic", "records",
+    )  # fmt: skip
 
     def __init__(self, unit: UnitOfWork, to: Destination, stream: str, part: Part) -> None:
         self._send = unit.send
@@ -98,6 +100,7 @@ class _Sending:
         self._names = (stream, part.shard.id)
         self._headers = ShardHeaders(stream, part.shard.id).of
         self._last: tuple[str, int] | None = None
+        self._arrived, self._arrival_ms = -1.0, 0
         self.records = 0
 
     @property
@@ -107,15 +110,17 @@ class _Sending:
 
     def send(self, record: Record, index: int, data: bytes, partition_key: str, *, outside: bool = False) -> None:
         """One user record; if its key changed, the row it was is told to forget itself in the same transaction."""
-        sequence = record.sequence_number
+        sequence, arrived = record.sequence_number, record.approximate_arrival_timestamp
+        if arrived != self._arrived:  # those of one call of a producer have the same
+            self._arrived, self._arrival_ms = arrived, record.arrival_ms
         found = self._route(data, partition_key)
         if found.retired_key is not None:
-            self._mark(found, Origin(*self._names, sequence, index, record.arrival_ms))
+            self._mark(found, Origin(*self._names, sequence, index, self._arrival_ms))
         if outside:
-            origin = Origin(*self._names, sequence, index, record.arrival_ms)
+            origin = Origin(*self._names, sequence, index, self._arrival_ms)
             headers = packed_headers(raw_headers(origin, adapter=found.adapter, table=found.table, out_of_range=True))
         else:
-            headers = self._headers(sequence, index, record.arrival_ms, found.adapter, found.table)
+            headers = self._headers(sequence, index, self._arrival_ms, found.adapter, found.table)
         self._send(self._topic, found.key, data, headers, partition=partition_of(found.key, self._partitions))
         self._last = (sequence, index)
         self.records += 1
