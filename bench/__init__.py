@@ -1,1 +1,2 @@
-"""Benchmarks: the engine beside its peers and beside what aiokafka itself can do. See `docs/benchmarks.md`."""
+"""Benchmarks: the engine and the bridge beside their peers, and beside what aiokafka itself can do. See
+`docs/benchmarks.md`."""

@@ -1,13 +1,7 @@
 """The bridge beside its peers: `python -m bench.bridge`. One process each, 700 B DMS records, prepared pages."""
 
 import argparse
-import asyncio
-import contextlib
-import json
-import logging
-import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +10,10 @@ from bench.bridge_runs import AIOKAFKA, ALL, BOTO3, CONFLUENT, OURS, WARM_UP, Br
 from bench.bridge_stream import Stream, page_server
 from bench.bridge_summary import SECTIONS, summary, table
 from bench.contestants import Contestant
-from bench.engine import say
-from bench.environments import HOME, PRODUCT, EnvironmentFailed, interpreter, versions
-from bench.results import Results, Run, machine, source_code
-from bench.rig import Rig
-from bench.throughput import PeerFailed
+from bench.environments import HOME, PRODUCT, interpreter, versions
+from bench.results import Run, machine, source_code
+from bench.window import Window, measure, say
 from sandbox.kafka.distribution import VERSION as KAFKA_VERSION
-from workers.failures import CommandError
 
 PARTITIONS = 4
 SHARDS = 4
@@ -72,15 +63,16 @@ stdout is one JSON object.""",
     return given
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """One window: a Kafka, and the rounds that are still missing."""
+    """See window.Bench."""
 
-    given: argparse.Namespace
-    results: Results
-    rig: Rig
-    directory: Path
-    window: str
+    window: Window
+
+    @property
+    def given(self) -> argparse.Namespace:
+        """The command line."""
+        return self.window.given
 
     def field(self) -> list[Contestant]:
         """The peers, as asked for."""
@@ -89,10 +81,24 @@ class Bench:
             one for one in ALL if one.name in self.given.extra and one not in FIELD
         ]
 
+    def head(self) -> dict[str, Any]:
+        """See window.Bench."""
+        found: dict[str, Any] = {
+            "settings": {name: getattr(self.given, name) for name in ("records", "backlog")},
+            "source_code": source_code(*MEASURED), "machine": machine(), "kafka": KAFKA_VERSION,
+            "versions": versions(
+                interpreter(PRODUCT, say), "aiokafka", "aiohttp", "boto3", "faust-streaming", "msgspec"
+            ),
+        }  # fmt: skip
+        if CONFLUENT in self.field():
+            python = interpreter("confluent", say)
+            found["versions_confluent"] = versions(python, "confluent-kafka", "aiohttp", "msgspec")
+        return found
+
     async def run(self) -> None:
         """All sections. Raises PeerFailed."""
         for section in self.given.sections:
-            missing = self.given.pairs - self.results.done(section)
+            missing = self.given.pairs - self.window.results.done(section)
             if missing > 0:
                 say(f"{section}: {missing} rounds to go")
                 await getattr(self, section)(range(self.given.pairs - missing, self.given.pairs))
@@ -100,8 +106,8 @@ class Bench:
     async def throughput(self, rounds: range) -> None:
         """Everybody, on the same stream."""
         stream = Stream("throughput", SHARDS, self.given.records // SHARDS)
-        with page_server(self.directory / "pages.log", stream) as server:
-            bench = BridgeRuns(self.rig, self.directory, server, say)
+        with page_server(self.window.directory / "pages.log", stream) as server:
+            bench = BridgeRuns(self.window.rig, self.window.directory, server, say)
             for number in rounds:
                 order = self.field() if number % 2 == 0 else self.field()[::-1]
                 self._keep("throughput", {one.name: await bench.throughput(one, "throughput", stream) for one in order})
@@ -109,8 +115,8 @@ class Bench:
     async def backlog(self, rounds: range) -> None:
         """Ours, on a long stream."""
         stream = Stream("backlog", SHARDS, self.given.backlog // SHARDS)
-        with page_server(self.directory / "pages.log", stream) as server:
-            bench = BridgeRuns(self.rig, self.directory, server, say)
+        with page_server(self.window.directory / "pages.log", stream) as server:
+            bench = BridgeRuns(self.window.rig, self.window.directory, server, say)
             for _ in rounds:
                 self._keep("backlog", {OURS.name: await bench.throughput(OURS, "backlog", stream)})
 
@@ -120,8 +126,8 @@ class Bench:
             "ours_1_shard": Stream("one", 1, self.given.records),
             "ours_64_shards": Stream("many", MANY_SHARDS, self.given.records // MANY_SHARDS),
         }
-        with page_server(self.directory / "pages.log", *streams.values()) as server:
-            bench = BridgeRuns(self.rig, self.directory, server, say)
+        with page_server(self.window.directory / "pages.log", *streams.values()) as server:
+            bench = BridgeRuns(self.window.rig, self.window.directory, server, say)
             for number in rounds:
                 order = list(streams) if number % 2 == 0 else list(streams)[::-1]
                 self._keep("shards", {name: await bench.throughput(OURS, "shards", streams[name]) for name in order})
@@ -129,60 +135,18 @@ class Bench:
     async def restart(self, rounds: range) -> None:
         """Ours, killed."""
         stream = Stream("restart", SHARDS, self.given.records // SHARDS)
-        with page_server(self.directory / "pages.log", stream) as server:
-            bench = BridgeRuns(self.rig, self.directory, server, say)
+        with page_server(self.window.directory / "pages.log", stream) as server:
+            bench = BridgeRuns(self.window.rig, self.window.directory, server, say)
             for _ in rounds:
                 self._keep("restart", {OURS.name: await bench.restart(OURS, stream)})
 
     def _keep(self, section: str, runs: dict[str, Run]) -> None:
-        self.results.add(section, self.window, list(runs), runs)
-
-
-def head(given: argparse.Namespace, field: list[Contestant]) -> dict[str, Any]:
-    """What the results are about: other settings, code, versions or machine are another file."""
-    found: dict[str, Any] = {
-        "settings": {name: getattr(given, name) for name in ("records", "backlog")},
-        "source_code": source_code(*MEASURED), "machine": machine(), "kafka": KAFKA_VERSION,
-        "versions": versions(
-            interpreter(PRODUCT, say), "aiokafka", "aiohttp", "boto3", "faust-streaming", "msgspec"
-        ),
-    }  # fmt: skip
-    if CONFLUENT in field:
-        found["versions_confluent"] = versions(interpreter("confluent", say), "confluent-kafka", "aiohttp", "msgspec")
-    return found
-
-
-def measure(given: argparse.Namespace) -> Results:
-    """Everything that is missing in the file of results. Raises PeerFailed, EnvironmentFailed and CommandError."""
-    window = time.strftime("%Y-%m-%dT%H:%M:%S")
-    directory = HOME / "bridge-window"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    rig = Rig(directory / "kafka", PARTITIONS, say)
-    bench = Bench(given, Results(given.results, {}), rig, directory, window)
-    if given.fresh:
-        given.results.unlink(missing_ok=True)
-    bench.results = Results.open(given.results, head(given, bench.field()), say)
-    with contextlib.closing(rig.broker):
-        rig.broker.start()
-        asyncio.run(bench.run())
-    shutil.rmtree(directory, ignore_errors=True)
-    return bench.results
+        self.window.keep(section, list(runs), runs)
 
 
 def main() -> int:
     """The command."""
-    given = arguments()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics that were made a moment ago have no leader yet
-    try:
-        results = measure(given)
-    except (PeerFailed, EnvironmentFailed, CommandError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    if given.output == "text":
-        print(table(results))
-    print(json.dumps(summary(results)))
-    return 0
+    return measure(arguments(), "bridge-window", PARTITIONS, Bench, table, summary)
 
 
 if __name__ == "__main__":

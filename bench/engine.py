@@ -1,30 +1,23 @@
 """The engine beside its peers: `python -m bench.engine`. One process each, 660 B JSON, 4 partitions, a real Kafka."""
 
 import argparse
-import asyncio
-import contextlib
-import json
-import logging
-import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import contestants
 from bench.contestants import Contestant
-from bench.environments import HOME, PRODUCT, EnvironmentFailed, interpreter, uvloop_path, versions
+from bench.environments import HOME, PRODUCT, interpreter, uvloop_path, versions
 from bench.latency import Latency
 from bench.load import Schedule
 from bench.recovery import Recovery
-from bench.results import Results, Run, machine, source_code
-from bench.rig import Rig
+from bench.results import Run, machine, source_code
 from bench.soak import Soak
 from bench.summary import summary, table
-from bench.throughput import PeerFailed, Throughput
+from bench.throughput import Throughput
+from bench.window import Window, measure, say
 from sandbox.kafka.distribution import VERSION as KAFKA_VERSION
-from workers.failures import CommandError
 
 SECTIONS = ("forward", "table", "recovery", "latency", "soak")
 DEFAULT_SECTIONS = ("forward", "table", "recovery", "latency")
@@ -90,15 +83,16 @@ stdout is one JSON object.""",
     return given
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """One window: a Kafka, and the rounds that are still missing."""
+    """See window.Bench."""
 
-    given: argparse.Namespace
-    results: Results
-    rig: Rig
-    directory: Path
-    window: str
+    window: Window
+
+    @property
+    def given(self) -> argparse.Namespace:
+        """The command line."""
+        return self.window.given
 
     def field(self, section: str) -> list[Contestant]:
         """The peers of a section, as asked for."""
@@ -110,12 +104,29 @@ class Bench:
         place = field.index(contestants.OURS)
         return field[:place] + extra + field[place:] if section != "recovery" else field
 
+    def head(self) -> dict[str, Any]:
+        """See window.Bench."""
+        field = [one for section in self.given.sections if section in FIELDS for one in self.field(section)]
+        if any(one.uvloop for one in field):
+            uvloop_path(say)
+        found: dict[str, Any] = {
+            "settings": {name: getattr(self.given, name) for name in ("records", "entries", "rows", "seconds", "soak")},
+            "source_code": source_code("workers/engine"), "machine": machine(), "kafka": KAFKA_VERSION,
+            "versions": versions(interpreter(PRODUCT, say), "aiokafka", "faust-streaming", "msgspec"),
+        }  # fmt: skip
+        environments = {one.environment for one in field}
+        if "quix" in environments:
+            found["versions_quix"] = versions(interpreter("quix", say), "quixstreams", "confluent-kafka", "msgspec")
+        if "faust" in environments:
+            found["versions_faust"] = versions(interpreter("faust", say), "faust-streaming", "aiokafka", "msgspec")
+        return found
+
     async def run(self) -> None:
         """All sections. Raises PeerFailed."""
         for section in self.given.sections:
-            missing = self.given.pairs - self.results.done(section)
+            missing = self.given.pairs - self.window.results.done(section)
             if section == "soak":
-                missing = 1 - self.results.done(section)
+                missing = 1 - self.window.results.done(section)
             if missing > 0:
                 say(f"{section}: {missing} rounds to go")
                 await getattr(self, section)(missing)
@@ -129,18 +140,18 @@ class Bench:
         await self._throughput("table", missing)
 
     async def _throughput(self, section: str, missing: int) -> None:
-        bench = Throughput(self.rig, self.directory, self.given.rows, say)
+        bench = Throughput(self.window.rig, self.window.directory, self.given.rows, say)
         field = self.field(section)
         for number in range(self.given.pairs - missing, self.given.pairs):
             order = field if number % 2 == 0 else field[::-1]
             runs: dict[str, Run] = {}
             for contestant in order:
                 runs[contestant.name] = await bench.run(contestant, section, self.given.records)
-            self.results.add(section, self.window, list(runs), runs)
+            self.window.keep(section, list(runs), runs)
 
     async def recovery(self, missing: int) -> None:
         """Tables back from their changelogs."""
-        bench = Recovery(self.rig, self.directory, self.given.entries, say)
+        bench = Recovery(self.window.rig, self.window.directory, self.given.entries, say)
         field = self.field("recovery")
         for contestant in field:
             # Stock Faust waits for ever for the offset of a transaction's marker: its changelog has none.
@@ -148,78 +159,29 @@ class Bench:
         for number in range(self.given.pairs - missing, self.given.pairs):
             order = field if number % 2 == 0 else field[::-1]
             runs = {contestant.name: await bench.run(contestant) for contestant in order}
-            self.results.add("recovery", self.window, list(runs), runs)
+            self.window.keep("recovery", list(runs), runs)
 
     async def latency(self, missing: int) -> None:
         """A steady trickle."""
         schedule = Schedule(LATENCY_RATE, self.given.seconds, self.given.rows, PARTITIONS)
 
         def keep(order: list[str], runs: dict[str, Run]) -> None:
-            self.results.add("latency", self.window, order, runs)
+            self.window.keep("latency", order, runs)
 
-        await Latency(self.rig, self.directory, schedule, say).rounds(missing, keep, self.given.pairs - missing)
+        await Latency(self.window.rig, self.window.directory, schedule, say).rounds(
+            missing, keep, self.given.pairs - missing
+        )
 
     async def soak(self, _missing: int) -> None:
         """Memory over time."""
         schedule = Schedule(SOAK_RATE, self.given.soak, self.given.rows, PARTITIONS)
-        found = await Soak(self.rig, self.directory, schedule, say).run()
-        self.results.add("soak", self.window, ["ours"], {"ours": found})
-
-
-def head(given: argparse.Namespace, field: list[Contestant]) -> dict[str, Any]:
-    """What the results are about: other settings, code, versions or machine are another file."""
-    found: dict[str, Any] = {
-        "settings": {name: getattr(given, name) for name in ("records", "entries", "rows", "seconds", "soak")},
-        "source_code": source_code("workers/engine"), "machine": machine(), "kafka": KAFKA_VERSION,
-        "versions": versions(interpreter(PRODUCT, say), "aiokafka", "faust-streaming", "msgspec"),
-    }  # fmt: skip
-    environments = {one.environment for one in field}
-    if "quix" in environments:
-        found["versions_quix"] = versions(interpreter("quix", say), "quixstreams", "confluent-kafka", "msgspec")
-    if "faust" in environments:
-        found["versions_faust"] = versions(interpreter("faust", say), "faust-streaming", "aiokafka", "msgspec")
-    return found
-
-
-def say(text: str) -> None:
-    """Progress, on stderr."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def measure(given: argparse.Namespace) -> Results:
-    """Everything that is missing in the file of results. Raises PeerFailed, EnvironmentFailed and CommandError."""
-    window = time.strftime("%Y-%m-%dT%H:%M:%S")
-    directory = HOME / "window"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    rig = Rig(directory / "kafka", PARTITIONS, say)
-    bench = Bench(given, Results(given.results, {}), rig, directory, window)
-    field = [one for section in given.sections if section in FIELDS for one in bench.field(section)]
-    if any(one.uvloop for one in field):
-        uvloop_path(say)
-    if given.fresh:
-        given.results.unlink(missing_ok=True)
-    bench.results = Results.open(given.results, head(given, field), say)
-    with contextlib.closing(rig.broker):
-        rig.broker.start()
-        asyncio.run(bench.run())
-    shutil.rmtree(directory, ignore_errors=True)
-    return bench.results
+        found = await Soak(self.window.rig, self.window.directory, schedule, say).run()
+        self.window.keep("soak", ["ours"], {"ours": found})
 
 
 def main() -> int:
     """The command."""
-    given = arguments()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics that were made a moment ago have no leader yet
-    try:
-        results = measure(given)
-    except (PeerFailed, EnvironmentFailed, CommandError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    if given.output == "text":
-        print(table(results))
-    print(json.dumps(summary(results)))
-    return 0
+    return measure(arguments(), "window", PARTITIONS, Bench, table, summary)
 
 
 if __name__ == "__main__":
