@@ -54,9 +54,13 @@ def status(url: str) -> int:
         return 0
 
 
-def get(url: str) -> Any:
+def text(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as answer:
-        return json.loads(answer.read())
+        return str(answer.read().decode())
+
+
+def get(url: str) -> Any:
+    return json.loads(text(url))
 
 
 def test_a_missing_redaction_key_is_a_configuration_error_that_says_what_to_do(tmp_path: Path) -> None:
@@ -112,6 +116,7 @@ def test_the_web_views_show_the_tables_masked_on_loopback(world: World, tmp_path
             outside.drain(sqs, queue, verdict, 1)
         table = get(f"{web}/enrich/tables/users/")
         pages = [json.dumps(get(web + page)) for page in ("/", "/enrich/", "/enrich/tables/", "/publish/assignment/")]
+        pages.append(text(f"{web}/metrics"))
         raw_views = [
             status(f"{web}/enrich/{page}") for page in ("table/", "table/users/", "router/", "router/users/7/")
         ]
@@ -122,6 +127,9 @@ def test_the_web_views_show_the_tables_masked_on_loopback(world: World, tmp_path
     assert all(set(entry["value"].values()) <= {"***", None} for entry in table["sample"])
     assert not any(canary in page for page in pages for change in sent for canary in change.canaries)
     assert raw_views == [404, 404, 404, 404]
+    for stage in ("bridge", "enrich", "publish"):
+        assert f'cdc_txn_seconds_count{{stage="{stage}"}}' in pages[-1]
+    assert "process_resident_memory_bytes" in pages[-1]
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])

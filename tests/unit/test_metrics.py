@@ -42,11 +42,13 @@ class Process:
     def __init__(self) -> None:
         self.shards: dict[str, dict[str, Any]] = {}
         self.errors = ErrorCodes()
-        source = SimpleNamespace(name="core", arn=ARN, directory=SimpleNamespace(stream="s", errors=self.errors))
-        self.bridge = cast("Bridge", SimpleNamespace(sources=(source,), budget=Budget(1_000)))
+        self.bridge: Any = SimpleNamespace(sources=(self.source("core", ARN),), budget=Budget(1_000))
         self.stage = Stage("bridge", cast("Any", None), cast("Any", None))
         self.start()
         self.registry = registry_of([self.stage])
+
+    def source(self, name: str, arn: str | None) -> Any:
+        return SimpleNamespace(name=name, arn=arn, directory=SimpleNamespace(stream="s", errors=self.errors))
 
     def start(self) -> Stats:
         """A new app, as after a crash."""
@@ -166,6 +168,29 @@ def test_a_crashed_stage_is_counted_and_its_successor_begins_at_nought() -> None
     assert found[series("cdc_stage_ready", stage="bridge")] == 1
     assert found[series("cdc_stage_restarts_total", stage="bridge")] == 1
     assert found[series("cdc_gaps_total", stage="bridge")] == 0
+
+
+def test_streams_of_one_name_are_told_apart_by_their_source() -> None:
+    process = Process()
+    other = ARN.replace("us-east-1", "eu-west-1")
+    process.bridge.sources += (process.source("billing", other),)
+    process.errors.count("AccessDeniedException")
+    process.start().notes[KPL_FAILURES, "billing"] = 3
+    process.shards = {f"{ARN}|shard-1": READ, f"{other}|shard-1": READ | {"records": 8}}
+    found = process.scrape()
+    for source, records, failures in (("core", 7, 0), ("billing", 8, 3)):
+        assert found[series("cdc_source_records_total", source=source, shard="shard-1")] == records
+        assert found[series("cdc_source_kpl_failures_total", source=source)] == failures
+        assert found[series("cdc_source_listing_errors_total", source=source, code="AccessDeniedException")] == 1
+
+
+@pytest.mark.parametrize("arn", [ARN, None])
+def test_a_source_that_is_the_stream_of_another_one_or_none_yet_has_no_series_twice(arn: str | None) -> None:
+    process = Process()
+    process.bridge.sources += (process.source("twin", arn), process.source("third", arn))
+    process.shards[f"{ARN}|shard-1"] = READ
+    found = process.scrape()
+    assert {dict(labels)["source"] for name, labels in found if name == "cdc_source_calls_total"} == {"core"}
 
 
 def test_two_workers_in_one_process_do_not_share_a_registry() -> None:

@@ -31,7 +31,8 @@ def waiting(bridge: Bridge, book: CheckpointBook, slot: Slot) -> dict[str, dict[
 
 def measure(bridge: Bridge, shards: Mapping[str, Mapping[str, Any]], stats: Stats) -> Iterator[metrics.Sample]:
     """`shards`: reports of the slots by `<stream arn>|<shard>`. What is in none has no series."""
-    names = {source.arn: source.name for source in bridge.sources}
+    # Of several sources that are the same stream the first is read.
+    names = {source.arn: source.name for source in reversed(bridge.sources)}
     for name, found in shards.items():
         arn, _, shard = name.rpartition("|")
         yield from _of_shard((names.get(arn, arn), shard), found)
