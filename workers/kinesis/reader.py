@@ -114,7 +114,9 @@ class ShardReader:
                 if page.ended and not page.child_shards and not await self._closed():
                     raise AwsUnavailable("NoNextShardIterator")
                 failures = 0
-                self._expected = max(self._expected // 2, FIRST_PAGE_BYTES >> 4, size + size // 4)
+                # The limit of the next call is set for PAGE_BYTES: four pages fit into the room of a slot.
+                most = max(size, min(size + size // 4, PAGE_BYTES))
+                self._expected = max(self._expected // 2, FIRST_PAGE_BYTES >> 4, most)
                 self._note(page, size)
                 if page.records:
                     fitting = PAGE_BYTES * len(page.records) // max(1, size)

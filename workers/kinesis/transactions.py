@@ -6,6 +6,7 @@ from workers.engine.errors import StaleBatch
 from workers.engine.slot import Slot
 from workers.engine.unit import UnitOfWork
 from workers.kinesis.checkpoints import CheckpointBook
+from workers.kinesis.cursor import Part
 from workers.kinesis.forwarding import Loss, forward_aside, record_loss
 from workers.kinesis.intake import Intake, Key
 from workers.kinesis.source import Bridge, Source
@@ -29,17 +30,12 @@ class Transactions:
     async def commit(self, intake: Intake) -> bool:
         """Commit what has been read; whether the slot goes on."""
         taken = intake.take()
-        moved: dict[Key, Checkpoint] = {}
         covered = self._covered(intake, {key for key, _ in taken})
         if not taken and not covered:
             return True
-        to = {source.arn: source.to for source in self._bridge.sources}
         try:
             async with UnitOfWork(self._slot) as unit:
-                for key, part in taken:
-                    before = moved.get(key) or self.own.checkpoints.get(key)
-                    moved[key] = await forward_aside(unit, to[key[0]], key[0], part, before)
-                moved |= covered
+                moved = await self._forward(unit, taken) | covered
                 for checkpoint in moved.values():  # one per shard, however many parts
                     unit.send(self._bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
         except StaleBatch:
@@ -47,6 +43,16 @@ class Transactions:
         self._moved(moved)
         await intake.done()
         return True
+
+    async def _forward(self, unit: UnitOfWork, taken: list[tuple[Key, Part]]) -> dict[Key, Checkpoint]:
+        """Put everything into the unit, and let go of it: its bytes are not held twice while the unit commits."""
+        to = {source.arn: source.to for source in self._bridge.sources}
+        moved: dict[Key, Checkpoint] = {}
+        for key, part in taken:
+            before = moved.get(key) or self.own.checkpoints.get(key)
+            moved[key] = await forward_aside(unit, to[key[0]], key[0], part, before)
+        taken.clear()
+        return moved
 
     def _covered(self, intake: Intake, taken: set[Key]) -> dict[Key, Checkpoint]:
         """Idle shards whose checkpoint has become old, or who have none yet."""
