@@ -19,6 +19,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartiti
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import BaseHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.produce import ProduceRequest
 from faust.tables import recovery as faust_recovery
 from faust.tables.manager import TableManager
@@ -48,6 +49,7 @@ TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
     ),
     (ProduceRequest, ("_required_acks", "_timeout", "_topics", "_transactional_id", "build")),
     (SendProduceReqHandler, ("create_request",)),
+    (RequestStruct, ("build_request_header",)),
     (TransactionManager, ("wait_for_transaction_end",)),
     (Fetcher, ("_closed", "_create_fetch_waiter", "_isolation_level", "_records", "_subscriptions", "fetched_records")),
     (FetchResult, ("_partition_records",)),

@@ -66,21 +66,22 @@ def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: 
     """Put the records of a part into the unit, an aggregate whole, and return the checkpoint that belongs to them.
     `stream`: ARN. What stands at or before `part.after` was committed earlier and is left out (P1)."""
     sending = _Sending(unit, to, stream_name(stream), part)
-    done = part.after
+    send, done = sending.send, part.after
     for record in part.records:
         if done is not None and Position(int(record.sequence_number)) > done:
             done = None  # numbers grow: from here on everything is news
-        found = aggregate(record.data) if record.data.startswith(MAGIC) else None
+        data = record.data
+        found = aggregate(data) if data.startswith(MAGIC) else None
         if found is None or isinstance(found, Corrupt):
             if done is None:
                 if found is not None:
                     unit.notes[KPL_FAILURES, to.source] += 1
-                sending.send(record, 0, record.data, record.partition_key)
+                send(record, 0, data, record.partition_key)
             continue
         for index, user in enumerate(found):
             if done is None or Position(int(record.sequence_number), index) > done:
                 outside = not user.within(part.shard.first_hash, part.shard.last_hash)
-                sending.send(record, index, user.data, user.partition_key, outside=outside)
+                send(record, index, user.data, user.partition_key, outside)
     unit.took(sending.records)
     return advanced(before, stream, part, sending.last, sending.records)
 
@@ -89,7 +90,8 @@ class _Sending:
     """The way of user records into a unit."""
 
     __slots__ = (
-        "_arrival_ms", "_arrived", "_headers", "_last", "_names", "_partitions", "_route", "_send", "_topic", "records",
+        "_arrival_ms", "_arrived", "_headers", "_index", "_last", "_names", "_partitions", "_route", "_send", "_topic",
+        "records",
     )  # fmt: skip
 
     def __init__(self, unit: UnitOfWork, to: Destination, stream: str, part: Part) -> None:
@@ -99,16 +101,17 @@ class _Sending:
         self._partitions = to.partitions
         self._names = (stream, part.shard.id)
         self._headers = ShardHeaders(stream, part.shard.id).of
-        self._last: tuple[str, int] | None = None
+        self._last: Record | None = None
+        self._index = 0
         self._arrived, self._arrival_ms = -1.0, 0
         self.records = 0
 
     @property
     def last(self) -> Position | None:
         """Of the last one."""
-        return Position(int(self._last[0]), self._last[1]) if self._last is not None else None
+        return Position(int(self._last.sequence_number), self._index) if self._last is not None else None
 
-    def send(self, record: Record, index: int, data: bytes, partition_key: str, *, outside: bool = False) -> None:
+    def send(self, record: Record, index: int, data: bytes, partition_key: str, outside: bool = False) -> None:
         """One user record; if its key changed, the row it was is told to forget itself in the same transaction."""
         sequence, arrived = record.sequence_number, record.approximate_arrival_timestamp
         if arrived != self._arrived:  # those of one call of a producer have the same
@@ -122,7 +125,7 @@ class _Sending:
         else:
             headers = self._headers(sequence, index, self._arrival_ms, found.adapter, found.table)
         self._send(self._topic, found.key, data, headers, partition=partition_of(found.key, self._partitions))
-        self._last = (sequence, index)
+        self._last, self._index = record, index
         self.records += 1
 
     def _mark(self, found: Route, origin: Origin) -> None:
