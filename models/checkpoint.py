@@ -53,6 +53,8 @@ class Checkpoint:
     gap_ms: int = 0
     """When the loss behind this position was put on record, milliseconds since the epoch: whoever goes on here finds
     the same gap and does not tell it again. 0: none is known."""
+    source: str = ""
+    """Name of the source whose raw topic has the records; "": an older release wrote this."""
 
     @property
     def key(self) -> bytes:
@@ -84,7 +86,7 @@ class Checkpoint:
             "v": VERSION, "stream": self.stream, "shard": self.shard, "state": self.state.value,
             "sequence": self.sequence, "subSequence": self.sub_sequence, "arrival": self.arrival_ms,
             "records": self.records, "parents": self.parents, "covered": self.covered_ms, "gaps": self.gaps,
-            "gapAt": self.gap_ms,
+            "gapAt": self.gap_ms, "source": self.source,
             "children": [_child(child) for child in self.children],
         }  # fmt: skip
         return msgspec.json.encode(fields, order="sorted")
@@ -98,7 +100,7 @@ class Checkpoint:
         return cls(
             stream=found.stream, shard=found.shard, state=found.state, sequence=found.sequence,
             sub_sequence=found.subSequence, arrival_ms=found.arrival, records=found.records, parents=found.parents,
-            covered_ms=found.covered or found.arrival, gaps=found.gaps, gap_ms=found.gapAt,
+            covered_ms=found.covered or found.arrival, gaps=found.gaps, gap_ms=found.gapAt, source=found.source,
             children=tuple(map(_shard, found.children)),
         )  # fmt: skip
 
@@ -126,6 +128,8 @@ class Boot:
     """Of the stream: one that was deleted and made anew has the same ARN, and other positions."""
     at_ms: int
     """Of the boot. Both milliseconds since the epoch."""
+    source: str = ""
+    """Name of the source that booted it; "": an older release did."""
     unfinished: str = ""
     """The command that is changing the checkpoints, or was cut off while it did: nobody may read them. "": none."""
 
@@ -144,7 +148,7 @@ class Boot:
         fields = {
             "v": VERSION, "stream": self.stream, "start": self.start.kind, "timestamp": self.start.timestamp_ms,
             "shards": [_child(shard) for shard in self.shards], "created": self.created_ms, "at": self.at_ms,
-            "unfinished": self.unfinished,
+            "unfinished": self.unfinished, "source": self.source,
         }  # fmt: skip
         return msgspec.json.encode(fields, order="sorted")
 
@@ -153,7 +157,7 @@ class Boot:
         """Raises ValueError for anything but a boot record of this format version."""
         found = _decoded(value, _BootWire, "a boot record")
         start, shards = Start(found.start, found.timestamp), tuple(map(_shard, found.shards))
-        return cls(found.stream, start, shards, found.created, found.at, found.unfinished)
+        return cls(found.stream, start, shards, found.created, found.at, found.source, found.unfinished)
 
 
 def unfinished_change(boot: Boot) -> str:
@@ -191,6 +195,7 @@ class _Wire(msgspec.Struct):
     covered: int = 0
     gaps: int = 0
     gapAt: int = 0  # noqa: N815
+    source: str = ""
     children: tuple[_Child, ...] = ()
 
 
@@ -202,6 +207,7 @@ class _BootWire(msgspec.Struct):
     created: int
     at: int
     timestamp: int = 0
+    source: str = ""
     unfinished: str = ""
 
 

@@ -9,7 +9,7 @@ from models.start_position import StartAt
 Adapter = Literal["dms"]
 ADAPTERS: tuple[Adapter, ...] = ("dms",)
 
-SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+SOURCE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 """A part of a topic's name."""
 STREAM_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 """As CreateStream takes it."""
@@ -18,7 +18,9 @@ STREAM_ARN = re.compile(r"arn:aws[a-z-]*:kinesis:([a-z0-9-]+):([0-9]{12}):stream
 ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
 EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 """As AssumeRole takes it."""
-ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", re.ASCII)
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+ENDPOINT = re.compile(rf"https?://{_LABEL}(\.{_LABEL})*(:[0-9]{{1,5}})?/?", re.ASCII)
+REGION = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from models.source_spec import (
     ADAPTERS,
     ENDPOINT,
     EXTERNAL_ID,
+    REGION,
     ROLE_ARN,
     SOURCE_NAME,
     SourceSpec,
@@ -61,7 +62,9 @@ class _SourceReader(Reader):
         for needed, why in (("name", "of its topic raw.<name>"), ("stream", "its name or ARN")):
             if needed not in given:
                 self.problems.at(node, f"a source needs `{needed}`, {why}")
-        name = self.text(given.get("name"), "name", SOURCE_NAME)
+        name = self._matching(
+            given.get("name"), "name may only hold letters, digits, ., _ and -", SOURCE_NAME.fullmatch
+        )
         stream = self.text(given.get("stream"), "stream")
         if stream is not None and not is_stream(stream):
             self.problems.at(given["stream"], "stream must be a stream's name or its ARN")
@@ -85,7 +88,8 @@ class _SourceReader(Reader):
         )  # fmt: skip
 
     def _region(self, node: yaml.Node | None, stream: str | None) -> str:
-        given, of_arn = self.text(node, "region"), region_of(stream or "")
+        given = self._matching(node, "region is none, like eu-west-1", REGION.fullmatch)
+        of_arn = region_of(stream or "")
         if node is not None and given is not None and of_arn is not None and given != of_arn:
             self.problems.at(node, f"region is {given}, the ARN says {of_arn}: leave it out")
         return of_arn or given or self.region

@@ -20,7 +20,7 @@ from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
 from workers.aws.client import JsonClient, Reach, Session, hot_client, reach_of
-from workers.boot_checks import check_bus_account, check_checkpoints, check_stream_account
+from workers.boot_checks import check_all, check_bus_account, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.delivery import WindowOptions
@@ -93,7 +93,7 @@ def make_bridge(settings: Settings) -> StageApp:
     topics = Topics.of(settings)
     routers: dict[Adapter | None, Router] = {}
     reaches: dict[Reach, tuple[Session, JsonClient]] = {}
-    sources = []
+    sources, of_accounts = [], []
     for spec in (spec for spec in settings.sources if spec.enabled):
         reach = reach_of(spec)
         if reach not in reaches:
@@ -102,10 +102,12 @@ def make_bridge(settings: Settings) -> StageApp:
             app.on_end.append(reaches[reach][1].close)
         session, client = reaches[reach]
         router = routers.setdefault(spec.adapter, Router(catalogue, spec.adapter))
-        directory = ShardDirectory(functools.partial(session.cold, "kinesis"), spec.stream, settings.source_slots)
+        label = f"{spec.stream} ({spec.name})" if len(settings.sources) > 1 else spec.stream
+        cold = functools.partial(session.cold, "kinesis")
+        directory = ShardDirectory(cold, spec.stream, settings.source_slots, label)
         to = Destination(spec.name, topics.raw[spec.name], settings.partitions, topics.checkpoints, topics.dead, router)
         sources.append(Source(spec.name, client, directory, spec.start, to))
-        app.before_boot.append(functools.partial(check_stream_account, session, settings, spec))
+        of_accounts.append(functools.partial(check_stream_account, session, settings, spec))
     add_bridge(
         app,
         Bridge(
@@ -120,6 +122,7 @@ def make_bridge(settings: Settings) -> StageApp:
             now_ms=now_ms,
         ),
     )
+    app.before_boot.append(lambda: check_all(of_accounts))
     app.before_boot.append(lambda: check_checkpoints(settings, app.options.client(f"{app.conf.id}-boot")))
     return app
 

@@ -1,5 +1,7 @@
 """What a stage looks at before it boots, so that a lost position or a wrong account is refused and never guessed."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,12 +17,25 @@ from workers.settings import Settings
 from workers.topics import Topics
 
 POLL_MS = 500
+CHECK_SECONDS = 10.0
+
+
+async def check_all(checks: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Side by side, and for a few seconds only: a service that does not answer is no reason to refuse, the stage waits
+    for it anyway. Raises BootRefused."""
+    asked = [asyncio.ensure_future(check()) for check in checks]
+    if not asked:
+        return
+    done, late = await asyncio.wait(asked, timeout=CHECK_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def check_stream_account(session: Session, settings: Settings, source: SourceSpec) -> None:
-    """With AWS_ACCOUNT_ID set, what is read without a role must belong to that account. Raises BootRefused.
-
-    A service that does not answer is no reason to refuse: the stage waits for it anyway."""
+    """With AWS_ACCOUNT_ID set, what is read without a role must belong to that account. Raises BootRefused."""
     if settings.aws_account_id is None or source.role is not None:
         return
     arn = source.stream

@@ -31,7 +31,7 @@ StartPosition = Annotated[str, AfterValidator(start_position)]
 
 def _source_name(value: str) -> str:
     if not SOURCE_NAME.fullmatch(value):
-        raise ValueError("only letters, digits, _ and -")
+        raise ValueError("only letters, digits, ., _ and -")
     return value
 
 

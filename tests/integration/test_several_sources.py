@@ -110,14 +110,15 @@ async def test_a_stream_that_does_not_answer_holds_nobody_up(two: Two, caplog: p
         assert all(shard["state"] == "READING" for shard in report(app).values())
         two.crm.put()
         await eventually(two.crm.arrived)
-    assert said(caplog, "stream " + CRM_ARN + ": cannot list its shards: AssumeRole:AccessDenied") == 1
+    assert said(caplog, f"stream {CRM_ARN} (crm): cannot list its shards: AssumeRole:AccessDenied") == 1
     assert two.core.control.counts(denied).fired == 3
     assert control.counts(hung[0]).fired > 0
 
 
 async def test_a_stream_that_is_configured_twice_is_refused(two: Two) -> None:
     arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{two.core.stream.name}"
-    app = make_bridge(two.settings(more=f"  - {{name: again, stream: '{arn}'}}"))
+    app_settings = two.settings(more=f"  - {{name: again, stream: '{arn}'}}")
+    app = make_bridge(app_settings)
     two.core.stream.put()
     async with running(app, wait_ready=False):
 
@@ -127,6 +128,41 @@ async def test_a_stream_that_is_configured_twice_is_refused(two: Two) -> None:
         await eventually(refused)
     assert "the sources core and again are one stream" in str(app.crash_reason)
     assert len(await two.core.stream.raw()) in (0, two.core.stream.count)
+    assert await read_topic(app_settings, "raw.again") == []
+
+
+async def test_a_stream_that_turns_out_to_be_another_one_later_brings_nothing_to_its_topic(two: Two) -> None:
+    arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{two.core.stream.name}"
+    denied = two.core.control.fault("access_denied", "AssumeRole", service="sts", times=3)
+    settings = two.settings(crm="enabled: false", more=f"  - {{name: again, stream: '{arn}', role: '{ROLE}'}}")
+    app = make_bridge(settings)
+    async with running(app, wait_ready=False):
+
+        async def refused() -> bool:
+            two.core.stream.put()
+            return isinstance(app.crash_reason, BootRefused)
+
+        await eventually(refused)
+    assert two.core.control.counts(denied).fired == 3
+    assert len(await two.core.stream.raw()) > 0
+    assert await read_topic(settings, "raw.again") == []
+
+
+async def test_a_source_whose_name_changes_is_refused_before_it_writes_anything(two: Two) -> None:
+    two.core.stream.put()
+    async with two.core.bridge():
+        await eventually(two.core.stream.arrived)
+    two.core.stream.put()
+    settings = two.core.settings.model_copy(update={"source": "renamed"})
+    app = make_bridge(settings)
+    async with running(app, wait_ready=False):
+
+        async def refused() -> bool:
+            return isinstance(app.crash_reason, BootRefused)
+
+        await eventually(refused)
+    assert "is read as source core, not as renamed" in str(app.crash_reason)
+    assert await read_topic(settings, "raw.renamed") == []
 
 
 async def test_a_source_that_is_not_enabled_is_not_read(two: Two) -> None:

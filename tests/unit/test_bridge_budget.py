@@ -14,6 +14,7 @@ from workers.kinesis.cursor import Gap, Part
 from workers.kinesis.intake import BEHIND_BYTES, BEHIND_RECORDS, Intake
 from workers.kinesis.pages import Record
 from workers.kinesis.reader import ShardReader
+from workers.kinesis.source import Source
 
 A, B = ("stream", "a"), ("stream", "b")
 
@@ -76,7 +77,7 @@ class Scripted:
 
 def reading(intake: Intake, key: tuple[str, str], *script: Part | Gap | Exception) -> Scripted:
     reader = Scripted(intake.budget, *script)
-    intake.add(key, cast("ShardReader", reader))
+    intake.add(key, cast("Source", None), cast("ShardReader", reader))
     return reader
 
 

@@ -94,12 +94,12 @@ def test_a_child_begins_at_the_horizon_even_if_the_stream_began_at_latest() -> N
     assert decided(MERGED, boot=boot("p", "q"), checkpoints=known) == Begin(TRIM_HORIZON, 7_000, 7_000)
 
 
-def test_a_child_of_a_parent_that_ended_without_covering_anything_is_promised_since_the_boot() -> None:
+def test_a_child_of_a_parent_that_was_ended_by_hand_is_promised_nothing() -> None:
     parent = checkpoint("parent", ended=True, sequence="", covered_ms=0)
     found = decided(
         Shard("child", 0, 4, ("parent",)), boot=boot("parent", start=TRIM_HORIZON), checkpoints={"parent": parent}
     )
-    assert found == Begin(TRIM_HORIZON, 0, 6_000)
+    assert found == Begin(TRIM_HORIZON, 0, 0)
 
 
 def test_a_parent_nobody_has_seen_yet_blocks_until_it_is_certainly_gone() -> None:

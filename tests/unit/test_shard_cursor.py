@@ -203,6 +203,11 @@ def test_a_reader_that_slept_for_a_retention_behind_its_first_page_is_a_gap() ->
     assert isinstance(cursor.gap(page(12), NOW + 25 * HOUR, RETENTION), Gap)
 
 
+def test_a_shard_that_ends_without_a_record_covers_from_where_it_was_promised() -> None:
+    (part,) = read(ShardCursor(SHARD, Begin(TRIM_HORIZON, since_ms=NOW - HOUR)), page(iterator=None))
+    assert part.covered_ms == NOW - HOUR
+
+
 def test_a_reader_that_begins_at_the_horizon_is_not_told_of_what_it_never_promised() -> None:
     cursor = ShardCursor(SHARD, Begin(TRIM_HORIZON))
     read(cursor, page(1, behind=RETENTION, arrival=NOW - RETENTION))

@@ -27,7 +27,7 @@ class Watched:
         checkpoint = Checkpoint("arn", "s", ShardState.ACTIVE, "9", 0, covered_ms, 1, (), covered_ms)
         cursor = ShardCursor(Shard("s", 0, 9), Resume(checkpoint))
         self.intake: Any = SimpleNamespace(reader=lambda _: SimpleNamespace(stats=self.stats, cursor=cursor))
-        directory = SimpleNamespace(facts=SimpleNamespace(retention_ms=24 * HOUR), stream="orders")
+        directory = SimpleNamespace(facts=SimpleNamespace(retention_ms=24 * HOUR), label="orders")
         self.source: Any = SimpleNamespace(directory=directory)
         parts: Any = SimpleNamespace(log=logging.getLogger("cdc.warned"), now_ms=lambda: self.now_ms)
         self.work = SlotWork(parts, parts, cast("Any", None), cast("Any", None), cast("Any", None))

@@ -58,7 +58,7 @@ version: 1
 sources:
   - name: core
     stream: no stream!
-  - name: a.b
+  - name: a/b
     stream: one
     start: yesterday
     adapter: dmz
@@ -69,7 +69,7 @@ sources:
 """
     assert problems(tmp_path, text) == [
         "sources.yaml:4: stream must be a stream's name or its ARN",
-        "sources.yaml:5: name may only hold letters, digits, _ and -",
+        "sources.yaml:5: name may only hold letters, digits, ., _ and -",
         "sources.yaml:7: start: neither TRIM_HORIZON nor LATEST nor a time like 2026-01-15T10:00:00Z",
         "sources.yaml:8: adapter: unknown word dmz, did you mean dms?",
         "sources.yaml:9: a source needs `name`, of its topic raw.<name>",

@@ -5,6 +5,7 @@ Retries are the caller's: hidden ones would reorder events and hide duplicates.
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ import aiohttp
 import boto3
 import msgspec
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
 from models.source_spec import SourceSpec
 from workers.aws.assumed_role import assumed
@@ -24,6 +25,8 @@ from workers.settings import Settings
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
 CONNECTIONS = 64
+COLD_THREADS = 4
+"""Of one session: calls that boto3 makes, and looks for credentials."""
 
 
 class JsonClient(Protocol):
@@ -62,20 +65,32 @@ class Session:
         self._url = reach.endpoint or settings.aws_endpoint_url
         self._boto = boto3.Session(region_name=reach.region)
         if reach.role is not None:
-            self._boto = assumed(self._boto, reach.role, reach.external_id, settings.aws_endpoint_url)
+            timeouts = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+            self._boto = assumed(self._boto, reach.role, reach.external_id, settings.aws_endpoint_url, timeouts)
         self._provider: Any = None
+        # Of its own: a service that hangs holds up no other session, and nothing else that needs a thread.
+        self._threads = ThreadPoolExecutor(COLD_THREADS, thread_name_prefix="aws")
+        self._refresh: asyncio.Task[Any] | None = None
 
     async def credentials(self) -> Credentials:
-        """Current keys. boto3 refreshes them itself; only the first look may block, so it runs in a thread."""
-        if self._provider is None:
-            self._provider = await asyncio.to_thread(_translated, self._boto.get_credentials)
-        if self._provider is None:
-            raise AwsDenied("NoCredentials", "no AWS credentials were found")
-        if getattr(self._provider, "refresh_needed", lambda: False)():
-            frozen = await asyncio.to_thread(_translated, self._provider.get_frozen_credentials)
+        """Current keys. boto3 refreshes them itself; where that may block, everybody waits for one thread."""
+        if self._provider is None or getattr(self._provider, "refresh_needed", lambda: False)():
+            if self._refresh is None or self._refresh.done():
+                self._refresh = asyncio.create_task(self._in_thread(self._frozen))
+            frozen = await asyncio.shield(self._refresh)
         else:
             frozen = self._provider.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def _frozen(self) -> Any:
+        if self._provider is None:
+            self._provider = self._boto.get_credentials()
+        if self._provider is None:
+            raise NoCredentialsError
+        return self._provider.get_frozen_credentials()
+
+    async def _in_thread(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _translated, call)
 
     def endpoint(self, service: str) -> str:
         """URL of a service: the configured one, or AWS's own."""
@@ -86,7 +101,10 @@ class Session:
 
     def boto(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client, by default one for cold calls, with boto's own retries."""
-        cold = Config(retries={"mode": "standard", "max_attempts": self.settings.max_retry_attempts})
+        cold = Config(
+            retries={"mode": "standard", "max_attempts": self.settings.max_retry_attempts},
+            connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
+        )  # fmt: skip
         return self._boto.client(service, endpoint_url=self._url, config=config or cold)
 
     async def cold(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
@@ -96,7 +114,7 @@ class Session:
             client = self.boto(service)
             return getattr(client, operation)(**arguments)
 
-        return await asyncio.to_thread(_translated, call)
+        return await self._in_thread(call)
 
 
 def _translated(call: Callable[[], Any]) -> Any:
@@ -111,7 +129,7 @@ def _translated(call: Callable[[], Any]) -> Any:
         raise told from None
     except (NoCredentialsError, PartialCredentialsError):
         raise AwsDenied("NoCredentials", "boto3 found no AWS credentials (it does not read .env)") from None
-    except BotoCoreError as error:
+    except Exception as error:  # noqa: BLE001  whatever a proxy or an odd answer makes of boto: nobody else's trouble
         raise AwsUnavailable(type(error).__name__) from None
 
 

@@ -60,4 +60,4 @@ class ErrorCodes(Counter[str]):
         self[code if known else OTHER] += 1
 
 
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}", re.ASCII)
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:]{0,63}", re.ASCII)

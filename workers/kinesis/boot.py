@@ -5,7 +5,7 @@ from models.start_position import StartAt
 from workers.kinesis.directory import Listing, StreamFacts
 
 
-def boot_of(start: StartAt, facts: StreamFacts, listing: Listing, now_ms: int) -> Boot:
+def boot_of(start: StartAt, facts: StreamFacts, listing: Listing, now_ms: int, source: str) -> Boot:
     """The boot record. LATEST is the service's own clock, in whole seconds; `now_ms` only if it did not tell. A moment
     beyond the retention is the horizon."""
     now = facts.asked_ms or now_ms
@@ -17,4 +17,4 @@ def boot_of(start: StartAt, facts: StreamFacts, listing: Listing, now_ms: int) -
         case "AT_TIMESTAMP":
             old = start.timestamp_ms <= now - facts.retention_ms
             begin = Start("TRIM_HORIZON") if old else Start("AT_TIMESTAMP", min(start.timestamp_ms, now))
-    return Boot(facts.arn, begin, tuple(listing.shards.values()), facts.created_ms, now)
+    return Boot(facts.arn, begin, tuple(listing.shards.values()), facts.created_ms, now, source)

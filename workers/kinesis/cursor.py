@@ -136,7 +136,9 @@ class ShardCursor:
         if page.records:
             self._first = False
         covered = self.covered_ms
-        if not page.ended and not self._unproven:  # its children may have had records since it closed
+        if page.ended:  # its children may have had records since it closed: they are promised from where it was
+            covered = self._promised_ms
+        elif not self._unproven:
             covered = max(covered, now_ms - page.millis_behind_latest)
         if records:
             covered = max(covered, records[-1].arrival_ms)

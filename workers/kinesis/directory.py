@@ -52,15 +52,16 @@ class Listing:
 class ShardDirectory:
     """The newest listing of one stream, shared by all slots of a worker, and the older one it agrees with."""
 
-    def __init__(self, ask: Ask, stream: str, slots: int) -> None:
-        """`stream`: name or ARN; `slots`: number of source slots."""
+    def __init__(self, ask: Ask, stream: str, slots: int, label: str = "") -> None:
+        """`stream`: name or ARN; `slots`: number of source slots; `label`: what messages call it."""
         self._ask = ask
         self._slots = slots
         self._told: dict[str, Shard] = {}
         self._told_at: dict[str, float] = {}
         self._by_slot: dict[int, tuple[Shard, ...]] | None = None
         self._named = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
-        self.stream = stream
+        self.label = label or stream
+        """For messages."""
         self._lock = asyncio.Lock()
         self._listings: deque[Listing] = deque()
         self.facts: StreamFacts | None = None
@@ -93,13 +94,19 @@ class ShardDirectory:
             if self._failure is not None and at - self._failed_at < RETRY_SECONDS:
                 raise type(self._failure)(self._failure.code)
             try:
-                self.facts = await self._facts()
-                self._add(Listing(at, *await self._list()))
+                await self._look(at)
             except AwsError as error:
-                self._failure, self._failed_at = error, at
+                self._failure, self._failed_at = error, monotonic()
                 self.errors.count(error.code)
                 raise
             self._failure = None
+
+    async def _look(self, at: float) -> None:
+        try:
+            self.facts = await self._facts()
+            self._add(Listing(at, *await self._list()))
+        except (KeyError, TypeError, ValueError):  # half an answer in another way than `_member` knows
+            raise AwsUnavailable("UnreadableReply") from None
 
     def tell(self, children: Iterable[Shard]) -> None:
         """A closed shard's last page, or its checkpoint, names its children: no need to wait for the next listing."""

@@ -9,6 +9,7 @@ from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part
 from workers.kinesis.reader import ShardReader
+from workers.kinesis.source import Source
 
 UNIT_RECORDS = 5_000
 UNIT_BYTES = 2 << 20
@@ -23,6 +24,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Lane:
+    source: Source
     reader: ShardReader
     task: "asyncio.Task[None]"
 
@@ -53,9 +55,13 @@ class Intake:
         """The reader of a shard."""
         return self._lanes[key].reader
 
-    def add(self, key: Key, reader: ShardReader) -> None:
+    def source(self, key: Key) -> Source:
+        """Of a shard that is being read: not by its stream, which a second source may be by mistake."""
+        return self._lanes[key].source
+
+    def add(self, key: Key, source: Source, reader: ShardReader) -> None:
         """Begin to read a shard."""
-        self._lanes[key] = _Lane(reader, asyncio.ensure_future(self._read(key, reader)))
+        self._lanes[key] = _Lane(source, reader, asyncio.ensure_future(self._read(key, reader)))
 
     async def remove(self, key: Key) -> None:
         """Stop reading a shard; what was read of it and not taken is forgotten."""

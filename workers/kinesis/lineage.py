@@ -110,6 +110,4 @@ def decide(shard: Shard, own: Checkpoint | None, known: Known) -> Decision:
         return Orphaned(tuple(lost), known.boot.at_ms)
     if at_boot:
         return Begin(start, start.timestamp_ms, max(start.timestamp_ms, known.boot.at_ms))
-    # Younger than the boot: all of it was to be read, also if its parents ended before they covered anything.
-    least = min(covered, default=0)
-    return Begin(start, least, least or known.boot.at_ms)
+    return Begin(start, min(covered, default=0), min(covered, default=0))

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from models.checkpoint import UNKNOWN_COVER_MS
-from models.position import stream_name
 from workers.aws.client import JsonClient
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable, ErrorCodes
 from workers.engine.clock import monotonic
@@ -147,6 +146,7 @@ class ShardReader:
                     iterator = None
                     self.cursor.rebuild()
                 self.stats.trouble = error.code
+                self._expected = FIRST_PAGE_BYTES >> 4  # what hangs again holds little of everybody's room
                 unused, held = held, 0  # room is not held while waiting
                 await self.budget.release(unused)
                 if error.code == GONE:
@@ -215,7 +215,7 @@ class ShardReader:
             self.stats.rebuilds += 1
             return True
         self.stats.failures += 1
-        self.tell(f"shard {self.cursor.shard.id} of {stream_name(self.facts.arn)}: {error.code}, trying again")
+        self.tell(f"shard {self.cursor.shard.id} of {self.directory.label}: {error.code}, trying again")
         return True
 
 

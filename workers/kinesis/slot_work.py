@@ -127,6 +127,13 @@ class SlotWork:
                 await self._refuse(f"the sources {twin.name} and {source.name} are one stream, {facts.arn}")
                 return
             known = _Known(self, source, facts.arn)
+            was = self._other_name(source, known)
+            if was:
+                await self._refuse(
+                    f"stream {source.directory.label} is read as source {was}, not as {source.name}: what came so far "
+                    f"stands in raw.{was}. Put the name back"
+                )
+                return
             if known.others:
                 source.directory.tell(self.watch.take_children(facts.arn))
             if known.boot is not None and known.boot.unfinished:
@@ -137,7 +144,7 @@ class SlotWork:
                 source.directory.tell(known.boot.shards)
             if known.boot is not None and known.boot.created_ms != facts.created_ms:
                 await self._refuse(
-                    f"stream {source.directory.stream} was deleted and made anew: its positions are of no use. "
+                    f"stream {source.directory.label} was deleted and made anew: its positions are of no use. "
                     "`cdc checkpoint reset --trim-horizon` begins it again"
                 )
                 return
@@ -146,6 +153,13 @@ class SlotWork:
             for shard in self._shards(source, facts.arn):
                 key = (facts.arn, shard.id)
                 await self._apply(intake, source, key, shard, decide(shard, self.own.checkpoints.get(key), known))
+
+    def _other_name(self, source: Source, known: "_Known") -> str:
+        """Under which other name the stream was read so far, "" if under none. Of our own checkpoints one is enough:
+        they are there before the boot record is."""
+        names = {known.boot.source} if known.boot is not None else set[str]()
+        names |= {checkpoint.source for checkpoint in self.own.of(source.arn or "")}
+        return next(iter(sorted(names - {"", source.name})), "")
 
     def _shards(self, source: Source, arn: str) -> Iterator[Shard]:
         """What AWS lists of this slot, what parents told, and what has a checkpoint here though it is gone."""
@@ -165,7 +179,7 @@ class SlotWork:
                     await intake.remove(key)
             case Resume() | Begin():
                 if not reading and key not in self.transactions.stopped:
-                    intake.add(key, self._reader(source, intake, shard, decision))
+                    intake.add(key, source, self._reader(source, intake, shard, decision))
                 elif reading:
                     self._watch_lag(intake, source, key)
             case Unbooted():
@@ -209,7 +223,7 @@ class SlotWork:
         if level > warned:
             self.app.log.warning(
                 "shard %s of %s is %s s behind, %.0f %% of the retention: records will be lost at 100 %%",
-                key[1], source.directory.stream, behind // 1000, share * 100,
+                key[1], source.directory.label, behind // 1000, share * 100,
             )  # fmt: skip
         if level > warned or share < min(WARN_AT) / 2:
             self._warned[key] = level
@@ -228,7 +242,7 @@ class SlotWork:
         if unsure:
             self._tell_waiting(source, len(unsure))
             return
-        boot = boot_of(source.start, facts, listing, self.bridge.now_ms())
+        boot = boot_of(source.start, facts, listing, self.bridge.now_ms(), source.name)
         if not await self.transactions.boot(boot):
             return
         self.app.log.info("stream %s begins at %s with %s shards", facts.arn, boot.start.kind, len(boot.shards))
@@ -238,7 +252,7 @@ class SlotWork:
             )
 
     def _tell_waiting(self, source: Source, parents: int) -> None:
-        stream = source.directory.stream
+        stream = source.directory.label
         text = f"first boot of {stream}: {parents} parents are not listed, a second listing in 30 s decides"
         if text not in self.bridge.told:
             self.bridge.told.add(text)

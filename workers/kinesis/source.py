@@ -102,7 +102,7 @@ class Bridge:
 
     async def _refresh(self, source: Source, log: Log) -> None:
         """What fails is said once, until it works again, and what was known stays true."""
-        stream = source.directory.stream
+        stream = source.directory.label
         try:
             await source.directory.refresh()
         except AwsError as error:

@@ -1,5 +1,7 @@
 """What one source slot writes: records, positions and losses, each with its checkpoint in the same transaction."""
 
+from dataclasses import replace
+
 from models.checkpoint import Boot, Checkpoint
 from workers.engine.app import StageApp
 from workers.engine.errors import StaleBatch
@@ -35,7 +37,7 @@ class Transactions:
             return True
         try:
             async with UnitOfWork(self._slot) as unit:
-                moved = await self._forward(unit, taken) | covered
+                moved = await self._forward(unit, intake, taken) | covered
                 for checkpoint in moved.values():  # one per shard, however many parts
                     unit.send(self._bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
         except StaleBatch:
@@ -44,13 +46,14 @@ class Transactions:
         await intake.done()
         return True
 
-    async def _forward(self, unit: UnitOfWork, taken: list[tuple[Key, Part]]) -> dict[Key, Checkpoint]:
+    async def _forward(self, unit: UnitOfWork, intake: Intake, taken: list[tuple[Key, Part]]) -> dict[Key, Checkpoint]:
         """Put everything into the unit, and let go of it: its bytes are not held twice while the unit commits."""
-        to = {source.arn: source.to for source in self._bridge.sources}
         moved: dict[Key, Checkpoint] = {}
         for key, part in taken:
             before = moved.get(key) or self.own.checkpoints.get(key)
-            moved[key] = await forward_aside(unit, to[key[0]], key[0], part, before)
+            source = intake.source(key)
+            found = await forward_aside(unit, source.to, key[0], part, before)
+            moved[key] = replace(found, source=source.name)
         taken.clear()
         return moved
 
@@ -63,7 +66,8 @@ class Transactions:
                 continue
             cursor = intake.reader(key).cursor
             if cursor.covered_ms - (checkpoint.covered_ms if checkpoint is not None else 0) >= COVER_MS:
-                found[key] = (checkpoint or Checkpoint.first(key[0], cursor.shard)).covering(cursor.covered_ms)
+                begun = checkpoint or Checkpoint.first(key[0], cursor.shard)
+                found[key] = replace(begun.covering(cursor.covered_ms), source=intake.source(key).name)
         return found
 
     def _moved(self, moved: dict[Key, Checkpoint]) -> None:
@@ -86,8 +90,7 @@ class Transactions:
     async def settle_gaps(self, intake: Intake) -> None:
         """Lose what the readers found to be gone."""
         for key, gap in list(intake.gaps.items()):
-            source = next(source for source in self._bridge.sources if source.arn == key[0])
-            if await self.lose(source, key, Loss(gap.shard, gap.since_ms, gap.why)):
+            if await self.lose(intake.source(key), key, Loss(gap.shard, gap.since_ms, gap.why)):
                 intake.settle(key)
 
     async def lose(self, source: Source, key: Key, loss: Loss) -> bool:
@@ -96,7 +99,7 @@ class Transactions:
         on_gap = self._bridge.on_gap
         if key not in self.stopped:
             self._app.log.critical(
-                "GAP in shard %s of %s: %s, on_gap=%s", shard, source.directory.stream, loss.why, on_gap
+                "GAP in shard %s of %s: %s, on_gap=%s", shard, source.directory.label, loss.why, on_gap
             )
             self._app.slots.stats.gaps += 1
         if on_gap == "stop":
@@ -106,7 +109,8 @@ class Transactions:
         try:
             async with UnitOfWork(self._slot) as unit:
                 now = self._bridge.now_ms()
-                checkpoint = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key), now)
+                found = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key), now)
+                checkpoint = replace(found, source=source.name)
                 unit.send(self._bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
         except StaleBatch:
             return False

@@ -72,6 +72,7 @@ async def plan_change(
         target = await aim(stream, positions)
     except AwsError as error:
         raise aws_failure(error) from None
+    target = target.of(source.name)
     change = change_to(target, positions, stream, settings.source_slots)
     before, after = (_judged(settings, stream, found) for found in (positions, change.after()))
     names = sorted(before.keys() | after.keys())

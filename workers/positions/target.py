@@ -27,6 +27,11 @@ class Target:
     notes: tuple[str, ...] = ()
     """What an operator has to know before."""
 
+    def of(self, source: str) -> "Target":
+        """The same for the source of that name: it may have been read, or exported, under another one."""
+        named = {shard: replace(found, source=source) for shard, found in self.checkpoints.items()}
+        return replace(self, boot=replace(self.boot, source=source), checkpoints=named)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -57,7 +62,7 @@ def begin_again(what: str, start: StartAt, stream: StreamNow, positions: Positio
         notes.append("what has come and was not forwarded yet is skipped")
     if start.kind != "LATEST" and records:
         notes.append(f"raw gets records again: {records:,} were forwarded so far, and as many events may come again")
-    return Target(what, boot_of(start, stream.facts, stream.listing, now_ms), {}, tuple(notes))
+    return Target(what, boot_of(start, stream.facts, stream.listing, now_ms, source=""), {}, tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
