@@ -50,7 +50,7 @@ class Directory:
     """What is listed, as the test says."""
 
     def __init__(self, *, listed: bool = True, opened: bool = True) -> None:
-        self.facts, self.label = FACTS, "s"
+        self.facts, self.label = FACTS, "arn"
         self.listed, self.opened = listed, opened
         self.refreshed = 0
         self.remade_at = 0
