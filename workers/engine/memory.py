@@ -17,7 +17,7 @@ def keep_memory(environment: Mapping[str, str] = os.environ) -> bool:
     """Have glibc keep freed memory; whether it does. An operator's own choice stays, and so does another C library.
 
     By default glibc hands blocks of megabytes back to the kernel as soon as they are free, and gets them page by page
-    the next time: a third of the CPU of a transaction of 4 MB (measured), and of the time to read an answer."""
+    the next time: a third or more of the CPU of a transaction of 4 MB, and of reading an answer (measured)."""
     if any(name in environment for name in OPERATORS):
         return False
     try:
