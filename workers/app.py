@@ -120,6 +120,7 @@ def make_bridge(settings: Settings) -> StageApp:
             budget=Budget(settings.memory_budget // 8),
             on_gap=settings.on_gap,
             now_ms=now_ms,
+            disabled=tuple(spec for spec in settings.sources if not spec.enabled),
         ),
     )
     app.before_boot.append(lambda: check_all(of_accounts))

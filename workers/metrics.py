@@ -71,6 +71,10 @@ TXN_ABORTS = Metric(
 FENCED = Metric("fenced", "counter", "Slots found to have another owner, or a transaction that took too long.", STAGE)
 GAPS = Metric("gaps", "counter", "Times records were found deleted before they were read.", STAGE)
 
+SOURCE_UP = Metric(
+    "source_up", "gauge", "1 if the shards of the stream can be listed and it may be read; 0 if its service refuses or "
+    "does not answer, or if it waits for an operator.", SOURCE,
+)  # fmt: skip
 SOURCE_SECONDS_BEHIND = Metric(
     "source_seconds_behind", "gauge",
     "How far behind the tip of the shard reading is. Grows while nothing can be read, whatever the reason.", SHARD,

@@ -251,7 +251,7 @@ class SettingsError(ConfigurationError):
     """Settings that are wrong, unknown, or do not go together: all of them."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems), hint="see .env.example for every setting")
+        super().__init__("; ".join(problems), hint="see .env.example for every setting, README.md for sources.yaml")
         self.problems = problems
 
 

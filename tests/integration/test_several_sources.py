@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tests.integration.stage import eventually, running
 from tests.journey.traffic import Outside
 from workers.app import make_bridge, make_enrich
 from workers.cli.checkpoint import checkpoint
+from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.settings import Settings, load_settings
 
@@ -102,6 +104,7 @@ async def test_a_stream_that_does_not_answer_holds_nobody_up(two: Two, caplog: p
     control = StandInControl(two.elsewhere.url)
     hung = [control.fault("slow", operation, seconds=2.0) for operation in ("DescribeStreamSummary", "ListShards")]
     denied = two.core.control.fault("access_denied", "AssumeRole", service="sts", times=3)
+    caplog.set_level(logging.INFO)
     app = make_bridge(two.settings())
     async with running(app):
         for _ in range(3):
@@ -110,25 +113,35 @@ async def test_a_stream_that_does_not_answer_holds_nobody_up(two: Two, caplog: p
         assert all(shard["state"] == "READING" for shard in report(app).values())
         two.crm.put()
         await eventually(two.crm.arrived)
-    assert said(caplog, f"stream {CRM_ARN} (crm): cannot list its shards: AssumeRole:AccessDenied") == 1
+    assert said(caplog, f"stream {CRM_ARN} (crm): cannot list its shards: AssumeRole:AccessDenied, trying again") == 1
+    assert said(caplog, f"stream {CRM_ARN} (crm): its shards are listed again", 20) == 1
     assert two.core.control.counts(denied).fired == 3
     assert control.counts(hung[0]).fired > 0
 
 
-async def test_a_stream_that_is_configured_twice_is_refused(two: Two) -> None:
+async def halted(app: StageApp, name: str) -> str:
+    """Why a source is not read, as soon as that is so."""
+
+    async def told() -> bool:
+        return f"source {name}" in app.blockers
+
+    await eventually(told)
+    return app.blockers[f"source {name}"]
+
+
+async def test_a_stream_that_is_configured_twice_is_read_once_and_the_worker_is_not_ready(two: Two) -> None:
     arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{two.core.stream.name}"
-    app_settings = two.settings(more=f"  - {{name: again, stream: '{arn}'}}")
-    app = make_bridge(app_settings)
-    two.core.stream.put()
+    settings = two.settings(more=f"  - {{name: again, stream: '{arn}'}}")
+    app = make_bridge(settings)
     async with running(app, wait_ready=False):
-
-        async def refused() -> bool:
-            return isinstance(app.crash_reason, BootRefused)
-
-        await eventually(refused)
-    assert "the sources core and again are one stream" in str(app.crash_reason)
-    assert len(await two.core.stream.raw()) in (0, two.core.stream.count)
-    assert await read_topic(app_settings, "raw.again") == []
+        two.core.stream.put()
+        two.crm.put()
+        assert "the sources core and again are one stream" in await halted(app, "again")
+        await eventually(two.core.stream.arrived)
+        await eventually(two.crm.arrived)
+        assert not app.ready
+    await two.core.stream.holds_everything_once_and_in_order()
+    assert await read_topic(settings, "raw.again") == []
 
 
 async def test_a_stream_that_turns_out_to_be_another_one_later_brings_nothing_to_its_topic(two: Two) -> None:
@@ -138,14 +151,47 @@ async def test_a_stream_that_turns_out_to_be_another_one_later_brings_nothing_to
     app = make_bridge(settings)
     async with running(app, wait_ready=False):
 
-        async def refused() -> bool:
-            two.core.stream.put()
-            return isinstance(app.crash_reason, BootRefused)
+        async def told() -> bool:
+            await asyncio.to_thread(two.core.stream.put)
+            return "source again" in app.blockers
 
-        await eventually(refused)
+        await eventually(told)
+        await eventually(two.core.stream.arrived)
     assert two.core.control.counts(denied).fired == 3
-    assert len(await two.core.stream.raw()) > 0
+    await two.core.stream.holds_everything_once_and_in_order()
     assert await read_topic(settings, "raw.again") == []
+
+
+async def test_a_stream_that_is_made_anew_halts_alone_and_says_how_it_is_begun_again(two: Two) -> None:
+    two.core.stream.put()
+    two.crm.put()
+    app = make_bridge(two.settings())
+    async with running(app):
+        await eventually(two.core.stream.arrived)
+        await eventually(two.crm.arrived)
+        two.crm.kinesis.delete_stream(StreamName="crm-changes")
+        await asyncio.sleep(1.1)  # the service tells the time of creation in seconds
+        two.crm.kinesis.create_stream(StreamName="crm-changes", ShardCount=2)
+        assert "`cdc checkpoint reset --source crm --trim-horizon`" in await halted(app, "crm")
+        two.core.stream.put()
+        await eventually(two.core.stream.arrived)
+    await two.core.stream.holds_everything_once_and_in_order()
+
+
+async def test_a_worker_that_does_not_know_a_stream_says_that_nobody_reads_it(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.crm.put()
+    async with running(make_bridge(two.settings())):
+        await eventually(two.crm.arrived)
+    two.core.stream.put()
+    async with two.core.bridge():
+        await eventually(two.core.stream.arrived)
+
+        async def warned() -> bool:
+            return said(caplog, f"{CRM_ARN} has positions and is no source of this worker") == 1
+
+        await eventually(warned)
 
 
 async def test_a_source_whose_name_changes_is_refused_before_it_writes_anything(two: Two) -> None:

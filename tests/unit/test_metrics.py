@@ -42,13 +42,14 @@ class Process:
     def __init__(self) -> None:
         self.shards: dict[str, dict[str, Any]] = {}
         self.errors = ErrorCodes()
-        self.bridge: Any = SimpleNamespace(sources=(self.source("core", ARN),), budget=Budget(1_000))
+        self.bridge: Any = SimpleNamespace(sources=(self.source("core", ARN),), budget=Budget(1_000), halted={})
         self.stage = Stage("bridge", cast("Any", None), cast("Any", None))
         self.start()
         self.registry = registry_of([self.stage])
 
     def source(self, name: str, arn: str | None) -> Any:
-        return SimpleNamespace(name=name, arn=arn, directory=SimpleNamespace(stream="s", errors=self.errors))
+        directory = SimpleNamespace(listing=object(), failing=False, errors=self.errors)
+        return SimpleNamespace(name=name, arn=arn, directory=directory)
 
     def start(self) -> Stats:
         """A new app, as after a crash."""
@@ -268,3 +269,15 @@ def test_shards_of_a_slot_that_cannot_commit_wait_and_fall_behind() -> None:
     assert series("cdc_source_records_total", source="core", shard="read") not in scraped
     slot.usable = True
     assert waiting(bridge, book, slot) == {}
+
+
+def test_a_source_that_cannot_be_listed_or_waits_for_an_operator_is_not_up() -> None:
+    process = Process()
+    (source,) = process.bridge.sources
+    up = series("cdc_source_up", source="core")
+    assert process.scrape()[up] == 1
+    source.directory.failing = True
+    assert process.scrape()[up] == 0
+    source.directory.failing = False
+    process.bridge.halted["core"] = "it was made anew"
+    assert process.scrape()[up] == 0

@@ -76,6 +76,11 @@ class ShardDirectory:
         return self._listings[-1] if self._listings else None
 
     @property
+    def failing(self) -> bool:
+        """The last look did not come through."""
+        return self._failure is not None
+
+    @property
     def due(self) -> bool:
         """Whether `refresh` would ask AWS."""
         at, newest = monotonic(), self.listing

@@ -37,6 +37,8 @@ def measure(bridge: Bridge, shards: Mapping[str, Mapping[str, Any]], stats: Stat
         arn, _, shard = name.rpartition("|")
         yield from _of_shard((names.get(arn, arn), shard), found)
     for source in bridge.sources:
+        up = source.directory.listing is not None and not source.directory.failing
+        yield metrics.SOURCE_UP.of(up and source.name not in bridge.halted, source.name)
         yield metrics.SOURCE_KPL_FAILURES.of(stats.notes[KPL_FAILURES, source.name], source.name)
         for code, count in source.directory.errors.items():
             yield metrics.SOURCE_LISTING_ERRORS.of(count, source.name, code)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from models.checkpoint import BOOT_SLOT, Boot, Checkpoint, unfinished_change
+from models.checkpoint import BOOT_SLOT, Boot, Checkpoint
 from models.shard import Shard
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
@@ -18,6 +19,7 @@ from workers.kinesis.directory import missing_parents
 from workers.kinesis.forwarding import Loss
 from workers.kinesis.intake import Intake, Key
 from workers.kinesis.lineage import Begin, Blocked, Decision, Ended, Orphaned, Resume, Unbooted, Vanished, decide
+from workers.kinesis.obstacles import obstacle, strangers
 from workers.kinesis.reader import ShardReader
 from workers.kinesis.source import Bridge, Source
 from workers.kinesis.transactions import Transactions
@@ -122,44 +124,36 @@ class SlotWork:
             facts = source.directory.facts
             if facts is None or source.directory.listing is None:
                 continue
-            twin = self.bridge.twin(source)
-            if twin is not None:
-                await self._refuse(f"the sources {twin.name} and {source.name} are one stream, {facts.arn}")
-                return
             known = _Known(self, source, facts.arn)
-            was = self._other_name(source, known)
-            if was:
-                await self._refuse(
-                    f"stream {source.directory.label} is read as source {was}, not as {source.name}: what came so far "
-                    f"stands in raw.{was}. Put the name back"
-                )
-                return
+            why = self.bridge.halted.get(source.name) or obstacle(self.bridge, source, known.boot, self.own)
+            if why:
+                await self._halt(intake, source, why)
+                continue
             if known.others:
                 source.directory.tell(self.watch.take_children(facts.arn))
-            if known.boot is not None and known.boot.unfinished:
-                await self._refuse(unfinished_change(known.boot))
-                return
             if known.boot is not None and facts.arn not in self._booted:
                 self._booted.add(facts.arn)
                 source.directory.tell(known.boot.shards)
-            if known.boot is not None and known.boot.created_ms != facts.created_ms:
-                await self._refuse(
-                    f"stream {source.directory.label} was deleted and made anew: its positions are of no use. "
-                    "`cdc checkpoint reset --trim-horizon` begins it again"
-                )
-                return
             if known.boot is None and self.slot.index == BOOT_SLOT:
                 await self._boot(source)
             for shard in self._shards(source, facts.arn):
                 key = (facts.arn, shard.id)
                 await self._apply(intake, source, key, shard, decide(shard, self.own.checkpoints.get(key), known))
+        for text in strangers(self.bridge, self.own):
+            self._tell(text)
 
-    def _other_name(self, source: Source, known: "_Known") -> str:
-        """Under which other name the stream was read so far, "" if under none. Of our own checkpoints one is enough:
-        they are there before the boot record is."""
-        names = {known.boot.source} if known.boot is not None else set[str]()
-        names |= {checkpoint.source for checkpoint in self.own.of(source.arn or "")}
-        return next(iter(sorted(names - {"", source.name})), "")
+    async def _halt(self, intake: Intake, source: Source, why: str) -> None:
+        """The other sources go on. The stage ends if there is no other one."""
+        for key in [key for key in intake.shards if intake.source(key) is source]:
+            await intake.remove(key)
+        if source.name not in self.bridge.halted:
+            self.bridge.halted[source.name] = why
+            self.app.blockers[f"source {source.name}"] = why
+            if len(self.bridge.halted) < len(self.bridge.sources):
+                self.app.log.critical("source %s is not read: %s", source.name, why)
+                return
+            await self.app.crash(BootRefused(why))
+            await self.app.slots.wait_stopping(POLL)
 
     def _shards(self, source: Source, arn: str) -> Iterator[Shard]:
         """What AWS lists of this slot, what parents told, and what has a checkpoint here though it is gone."""
@@ -245,7 +239,10 @@ class SlotWork:
         boot = boot_of(source.start, facts, listing, self.bridge.now_ms(), source.name)
         if not await self.transactions.boot(boot):
             return
-        self.app.log.info("stream %s begins at %s with %s shards", facts.arn, boot.start.kind, len(boot.shards))
+        begins: str = boot.start.kind
+        if begins == "AT_TIMESTAMP":
+            begins = datetime.fromtimestamp(boot.start.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
+        self.app.log.info("stream %s begins at %s with %s shards", source.directory.label, begins, len(boot.shards))
         if facts.unordered:
             self.app.log.warning(
                 "stream %s distributes its records by itself (AUTO): there is no order per key", facts.arn
@@ -257,10 +254,6 @@ class SlotWork:
         if text not in self.bridge.told:
             self.bridge.told.add(text)
             self.app.log.info("%s", text)
-
-    async def _refuse(self, why: str) -> None:
-        await self.app.crash(BootRefused(why))
-        await self.app.slots.wait_stopping(POLL)
 
 
 class _Known:

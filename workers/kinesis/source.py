@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from models.source_spec import SourceSpec
 from models.start_position import StartAt
 from workers.aws.client import JsonClient
 from workers.aws.errors import AwsError
@@ -23,6 +24,9 @@ class Log(Protocol):
     """Where an operator reads."""
 
     def error(self, msg: str, *args: Any) -> None:
+        """See logging.Logger."""
+
+    def info(self, msg: str, *args: Any) -> None:
         """See logging.Logger."""
 
 
@@ -57,6 +61,10 @@ class Bridge:
     """Troubles the log knows of."""
     met: dict[str, float] = field(default_factory=dict)
     """Troubles of single shards, and when each was last met (monotonic seconds)."""
+    disabled: tuple[SourceSpec, ...] = ()
+    """Streams that are not read on purpose."""
+    halted: dict[str, str] = field(default_factory=dict)
+    """By name: sources that are not read before an operator has done something, and why."""
     _refreshing: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
 
     def refresh(self, source: Source, log: Log) -> "asyncio.Task[None] | None":
@@ -106,9 +114,12 @@ class Bridge:
         try:
             await source.directory.refresh()
         except AwsError as error:
-            self.tell(f"stream {stream}: cannot list its shards: {error.code}", log)
+            self.tell(f"stream {stream}: cannot list its shards: {error.code}, trying again", log)
         else:
-            self.told.difference_update([told for told in self.told if told.startswith(f"stream {stream}: ")])
+            over = {told for told in self.told if told.startswith(f"stream {stream}: ")}
+            if over:
+                log.info("stream %s: its shards are listed again", stream)
+            self.told.difference_update(over)
 
     def tell(self, text: str, log: Log) -> None:
         """Say it once."""

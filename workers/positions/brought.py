@@ -38,6 +38,10 @@ def take_over(
     if not replacing and (positions.of(arn) or there is not None) and (there is None or there.unfinished != what):
         raise RefusedError("there are checkpoints of this stream", hint="--replace writes others in their place")
     boot = brought.boot
+    if boot is not None and boot.stream != arn:
+        raise RefusedError(
+            f"these are positions of another stream, {boot.stream}", hint="its numbers mean nothing in this one"
+        )
     if boot is not None and boot.created_ms != facts.created_ms:
         raise RefusedError(
             "the stream was deleted and made anew since then", hint="cdc checkpoint reset --trim-horizon"

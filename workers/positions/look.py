@@ -94,8 +94,8 @@ async def look(
         boot = positions.boots.get(arn)
         scene = Scene(
             boot, positions.of(arn), stream.shards if stream is not None else None,
-            stream.facts.retention_ms if stream is not None else None, owners, settings.source_slots,
-            service_now(stream),
+            stream.facts.retention_ms if stream is not None else None, owners if source.enabled else {},
+            settings.source_slots, service_now(stream),
         )  # fmt: skip
         remade = boot is not None and stream is not None and boot.created_ms != stream.facts.created_ms
         shards = tuple(judge(scene, everything=everything))
