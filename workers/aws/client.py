@@ -4,6 +4,7 @@ Retries are the caller's: hidden ones would reorder events and hide duplicates.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ class Session:
         # Of its own: a service that hangs holds up no other session, and nothing else that needs a thread.
         self._threads = ThreadPoolExecutor(COLD_THREADS, thread_name_prefix="aws")
         self._refresh: asyncio.Task[Any] | None = None
+        self._kept: dict[str, Any] = {}
+        self._making = threading.Lock()
 
     async def credentials(self) -> Credentials:
         """Current keys. boto3 refreshes them itself; where that may block, everybody waits for one thread."""
@@ -111,7 +114,10 @@ class Session:
         """One boto3 call in a thread. `operation` is boto's method name. Raises AwsError."""
 
         def call() -> dict[str, Any]:
-            client = self.boto(service)
+            with self._making:  # a client takes a tenth of a second to make, and is safe in threads
+                client = self._kept.get(service)
+                if client is None:
+                    client = self._kept[service] = self.boto(service)
             return getattr(client, operation)(**arguments)
 
         return await self._in_thread(call)
