@@ -194,7 +194,7 @@ class _Wire(msgspec.Struct):
     parents: tuple[str, ...] = ()
     covered: int = 0
     gaps: int = 0
-    gapAt: int = 0  # noqa: N815
+    gapAt: int = 0  # noqa: N815  the wire's name
     source: str = ""
     children: tuple[_Child, ...] = ()
 

@@ -177,6 +177,26 @@ class Pipeline:
         await eventually(read)
 
 
+ORDERS = """
+version: 1
+tables:
+  - table: orders
+    entity: order
+    key: [order_id]
+    columns: {order_id: int, user_id: int}
+    owner:
+      org: [{lookup: users, by: user_id}]
+      user: [{column: user_id}]
+    on_missing_owner: wait:5s
+"""
+"""A tables.yaml: `order` rows belong to whom their `user` does."""
+
+
+def order(number: int, user_id: int) -> tuple[bytes, bytes]:
+    """Key and value of a row of ORDERS."""
+    return row("orders", number, "insert", {"order_id": number, "user_id": user_id}, schema="shop")
+
+
 def user(number: int, operation: str = "insert", **columns: Any) -> tuple[bytes, bytes]:
     """(key, value) of a raw record of the users table."""
     return row("users", number, operation, {"HomeOrgID": 3, "UserName": f"u{number}", "Status": "ACTIVE"} | columns)

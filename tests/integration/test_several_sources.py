@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from sandbox.aws.server import StandIn
 from sandbox.world import World
 from tests.contract.standin import running as stand_in_running
 from tests.integration.bridging import Stream, read_topic
-from tests.integration.hostile import Hostile, hostile, report, said
+from tests.integration.hostile import Hostile, MovedClock, hostile, report, said
 from tests.integration.stage import eventually, running
 from tests.journey.traffic import Outside
 from workers.app import make_bridge, make_enrich
@@ -37,6 +36,8 @@ class Two:
     core: Hostile
     crm: Stream
     elsewhere: StandIn
+    clock: MovedClock
+    """Of the other account's service."""
     directory: Path
     environment: pytest.MonkeyPatch
 
@@ -64,9 +65,10 @@ sources:
 
 @pytest.fixture
 def two(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Two]:
+    clock = MovedClock()
     with (
         hostile(world, monkeypatch, tmp_path) as core,
-        stand_in_running(time.time, account="222222222222", region="eu-west-1") as elsewhere,
+        stand_in_running(clock, account="222222222222", region="eu-west-1") as elsewhere,
     ):
         names = core.stream.environment | {
             "AWS_ENDPOINT_URL": elsewhere.url, "KINESIS_STREAM_NAME": "crm-changes", "AWS_DEFAULT_REGION": "eu-west-1",
@@ -74,7 +76,7 @@ def two(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
         Outside(names).client("kinesis").create_stream(StreamName="crm-changes", ShardCount=2)
         crm = Stream(core.settings, names, source="crm")
         elsewhere.sts = core.stand_in.sts  # it knows whose keys these are
-        yield Two(core, crm, elsewhere, tmp_path, monkeypatch)
+        yield Two(core, crm, elsewhere, clock, tmp_path, monkeypatch)
 
 
 async def test_each_stream_stands_once_and_in_order_in_a_topic_of_its_own(two: Two) -> None:
@@ -170,7 +172,7 @@ async def test_a_stream_that_is_made_anew_halts_alone_and_says_how_it_is_begun_a
         await eventually(two.core.stream.arrived)
         await eventually(two.crm.arrived)
         two.crm.kinesis.delete_stream(StreamName="crm-changes")
-        await asyncio.sleep(1.1)  # the service tells the time of creation in seconds
+        two.clock.ahead += 2  # the service tells the time of creation in seconds
         two.crm.kinesis.create_stream(StreamName="crm-changes", ShardCount=2)
         assert "`cdc checkpoint reset --source crm --trim-horizon`" in await halted(app, "crm")
         two.core.stream.put()

@@ -11,7 +11,7 @@ from aiokafka.errors import PolicyViolationError
 
 from models.routing import partition_of
 from sandbox.world import World
-from tests.integration.pipeline import PARTITIONS, Pipeline, row, user
+from tests.integration.pipeline import ORDERS, PARTITIONS, Pipeline, order, user
 from tests.integration.stage import eventually, running
 from workers.app import make_enrich
 from workers.engine.errors import BootRefused
@@ -23,31 +23,14 @@ from workers.rebuild.raw import in_order
 from workers.rebuild.restore import Rebuild, write_rebuild
 from workers.settings import load_settings
 
-TABLES = """
-version: 1
-tables:
-  - table: orders
-    entity: order
-    key: [order_id]
-    columns: {order_id: int, user_id: int}
-    owner:
-      org: [{lookup: users, by: user_id}]
-      user: [{column: user_id}]
-    on_missing_owner: wait:5s
-"""
-
 
 @pytest.fixture
 def pipeline(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     made = Pipeline(world, tmp_path, monkeypatch)
-    (tmp_path / "tables.yaml").write_text(TABLES)
+    (tmp_path / "tables.yaml").write_text(ORDERS)
     monkeypatch.setenv("CDC_TABLES", str(tmp_path / "tables.yaml"))
     made.settings = load_settings()
     return made
-
-
-def order(number: int, user_id: int) -> tuple[bytes, bytes]:
-    return row("orders", number, "insert", {"order_id": number, "user_id": user_id}, schema="shop")
 
 
 def at_position(record: tuple[bytes, bytes], position: int) -> tuple[bytes, bytes]:

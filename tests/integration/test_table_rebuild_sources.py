@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from sandbox.world import World
-from tests.integration.pipeline import PARTITIONS, row, user
+from tests.integration.pipeline import ORDERS, PARTITIONS, order, user
 from tests.integration.stage import running
 from tests.integration.two_sources import TwoSources
 from workers.app import make_enrich
@@ -22,31 +22,15 @@ from workers.rebuild.plan import plan_rebuild, tables_of
 from workers.rebuild.restore import Rebuild, write_rebuild
 
 COUNT = 12
-TABLES = """
-version: 1
-tables:
-  - table: orders
-    entity: order
-    key: [order_id]
-    columns: {order_id: int, user_id: int}
-    owner:
-      org: [{lookup: users, by: user_id}]
-      user: [{column: user_id}]
-    on_missing_owner: wait:5s
-"""
 
 Tables = dict[str, dict[bytes, bytes]]
 
 
 @pytest.fixture
 def pipeline(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoSources:
-    (tmp_path / "tables.yaml").write_text(TABLES)
+    (tmp_path / "tables.yaml").write_text(ORDERS)
     monkeypatch.setenv("CDC_TABLES", str(tmp_path / "tables.yaml"))
     return TwoSources(world, tmp_path, monkeypatch)
-
-
-def order(number: int, user_id: int) -> tuple[bytes, bytes]:
-    return row("orders", number, "insert", {"order_id": number, "user_id": user_id}, schema="shop")
 
 
 async def users_come(pipeline: TwoSources, times: int = 1) -> None:
