@@ -105,6 +105,14 @@ class Hostile:
 
         await eventually(enough)
 
+    async def shows(self, app: StageApp, what: str, *values: object) -> None:
+        """Wait until the shards' reports have these values of `what`, one per shard, in any order."""
+
+        async def shown() -> bool:
+            return Counter(found[what] for found in report(app).values()) == Counter(values)
+
+        await eventually(shown)
+
     async def becomes(self, app: StageApp, shard: str, state: str) -> None:
         """Wait until the report has a shard in a state."""
 
