@@ -8,17 +8,16 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 
+import google_crc32c
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
-from aiokafka.record.util import calc_crc32c
 
 from models.record_format import LENGTHS, packed_headers, varint
 
-_HEADER = struct.Struct(">qiibIhiqqqhii")
-"""Offset, length, leader epoch, magic, checksum, attributes, last offset delta, first and largest timestamp, producer's
-id and epoch, sequence number, records."""
-_CHECKSUM = 17
-_CHECKED = 21
-"""Where the checksum stands, and what it is of."""
+_FRAME = struct.Struct(">qiibI")
+"""Offset, length, leader epoch, magic, checksum."""
+_CHECKED = struct.Struct(">hiqqqhii")
+"""What the checksum is of, with the records: attributes, last offset delta, first and largest timestamp, producer's id
+and epoch, sequence number, records."""
 _LENGTH_COUNTS_FROM = 12
 _TRANSACTIONAL = 0x10
 _ENCODERS: dict[int, Callable[[bytes], bytes]] = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
@@ -47,18 +46,17 @@ class RecordPacker:
         """Timestamps that were given."""
         self._parts: list[bytes] = []
         self._count = 0
-        self._size = _HEADER.size
+        self._size = _FRAME.size + _CHECKED.size
         self._closed = False
         self._producer = (-1, -1, 0)
-        self._built: bytearray | None = None
+        self._built: bytes | None = None
 
     def append(
         self,
-        *,
-        timestamp: int | None,
         key: bytes | None,
         value: bytes | None,
         headers: Sequence[tuple[str, bytes]] | bytes,
+        timestamp: int | None = None,
     ) -> int | None:
         """See PackedBatch; the bytes it takes."""
         if self._closed:
@@ -86,11 +84,12 @@ class RecordPacker:
         size = len(when) + len(offset) + len(key_size) + len(key) + len(value_size) + len(value) + len(headers)
         length = LENGTHS[size] if size < 16_384 else varint(size)
         size += len(length)
-        if self._size + size > self._limit and count:
+        whole = self._size + size
+        if whole > self._limit and count:
             self._closed = True
             return None
         self._parts += (length, when, offset, key_size, key, value_size, value, headers)
-        self._size += size
+        self._size = whole
         self._count = count + 1
         if timestamp is not None:
             self._stamps.append(timestamp)
@@ -121,7 +120,7 @@ class RecordPacker:
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytearray:
+    def _build(self) -> bytes:
         """The batch as it goes out; the same again when it is sent again."""
         if self._built is None:
             self._closed = True
@@ -130,19 +129,19 @@ class RecordPacker:
             self._size = len(self._built)
         return self._built
 
-    def _joined(self) -> bytearray:
-        parts, codec = self._parts, 0
+    def _joined(self) -> bytes:
+        records, codec = b"".join(self._parts), 0
         if self._codec:
-            plain = b"".join(parts)
-            packed = _ENCODERS[self._codec](plain)
-            parts, codec = ([packed], self._codec) if len(packed) < len(plain) else ([plain], 0)
-        found = bytearray().join([b"\0" * _HEADER.size, *parts])
+            packed = _ENCODERS[self._codec](records)
+            if len(packed) < len(records):
+                records, codec = packed, self._codec
         stamps = self._stamps if len(self._stamps) == self._count else [*self._stamps, self._made_ms]
         attributes = codec | (_TRANSACTIONAL if self._transactional else 0)
-        _HEADER.pack_into(
-            found, 0, 0, len(found) - _LENGTH_COUNTS_FROM, -1, 2, 0, attributes, self._count - 1, self._first_ms,
-            max(stamps, default=self._made_ms), *self._producer, self._count,
+        checked = _CHECKED.pack(
+            attributes, self._count - 1, self._first_ms, max(stamps, default=self._made_ms), *self._producer,
+            self._count,
         )  # fmt: skip
-        with memoryview(found) as whole, whole[_CHECKED:] as checked:
-            struct.pack_into(">I", found, _CHECKSUM, calc_crc32c(checked))
-        return found
+        # The processor's own instruction: aiokafka's checksum took a twentieth of the bridge's CPU (measured).
+        checksum = google_crc32c.extend(google_crc32c.value(checked), records)
+        length = _FRAME.size + len(checked) + len(records) - _LENGTH_COUNTS_FROM
+        return b"".join((_FRAME.pack(0, length, -1, 2, checksum), checked, records))

@@ -14,11 +14,10 @@ class PackedBatch(Protocol):
 
     def append(
         self,
-        *,
-        timestamp: int | None,
         key: bytes | None,
         value: bytes | None,
         headers: Sequence[tuple[str, bytes]] | bytes,
+        timestamp: int | None = None,
     ) -> Any:
         """None if the record does not fit any more; the first one always fits. `timestamp`: milliseconds, None is the
         batch's own time. `headers`: bytes are `packed_headers`. Raises TypeError for a key or value that is not bytes.

@@ -1,5 +1,6 @@
 """What reading one shard means: iterators, positions, and whether something is missing. Pure: no clock, no network."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -7,7 +8,7 @@ from models.checkpoint import Checkpoint, ShardState
 from models.position import Position
 from models.shard import Shard
 from workers.kinesis.lineage import Begin, Resume
-from workers.kinesis.pages import Page, Record
+from workers.kinesis.pages import Page, Record, data_bytes
 
 SAFE_MS = 300_000
 WHOLE = 1 << 62
@@ -143,22 +144,36 @@ class ShardCursor:
         if records:
             covered = max(covered, records[-1].arrival_ms)
         found: list[Part] = []
-        start, size = 0, 0
-        for index, record in enumerate(records):
-            if index > start and (index - start >= max_records or size + len(record.data) > max_bytes):
-                part = tuple(records[start:index])
-                found.append(Part(self.shard, part, size, after, max(self.covered_ms, part[-1].arrival_ms)))
-                start, size, after = index, 0, None
-            size += len(record.data)
-        if records or page.ended:
-            part = tuple(records[start:])
-            found.append(Part(self.shard, part, size, after, covered, page.ended, page.children))
+        for start, stop, size in _cuts(records, max_records, max_bytes):
+            part, last = tuple(records[start:stop]), stop == len(records)
+            until = covered if last else max(self.covered_ms, part[-1].arrival_ms)
+            ended = last and page.ended
+            behind = None if start else after
+            found.append(Part(self.shard, part, size, behind, until, ended, page.children if ended else ()))
+        if page.ended and not records:
+            found.append(Part(self.shard, (), 0, after, covered, True, page.children))
         if records:
             self.after = Position(int(records[-1].sequence_number), WHOLE)
             self._arrival_ms = records[-1].arrival_ms
             self._gap_ms, self._forgiven = 0, False
         self.covered_ms = covered
         return found
+
+
+def _cuts(records: Sequence[Record], max_records: int, max_bytes: int) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, bytes) of the parts of a page."""
+    whole = data_bytes(records)
+    if len(records) <= max_records and whole <= max_bytes:
+        if records:
+            yield 0, len(records), whole
+        return
+    start, size = 0, 0
+    for index, record in enumerate(records):
+        if index > start and (index - start >= max_records or size + len(record.data) > max_bytes):
+            yield start, index, size
+            start, size = index, 0
+        size += len(record.data)
+    yield start, len(records), size
 
 
 def advanced(

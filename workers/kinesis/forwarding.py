@@ -1,6 +1,7 @@
 """From what was read of a shard to what stands in Kafka: raw records, and the checkpoint beside them."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from enrichers.routing import Router
@@ -14,7 +15,7 @@ from models.shard import Shard
 from models.sources.kpl import MAGIC, Corrupt, aggregate
 from workers.engine.unit import UnitOfWork
 from workers.kinesis.cursor import Part, advanced
-from workers.kinesis.pages import Record
+from workers.kinesis.pages import Record, any_aggregate
 
 ASIDE_BYTES = 64 << 10
 """More data than this, with aggregates in it, is forwarded in a thread: six bytes of one are a record to be sent, so
@@ -54,15 +55,21 @@ async def forward_aside(
 ) -> Checkpoint:
     """`forward`, without holding the loop up. The unit is nobody else's until it commits, and the router's memory is
     read and set by single operations of its dicts."""
-    for record in part.records:  # not `any`: this is done for every record there is
-        if record.data.startswith(MAGIC):
-            break
-    else:
-        return forward(unit, to, stream, part, before)
-    if part.size > ASIDE_BYTES:
-        return await asyncio.to_thread(forward, unit, to, stream, part, before)
-    await asyncio.sleep(0)  # a unit may hold many small ones
+    if any_aggregate(part.records):
+        if part.size > ASIDE_BYTES:
+            return await asyncio.to_thread(forward, unit, to, stream, part, before)
+        await asyncio.sleep(0)  # a unit may hold many small ones
+    elif part.after is None:
+        return forward_plain(unit, to, stream, part, before)
     return forward(unit, to, stream, part, before)
+
+
+def forward_plain(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: Checkpoint | None) -> Checkpoint:
+    """`forward`, in a shorter loop, for a part without aggregates of which nothing was committed before."""
+    sending = _Sending(unit, to, stream_name(stream), part)
+    sending.send_all(part.records)
+    unit.took(sending.records)
+    return advanced(before, stream, part, sending.last, sending.records)
 
 
 def forward(unit: UnitOfWork, to: Destination, stream: str, part: Part, before: Checkpoint | None) -> Checkpoint:
@@ -93,12 +100,12 @@ class _Sending:
     """The way of user records into a unit."""
 
     __slots__ = (
-        "_arrival_ms", "_arrived", "_headers", "_index", "_last", "_names", "_partitions", "_route", "_send", "_topic",
+        "_arrival_ms", "_arrived", "_headers", "_index", "_last", "_names", "_partitions", "_route", "_topic", "_unit",
         "records",
     )  # fmt: skip
 
     def __init__(self, unit: UnitOfWork, to: Destination, stream: str, part: Part) -> None:
-        self._send = unit.send
+        self._unit = unit
         self._route = to.router.route
         self._topic = to.topic
         self._partitions = to.partitions
@@ -114,11 +121,29 @@ class _Sending:
         """Of the last one."""
         return Position(int(self._last.sequence_number), self._index) if self._last is not None else None
 
+    def send_all(self, records: Sequence[Record]) -> None:
+        """`send` for each; none of them is an aggregate."""
+        send, partitions, route, headers = self._unit.sender(self._topic), self._partitions, self._route, self._headers
+        arrived, arrival_ms = self._arrived, self._arrival_ms
+        for record in records:
+            data = record.data
+            found = route(data, record.partition_key)
+            if record.approximate_arrival_timestamp != arrived:  # those of one call of a producer have the same
+                arrived, arrival_ms = record.approximate_arrival_timestamp, record.arrival_ms
+            if found.retired_key is not None:
+                self._mark(found, Origin(*self._names, record.sequence_number, 0, arrival_ms))
+            key = found.key
+            packed = headers(record.sequence_number, 0, arrival_ms, found.adapter, found.table)
+            send(key, data, packed, partition_of(key, partitions))
+        if records:
+            self._last, self._index = records[-1], 0
+            self.records += len(records)
+
     def send(self, record: Record, index: int, data: bytes, partition_key: str, outside: bool = False) -> None:
         """One user record; if its key changed, the row it was is told to forget itself in the same transaction."""
-        sequence, arrived = record.sequence_number, record.approximate_arrival_timestamp
-        if arrived != self._arrived:  # those of one call of a producer have the same
-            self._arrived, self._arrival_ms = arrived, record.arrival_ms
+        sequence = record.sequence_number
+        if record.approximate_arrival_timestamp != self._arrived:
+            self._arrived, self._arrival_ms = record.approximate_arrival_timestamp, record.arrival_ms
         found = self._route(data, partition_key)
         if found.retired_key is not None:
             self._mark(found, Origin(*self._names, sequence, index, self._arrival_ms))
@@ -127,14 +152,14 @@ class _Sending:
             headers = packed_headers(raw_headers(origin, adapter=found.adapter, table=found.table, out_of_range=True))
         else:
             headers = self._headers(sequence, index, self._arrival_ms, found.adapter, found.table)
-        self._send(self._topic, found.key, data, headers, partition=partition_of(found.key, self._partitions))
+        self._unit.send(self._topic, found.key, data, headers, partition=partition_of(found.key, self._partitions))
         self._last, self._index = record, index
         self.records += 1
 
     def _mark(self, found: Route, origin: Origin) -> None:
         key = found.retired_key or b""
         marker = raw_headers(origin, adapter=found.adapter, table=found.table, retired=True)
-        self._send(self._topic, key, None, marker, partition=partition_of(key, self._partitions))
+        self._unit.send(self._topic, key, None, marker, partition=partition_of(key, self._partitions))
 
 
 def record_loss(

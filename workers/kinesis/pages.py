@@ -1,10 +1,13 @@
 """Answers of Kinesis as they come over the wire (JSON 1.1, service model 2013-12-02)."""
 
+from collections.abc import Iterable
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
 
 from models.shard import Shard
+from models.sources.kpl import MAGIC
 
 
 class Record(msgspec.Struct, rename="pascal", gc=False):
@@ -21,6 +24,20 @@ class Record(msgspec.Struct, rename="pascal", gc=False):
     def arrival_ms(self) -> int:
         """Milliseconds since the epoch."""
         return round(self.approximate_arrival_timestamp * 1000)
+
+
+_data = attrgetter("data")
+_beginning = itemgetter(slice(len(MAGIC)))
+
+
+def data_bytes(records: Iterable[Record]) -> int:
+    """Bytes of their data."""
+    return sum(map(len, map(_data, records)))
+
+
+def any_aggregate(records: Iterable[Record]) -> bool:
+    """Whether one of them begins like an aggregate of the KPL."""
+    return MAGIC in map(_beginning, map(_data, records))
 
 
 class HashKeyRange(msgspec.Struct, rename="pascal"):

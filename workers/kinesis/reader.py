@@ -17,7 +17,7 @@ from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part, ShardCursor
 from workers.kinesis.directory import ShardDirectory, StreamFacts
 from workers.kinesis.pace import Pace, backoff
-from workers.kinesis.pages import Page, ShardIterator
+from workers.kinesis.pages import Page, ShardIterator, data_bytes
 
 PART_RECORDS = 5_000
 PART_BYTES = 2 << 20
@@ -107,7 +107,7 @@ class ShardReader:
             try:
                 asked_ms = self.now_ms()
                 page = await self._page(iterator, pace)
-                size = sum(len(record.data) for record in page.records)
+                size = data_bytes(page.records)
                 held = size
                 await self.budget.correct(reserved, size)
                 if page.ended and not page.child_shards and not await self._closed():
