@@ -21,10 +21,11 @@ from sandbox.child import GuardedChild, last_lines
 
 OURS = Contestant("ours", "bridge")
 OURS_PACED = Contestant("ours_paced", "bridge", ("--paced",))
+OURS_CONFLUENT = Contestant("ours_confluent", "bridge_confluent", library="confluent")
 BOTO3 = Contestant("boto3_loop", "boto3_stream")
 AIOKAFKA = Contestant("aiohttp_aiokafka", "aiokafka_stream")
 CONFLUENT = Contestant("aiohttp_confluent", "confluent_stream", (), "confluent")
-ALL = (OURS, OURS_PACED, BOTO3, AIOKAFKA, CONFLUENT)
+ALL = (OURS, OURS_PACED, OURS_CONFLUENT, BOTO3, AIOKAFKA, CONFLUENT)
 
 WARM_UP = 200
 """Records of each shard that are forwarded before the measurement."""

@@ -11,6 +11,8 @@ RATIOS: dict[str, Ratio] = {
     "cpu_vs_b": ("throughput", "cpu_per_1k", "ours", "aiohttp_aiokafka"),
     "vs_boto3": ("throughput", "rate", "ours", "boto3_loop"),
     "cpu_vs_boto3": ("throughput", "cpu_per_1k", "ours", "boto3_loop"),
+    "confluent_vs_ours": ("throughput", "rate", "ours_confluent", "ours"),
+    "confluent_cpu_vs_ours": ("throughput", "cpu_per_1k", "ours_confluent", "ours"),
     "throughput_vs_c": ("throughput", "rate", "ours", "aiohttp_confluent"),
     "cpu_vs_c": ("throughput", "cpu_per_1k", "ours", "aiohttp_confluent"),
     "visible_vs_b": ("throughput", "rate_visible", "ours", "aiohttp_aiokafka"),

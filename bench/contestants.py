@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.environments import PRODUCT, ROOT, interpreter, uvloop_path
+from bench.environments import PRODUCT, ROOT, interpreter, library_path
 from sandbox.child import GuardedChild
 
 
@@ -25,13 +25,14 @@ class Contestant:
     """Its input is hidden in an open transaction until the gate opens."""
     changelog: bool = False
     """Needs its changelog to exist in the work `table`; the others make it themselves."""
-    uvloop: bool = False
+    library: str = ""
+    """Behind the product's own ones on the path: `bench.environments.library_path`."""
     records: int | None = None
     """At most so many, for a slow peer."""
 
 
 OURS = Contestant("ours", "stage", changelog=True)
-OURS_UVLOOP = Contestant("ours_uvloop", "stage", ("--uvloop",), changelog=True, uvloop=True)
+OURS_UVLOOP = Contestant("ours_uvloop", "stage", ("--uvloop",), changelog=True, library="uvloop")
 QUIX = Contestant("quix_exactly_once", "quix", ("--guarantee", "exactly-once"), "quix")
 QUIX_AT_LEAST_ONCE = Contestant(
     "quix_at_least_once", "quix", ("--guarantee", "at-least-once"), "quix", commits_in_transactions=False
@@ -74,8 +75,8 @@ class Job:
 def running(contestant: Contestant, job: Job, log: Path, *, grace: float = 0.0) -> Iterator[GuardedChild]:
     """The peer's process; at the end it is killed, after `grace` seconds to leave its group in order."""
     path = [str(ROOT)]
-    if contestant.uvloop:
-        path.append(str(uvloop_path(_ignore)))
+    if contestant.library:
+        path.append(str(library_path(contestant.library, _ignore)))
     python = interpreter(contestant.environment, _ignore)
     job.directory.mkdir(parents=True, exist_ok=True)
     child = GuardedChild(

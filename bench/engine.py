@@ -8,7 +8,7 @@ from typing import Any
 
 from bench import contestants
 from bench.contestants import Contestant
-from bench.environments import HOME, PRODUCT, interpreter, uvloop_path, versions
+from bench.environments import HOME, PRODUCT, interpreter, library_path, versions
 from bench.latency import Latency
 from bench.load import Schedule
 from bench.recovery import Recovery
@@ -107,8 +107,8 @@ class Bench:
     def head(self) -> dict[str, Any]:
         """See window.Bench."""
         field = [one for section in self.given.sections if section in FIELDS for one in self.field(section)]
-        if any(one.uvloop for one in field):
-            uvloop_path(say)
+        for library in {one.library for one in field} - {""}:
+            library_path(library, say)
         found: dict[str, Any] = {
             "settings": {name: getattr(self.given, name) for name in ("records", "entries", "rows", "seconds", "soak")},
             "source_code": source_code("workers/engine"), "machine": machine(), "kafka": KAFKA_VERSION,

@@ -11,7 +11,6 @@ ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".bench"
 REQUIREMENTS = ROOT / "requirements"
 PRODUCT = "product"
-UVLOOP = "uvloop"
 
 Say = Callable[[str], None]
 
@@ -38,14 +37,15 @@ def interpreter(name: str, say: Say) -> Path:
     return python
 
 
-def uvloop_path(say: Say) -> Path:
-    """A directory to put on the path of the product's own interpreter, so that uvloop is the only difference.
+def library_path(name: str, say: Say) -> Path:
+    """A directory to put on the path of the product's own interpreter, so that the library `name` (`uvloop`,
+    `confluent`) is the only difference.
 
     Raises EnvironmentFailed."""
-    directory = HOME / f"path-{UVLOOP}"
-    lock = REQUIREMENTS / f"bench-{UVLOOP}.txt"
+    directory = HOME / f"path-{name}"
+    lock = REQUIREMENTS / f"bench-{name}.txt"
     if not _current(directory, lock):
-        say(f"fetching uvloop as {lock.relative_to(ROOT)} says")
+        say(f"fetching {name} as {lock.relative_to(ROOT)} says")
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         _install(Path(sys.executable), lock, "--target", str(directory))

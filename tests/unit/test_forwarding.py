@@ -2,7 +2,8 @@
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from enrichers.routing import Router
@@ -12,9 +13,18 @@ from models.position import Position
 from models.raw import HEADER_OUT_OF_RANGE, HEADER_SEQUENCE, HEADER_STREAM, HEADER_SUB_SEQUENCE
 from models.shard import Shard
 from sandbox.generator.aggregates import aggregated, sealed
+from tests.unit.changes import TELEPHONY, dms
 from tests.unit.packed import read_headers
 from workers.kinesis.cursor import Part
-from workers.kinesis.forwarding import ASIDE_BYTES, Destination, Loss, forward, forward_aside, record_loss
+from workers.kinesis.forwarding import (
+    ASIDE_BYTES,
+    Destination,
+    Loss,
+    forward,
+    forward_aside,
+    forward_plain,
+    record_loss,
+)
 from workers.kinesis.pages import Record
 
 ARN = "arn:aws:kinesis:us-east-1:0:stream/s"
@@ -33,6 +43,9 @@ class Unit:
         assert 0 <= partition < TO.partitions
         self.sent.append((topic, key, value, read_headers(headers)))
         self.threads.add(threading.get_ident())
+
+    def sender(self, topic: str) -> Callable[[bytes, bytes, bytes, int], None]:
+        return lambda key, value, headers, partition: self.send(topic, key, value, headers, partition=partition)
 
     def took(self, records: int) -> None:
         self.records += records
@@ -109,6 +122,26 @@ def test_a_loss_is_told_without_key_and_value_and_counted_in_the_checkpoint() ->
     assert (topic, key, value) == ("dead", None, None)
     assert headers["cdc-gap-since"] == b"1500"
     assert (checkpoint.gaps, checkpoint.gap_ms, checkpoint.ended, checkpoint.covered_ms) == (1, 2_500, True, 1_500)
+
+
+def test_records_without_aggregates_take_the_short_way_with_the_same_result() -> None:
+    to = replace(TO, router=Router(TELEPHONY))
+    row, renamed = dms("update", {"ID": 7}), dms("update", {"ID": 7}, before={"ID": 8})
+    datas = (b"plain", row, renamed, b"", dms("insert", {"ID": 9}, table="nobody_knows"), row, b"\xf3\x89\x9a")
+    found = tuple(Record(str(n + 9), data, f"k{n % 2}", 1_768_473_060.5 + n // 2) for n, data in enumerate(datas))
+    part = Part(SHARD, found, sum(map(len, datas)), None, 77)
+    before = Checkpoint(ARN, SHARD.id, ShardState.ACTIVE, "8", 3, 5, 5, ("p",))
+    long, short = Unit(), Unit()
+    expected = forward(long, to, ARN, part, before)  # type: ignore[arg-type]
+    assert forward_plain(short, to, ARN, part, before) == expected  # type: ignore[arg-type]
+    assert (short.sent, short.records) == (long.sent, len(datas))
+    assert sum(value is None for value in values(short)) == 1  # the row that the key change retired
+
+
+def test_an_empty_part_moves_no_position() -> None:
+    before = Checkpoint(ARN, SHARD.id, ShardState.ACTIVE, "9", 0, 5, 5, ("p",))
+    checkpoint = forward_plain(Unit(), TO, ARN, Part(SHARD, (), 0, None, 77, last=True), before)  # type: ignore[arg-type]
+    assert (checkpoint.position, checkpoint.ended) == (Position(9), True)
 
 
 async def aside(*records: bytes) -> tuple[Unit, Checkpoint, bool]:
