@@ -15,6 +15,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaConnectionError, KafkaError, SaslAuthenticationFailed
 
 from sandbox.kafka.security import Certificates, make_certificates
+from tests.unit.clock import Clock
 from workers.engine.options import EngineOptions
 from workers.failures import ConfigurationError
 from workers.kafka_connection import kafka_connection
@@ -189,16 +190,6 @@ async def test_a_token_file_is_read_for_every_connection(tmp_path: Path) -> None
     first = await tokens.token()
     (tmp_path / "token").write_text("two\n")
     assert (first, await tokens.token()) == ("one", "two")
-
-
-class Clock:
-    """Seconds since the epoch, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def test_a_token_is_fetched_again_after_four_fifths_of_its_life() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.clock import Clock
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
 from workers.kinesis import directory as module
 from workers.kinesis.directory import ShardDirectory, missing_parents
@@ -58,14 +59,6 @@ def shard(name: str) -> dict[str, Any]:
     if own.endswith("."):
         described["SequenceNumberRange"]["EndingSequenceNumber"] = "9"
     return described | dict(zip(("ParentShardId", "AdjacentParentShardId"), parents, strict=False))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ import sys
 
 import click
 
+from workers.log_echoes import EchoFilter
+
+LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp")
 QUIET = {
-    logging.ERROR: ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp"),
+    logging.ERROR: LIBRARIES,
     logging.WARNING: ("workers",),  # mode logs the life of every service under the module that defines it
     logging.CRITICAL: ("aiokafka.consumer.group_coordinator",),  # says ERROR while a coordinator is being elected
 }
@@ -57,6 +60,8 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
         for name in names:
             # Never DEBUG: there the clients log the bytes they send (P6).
             logging.getLogger(name).setLevel(logging.INFO if settings.log_level == "DEBUG" else level)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(EchoFilter(LIBRARIES))
     kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
     for make in {"enrich": make_enrich, "publish": make_publish}.items():
         if make[0] in stages:
