@@ -27,7 +27,7 @@ from models.enrichment import Enrichment
 from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import RawRecord
-from models.sources import dms
+from models.sources import adapters
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
 
@@ -91,7 +91,7 @@ class Pipeline:
         if record.value is None:
             return self._without_value(record)
         try:
-            decoded = dms.decode(decode(record.value))
+            decoded = adapters.decode(decode(record.value), record.adapter)
         except JsonError as error:
             return Enriched(Dead(Failure.PARSE_ERROR, f"not acceptable JSON: {error}"))
         match decoded:

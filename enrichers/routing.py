@@ -1,7 +1,6 @@
 """Route: source bytes -> the key of the row they change. Runs for every record of the bridge and never raises."""
 
 import hashlib
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -9,7 +8,7 @@ from models.catalogue import Catalogue
 from models.change import Control, Operation, SourceRow
 from models.outcome import Dead
 from models.routing import Route
-from models.sources import dms
+from models.sources import adapters, dms
 from models.strict_json import lenient
 from models.tables import TableSpec, key_values
 
@@ -17,17 +16,19 @@ REMEMBERED = 16_384
 """Rows of one table whose routes are kept: changes of one row come close together."""
 
 
-def route(data: bytes, partition_key: str, catalogue: Catalogue) -> Route:
-    """Key of a record. What is no change of a known row keeps the partition key of its source."""
+def route(data: bytes, partition_key: str, catalogue: Catalogue, adapter: str | None = None) -> Route:
+    """Key of a record. What is no change of a known row keeps the partition key of its source. `adapter`: that of its
+    source, if there is only one."""
     try:
-        decoded = dms.decode(lenient(data))
+        document = lenient(data)
+        decoded = adapters.decode(document, adapter)
     except (ValueError, RecursionError, OverflowError):
-        return Route(key=_fallback(partition_key, data))
+        return Route(key=_fallback(partition_key, data), adapter=adapter)
     match decoded:
         case Dead():
-            return Route(key=_fallback(partition_key, data))
+            return Route(key=_fallback(partition_key, data), adapter=adapter)
         case Control():
-            return Route(key=_fallback(partition_key, data), adapter=dms.ADAPTER)
+            return Route(key=_fallback(partition_key, data), adapter=adapter or adapters.adapter_of(document))
         case SourceRow():
             pass
     spec = catalogue.match(decoded.adapter, decoded.schema, decoded.table)
@@ -63,7 +64,7 @@ class Router:
     none."""
 
     def __init__(self, catalogue: Catalogue, adapter: str | None = None) -> None:
-        """`adapter`: what records are that do not tell."""
+        """`adapter`: that of the source, if there is only one; else each record tells."""
         self._catalogue = catalogue
         self._adapter = adapter
         self._glances: dict[tuple[str, ...], dms.Glance | None] = {}
@@ -75,6 +76,8 @@ class Router:
 
     def route(self, data: bytes, partition_key: str) -> Route:
         """See the function."""
+        if self._adapter not in (None, dms.ADAPTER):
+            return route(data, partition_key, self._catalogue, self._adapter)
         glance = self._only or self._guessed(data)
         if glance is not None and (found := glance(data)) is not None:
             metadata = found.metadata
@@ -86,11 +89,12 @@ class Router:
             if table is not None and table.glance is glance and (known := table.route(found.data)) is not None:
                 return known
         self._guessed(data)  # perhaps a table that is keyed in another way
-        told = route(data, partition_key, self._catalogue)
-        return replace(told, adapter=self._adapter) if told.adapter is None and self._adapter is not None else told
+        return route(data, partition_key, self._catalogue, self._adapter)
 
     def _guessed(self, data: bytes) -> "dms.Glance | None":
         hint = dms.table_hint(data)
+        if not hint:
+            return None
         try:
             return self._hints[hint]
         except KeyError:

@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from models.start_position import StartAt
 
-Adapter = Literal["dms"]
-ADAPTERS: tuple[Adapter, ...] = ("dms",)
+Adapter = Literal["dms", "dynamodb"]
+ADAPTERS: tuple[Adapter, ...] = get_args(Adapter)
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 """A part of a topic's name."""

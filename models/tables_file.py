@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from models.change import Operation
+from models.source_spec import ADAPTERS
 from models.tables import (
     ColumnType,
     FromColumn,
@@ -117,7 +118,7 @@ class _TableReader(Reader):
                 self.problems.at(given["images"], f"images: unknown word {image} (known: after, before)")
         found: dict[str, Any] = {
             "schema": self.text(get("schema"), "schema"),
-            "adapter": self.word(get("adapter"), "adapter", ["dms"]),
+            "adapter": self.word(get("adapter"), "adapter", ADAPTERS),
             "entity": self.text(get("entity"), "entity", _NAME),
             "key": self.texts(get("key"), "key"),
             "columns": self.each(get("columns"), "columns", lambda node, what: self.choice(node, what, ColumnType)),

@@ -95,9 +95,18 @@ def glance_at(columns: Sequence[str]) -> Glance:
 
 
 def table_hint(data: bytes) -> bytes:
-    """Most likely the name of the table, found without decoding anything: for guesses that are looked at again."""
-    start = data.find(b'"', data.rfind(_TABLE_NAME) + len(_TABLE_NAME)) + 1
+    """Most likely the name of the table, found without decoding anything: for guesses that are looked at again. Empty
+    if there seems to be none."""
+    found = data.rfind(_TABLE_NAME)
+    if found < 0:
+        return b""
+    start = data.find(b'"', found + len(_TABLE_NAME)) + 1
     return data[start : data.find(b'"', start)]
+
+
+def recognises(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON object says of itself that it comes from DMS."""
+    return type(document.get("metadata")) is dict
 
 
 def decode(document: Any) -> SourceRow | Control | Dead:

@@ -22,7 +22,7 @@ from models.kinesis_event import Delivery, deliveries
 from models.outcome import Dead, Drop, Miss, Ok
 from models.raw import RawRecord
 from models.routing import Route
-from models.sources import dms
+from models.sources import adapters
 from models.strict_json import lenient
 from workers.cli.sources import named_source
 from workers.contract import pipeline_options, read_catalogue
@@ -170,7 +170,7 @@ def invoke(files: tuple[str, ...], source: str | None, steps: bool, as_lambda: b
 
 def _schema_of(content: bytes) -> str | None:
     try:
-        decoded = dms.decode(lenient(content))
+        decoded = adapters.decode(lenient(content))
     except (ValueError, RecursionError, OverflowError):
         return None
     return decoded.schema if isinstance(decoded, SourceRow) else None

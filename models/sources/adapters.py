@@ -1,0 +1,41 @@
+"""Which decoder reads a record: the one it says of itself, or the one its source is fixed to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.change import Control, SourceRow
+from models.outcome import Dead
+from models.sources import dms, dynamodb
+
+Decoded = SourceRow | Control | Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One format of change records."""
+
+    recognises: Callable[[Mapping[str, Any]], bool]
+    """Whether a JSON object says of itself that it is one; no two adapters recognise the same."""
+    decode: Callable[[Any], Decoded]
+    """Any JSON value. Never raises for data."""
+
+
+_ADAPTERS: Mapping[str, Adapter] = {
+    dms.ADAPTER: Adapter(dms.recognises, dms.decode),
+    dynamodb.ADAPTER: Adapter(dynamodb.recognises, dynamodb.decode),
+}
+
+
+def adapter_of(document: Any) -> str | None:
+    """Name of the adapter whose record this is; None if it looks like nobody's."""
+    if type(document) is not dict:
+        return None
+    return next((name for name, adapter in _ADAPTERS.items() if adapter.recognises(document)), None)
+
+
+def decode(document: Any, fixed: str | None = None) -> Decoded:
+    """Read one document. `fixed`: the adapter of its source, if there is only one; else the record tells, and what does
+    not tell is read as DMS's."""
+    adapter = _ADAPTERS.get(fixed or "") or _ADAPTERS[adapter_of(document) or dms.ADAPTER]
+    return adapter.decode(document)

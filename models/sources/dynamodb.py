@@ -1,0 +1,182 @@
+"""DynamoDB on Kinesis Data Streams: one JSON record to a SourceRow.
+
+Shapes from captures and the DynamoDB guide ("Kinesis Data Streams for DynamoDB"): `dynamodb.Keys`, `NewImage` and
+`OldImage` hold values with their type (`{"N": "7"}`), both images come whatever the table's settings. `eventID` is the
+same when a record is delivered again. There is no sequence number: records may come late and twice.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from models.change import EPOCH, Operation, SourceRow
+from models.outcome import Dead, Failure
+
+ADAPTER = "dynamodb"
+EVENT_SOURCE = "aws:dynamodb"
+SCHEMA = ""
+"""Tables of DynamoDB have none."""
+BINARY = "$binary"
+"""Name in the object that a binary value becomes: `{"$binary": "<base64>"}`, so that it is not taken for a text."""
+OPERATIONS: Mapping[str, Operation] = {
+    "INSERT": Operation.CREATE, "MODIFY": Operation.UPDATE, "REMOVE": Operation.DELETE,
+}  # fmt: skip
+MICROSECONDS: Mapping[str, int] = {"MILLISECOND": 1_000, "MICROSECOND": 1}
+"""By precision; a record that names none counts milliseconds (captured)."""
+MAX_MICROSECONDS = 253_402_300_800 * 1_000_000
+"""The year 10000."""
+MAX_DIGITS = 60
+"""DynamoDB's numbers have 38 digits, and exponents from -130 to 125."""
+MAX_EXPONENT = 200
+
+_WRONG: Final = object()
+
+
+def recognises(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON object says of itself that it comes from DynamoDB."""
+    return document.get("eventSource") == EVENT_SOURCE
+
+
+def decode(document: Any) -> SourceRow | Dead:
+    """Read one document. Everything a source can get wrong comes back as Dead; reasons hold no values (P6)."""
+    if type(document) is not dict:
+        return Dead(Failure.PARSE_ERROR, "not a JSON object")
+    change, table = document.get("dynamodb"), document.get("tableName")
+    if type(change) is not dict:
+        return Dead(Failure.PARSE_ERROR, "no dynamodb object: not a record of DynamoDB")
+    if type(table) is not str or not table:
+        return Dead(Failure.VALIDATION_ERROR, "tableName is missing")
+    images: dict[str, dict[str, Any] | None] = {}
+    for name in ("Keys", "NewImage", "OldImage"):
+        image = _image(change.get(name), name)
+        if isinstance(image, Dead):
+            return image
+        images[name] = image
+    committed = _committed(change)
+    if isinstance(committed, Dead):
+        return committed
+    word, event = document.get("eventName"), document.get("eventID")
+    operation = OPERATIONS.get(word, Operation.UNKNOWN) if type(word) is str else Operation.UNKNOWN
+    keys, new, old = images["Keys"] or {}, images["NewImage"], images["OldImage"]
+    last = {**keys, **(old or {})}
+    deleted = operation is Operation.DELETE
+    return SourceRow(
+        adapter=ADAPTER,
+        schema=SCHEMA,
+        table=table,
+        operation=operation,
+        row=(last or None) if deleted else new and {**keys, **new},
+        before=old and last,
+        committed_at=committed,
+        identity=(event,) if type(event) is str and event else None,
+    )
+
+
+def _image(image: Any, name: str) -> dict[str, Any] | Dead | None:
+    if image is None:
+        return None
+    if type(image) is not dict:
+        return Dead(Failure.VALIDATION_ERROR, f"dynamodb.{name} is not an object")
+    found = {}
+    for column, typed in image.items():
+        value = _plain(typed)
+        if value is _WRONG:
+            return Dead(Failure.VALIDATION_ERROR, f"attribute {column} is no typed value of DynamoDB")
+        found[column] = value
+    return found
+
+
+def _plain(typed: Any) -> Any:
+    """The value of `{type: value}`, or _WRONG."""
+    if type(typed) is not dict or len(typed) != 1:
+        return _WRONG
+    ((kind, value),) = typed.items()
+    read = _KINDS.get(kind)
+    return _WRONG if read is None else read(value)
+
+
+def _text(value: Any) -> Any:
+    return value if type(value) is str else _WRONG
+
+
+def _number(value: Any) -> Any:
+    """Exact: an integer if it is one, however it is written."""
+    if type(value) is not str or len(value) > MAX_DIGITS:
+        return _WRONG
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return _WRONG
+    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
+        return _WRONG
+    return int(number) if number == number.to_integral_value() else number
+
+
+def _binary(value: Any) -> Any:
+    return {BINARY: value} if type(value) is str else _WRONG
+
+
+def _bool(value: Any) -> Any:
+    return value if type(value) is bool else _WRONG
+
+
+def _null(value: Any) -> Any:
+    return None if value is True else _WRONG
+
+
+def _set_of(read: Callable[[Any], Any], order: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Sets have no order on the wire: sorted, the same set is the same list."""
+
+    def read_all(values: Any) -> Any:
+        found = _list_of(read)(values)
+        return found if found is _WRONG else sorted(found, key=order)
+
+    return read_all
+
+
+def _list_of(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read_all(values: Any) -> Any:
+        if type(values) is not list:
+            return _WRONG
+        found = [read(value) for value in values]
+        return _WRONG if any(value is _WRONG for value in found) else found
+
+    return read_all
+
+
+def _map(values: Any) -> Any:
+    if type(values) is not dict:
+        return _WRONG
+    found = {name: _plain(value) for name, value in values.items()}
+    return _WRONG if any(value is _WRONG for value in found.values()) else found
+
+
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "S": _text,
+    "N": _number,
+    "B": _binary,
+    "BOOL": _bool,
+    "NULL": _null,
+    "L": _list_of(_plain),
+    "M": _map,
+    "SS": _set_of(_text, str),
+    "NS": _set_of(_number, Decimal),
+    "BS": _set_of(_binary, lambda value: value[BINARY]),
+}
+
+
+def _committed(change: Mapping[str, Any]) -> str | Dead | None:
+    """ApproximateCreationDateTime as text with microseconds."""
+    moment = change.get("ApproximateCreationDateTime")
+    if moment is None:
+        return None
+    precision = change.get("ApproximateCreationDateTimePrecision", "MILLISECOND")
+    factor = MICROSECONDS.get(precision) if type(precision) is str else None
+    if factor is None:
+        return Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTimePrecision is unknown")
+    if type(moment) is Decimal and moment == moment.to_integral_value():
+        moment = int(moment)  # 1.72E15 is a whole number, too
+    if type(moment) is not int or not 0 <= moment * factor < MAX_MICROSECONDS:
+        return Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTime is no time since 1970")
+    return (EPOCH + timedelta(microseconds=moment * factor)).isoformat(timespec="microseconds")
