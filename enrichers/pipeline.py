@@ -88,7 +88,7 @@ class Pipeline:
             return Enriched(Dead(Failure.TRANSFORMATION_ERROR, f"bug in the worker: {_place(error)}"))
 
     def _run(self, record: RawRecord, state: State, *, patient: bool, trace: Trace | None) -> Enriched:
-        if record.value is None:
+        if record.value is None or adapters.is_tombstone(record.value, record.adapter):
             return self._without_value(record)
         try:
             decoded = adapters.decode(decode(record.value), record.adapter)

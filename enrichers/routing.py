@@ -67,6 +67,8 @@ class Router:
         """`adapter`: that of the source, if there is only one; else each record tells."""
         self._catalogue = catalogue
         self._adapter = adapter
+        self._others = adapter not in (None, dms.ADAPTER)
+        """None of the records is one of DMS: there is no short way."""
         self._glances: dict[tuple[str, ...], dms.Glance | None] = {}
         self._hints: dict[bytes, dms.Glance | None] = {}
         """By the likely name of a table. A wrong guess costs time: what was found says whose row it is."""
@@ -76,7 +78,7 @@ class Router:
 
     def route(self, data: bytes, partition_key: str) -> Route:
         """See the function."""
-        if self._adapter not in (None, dms.ADAPTER):
+        if self._others:
             return route(data, partition_key, self._catalogue, self._adapter)
         glance = self._only or self._guessed(data)
         if glance is not None and (found := glance(data)) is not None:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from models.start_position import StartAt
 
-Adapter = Literal["dms", "dynamodb"]
+Adapter = Literal["dms", "dynamodb", "debezium", "debezium-flat", "dsql"]
 ADAPTERS: tuple[Adapter, ...] = get_args(Adapter)
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)

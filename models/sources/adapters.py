@@ -6,7 +6,7 @@ from typing import Any
 
 from models.change import Control, SourceRow
 from models.outcome import Dead
-from models.sources import dms, dynamodb
+from models.sources import debezium, dms, dsql, dynamodb
 
 Decoded = SourceRow | Control | Dead
 
@@ -16,14 +16,19 @@ class Adapter:
     """One format of change records."""
 
     recognises: Callable[[Mapping[str, Any]], bool]
-    """Whether a JSON object says of itself that it is one; no two adapters recognise the same."""
+    """Whether a JSON object says of itself that it is one; the first adapter that does has it."""
     decode: Callable[[Any], Decoded]
     """Any JSON value. Never raises for data."""
+    tombstones: bool = False
+    """A record without a byte follows a delete, and says nothing more."""
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
     dms.ADAPTER: Adapter(dms.recognises, dms.decode),
     dynamodb.ADAPTER: Adapter(dynamodb.recognises, dynamodb.decode),
+    dsql.ADAPTER: Adapter(dsql.recognises, dsql.decode),
+    debezium.ADAPTER: Adapter(debezium.recognises, debezium.decode, tombstones=True),
+    debezium.FLAT_ADAPTER: Adapter(debezium.recognises_flat, debezium.decode_flat, tombstones=True),
 }
 
 
@@ -39,3 +44,10 @@ def decode(document: Any, fixed: str | None = None) -> Decoded:
     not tell is read as DMS's."""
     adapter = _ADAPTERS.get(fixed or "") or _ADAPTERS[adapter_of(document) or dms.ADAPTER]
     return adapter.decode(document)
+
+
+def is_tombstone(value: bytes, fixed: str | None) -> bool:
+    """Whether a record holds nothing on purpose. Kinesis has no null: there its data is empty, which only a source that
+    is fixed to an adapter with tombstones means."""
+    adapter = _ADAPTERS.get(fixed or "")
+    return not value and adapter is not None and adapter.tombstones

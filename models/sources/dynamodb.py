@@ -12,13 +12,12 @@ from typing import Any, Final
 
 from models.change import EPOCH, Operation, SourceRow
 from models.outcome import Dead, Failure
+from models.sources.binary import TAG, tagged
 
 ADAPTER = "dynamodb"
 EVENT_SOURCE = "aws:dynamodb"
 SCHEMA = ""
 """Tables of DynamoDB have none."""
-BINARY = "$binary"
-"""Name in the object that a binary value becomes: `{"$binary": "<base64>"}`, so that it is not taken for a text."""
 OPERATIONS: Mapping[str, Operation] = {
     "INSERT": Operation.CREATE, "MODIFY": Operation.UPDATE, "REMOVE": Operation.DELETE,
 }  # fmt: skip
@@ -114,7 +113,7 @@ def _number(value: Any) -> Any:
 
 
 def _binary(value: Any) -> Any:
-    return {BINARY: value} if type(value) is str else _WRONG
+    return tagged(value) if type(value) is str else _WRONG
 
 
 def _bool(value: Any) -> Any:
@@ -162,7 +161,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
     "M": _map,
     "SS": _set_of(_text, str),
     "NS": _set_of(_number, Decimal),
-    "BS": _set_of(_binary, lambda value: value[BINARY]),
+    "BS": _set_of(_binary, lambda value: value[TAG]),
 }
 
 

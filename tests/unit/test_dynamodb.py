@@ -13,7 +13,8 @@ from enrichers.routing import Router, route
 from models.change import Operation, SourceRow
 from models.outcome import Dead, Failure
 from models.sources import adapters, dms, dynamodb
-from models.sources.dynamodb import BINARY, decode
+from models.sources.binary import tagged
+from models.sources.dynamodb import decode
 from models.strict_json import decode as decode_json
 from tests.unit.changes import USER, Worker, catalogue_of
 from tests.unit.changes import dms as dms_record
@@ -137,10 +138,10 @@ def test_a_row_that_expired_is_a_delete_like_any_other() -> None:
         ({"S": ""}, ""),
         ({"BOOL": False}, False),
         ({"NULL": True}, None),
-        ({"B": "aGk="}, {BINARY: "aGk="}),
+        ({"B": "aGk="}, tagged("aGk=")),
         ({"SS": ["b", "a"]}, ["a", "b"]),
         ({"NS": ["10", "9", "2.5"]}, [Decimal("2.5"), 9, 10]),
-        ({"BS": ["eA==", "aGk="]}, [{BINARY: "aGk="}, {BINARY: "eA=="}]),
+        ({"BS": ["eA==", "aGk="]}, [tagged("aGk="), tagged("eA==")]),
         ({"L": [{"NULL": True}, {"M": {"x": {"N": "1"}}}]}, [None, {"x": 1}]),
         ({"M": {}}, {}),
     ],

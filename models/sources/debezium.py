@@ -1,0 +1,207 @@
+"""Debezium: its envelope with and without schemas, and the flat rows of `ExtractNewRecordState`, to a SourceRow.
+
+Shapes from the Debezium documentation (connectors for PostgreSQL and MySQL; "New Record State Extraction"):
+`{before, after, source, op}`, wrapped as `{schema, payload}` by the JSON converter with schemas; flat rows carry their
+metadata in columns that begin with `__`.
+"""
+
+import base64
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from models.change import EPOCH, Control, Operation, Row, SourceRow
+from models.outcome import Dead, Failure
+from models.sources.binary import tagged
+from models.sources.connect_types import Reader, read_row, row_reader
+
+ADAPTER = "debezium"
+FLAT_ADAPTER = "debezium-flat"
+UNAVAILABLE = "__debezium_unavailable_value"
+"""Stands in a row for a large column that did not change (PostgreSQL's TOAST) and is not in the log."""
+_PACKED = base64.b64encode(UNAVAILABLE.encode()).decode()
+_UNAVAILABLE: tuple[Any, ...] = (UNAVAILABLE, [UNAVAILABLE], _PACKED, tagged(_PACKED))
+"""As text, as array, and as bytes without and with a schema."""
+OPERATIONS: Mapping[str, Operation] = {
+    "c": Operation.CREATE, "r": Operation.CREATE, "u": Operation.UPDATE, "d": Operation.DELETE,
+}  # fmt: skip
+SNAPSHOT = "r"
+CONTROLS: Mapping[str, str] = {"t": "truncate-table", "m": "message"}
+"""Records about a table, or about none: a truncate, a logical message."""
+_MARK = "__"
+_NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000}
+"""Commit time in `source`, the finest first."""
+_MAX_MICROSECONDS = 253_402_300_800 * 1_000_000
+_POSITIONS = (("lsn",), ("file", "pos", "row"), ("commit_lsn", "change_lsn", "event_serial_no"))
+"""Of a change in the log of PostgreSQL, MySQL and SQL Server; parts of its name."""
+
+
+def payload_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the JSON converter wrapped, or the document itself."""
+    payload = document.get("payload")
+    return payload if type(payload) is dict and "schema" in document and len(document) == 2 else document
+
+
+def recognises(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON object says of itself that it is an envelope of Debezium."""
+    payload = payload_of(document)
+    source = payload.get("source")
+    return type(source) is dict and "connector" in source and type(payload.get("op")) is str
+
+
+def recognises_flat(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON object says of itself that it is a flat row of Debezium."""
+    payload = payload_of(document)
+    return "__op" in payload or "__deleted" in payload
+
+
+def decode(document: Any) -> SourceRow | Control | Dead:
+    """Read one envelope. Everything a source can get wrong comes back as Dead; reasons hold no values (P6)."""
+    if type(document) is not dict:
+        return Dead(Failure.PARSE_ERROR, "not a JSON object")
+    payload = payload_of(document)
+    word, source = payload.get("op"), payload.get("source")
+    if type(source) is not dict or type(word) is not str:
+        return Dead(Failure.PARSE_ERROR, "no op and source: not an envelope of Debezium")
+    names = _names(source)
+    if names is None:
+        return Dead(Failure.VALIDATION_ERROR, "source.schema, source.db or source.table is not text")
+    schema, table = names
+    if word in CONTROLS:
+        return Control(CONTROLS[word], schema, table)
+    if not table:
+        return Dead(Failure.VALIDATION_ERROR, "source.table is missing")
+    committed = committed_at(source, _NANOSECONDS)
+    if isinstance(committed, Dead):
+        return committed
+    images = _images(payload, document.get("schema"))
+    if isinstance(images, Dead):
+        return images
+    before, after = images
+    operation = OPERATIONS.get(word, Operation.UNKNOWN)
+    transaction = source.get("txId")
+    snapshot = word == SNAPSHOT
+    return SourceRow(
+        adapter=ADAPTER,
+        schema=schema,
+        table=table,
+        operation=operation,
+        row=before if operation is Operation.DELETE else after,
+        before=before,
+        committed_at=committed,
+        # What a snapshot reads has no place in the log of its own.
+        identity=None if snapshot else _identity(source),
+        transaction_id=str(transaction) if type(transaction) in (int, str) else None,
+        snapshot=snapshot,
+    )
+
+
+def decode_flat(document: Any) -> SourceRow | Control | Dead:
+    """Read one flat row; it needs `op` and `table` among the transform's `add.fields`."""
+    if type(document) is not dict:
+        return Dead(Failure.PARSE_ERROR, "not a JSON object")
+    payload = payload_of(document)
+    marks = {name[len(_MARK) :]: value for name, value in payload.items() if name.startswith(_MARK)}
+    word = "d" if marks.get("deleted") in ("true", True) else marks.get("op")
+    if type(word) is not str:
+        return Dead(Failure.VALIDATION_ERROR, "no __op: add op to the add.fields of the transform")
+    source = {name.removeprefix("source_"): value for name, value in marks.items()}
+    names = _names(source)
+    if names is None:
+        return Dead(Failure.VALIDATION_ERROR, "__schema, __db or __table is not text")
+    schema, table = names
+    if word in CONTROLS:
+        return Control(CONTROLS[word], schema, table)
+    if not table:
+        return Dead(Failure.VALIDATION_ERROR, "no __table: add table to the add.fields of the transform")
+    committed = committed_at(source, _NANOSECONDS)
+    if isinstance(committed, Dead):
+        return committed
+    wrapper = document.get("schema") if payload is not document else None
+    row = read_row({name: value for name, value in payload.items() if not name.startswith(_MARK)}, row_reader(wrapper))
+    if isinstance(row, str):
+        return _not_as_declared(row)
+    transaction = source.get("txId")
+    return SourceRow(
+        adapter=FLAT_ADAPTER,
+        schema=schema,
+        table=table,
+        operation=OPERATIONS.get(word, Operation.UNKNOWN),
+        row=_available(row),
+        before=None,
+        committed_at=committed,
+        identity=None if word == SNAPSHOT else _identity(source),
+        transaction_id=str(transaction) if type(transaction) in (int, str) else None,
+        snapshot=word == SNAPSHOT,
+    )
+
+
+def committed_at(source: Mapping[str, Any], units: Mapping[str, int]) -> str | Dead | None:
+    """The first of these times that is there, as text with microseconds. `units`: nanoseconds of one unit, by name."""
+    for name, nanoseconds in units.items():
+        moment = source.get(name)
+        if moment is None:
+            continue
+        if type(moment) is not int or not 0 <= moment * nanoseconds // 1_000 < _MAX_MICROSECONDS:
+            return Dead(Failure.VALIDATION_ERROR, f"source.{name} is no time since 1970")
+        return (EPOCH + timedelta(microseconds=moment * nanoseconds // 1_000)).isoformat(timespec="microseconds")
+    return None
+
+
+def _names(source: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Schema and table. MySQL has no schemas: there its database is one."""
+    found = [source.get("schema"), source.get("db"), source.get("table")]
+    if any(name is not None and type(name) is not str for name in found):
+        return None
+    schema, database, table = found
+    return schema or database or "", table or ""
+
+
+def _images(payload: Mapping[str, Any], schema: Any) -> tuple[Row | None, Row | None] | Dead:
+    found: dict[str, dict[str, Any] | None] = {}
+    readers = {name: _readers(schema, name) for name in ("before", "after")}
+    for name, reader in readers.items():
+        image = payload.get(name)
+        if image is None:
+            found[name] = None
+            continue
+        if type(image) is not dict:
+            return Dead(Failure.VALIDATION_ERROR, f"{name} is not an object")
+        row = read_row(image, reader)
+        if isinstance(row, str):
+            return _not_as_declared(row)
+        found[name] = row
+    before, after = found["before"], found["after"]
+    if before is not None:
+        before = _available(before)
+    if after is not None:
+        # What did not change is what it was, if anybody says what that is.
+        known = _available(after)
+        after = known | {name: was for name, was in (before or {}).items() if name in after and name not in known}
+    return before, after
+
+
+def _available(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value not in _UNAVAILABLE}
+
+
+def _readers(schema: Any, image: str) -> dict[str, Reader]:
+    fields = schema.get("fields") if type(schema) is dict else None
+    if type(fields) is not list:
+        return {}
+    found = next((field for field in fields if type(field) is dict and field.get("field") == image), None)
+    return row_reader(found)
+
+
+def _not_as_declared(column: str) -> Dead:
+    return Dead(Failure.VALIDATION_ERROR, f"column {column} is not what its schema says")
+
+
+def _identity(source: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Connector and place in its log, which a change keeps when it is sent again."""
+    named = [source.get("connector"), source.get("name")]
+    for position in _POSITIONS:
+        parts = named + [source.get(name) for name in position]
+        if all(type(part) in (int, str) and part != "" for part in parts):
+            return tuple(str(part) for part in parts)
+    return None
