@@ -103,9 +103,7 @@ class Pipeline:
                 return Enriched(Drop("control"))
             case SourceRow():
                 if trace is not None:
-                    trace.append(
-                        ("decode", f"{decoded.adapter} {decoded.operation} of {decoded.schema}.{decoded.table}")
-                    )
+                    trace.append(("decode", f"{decoded.adapter} {decoded.operation} of {decoded.place}"))
             case _:
                 assert_never(decoded)
         spec = self.catalogue.match(decoded.adapter, decoded.schema, decoded.table, state.pinned_schema)

@@ -46,6 +46,11 @@ class SourceRow:
     transaction_id: str | None = None
     snapshot: bool = False
 
+    @property
+    def place(self) -> str:
+        """`schema.table`, or the table alone where there are no schemas."""
+        return f"{self.schema}.{self.table}" if self.schema else self.table
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
