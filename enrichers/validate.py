@@ -4,12 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from enrichers.compiled import CompiledTable, WrongType
-from models.change import EPOCH, Change, Operation, Row, SourceRow
+from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
-
-MAX_MS = 253_402_300_800_000
-"""The year 10000, milliseconds: no time a source or a broker means."""
 
 
 def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[Change] | Dead:
@@ -89,7 +86,7 @@ def _fill_with_null(row: dict[str, Any], before: dict[str, Any]) -> None:
 def _moment(source: SourceRow, record: RawRecord) -> datetime | None:
     if source.committed_at is None:
         arrived = record.origin.arrival_ms or record.timestamp_ms
-        return EPOCH + timedelta(milliseconds=arrived) if 0 < arrived < MAX_MS else None
+        return EPOCH + timedelta(milliseconds=arrived) if 0 < arrived < MAX_MICROSECONDS // 1_000 else None
     try:
         moment = datetime.fromisoformat(source.committed_at)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +12,8 @@ Row = Mapping[str, Any]
 """Column -> value. Values: None, bool, exact int, Decimal, str, list, dict."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_MICROSECONDS = 253_402_300_800 * 1_000_000
+"""Since 1970, to the year 10000: no time a source or a broker means."""
 
 
 class Operation(StrEnum):
@@ -90,3 +92,10 @@ def milliseconds(moment: datetime) -> int:
     """Milliseconds since the epoch, rounded down, without a float on the way."""
     passed = moment - EPOCH
     return (passed.days * 86_400 + passed.seconds) * 1_000 + passed.microseconds // 1_000
+
+
+def moment_text(microseconds: int) -> str | None:
+    """ISO 8601 with microseconds, of a time since 1970; None before that, and beyond the year 9999."""
+    if not 0 <= microseconds < MAX_MICROSECONDS:
+        return None
+    return (EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")

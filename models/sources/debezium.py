@@ -7,10 +7,9 @@ metadata in columns that begin with `__`.
 
 import base64
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
-from models.change import EPOCH, Control, Operation, Row, SourceRow
+from models.change import Control, Operation, Row, SourceRow, moment_text
 from models.outcome import Dead, Failure
 from models.sources.binary import tagged
 from models.sources.connect_types import Reader, read_row, row_reader
@@ -31,7 +30,6 @@ CONTROLS: Mapping[str, str] = {"t": "truncate-table", "m": "message"}
 _MARK = "__"
 _NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000}
 """Commit time in `source`, the finest first."""
-_MAX_MICROSECONDS = 253_402_300_800 * 1_000_000
 _POSITIONS = (("lsn",), ("file", "pos", "row"), ("commit_lsn", "change_lsn", "event_serial_no"))
 """Of a change in the log of PostgreSQL, MySQL and SQL Server; parts of its name."""
 
@@ -71,7 +69,7 @@ def decode(document: Any) -> SourceRow | Control | Dead:
         return Control(CONTROLS[word], schema, table)
     if not table:
         return Dead(Failure.VALIDATION_ERROR, "source.table is missing")
-    committed = committed_at(source, _NANOSECONDS)
+    committed = committed_at(source)
     if isinstance(committed, Dead):
         return committed
     images = _images(payload, document.get("schema"))
@@ -114,7 +112,7 @@ def decode_flat(document: Any) -> SourceRow | Control | Dead:
         return Control(CONTROLS[word], schema, table)
     if not table:
         return Dead(Failure.VALIDATION_ERROR, "no __table: add table to the add.fields of the transform")
-    committed = committed_at(source, _NANOSECONDS)
+    committed = committed_at(source)
     if isinstance(committed, Dead):
         return committed
     wrapper = document.get("schema") if payload is not document else None
@@ -136,15 +134,13 @@ def decode_flat(document: Any) -> SourceRow | Control | Dead:
     )
 
 
-def committed_at(source: Mapping[str, Any], units: Mapping[str, int]) -> str | Dead | None:
-    """The first of these times that is there, as text with microseconds. `units`: nanoseconds of one unit, by name."""
-    for name, nanoseconds in units.items():
+def committed_at(source: Mapping[str, Any]) -> str | Dead | None:
+    """Commit time as text with microseconds, by the finest of its numbers; None if there is none."""
+    for name, nanoseconds in _NANOSECONDS.items():
         moment = source.get(name)
-        if moment is None:
-            continue
-        if type(moment) is not int or not 0 <= moment * nanoseconds // 1_000 < _MAX_MICROSECONDS:
-            return Dead(Failure.VALIDATION_ERROR, f"source.{name} is no time since 1970")
-        return (EPOCH + timedelta(microseconds=moment * nanoseconds // 1_000)).isoformat(timespec="microseconds")
+        if moment is not None:
+            text = moment_text(moment * nanoseconds // 1_000) if type(moment) is int else None
+            return text or Dead(Failure.VALIDATION_ERROR, f"source.{name} is no time since 1970")
     return None
 
 

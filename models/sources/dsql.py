@@ -14,7 +14,6 @@ from models.sources.debezium import committed_at
 ADAPTER = "dsql"
 FULL = "full"
 OPERATIONS: Mapping[str, Operation] = {"c": Operation.CREATE, "u": Operation.UPDATE, "d": Operation.DELETE}
-_NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000}
 
 
 def recognises(document: Mapping[str, Any]) -> bool:
@@ -41,7 +40,7 @@ def decode(document: Any) -> SourceRow | Dead:
     for image in ("before", "after"):
         if type(document.get(image)) not in (dict, type(None)):
             return Dead(Failure.VALIDATION_ERROR, f"{image} is not an object")
-    committed = committed_at(source, _NANOSECONDS)
+    committed = committed_at(source)
     if isinstance(committed, Dead):
         return committed
     # The guide: an operation that is not known is to be taken as an upsert.

@@ -6,11 +6,10 @@ same when a record is delivered again. There is no sequence number: records may 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from models.change import EPOCH, Operation, SourceRow
+from models.change import Operation, SourceRow, moment_text
 from models.outcome import Dead, Failure
 from models.sources.binary import TAG, tagged
 
@@ -23,8 +22,6 @@ OPERATIONS: Mapping[str, Operation] = {
 }  # fmt: skip
 MICROSECONDS: Mapping[str, int] = {"MILLISECOND": 1_000, "MICROSECOND": 1}
 """By precision; a record that names none counts milliseconds (captured)."""
-MAX_MICROSECONDS = 253_402_300_800 * 1_000_000
-"""The year 10000."""
 MAX_DIGITS = 60
 """DynamoDB's numbers have 38 digits, and exponents from -130 to 125."""
 MAX_EXPONENT = 200
@@ -176,6 +173,5 @@ def _committed(change: Mapping[str, Any]) -> str | Dead | None:
         return Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTimePrecision is unknown")
     if type(moment) is Decimal and moment == moment.to_integral_value():
         moment = int(moment)  # 1.72E15 is a whole number, too
-    if type(moment) is not int or not 0 <= moment * factor < MAX_MICROSECONDS:
-        return Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTime is no time since 1970")
-    return (EPOCH + timedelta(microseconds=moment * factor)).isoformat(timespec="microseconds")
+    text = moment_text(moment * factor) if type(moment) is int else None
+    return text or Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTime is no time since 1970")
