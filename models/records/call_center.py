@@ -1,11 +1,11 @@
-"""Call center: append-only logs of availability and of group membership."""
+"""Call center: queues, calls, and the append-only logs of availability and of group membership."""
 
 from datetime import datetime
 
 from pydantic import Field
 
 from models.records.row import Row, columns_of
-from models.tables import FromColumn, FromLookup, OwnerRule, TableSpec
+from models.tables import FromColumn, FromLookup, OwnerRule, Redaction, RedactionAction, TableSpec
 
 
 class AvailabilityLogRecord(Row):
@@ -54,4 +54,73 @@ GROUP_MAPS_LOG = TableSpec(
     required=frozenset({"GroupID"}),
     owner=OwnerRule(org=(FromLookup("groups", by="GroupID"),), user=(FromColumn("UserID"),)),
     memory=False,
+)
+
+
+class CallCenterQueueRecord(Row):
+    """Callers wait in it. It belongs to an organisation, and to no user."""
+
+    id: int = Field(alias="ID")
+    org_id: int = Field(alias="OrgID")
+    name: str = Field(alias="Name")
+    strategy: str | None = Field(None, alias="Strategy")
+    max_wait_sec: int | None = Field(None, alias="MaxWaitSec")
+    max_callers: int | None = Field(None, alias="MaxCallers")
+    callback_enabled: bool = Field(alias="CallbackEnabled")
+    callback_number: str | None = Field(None, alias="CallbackNumber")
+    callback_timeout_sec: int | None = Field(None, alias="CallbackTimeoutSec")
+    callback_max_tries: int | None = Field(None, alias="CallbackMaxTries")
+    status: str | None = Field(None, alias="Status")
+
+
+CALL_CENTER_QUEUES = TableSpec(
+    name="call_center_queues",
+    table="call_center_queues",
+    entity="call_center_queue",
+    key=("ID",),
+    columns=columns_of(CallCenterQueueRecord),
+    required=frozenset({"OrgID"}),
+    owner=OwnerRule(org=(FromColumn("OrgID"),)),
+    redact={"CallbackNumber": Redaction(RedactionAction.PARTIAL_MASK, style="phone")},
+)
+
+
+class CallStatusRecord(Row):
+    """A call, from its first ring to its end. Its key is the call's own id."""
+
+    call_id: str = Field(alias="CallID")
+    org_id: int = Field(alias="OrgID")
+    user_id: int | None = Field(None, alias="UserID")
+    sip_call_id: str | None = Field(None, alias="SIPCallID")
+    from_uri: str | None = Field(None, alias="FromURI")
+    to_uri: str | None = Field(None, alias="ToURI")
+    from_tag: str | None = Field(None, alias="FromTag")
+    to_tag: str | None = Field(None, alias="ToTag")
+    direction: str = Field(alias="Direction")
+    state: str = Field(alias="State")
+    caller_number: str | None = Field(None, alias="CallerNumber")
+    callee_number: str | None = Field(None, alias="CalleeNumber")
+    queue_id: int | None = Field(None, alias="QueueID")
+    agent_id: int | None = Field(None, alias="AgentID")
+    sip_status: int | None = Field(None, alias="SIPStatus")
+    codec: str | None = Field(None, alias="Codec")
+    started_at: datetime = Field(alias="StartedAt")
+    answered_at: datetime | None = Field(None, alias="AnsweredAt")
+    ended_at: datetime | None = Field(None, alias="EndedAt")
+
+
+CALL_STATUS = TableSpec(
+    name="call_status",
+    table="call_status",
+    entity="call_status",
+    key=("CallID",),
+    columns=columns_of(CallStatusRecord),
+    required=frozenset({"OrgID"}),
+    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
+    redact={
+        "FromURI": Redaction(RedactionAction.PARTIAL_MASK),
+        "ToURI": Redaction(RedactionAction.PARTIAL_MASK),
+        "CallerNumber": Redaction(RedactionAction.PARTIAL_MASK, style="phone"),
+        "CalleeNumber": Redaction(RedactionAction.PARTIAL_MASK, style="phone"),
+    },
 )

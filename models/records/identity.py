@@ -1,4 +1,4 @@
-"""Identity: users, organisations and groups. These three feed the lookups that other tables read."""
+"""Identity: users, organisations and groups, which feed the lookups that other tables read; and what users may do."""
 
 from datetime import datetime
 
@@ -101,4 +101,26 @@ GROUPS = TableSpec(
     required=frozenset({"OrgID"}),
     owner=OwnerRule(org=(FromColumn("OrgID"),)),
     provides=(Provides("groups", key="ID", org="OrgID"),),
+)
+
+
+class UserScopesRecord(Row):
+    """A user was given a right in an organisation."""
+
+    id: int = Field(alias="ID")
+    user_id: int = Field(alias="UserID")
+    org_id: int = Field(alias="OrgID")
+    scope: str = Field(alias="Scope")
+    granted_by: int | None = Field(None, alias="GrantedBy")
+    expires_at: datetime | None = Field(None, alias="ExpiresAt")
+
+
+USER_SCOPES = TableSpec(
+    name="user_scopes",
+    table="user_scopes",
+    entity="user_scope",
+    key=("ID",),
+    columns=columns_of(UserScopesRecord),
+    required=frozenset({"OrgID", "UserID"}),
+    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
 )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, NewType, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,11 +19,8 @@ class Row(BaseModel):
     updated_at: datetime | None = Field(None, alias="UpdatedAt")
 
 
-class JsonText(str):
-    """Text that holds a JSON document; compared parsed."""
-
-    __slots__ = ()
-
+JsonText = NewType("JsonText", str)
+"""Text that holds a JSON document; compared parsed."""
 
 _TYPES: dict[Any, ColumnType] = {
     int: ColumnType.INT,

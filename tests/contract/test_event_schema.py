@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.unit.changes import USER, Worker, dms
+from tests.unit.changes import TELEPHONY, USER, Worker, dms
 
 SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
@@ -43,8 +43,19 @@ ROWS: dict[str, dict[str, Any]] = {
     "orgs": {"ID": 3, "Name": "Acme", "AccountNumber": "12-34", "Status": "ACTIVE"},
     "groups": {"ID": 21, "OrgID": 3, "Name": "Support", "Type": "QUEUE"},
     "availability_log": {"ID": 1, "OrgID": 3, "UserID": 7, "Status": "AWAY", "StartedAt": "2026-01-15T10:31:00Z"},
+    "user_scopes": {"ID": 4, "UserID": 7, "OrgID": 3, "Scope": "billing:read", "GrantedBy": 1},
+    "profiles": {"ID": 5, "ScopeType": "ORG", "ScopeID": 3, "Name": "d", "ProfileKey": "k", "Value": '{"a": 1}'},
+    "channels": {"ID": 6, "Type": "SMS", "Address": "+41446681800", "OwnerType": "User", "OwnerID": 7, "Status": "ON"},
+    "pool": {"ID": 8, "Number": "+41446681800", "OrgID": 3, "UserID": 7, "Status": "FREE", "MonthlyCost": "1.50"},
+    "call_status": {"CallID": "c:1", "OrgID": 3, "UserID": 7, "Direction": "IN", "State": "UP",
+                    "StartedAt": "2026-01-15T10:31:00Z", "CallerNumber": "+41446681800"},
+    "call_center_queues": {"ID": 2, "OrgID": 3, "Name": "Support", "CallbackEnabled": True},
     "group_maps_log": {"ID": 9, "GroupID": 21, "UserID": 7, "Action": "ADD", "OccurredAt": "2026-01-15T10:31:00Z"},
-}
+}  # fmt: skip
+
+
+def test_every_built_in_table_has_a_row_here() -> None:
+    assert set(ROWS) == {spec.name for spec in TELEPHONY.specs}
 
 
 @pytest.mark.parametrize("operation", ["insert", "update", "delete"])

@@ -184,3 +184,49 @@ def test_an_upper_case_source_of_a_table_with_a_schema_feeds_its_lookup(tmp_path
     worker = Worker(catalogue_of(tmp_path, entries, builtin="telephony"))
     worker.feed(dms("load", GROUP, table="GROUPS", schema="CORE"))
     assert owner(worker.event(dms("insert", MAPPED, table="GROUP_MAPS_LOG", schema="CORE")))[0] == "3"
+
+
+OF_USER = {"OwnerType": "User", "OwnerID": 7, "Type": "SMS", "Address": "+41446681800", "Status": "ON"}
+OF_GROUP = OF_USER | {"OwnerType": "Group", "OwnerID": 21}
+PROFILE = {"Name": "ring", "ProfileKey": "k"}
+CALL = {"OrgID": 3, "UserID": 7, "Direction": "IN", "State": "UP", "StartedAt": "2026-01-15T10:31:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "expected"),
+    [
+        ("user_scopes", {"OrgID": 3, "UserID": 7, "Scope": "billing"}, ("3", "7", "record")),
+        ("pool", {"OrgID": 3, "UserID": 7, "Number": "+41446681800", "Status": "USED"}, ("3", "7", "record")),
+        ("pool", {"OrgID": None, "UserID": None, "Number": "+41446681800", "Status": "FREE"}, (None, None, "record")),
+        ("call_status", CALL, ("3", "7", "record")),
+        ("call_status", CALL | {"UserID": None}, ("3", None, "record")),
+        ("call_center_queues", {"OrgID": 3, "Name": "q", "CallbackEnabled": 1, "UserID": 7}, ("3", None, "record")),
+        ("channels", OF_USER, ("3", "7", "table")),
+        ("channels", OF_GROUP, ("4", None, "table")),
+        ("channels", OF_USER | {"OwnerType": None, "OwnerID": None}, (None, None, "record")),
+        ("profiles", PROFILE | {"ScopeType": "ORG", "ScopeID": 3}, ("3", None, "record")),
+        ("profiles", PROFILE | {"ScopeType": "USER", "ScopeID": 7}, ("3", "7", "table")),
+        ("profiles", PROFILE | {"ScopeType": "GROUP", "ScopeID": 21}, ("4", None, "table")),
+        ("profiles", PROFILE | {"ScopeType": "GLOBAL", "ScopeID": None}, (None, None, "record")),
+    ],
+)
+def test_every_built_in_table_finds_its_owner_by_its_own_rule(
+    table: str, row: dict[str, object], expected: tuple[object, object, object]
+) -> None:
+    worker = Worker()
+    worker.feed(dms("load", USER))
+    worker.feed(dms("load", GROUP | {"OrgID": 4}, table="groups"))
+    key = {"CallID": "c:1"} if table == "call_status" else {"ID": 1}
+    assert owner(worker.event(dms("insert", key | row, table=table))) == expected
+
+
+def test_what_is_secret_about_channels_calls_and_numbers_leaves_no_trace() -> None:
+    secret = {"Config": '{"token": "abracadabra"}', "Secret": "abracadabra"}
+    channel = str(Worker().event(dms("insert", {"ID": 1} | OF_USER | secret, table="channels")))
+    assert "abracadabra" not in channel
+    assert "+41446681800" not in channel
+    uris = {"FromURI": "sip:greta@example.org", "ToURI": "sip:john@example.org", "CallerNumber": "+41446681800"}
+    call = str(Worker().event(dms("insert", {"CallID": "c:1"} | CALL | uris, table="call_status")))
+    assert not [text for text in ("greta", "john", "446681800") if text in call]
+    number = str(Worker().event(dms("insert", {"ID": 1, "Number": "+41446681800", "Status": "FREE"}, table="pool")))
+    assert "446681800" not in number

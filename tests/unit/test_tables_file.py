@@ -1,4 +1,4 @@
-"""tables.yaml: five built-in tables can be written in it, it extends others, and every mistake shows at once."""
+"""tables.yaml: the built-in tables can be written in it, it extends others, and every mistake shows at once."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from models.yaml_nodes import InvalidFile
 from tests.contract.test_event_schema import ROWS
 from tests.unit.changes import KEY, TELEPHONY, Worker, catalogue_of, dms
 
-FIVE = Path(__file__).parent / "tables" / "five-tables.yaml"
+BUILT_IN = Path(__file__).parent / "tables" / "telephony.yaml"
 
 
 def problems(directory: Path, tables: str, *, builtin: str = "telephony") -> list[str]:
@@ -21,7 +21,7 @@ def problems(directory: Path, tables: str, *, builtin: str = "telephony") -> lis
 
 
 def test_the_built_in_tables_are_expressible_in_yaml_and_give_the_same_events() -> None:
-    written = load_catalogue("none", FIVE)
+    written = load_catalogue("none", BUILT_IN)
     assert written.specs == TELEPHONY.specs
     assert written.fingerprint == TELEPHONY.fingerprint
     corpus = [
@@ -49,10 +49,17 @@ def test_an_entry_with_a_built_in_name_extends_it_field_by_field(tmp_path: Path)
 
 
 def test_extends_none_replaces_a_built_in_table(tmp_path: Path) -> None:
-    entry = "  - {table: users, extends: none, entity: person, key: [id]}\n"
-    spec = catalogue_of(tmp_path, entry, builtin="telephony").named("users")
+    entry = "  - {table: orgs, extends: none, entity: company, key: [id]}\n"
+    spec = catalogue_of(tmp_path, entry, builtin="telephony").named("orgs")
     assert spec is not None
-    assert (spec.entity, spec.redact, spec.owner) == ("person", {}, None)
+    assert (spec.entity, spec.redact, spec.owner) == ("company", {}, None)
+
+
+def test_a_built_in_table_whose_lookup_was_replaced_away_is_a_mistake(tmp_path: Path) -> None:
+    entry = "  - {table: users, extends: none, entity: person, key: [id]}\n"
+    found = problems(tmp_path, entry)
+    assert [text.split(": ")[1] for text in found] == ["channels", "profiles"]
+    assert "no table provides the lookup users" in found[0]
 
 
 def test_every_mistake_is_told_at_once_with_its_line_and_what_was_meant(tmp_path: Path) -> None:
