@@ -25,6 +25,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "c": Operation.CREATE, "r": Operation.CREATE, "u": Operation.UPDATE, "d": Operation.DELETE,
 }  # fmt: skip
 SNAPSHOT = "r"
+DELETED = "d"
 CONTROLS: Mapping[str, str] = {"t": "truncate-table", "m": "message"}
 """Records about a table, or about none: a truncate, a logical message."""
 _MARK = "__"
@@ -61,37 +62,11 @@ def decode(document: Any) -> SourceRow | Control | Dead:
     word, source = payload.get("op"), payload.get("source")
     if type(source) is not dict or type(word) is not str:
         return Dead(Failure.PARSE_ERROR, "no op and source: not an envelope of Debezium")
-    names = _names(source)
-    if names is None:
-        return Dead(Failure.VALIDATION_ERROR, "source.schema, source.db or source.table is not text")
-    schema, table = names
-    if word in CONTROLS:
-        return Control(CONTROLS[word], schema, table)
-    if not table:
-        return Dead(Failure.VALIDATION_ERROR, "source.table is missing")
-    committed = committed_at(source)
-    if isinstance(committed, Dead):
-        return committed
-    images = _images(payload, document.get("schema"))
+    images = _images(payload, document.get("schema")) if word not in CONTROLS else (None, None)
     if isinstance(images, Dead):
         return images
     before, after = images
-    operation = OPERATIONS.get(word, Operation.UNKNOWN)
-    transaction = source.get("txId")
-    snapshot = word == SNAPSHOT
-    return SourceRow(
-        adapter=ADAPTER,
-        schema=schema,
-        table=table,
-        operation=operation,
-        row=before if operation is Operation.DELETE else after,
-        before=before,
-        committed_at=committed,
-        # What a snapshot reads has no place in the log of its own.
-        identity=None if snapshot else _identity(source),
-        transaction_id=str(transaction) if type(transaction) in (int, str) else None,
-        snapshot=snapshot,
-    )
+    return _told(ADAPTER, word, source, before, before if word == DELETED else after, "source.")
 
 
 def decode_flat(document: Any) -> SourceRow | Control | Dead:
@@ -100,37 +75,46 @@ def decode_flat(document: Any) -> SourceRow | Control | Dead:
         return Dead(Failure.PARSE_ERROR, "not a JSON object")
     payload = payload_of(document)
     marks = {name[len(_MARK) :]: value for name, value in payload.items() if name.startswith(_MARK)}
-    word = "d" if marks.get("deleted") in ("true", True) else marks.get("op")
+    word = DELETED if marks.get("deleted") in ("true", True) else marks.get("op")
     if type(word) is not str:
         return Dead(Failure.VALIDATION_ERROR, "no __op: add op to the add.fields of the transform")
     source = {name.removeprefix("source_"): value for name, value in marks.items()}
-    names = _names(source)
-    if names is None:
-        return Dead(Failure.VALIDATION_ERROR, "__schema, __db or __table is not text")
-    schema, table = names
-    if word in CONTROLS:
-        return Control(CONTROLS[word], schema, table)
-    if not table:
-        return Dead(Failure.VALIDATION_ERROR, "no __table: add table to the add.fields of the transform")
-    committed = committed_at(source)
-    if isinstance(committed, Dead):
-        return committed
     wrapper = document.get("schema") if payload is not document else None
     row = read_row({name: value for name, value in payload.items() if not name.startswith(_MARK)}, row_reader(wrapper))
     if isinstance(row, str):
         return _not_as_declared(row)
-    transaction = source.get("txId")
+    return _told(FLAT_ADAPTER, word, source, None, _available(row), _MARK)
+
+
+def _told(
+    adapter: str, word: str, source: Mapping[str, Any], before: Row | None, row: Row | None, prefix: str
+) -> SourceRow | Control | Dead:
+    """What both have in common. `prefix`: what stands in front of the names of `source` in the record, for reasons."""
+    names = _names(source)
+    if names is None:
+        return Dead(Failure.VALIDATION_ERROR, f"{prefix}schema, {prefix}db or {prefix}table is not text")
+    schema, table = names
+    if word in CONTROLS:
+        return Control(CONTROLS[word], schema, table)
+    if not table:
+        hint = ": add table to the add.fields of the transform" if prefix == _MARK else ""
+        return Dead(Failure.VALIDATION_ERROR, f"{prefix}table is missing{hint}")
+    committed = committed_at(source)
+    if isinstance(committed, Dead):
+        return committed
+    transaction, snapshot = source.get("txId"), word == SNAPSHOT
     return SourceRow(
-        adapter=FLAT_ADAPTER,
+        adapter=adapter,
         schema=schema,
         table=table,
         operation=OPERATIONS.get(word, Operation.UNKNOWN),
-        row=_available(row),
-        before=None,
+        row=row,
+        before=before,
         committed_at=committed,
-        identity=None if word == SNAPSHOT else _identity(source),
+        # What a snapshot reads has no place in the log of its own.
+        identity=None if snapshot else _identity(source),
         transaction_id=str(transaction) if type(transaction) in (int, str) else None,
-        snapshot=word == SNAPSHOT,
+        snapshot=snapshot,
     )
 
 
