@@ -12,7 +12,8 @@ from models.change import Change
 from models.enrichment import Enrichment
 from models.event import Event
 from models.raw import RawRecord
-from models.routing import key_text
+from models.routing import id_text, key_text
+from models.sources.binary import is_tagged
 from models.strict_json import encode, wire
 
 ENVELOPE_VERSION = "1.0"
@@ -36,9 +37,10 @@ def change_digest(change: Change, table: CompiledTable, record: RawRecord) -> st
     """20 hex digits that name the change: the same for every delivery of it, different for any other.
 
     The source's own identity if it gives one, else the position in the stream; for plain files (no stream) their
-    position and the bytes. A redacted key takes no part: its hash would let anybody try values (P6).
+    position and the bytes. A redacted key takes no part: its hash would let anybody try values (P6). An identity that
+    is unique only together with the key does not serve then.
     """
-    if change.identity is not None:
+    if change.identity is not None and not (change.identity_needs_key and table.key_is_redacted):
         identity: list[Any] = ["change", *change.identity]
     elif record.origin.stream or record.origin.shard:
         origin = record.origin
@@ -46,14 +48,18 @@ def change_digest(change: Change, table: CompiledTable, record: RawRecord) -> st
     else:
         content = blake2b(record.value or b"", digest_size=16).hexdigest()
         identity = ["file", record.origin.sequence, content]
-    keys = None if table.key_is_redacted else [key_text(value) for value in change.keys.values()]
+    keys = None if table.key_is_redacted else [_key_part(value) for value in change.keys.values()]
     named = [record.source, change.name, change.operation.value, change.schema, keys, identity]
     return blake2b(encode(named), digest_size=10).hexdigest()
 
 
+def _key_part(value: Any) -> Any:
+    return value if is_tagged(value) else key_text(value)
+
+
 def entity_id(keys: Mapping[str, Any]) -> str:
-    """Key values joined by `:`; `%` and `:` inside a value are percent-encoded, so that no two keys share an id."""
-    return ":".join(key_text(value).replace("%", "%25").replace(":", "%3A") for value in keys.values())
+    """Key values joined by `:`, encoded so that no two keys share an id."""
+    return ":".join(map(id_text, keys.values()))
 
 
 def normalize(

@@ -11,7 +11,7 @@ normalize cannot leak: it gets only what redaction let through
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 
 from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable
@@ -121,8 +121,8 @@ class Pipeline:
         row = record.key or spec.row_key(change.schema, tuple(change.keys.values()))
         memory = state.memory(row) if spec.memory else None
         digest = change_digest(change, table, record)
-        if _is_resent(change, spec, record, memory, digest):
-            return Enriched(Drop("resent"), table=spec.name)
+        if (past := _is_past(change, spec, record, memory, digest)) is not None:
+            return Enriched(Drop(past), table=spec.name)
         effects = (
             *remember.pin(change.schema, spec, state),
             *remember.lookups(change, spec, row, state, replay=record.replay > 0),
@@ -197,14 +197,15 @@ class Pipeline:
             return None
 
 
-def _is_resent(change: Change, spec: TableSpec, record: RawRecord, memory: RowMemory | None, digest: str) -> bool:
-    return (
-        memory is not None
-        and change.identity is not None
-        and record.replay == 0
-        and spec.duplicates == "drop"
-        and digest in memory.changes
-    )
+def _is_past(
+    change: Change, spec: TableSpec, record: RawRecord, memory: RowMemory | None, digest: str
+) -> Literal["resent", "late"] | None:
+    """Why a change says nothing new of its row. Whoever replays asks for it all the same."""
+    if memory is None or record.replay or spec.duplicates == "pass":
+        return None
+    if change.identity is not None and digest in memory.changes:
+        return "resent"
+    return "late" if remember.is_late(change, memory) else None
 
 
 def _drop_reason(change: Change, spec: TableSpec) -> str | None:

@@ -1,5 +1,7 @@
 """Remember: what later records need of this one. Lookups first of all, also from records that are not published."""
 
+from msgspec.structs import replace
+
 from enrichers.state import REMEMBERED_CHANGES, Effect, LookupEntry, Memorize, Pin, Remember, RowMemory, State
 from models.change import Change, Operation
 from models.enrichment import Enrichment
@@ -18,11 +20,12 @@ def pin(change_schema: str, spec: TableSpec, state: State) -> tuple[Effect, ...]
 
 
 def lookups(change: Change, spec: TableSpec, row: bytes, state: State, *, replay: bool) -> tuple[Effect, ...]:
-    """Entries this table provides for others. A replayed old change never overwrites what is newer."""
+    """Entries this table provides for others. A change that is old, by replay or because its source has no order, never
+    overwrites what is newer."""
     effects: list[Effect] = []
     for rule in spec.provides:
         known = state.lookup(rule.lookup, row)
-        if replay and known is not None and known.since_ms > change.committed_ms:
+        if (replay or change.order is not None) and known is not None and known.since_ms > change.committed_ms:
             continue
         if change.operation is Operation.DELETE:
             effects.append(Remember(rule.lookup, row, None))
@@ -34,8 +37,11 @@ def lookups(change: Change, spec: TableSpec, row: bytes, state: State, *, replay
 
 
 def memorize(change: Change, owner: Enrichment, row: bytes, known: RowMemory | None, digest: str) -> tuple[Effect, ...]:
-    """The memory of the row after this change: its last owner and, if the source names changes, their ids."""
-    if change.operation is Operation.DELETE:
+    """The memory of the row after this change: its last owner and, if the source names changes, their ids. A deleted
+    row is forgotten, but where an older change may still come: its place in the order stays (docs/decisions/0028).
+    """
+    deleted = change.operation is Operation.DELETE
+    if deleted and change.order is None:
         return (Memorize(row, None),)
     before = known or RowMemory()
     found = owner.source != "missing"
@@ -43,18 +49,25 @@ def memorize(change: Change, owner: Enrichment, row: bytes, known: RowMemory | N
     if change.identity is not None and digest not in changes:
         changes = (*changes, digest)[-REMEMBERED_CHANGES:]
     memory = RowMemory(
-        org_id=owner.org_id if found else before.org_id,
-        user_id=owner.user_id if found else before.user_id,
+        org_id=None if deleted else owner.org_id if found else before.org_id,
+        user_id=None if deleted else owner.user_id if found else before.user_id,
         changes=changes,
         updated_ms=max(change.committed_ms, before.updated_ms),
+        order=before.order if change.order is None or is_late(change, before) else change.order,
     )
-    same = (memory.org_id, memory.user_id, memory.changes) == (before.org_id, before.user_id, before.changes)
+    same = replace(memory, updated_ms=before.updated_ms) == before
     if known is not None and same and memory.updated_ms - before.updated_ms < REFRESH_MS:
         return ()
-    if known is not None and before.updated_ms > change.committed_ms:
+    if known is not None and (before.updated_ms > change.committed_ms or is_late(change, before)):
         # An old change came again, by replay or by a source that lost order: its id counts, its owner does not.
-        memory = RowMemory(org_id=before.org_id, user_id=before.user_id, changes=changes, updated_ms=before.updated_ms)
+        memory = replace(before, changes=changes)
     return (Memorize(row, memory),)
+
+
+def is_late(change: Change, known: RowMemory) -> bool:
+    """Whether a later change of the row was here already. Of two that the source calls simultaneous the one that comes
+    last counts."""
+    return change.order is not None and known.order is not None and change.order < known.order
 
 
 def forget(spec: TableSpec | None, row: bytes) -> tuple[Effect, ...]:

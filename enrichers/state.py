@@ -53,6 +53,8 @@ class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the last changes, oldest first, at most 16: a change among them was sent again by the source."""
     updated_ms: int = 0
     """Commit time of the last change, milliseconds; entries older than 30 days may be forgotten."""
+    order: int | None = None
+    """Of the latest change, where the source delivers the changes of a row in any order (docs/decisions/0028)."""
     v: int = FORMAT
 
     def encode(self) -> bytes:

@@ -7,6 +7,7 @@ from enrichers.compiled import CompiledTable, WrongType
 from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
+from models.routing import is_key
 
 
 def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[Change] | Dead:
@@ -33,7 +34,7 @@ def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[C
         value = (keyed or {}).get(name)
         if value is None:
             return Dead(Failure.VALIDATION_ERROR, f"key column {name} is absent or null")
-        if isinstance(value, list | dict):
+        if not is_key(value):
             return Dead(Failure.VALIDATION_ERROR, f"key column {name} is no plain value")
         keys[name] = value
     previous = None
@@ -61,6 +62,8 @@ def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[C
             adapter=source.adapter,
             snapshot=source.snapshot,
             transaction_id=source.transaction_id,
+            identity_needs_key=source.identity_needs_key,
+            order=source.order,
         )
     )
 

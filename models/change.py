@@ -47,6 +47,10 @@ class SourceRow:
     """The source's own name of this change, stable over redelivery; None if it gives none."""
     transaction_id: str | None = None
     snapshot: bool = False
+    identity_needs_key: bool = False
+    """The identity names no more than the transaction, and a transaction changes a row once."""
+    order: int | None = None
+    """By which the changes of one row follow each other, if the source delivers them in any order; in its own unit."""
 
     @property
     def place(self) -> str:
@@ -81,6 +85,9 @@ class Change:
     adapter: str
     snapshot: bool = False
     transaction_id: str | None = None
+    identity_needs_key: bool = False
+    order: int | None = None
+    """See SourceRow."""
 
     @property
     def committed_ms(self) -> int:

@@ -9,6 +9,8 @@ from struct import unpack_from
 
 import msgspec
 
+from models.sources.binary import TAG, is_tagged
+
 MASK = 0xFFFFFFFF
 M = 0x5BD1E995
 
@@ -53,7 +55,7 @@ class Route:
 def entity_key(schema: str, table: str, values: Sequence[object]) -> bytes:
     """Key of a source row: compact JSON `[schema, table, pk...]`, e.g. `["core","users",7]`.
 
-    3, 3.0 and "3" are one key value (a source may deliver any of them), written as an integer.
+    3, 3.0 and "3" are one key value (a source may deliver any of them), written as an integer. Bytes stay tagged.
     """
     return _key_encoder.encode([schema, table, *map(key_value, values)])
 
@@ -72,6 +74,18 @@ def key_value(value: object) -> object:
             return key_value(int(value))
         return format(value, "f").rstrip("0")
     return value
+
+
+def is_key(value: object) -> bool:
+    """Whether a value can be (part of) a key: a plain one, or bytes."""
+    return value is not None and (not isinstance(value, list | dict) or is_tagged(value))
+
+
+def id_text(value: object) -> str:
+    """Text of one key value in an entityId, where `:` joins several: `%` and `:` are percent-encoded. Bytes are `%b64`
+    and their base64, which no other value looks like."""
+    mark, text = ("%b64", str(value[TAG])) if is_tagged(value) else ("", key_text(value))  # type: ignore[index]
+    return mark + text.replace("%", "%25").replace(":", "%3A")
 
 
 def key_text(value: object) -> str:

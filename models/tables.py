@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from models.change import Operation, Row
-from models.routing import entity_key
+from models.routing import entity_key, is_key
 
 UnknownColumns = Literal["mask", "publish", "drop"]
 AbsentColumns = Literal["unchanged", "null"]
@@ -154,8 +154,10 @@ class TableSpec:
     memory: bool = True
     """False for append-only tables: their rows never come back."""
     duplicates: Literal["drop", "pass"] = "drop"
-    absent_columns: AbsentColumns = "unchanged"
-    """What a column missing in one of the two images of an update means (docs/decisions/0011)."""
+    """Whether changes that were sent again, or after a later one of their row, are left out."""
+    absent_columns: AbsentColumns | None = None
+    """What a column missing in one of the two images of an update means (docs/decisions/0011). None: what its source
+    says, else `unchanged`."""
     images: frozenset[Literal["before", "after"]] = frozenset()
     """Whole rows to publish beside the changes."""
 
@@ -234,7 +236,7 @@ def key_values(spec: TableSpec, row: Row, instead: Sequence[object] | None = Non
                 value = row[names[known.index(column)]]
         if value is None and instead is not None:
             value = instead[place]
-        if value is None or isinstance(value, list | dict):
+        if not is_key(value):
             return None
         values.append(value)
     return values

@@ -13,7 +13,7 @@ from decimal import Context, Decimal
 from typing import Any, Final
 
 from models.change import EPOCH
-from models.sources.binary import tagged
+from models.sources.binary import read_tagged
 
 WRONG: Final = object()
 """Answer for a value that is not what its schema says."""
@@ -83,7 +83,8 @@ def _variable_decimal(value: Any) -> Any:
 
 
 def _binary(value: Any) -> Any:
-    return tagged(value) if type(value) is str else WRONG
+    found = read_tagged(value)
+    return WRONG if found is None else found
 
 
 def _day(value: Any) -> Any:

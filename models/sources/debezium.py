@@ -29,7 +29,7 @@ DELETED = "d"
 CONTROLS: Mapping[str, str] = {"t": "truncate-table", "m": "message"}
 """Records about a table, or about none: a truncate, a logical message."""
 _MARK = "__"
-_NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000}
+NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000}
 """Commit time in `source`, the finest first."""
 _POSITIONS = (("lsn",), ("file", "pos", "row"), ("commit_lsn", "change_lsn", "event_serial_no"))
 """Of a change in the log of PostgreSQL, MySQL and SQL Server; parts of its name."""
@@ -120,7 +120,7 @@ def _told(
 
 def committed_at(source: Mapping[str, Any]) -> str | Dead | None:
     """Commit time as text with microseconds, by the finest of its numbers; None if there is none."""
-    for name, nanoseconds in _NANOSECONDS.items():
+    for name, nanoseconds in NANOSECONDS.items():
         moment = source.get(name)
         if moment is not None:
             text = moment_text(moment * nanoseconds // 1_000) if type(moment) is int else None

@@ -1,7 +1,8 @@
 """Aurora DSQL's change records on Kinesis: like Debezium's envelope, from `source.cluster`, to a SourceRow.
 
 Shapes from the Aurora DSQL guide ("Understanding CDC records"): `type` is `full` for a whole record; a large one comes
-as several Kinesis records. Records are delivered at least once, in no order.
+as several Kinesis records. Records are delivered at least once, in no order; a transaction has one of each row that it
+changed, with what came of it.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from models.change import Operation, SourceRow
 from models.outcome import Dead, Failure
-from models.sources.debezium import committed_at
+from models.sources.debezium import NANOSECONDS, committed_at
 
 ADAPTER = "dsql"
 FULL = "full"
@@ -54,7 +55,24 @@ def decode(document: Any) -> SourceRow | Dead:
         row=before if operation is Operation.DELETE else after,
         before=before,
         committed_at=committed,
-        # Nothing in a record names its change: a transaction may hold several of one row.
-        identity=None,
+        identity=_identity(source),
+        identity_needs_key=True,
         transaction_id=str(transaction) if type(transaction) in (int, str) else None,
+        order=_order(source),
     )
+
+
+def _identity(source: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Cluster and transaction."""
+    parts = (source.get("cluster"), source.get("txId"))
+    if any(type(part) not in (int, str) or part == "" for part in parts):
+        return None
+    return tuple(map(str, parts))
+
+
+def _order(source: Mapping[str, Any]) -> int | None:
+    """Commit time, nanoseconds."""
+    for name, nanoseconds in NANOSECONDS.items():
+        if type(moment := source.get(name)) is int:
+            return moment * nanoseconds
+    return None

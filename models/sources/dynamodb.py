@@ -2,16 +2,17 @@
 
 Shapes from captures and the DynamoDB guide ("Kinesis Data Streams for DynamoDB"): `dynamodb.Keys`, `NewImage` and
 `OldImage` hold values with their type (`{"N": "7"}`), both images come whatever the table's settings. `eventID` is the
-same when a record is delivered again. There is no sequence number: records may come late and twice.
+same when a record is delivered again. There is no sequence number: records may come late and twice, and the time of
+their creation says which is later.
 """
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from models.change import Operation, SourceRow, moment_text
+from models.change import MAX_MICROSECONDS, Operation, SourceRow, moment_text
 from models.outcome import Dead, Failure
-from models.sources.binary import TAG, tagged
+from models.sources.binary import TAG, read_tagged
 
 ADAPTER = "dynamodb"
 EVENT_SOURCE = "aws:dynamodb"
@@ -22,6 +23,9 @@ OPERATIONS: Mapping[str, Operation] = {
 }  # fmt: skip
 MICROSECONDS: Mapping[str, int] = {"MILLISECOND": 1_000, "MICROSECOND": 1}
 """By precision; a record that names none counts milliseconds (captured)."""
+SECONDS_BELOW = 100_000_000_000
+"""A time without a precision that is smaller counts seconds: records of DynamoDB Streams that something passed on to
+Kinesis. As milliseconds it would lie before 1973."""
 MAX_DIGITS = 60
 """DynamoDB's numbers have 38 digits, and exponents from -130 to 125."""
 MAX_EXPONENT = 200
@@ -49,9 +53,9 @@ def decode(document: Any) -> SourceRow | Dead:
         if isinstance(image, Dead):
             return image
         images[name] = image
-    committed = _committed(change)
-    if isinstance(committed, Dead):
-        return committed
+    created = _created_us(change)
+    if isinstance(created, Dead):
+        return created
     word, event = document.get("eventName"), document.get("eventID")
     operation = OPERATIONS.get(word, Operation.UNKNOWN) if type(word) is str else Operation.UNKNOWN
     keys, new, old = images["Keys"] or {}, images["NewImage"], images["OldImage"]
@@ -64,8 +68,9 @@ def decode(document: Any) -> SourceRow | Dead:
         operation=operation,
         row=(last or None) if deleted else new and {**keys, **new},
         before=old and last,
-        committed_at=committed,
+        committed_at=None if created is None else moment_text(created),
         identity=(event,) if type(event) is str and event else None,
+        order=created,
     )
 
 
@@ -88,6 +93,8 @@ def _plain(typed: Any) -> Any:
     if type(typed) is not dict or len(typed) != 1:
         return _WRONG
     ((kind, value),) = typed.items()
+    if value is None and kind in _KINDS:
+        return None  # DynamoDB writes NULL; some relays write a value that is not there as null of its type
     read = _KINDS.get(kind)
     return _WRONG if read is None else read(value)
 
@@ -97,7 +104,9 @@ def _text(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """Exact: an integer if it is one, however it is written."""
+    """Exact: an integer if it is one, however it is written. Some relays write it as a number, not as a text."""
+    if type(value) is int or type(value) is Decimal:
+        value = str(value)
     if type(value) is not str or len(value) > MAX_DIGITS:
         return _WRONG
     try:
@@ -110,7 +119,8 @@ def _number(value: Any) -> Any:
 
 
 def _binary(value: Any) -> Any:
-    return tagged(value) if type(value) is str else _WRONG
+    found = read_tagged(value)
+    return _WRONG if found is None else found
 
 
 def _bool(value: Any) -> Any:
@@ -162,16 +172,23 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _committed(change: Mapping[str, Any]) -> str | Dead | None:
-    """ApproximateCreationDateTime as text with microseconds."""
+def _created_us(change: Mapping[str, Any]) -> int | Dead | None:
+    """ApproximateCreationDateTime in microseconds; None if there is none."""
     moment = change.get("ApproximateCreationDateTime")
     if moment is None:
         return None
-    precision = change.get("ApproximateCreationDateTimePrecision", "MILLISECOND")
-    factor = MICROSECONDS.get(precision) if type(precision) is str else None
-    if factor is None:
-        return Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTimePrecision is unknown")
+    precision = change.get("ApproximateCreationDateTimePrecision")
     if type(moment) is Decimal and moment == moment.to_integral_value():
         moment = int(moment)  # 1.72E15 is a whole number, too
-    text = moment_text(moment * factor) if type(moment) is int else None
-    return text or Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTime is no time since 1970")
+    if type(moment) is not int:
+        return _NO_TIME
+    if precision is None:
+        factor: int | None = 1_000_000 if moment < SECONDS_BELOW else 1_000
+    else:
+        factor = MICROSECONDS.get(precision) if type(precision) is str else None
+    if factor is None:
+        return Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTimePrecision is unknown")
+    return moment * factor if 0 <= moment * factor < MAX_MICROSECONDS else _NO_TIME
+
+
+_NO_TIME = Dead(Failure.VALIDATION_ERROR, "ApproximateCreationDateTime is no time since 1970")

@@ -238,7 +238,7 @@ DSQL = {
 )
 def test_dsql_has_the_same_operations_and_takes_an_unknown_one_for_an_upsert(op: str, operation: Operation) -> None:
     row = read(DSQL | {"op": op, "before": {"id": 7}})
-    assert (row.adapter, row.operation, row.row, row.identity) == ("dsql", operation, {"id": 7}, None)
+    assert (row.adapter, row.operation, row.row, row.identity) == ("dsql", operation, {"id": 7}, ("kmab", "ffthunp5"))
     assert (row.schema, row.table, row.committed_at, row.transaction_id) == ("public", "users", COMMITTED, "ffthunp5")
 
 

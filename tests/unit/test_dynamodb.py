@@ -129,6 +129,10 @@ def test_a_row_that_expired_is_a_delete_like_any_other() -> None:
     ("given", "expected"),
     [
         ({"N": "7"}, 7),
+        ({"N": 7}, 7),
+        ({"N": Decimal("0.34")}, Decimal("0.34")),
+        ({"NS": [3, 1, "2"]}, [1, 2, 3]),
+        ({"S": None}, None),
         ({"N": "7.00"}, 7),
         ({"N": "1E+3"}, 1_000),
         ({"N": "2.50"}, Decimal("2.50")),
@@ -154,7 +158,8 @@ def test_typed_values_are_read_exactly(given: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"S": "a", "N": "1"}, {"N": 7}, {"N": "seven"}, {"N": "NaN"}, {"N": "1E+999"}, {"N": "7" * 61}, {"S": None},
+    [{}, {"S": "a", "N": "1"}, {"N": True}, {"N": "seven"}, {"N": "NaN"}, {"N": "1E+999"}, {"N": "7" * 61}, {"X": None},
+     {"B": "not base64"}, {"B": 7}, {"BS": ["="]},
      {"NULL": False}, {"BOOL": "true"}, {"SS": ["a", 1]}, {"L": [{}]}, {"L": {}}, {"M": {"x": 1}}, {"M": []}, {"X": 1}],
 )  # fmt: skip
 def test_what_is_no_typed_value_is_dead_by_the_name_of_its_column_alone(given: Any) -> None:
@@ -167,11 +172,13 @@ def test_what_is_no_typed_value_is_dead_by_the_name_of_its_column_alone(given: A
         (CREATED_US, "MICROSECOND", "2024-07-11T23:23:53.012995+00:00"),
         (CREATED_US // 1_000, "MILLISECOND", "2024-07-11T23:23:53.012000+00:00"),
         (CREATED_US // 1_000, ..., "2024-07-11T23:23:53.012000+00:00"),
+        (CREATED_US // 1_000_000, ..., "2024-07-11T23:23:53.000000+00:00"),
+        (Decimal("1.720740233E9"), ..., "2024-07-11T23:23:53.000000+00:00"),
         (Decimal("1.720740233012995E15"), "MICROSECOND", "2024-07-11T23:23:53.012995+00:00"),
         (None, "MICROSECOND", None),
     ],
 )
-def test_times_count_in_milliseconds_unless_the_record_says_microseconds(
+def test_times_count_in_milliseconds_unless_the_record_says_microseconds_or_they_are_of_dynamodb_streams(
     moment: Any, precision: Any, committed: str | None
 ) -> None:
     record = event("INSERT", {"a": 1}, ApproximateCreationDateTime=moment)
@@ -250,6 +257,30 @@ def test_a_record_that_is_delivered_again_is_left_out(worker: Worker) -> None:
     record = json.dumps(event("MODIFY", {"org": 3, "customer": 5, "a": 1}, {"org": 3, "customer": 5, "a": 0})).encode()
     worker.event(record)
     assert worker.drop(record) == "resent"
+
+
+def keyed_by(typed_key: dict[str, Any]) -> bytes:
+    return json.dumps(event("INSERT", {"a": 1}, Keys={"order_id": typed_key})).encode()
+
+
+def test_bytes_are_a_key_of_their_own(tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path, "  - {table: orders, entity: order, key: [order_id]}\n")
+    found = [
+        Worker(catalogue).event(keyed_by(key))
+        for key in ({"B": "aGk="}, {"S": "aGk="}, {"S": "%b64aGk="}, {"S": "$binary"})
+    ]
+    assert found[0]["keys"] == {"order_id": {"$binary": "aGk="}}
+    assert [detail["entityId"] for detail in found] == ["%b64aGk=", "aGk=", "%25b64aGk=", "$binary"]
+    assert len({detail["eventId"] for detail in found}) == 4
+    keys = {route(keyed_by(key), "p", catalogue).key for key in ({"B": "aGk="}, {"S": "aGk="})}
+    assert keys == {b'["","orders",{"$binary":"aGk="}]', b'["","orders","aGk="]'}
+
+
+def test_the_same_bytes_are_one_key_however_their_base64_ends(tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path, "  - {table: orders, entity: order, key: [order_id]}\n")
+    assert {route(keyed_by({"B": text}), "p", catalogue).key for text in ("aGk=", "aGl=")} == {
+        b'["","orders",{"$binary":"aGk="}]'
+    }
 
 
 def test_a_record_is_routed_by_the_key_of_its_row(worker: Worker) -> None:

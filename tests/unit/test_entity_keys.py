@@ -1,6 +1,7 @@
 """Keys and routes: one key per row, whatever the record looks like."""
 
 import json
+from base64 import b64encode
 from decimal import Decimal
 
 import pytest
@@ -9,13 +10,16 @@ from hypothesis import strategies as st
 
 from enrichers.normalize import entity_id
 from enrichers.routing import route
-from models.routing import entity_key, key_text
+from models.routing import entity_key, key_value
+from models.sources.binary import tagged
 from tests.unit.changes import TELEPHONY, USER, dms
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+BYTES = st.sampled_from([b"", b"7", b"hi"]).map(lambda content: tagged(b64encode(content).decode()))
 VALUES = st.lists(
-    TEXT | st.integers() | st.sampled_from(["%", ":", "%3A", "7", "-7", "07", ""]), min_size=1, max_size=3
-)
+    TEXT | st.integers() | BYTES | st.sampled_from(["%", ":", "%3A", "7", "-7", "07", "", "%b64", "%b64aGk=", "aGk="]),
+    min_size=1, max_size=3,
+)  # fmt: skip
 
 
 def test_the_key_of_a_row_is_compact_json() -> None:
@@ -31,15 +35,15 @@ def test_one_number_is_one_key_however_the_source_spells_it(value: object) -> No
 def test_different_rows_have_different_keys(
     s1: str, t1: str, v1: list[object], s2: str, t2: str, v2: list[object]
 ) -> None:
-    one = (s1, t1, [key_text(value) for value in v1])
-    two = (s2, t2, [key_text(value) for value in v2])
+    one = (s1, t1, [key_value(value) for value in v1])
+    two = (s2, t2, [key_value(value) for value in v2])
     assert (entity_key(s1, t1, v1) == entity_key(s2, t2, v2)) == (one == two)
 
 
 @given(VALUES, VALUES)
 def test_different_keys_have_different_entity_ids(one: list[object], two: list[object]) -> None:
     if len(one) == len(two):
-        same = [key_text(value) for value in one] == [key_text(value) for value in two]
+        same = [key_value(value) for value in one] == [key_value(value) for value in two]
         assert (entity_id(dict(enumerate(one))) == entity_id(dict(enumerate(two)))) == same  # type: ignore[arg-type]
 
 

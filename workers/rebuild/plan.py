@@ -153,8 +153,9 @@ class _Planner:
             self.records += 1
             image.partition = record.partition
             result = self.pipeline.run(record, image, patient=False)
-            if isinstance(result.outcome, Drop) and result.outcome.reason == "resent":
-                # What is left of its memory knows the change already; what it gave to others may be lost all the same.
+            if isinstance(result.outcome, Drop) and result.outcome.reason in ("resent", "late"):
+                # What is left of its memory knows the change, or a later one; what it gave to others may be lost
+                # all the same.
                 image.forgetful = True
                 given = self.pipeline.run(record, image, patient=False).effects
                 image.forgetful = False
