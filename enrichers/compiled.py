@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, assert_never
 
 from enrichers.redact import Redactor, Secret, redactor
@@ -15,6 +16,14 @@ MAX_SHAPES = 256
 """Different sets of columns remembered per table; sources deliver a handful, a broken one might deliver any."""
 
 _UNCHECKED = frozenset({ColumnType.ANY, ColumnType.JSON})
+
+
+EXACT_DOUBLE = 1 << 53
+"""Larger integers have neighbours that are the same double."""
+
+
+def _was_rounded(value: Any, checked: Any) -> bool:
+    return type(value) is Decimal and type(checked) is int and abs(checked) > EXACT_DOUBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,9 @@ class CompiledTable:
         )
         self._shapes: dict[tuple[str, ...], tuple[tuple[str, Check | None], ...]] = {}
 
-    def read(self, row: Row) -> dict[str, Any] | WrongType:
-        """The row under the spec's spelling of its columns, typed columns checked."""
+    def read(self, row: Row, imprecise: set[str] | None = None) -> dict[str, Any] | WrongType:
+        """The row under the spec's spelling of its columns, typed columns checked. `imprecise`, for sources that write
+        integers as doubles: gets the columns where that may have cost digits."""
         names = tuple(row)
         shape = self._shapes.get(names)
         if shape is None:
@@ -64,6 +74,8 @@ class CompiledTable:
                 if checked is WRONG:
                     return WrongType(name, self.spec.columns[name])
                 found[name] = checked
+                if imprecise is not None and checked is not value and _was_rounded(value, checked):
+                    imprecise.add(name)
             else:
                 found[name] = value
         return found

@@ -100,6 +100,10 @@ def normalize(
         metadata["transactionId"] = change.transaction_id
     if not content.compared:
         metadata["diff"] = "none"
+    if change.imprecise and (named := _published(change.imprecise, table)):
+        metadata["precisionLoss"] = named
+    if change.truncated and (named := _published(change.truncated, table)):
+        metadata["truncatedFields"] = named
     if record.replay:
         metadata["replay"] = record.replay
     detail: dict[str, Any] = {
@@ -130,6 +134,14 @@ def normalize(
         timestamp=timestamp,
         value=encode(detail),
     )
+
+
+def _published(columns: tuple[str, ...], table: CompiledTable) -> list[str]:
+    """Those that the table lets out at all."""
+    spec = table.spec
+    included = None if spec.images else table.includes
+    drops = spec.unknown_columns == "drop"
+    return [name for name in columns if (included is None or name in included) and (not drops or name in spec.known)]
 
 
 def _processed_at(record: RawRecord, change: Change) -> str:

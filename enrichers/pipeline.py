@@ -10,8 +10,11 @@ redact    the whole content at once, and the last step that sees a raw value (P6
 normalize cannot leak: it gets only what redaction let through
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Literal, assert_never
+from zoneinfo import ZoneInfo
 
 from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable
@@ -28,6 +31,7 @@ from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import RawRecord
 from models.sources import adapters
+from models.sources.reading import PLAIN, Reading
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
 
@@ -48,6 +52,8 @@ class PipelineOptions:
     strict_tables: bool = False
     time_zone: str = "UTC"
     """Zone of source times that carry none."""
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    """What is known of the records of a source, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class Pipeline:
     def __init__(self, catalogue: Catalogue, options: PipelineOptions) -> None:
         self.catalogue = catalogue
         self.options = options
+        self._zone = UTC if options.time_zone == "UTC" else ZoneInfo(options.time_zone)
         secret = Secret(options.redaction_key, options.redaction_key_version) if options.redaction_key else None
         self._tables = {
             spec.name: CompiledTable(
@@ -90,8 +97,9 @@ class Pipeline:
     def _run(self, record: RawRecord, state: State, *, patient: bool, trace: Trace | None) -> Enriched:
         if record.value is None or adapters.is_tombstone(record.value, record.adapter):
             return self._without_value(record)
+        reading = self.options.readings.get(record.source, PLAIN)
         try:
-            decoded = adapters.decode(decode(record.value), record.adapter)
+            decoded = adapters.decode(decode(record.value), record.adapter, reading)
         except JsonError as error:
             return Enriched(Dead(Failure.PARSE_ERROR, f"not acceptable JSON: {error}"))
         match decoded:
@@ -112,7 +120,7 @@ class Pipeline:
                 return Enriched(Dead(Failure.VALIDATION_ERROR, "unknown table"))
             return Enriched(Drop("unknown_table"))
         table = self._tables[spec.name]
-        valid = validate(decoded, table, record)
+        valid = validate(decoded, table, record, reading, self._zone)
         if isinstance(valid, Dead):
             return Enriched(valid, table=spec.name)
         change = valid.value

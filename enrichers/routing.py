@@ -9,6 +9,7 @@ from models.change import Control, Operation, SourceRow
 from models.outcome import Dead
 from models.routing import Route
 from models.sources import adapters, dms
+from models.sources.reading import PLAIN, Reading
 from models.strict_json import lenient
 from models.tables import TableSpec, key_values
 
@@ -16,12 +17,14 @@ REMEMBERED = 16_384
 """Rows of one table whose routes are kept: changes of one row come close together."""
 
 
-def route(data: bytes, partition_key: str, catalogue: Catalogue, adapter: str | None = None) -> Route:
+def route(
+    data: bytes, partition_key: str, catalogue: Catalogue, adapter: str | None = None, reading: Reading = PLAIN
+) -> Route:
     """Key of a record. What is no change of a known row keeps the partition key of its source. `adapter`: that of its
     source, if there is only one."""
     try:
         document = lenient(data)
-        decoded = adapters.decode(document, adapter)
+        decoded = adapters.decode(document, adapter, reading)
     except (ValueError, RecursionError, OverflowError):
         return Route(key=_fallback(partition_key, data), adapter=adapter)
     match decoded:
@@ -63,8 +66,9 @@ class Router:
     The answer is that of `route`, but for bytes that no decoder takes: there it may name the row, where `route` finds
     none."""
 
-    def __init__(self, catalogue: Catalogue, adapter: str | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, adapter: str | None = None, reading: Reading = PLAIN) -> None:
         """`adapter`: that of the source, if there is only one; else each record tells."""
+        self._reading = reading
         self._catalogue = catalogue
         self._adapter = adapter
         self._others = adapter not in (None, dms.ADAPTER)
@@ -79,7 +83,7 @@ class Router:
     def route(self, data: bytes, partition_key: str) -> Route:
         """See the function."""
         if self._others:
-            return route(data, partition_key, self._catalogue, self._adapter)
+            return route(data, partition_key, self._catalogue, self._adapter, self._reading)
         glance = self._only or self._guessed(data)
         if glance is not None and (found := glance(data)) is not None:
             metadata = found.metadata
@@ -91,7 +95,7 @@ class Router:
             if table is not None and table.glance is glance and (known := table.route(found.data)) is not None:
                 return known
         self._guessed(data)  # perhaps a table that is keyed in another way
-        return route(data, partition_key, self._catalogue, self._adapter)
+        return route(data, partition_key, self._catalogue, self._adapter, self._reading)
 
     def _guessed(self, data: bytes) -> "dms.Glance | None":
         hint = dms.table_hint(data)
@@ -105,7 +109,7 @@ class Router:
     def _learn(self, hint: bytes, data: bytes) -> "dms.Glance | None":
         """How the next records with this hint are looked at, by this one."""
         try:
-            decoded = dms.decode(lenient(data))
+            decoded = dms.decode(lenient(data), self._reading)
         except (ValueError, RecursionError, OverflowError):
             return None
         if not isinstance(decoded, SourceRow):
@@ -121,7 +125,7 @@ class Router:
         columns = tuple(spec.key)
         if columns not in self._glances:
             try:
-                self._glances[columns] = dms.glance_at(columns)
+                self._glances[columns] = dms.glance_at(columns, self._reading)
             except ValueError:
                 self._glances[columns] = None
         return self._glances[columns]

@@ -1,6 +1,7 @@
 """Validate: a decoded row against its table -> a Change, or why it is none."""
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from enrichers.compiled import CompiledTable, WrongType
@@ -8,15 +9,23 @@ from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, Sourc
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
 from models.routing import is_key
+from models.sources import dms
+from models.sources.reading import PLAIN, Reading
+
+_HEXADECIMAL = re.compile("[0-9A-Fa-f]+", re.ASCII)
 
 
-def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[Change] | Dead:
-    """Check operation, types, required columns, keys and time. Reasons name columns and types, never values (P6)."""
+def validate(
+    source: SourceRow, table: CompiledTable, record: RawRecord, reading: Reading = PLAIN, zone: tzinfo = UTC
+) -> Ok[Change] | Dead:
+    """Check operation, types, required columns, keys and time. Reasons name columns and types, never values (P6).
+    `zone`: of commit times that carry none."""
     spec = table.spec
     if source.operation is Operation.UNKNOWN:
         return Dead(Failure.VALIDATION_ERROR, "unknown operation")
-    row = _read(source.row, table)
-    before = _read(source.before, table)
+    imprecise: set[str] | None = set() if source.adapter == dms.ADAPTER else None
+    row = _read(source.row, table, imprecise)
+    before = _read(source.before, table, imprecise)
     for image in (row, before):
         if isinstance(image, WrongType):
             return Dead(Failure.VALIDATION_ERROR, f"column {image.column} is not of type {image.expected.value}")
@@ -41,9 +50,9 @@ def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[C
     if source.operation is Operation.UPDATE and before and row is not None:
         was = {name: before[name] if before.get(name) is not None else value for name, value in keys.items()}
         previous = was if was != keys else None
-        if spec.absent_columns == "null":
+        if (spec.absent_columns or reading.absent_columns) == "null":
             _fill_with_null(row, before)
-    moment = _moment(source, record)
+    moment = _moment(source, record, zone)
     if moment is None:
         return Dead(Failure.VALIDATION_ERROR, "commit time is missing or no time since 1970")
     return Ok(
@@ -64,12 +73,14 @@ def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[C
             transaction_id=source.transaction_id,
             identity_needs_key=source.identity_needs_key,
             order=source.order,
+            imprecise=tuple(sorted(imprecise)) if imprecise else (),
+            truncated=_cut_off(reading.lob_max_size, row, before) if reading.lob_max_size else (),
         )
     )
 
 
-def _read(row: Row | None, table: CompiledTable) -> Any:
-    return None if row is None else table.read(row)
+def _read(row: Row | None, table: CompiledTable, imprecise: set[str] | None) -> Any:
+    return None if row is None else table.read(row, imprecise)
 
 
 def _last_image(row: dict[str, Any] | None, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -86,13 +97,30 @@ def _fill_with_null(row: dict[str, Any], before: dict[str, Any]) -> None:
         before[name] = None
 
 
-def _moment(source: SourceRow, record: RawRecord) -> datetime | None:
+def _moment(source: SourceRow, record: RawRecord, zone: tzinfo) -> datetime | None:
     if source.committed_at is None:
         arrived = record.origin.arrival_ms or record.timestamp_ms
         return EPOCH + timedelta(milliseconds=arrived) if 0 < arrived < MAX_MICROSECONDS // 1_000 else None
     try:
         moment = datetime.fromisoformat(source.committed_at)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return moment if moment >= EPOCH else None
+
+
+def _cut_off(kibibytes: int, *images: Row | None) -> tuple[str, ...]:
+    """Columns with a value exactly as long as the longest that the source lets through: most likely it was longer."""
+    size = kibibytes << 10
+    values = [item for image in images for item in (image or {}).items()]
+    return tuple(sorted({name for name, value in values if type(value) is str and _has_size(value, size)}))
+
+
+def _has_size(text: str, size: int) -> bool:
+    """A text of that many characters or bytes, or the digits of that many bytes."""
+    if 4 * len(text) < size:
+        return False
+    if size in (len(text), len(text.encode())):
+        return True
+    digits = text.removeprefix("0x")
+    return len(digits) == 2 * size and _HEXADECIMAL.fullmatch(digits) is not None

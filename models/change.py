@@ -88,6 +88,10 @@ class Change:
     identity_needs_key: bool = False
     order: int | None = None
     """See SourceRow."""
+    imprecise: tuple[str, ...] = ()
+    """Columns whose integer came as a double too large to be exact."""
+    truncated: tuple[str, ...] = ()
+    """Columns whose value the source has most likely cut off."""
 
     @property
     def committed_ms(self) -> int:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from models.sources.reading import PLAIN, Reading
 from models.start_position import StartAt
 
 Adapter = Literal["dms", "dynamodb", "debezium", "debezium-flat", "dsql"]
@@ -42,6 +43,7 @@ class SourceSpec:
     """None: told by each record. Otherwise what cannot be decoded is marked as one of these, too."""
     enabled: bool = True
     """False: nothing is read from the stream; what stands in its raw topic is still enriched."""
+    reading: Reading = PLAIN
 
     def serves(self, arn: str) -> bool:
         """Whether this is the stream of that ARN, as far as names tell."""

@@ -1,7 +1,9 @@
 """`sources.yaml`: the streams of a bridge that reads several, with every mistake at once and its line."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
@@ -16,10 +18,17 @@ from models.source_spec import (
     is_stream,
     region_of,
 )
+from models.sources.dms import PARTS
+from models.sources.reading import PLAIN, Reading
 from models.start_position import StartAt
+from models.tables import AbsentColumns
 from models.yaml_nodes import InvalidFile, Problems, Reader, line_of
 
-FIELDS = ("name", "stream", "region", "role", "external_id", "endpoint", "start", "adapter", "enabled")
+AFFIX = re.compile(r"[A-Za-z0-9_$#]{0,30}", re.ASCII)
+MAX_LOB_KIB = 102_400
+"""LobMaxSize goes up to 100 MiB."""
+READING = ("before_image", "before_prefix", "before_suffix", "absent_columns", "lob_max_size")
+FIELDS = ("name", "stream", "region", "role", "external_id", "endpoint", "start", "adapter", "enabled", *READING)
 
 
 def read_sources(path: Path, region: str, start: StartAt) -> tuple[SourceSpec, ...]:
@@ -84,8 +93,31 @@ class _SourceReader(Reader):
             return None
         return SourceSpec(
             name, stream, region, role, external_id, endpoint, start,
-            next((known for known in ADAPTERS if known == adapter), None), enabled=enabled is not False,
+            next((known for known in ADAPTERS if known == adapter), None), enabled is not False, self._reading(given),
         )  # fmt: skip
+
+    def _reading(self, given: dict[str, yaml.Node]) -> Reading:
+        for name in ("before_image", "before_prefix", "before_suffix", "lob_max_size"):
+            if name in given and getattr(given.get("adapter"), "value", "dms") != "dms":
+                self.problems.at(given[name], f"{name} belongs to records of DMS")
+        before = self.text(given.get("before_image"), "before_image")
+        if before in PARTS:
+            self.problems.at(given["before_image"], f"before_image cannot be {before}: DMS has that for something else")
+        affixes = {name: self._affix(given.get(name), name) for name in ("before_prefix", "before_suffix")}
+        absent = self.word(given.get("absent_columns"), "absent_columns", get_args(AbsentColumns))
+        return Reading(
+            before_image=before,
+            before_prefix=PLAIN.before_prefix if affixes["before_prefix"] is None else affixes["before_prefix"],
+            before_suffix=affixes["before_suffix"] or "",
+            absent_columns=next((known for known in get_args(AbsentColumns) if known == absent), None),
+            lob_max_size=self.number(given.get("lob_max_size"), "lob_max_size", MAX_LOB_KIB) or None,
+        )
+
+    def _affix(self, node: yaml.Node | None, name: str) -> str | None:
+        """A part of column names, which may be empty."""
+        if node is None or (isinstance(node, yaml.ScalarNode) and AFFIX.fullmatch(node.value) and node.style):
+            return None if node is None else str(node.value)
+        return self._matching(node, f"{name} may only hold letters, digits, _, $ and #", AFFIX.fullmatch)
 
     def _region(self, node: yaml.Node | None, stream: str | None) -> str:
         given = self._matching(node, "region is none, like eu-west-1", REGION.fullmatch)

@@ -1,11 +1,13 @@
 """The one JSON decoder for bytes that others wrote: strict, exact, bounded; it answers or raises JsonError.
 
 Stricter than RFC 8259 where leniency would hide a broken source: no duplicate keys, no NaN or infinities, no lone
-surrogates, no byte order mark. Integers stay exact at any size and fractions become `Decimal`, never a float.
+surrogates, no byte order mark. Integers stay exact at any size and fractions become `Decimal`, never a float. A
+document may be packed with gzip, as one member.
 """
 
 import json
 import re
+import zlib
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
@@ -13,7 +15,11 @@ import msgspec
 
 MAX_BYTES = 12 << 20
 """The largest value of a raw topic (design: size ladder)."""
-MAX_DEPTH = 100
+MAX_UNPACKED_BYTES = 8 << 20
+"""Of a gzip record: a packed one of 8 KiB can hold as much."""
+MAX_VALUES = 500_000
+"""Commas and brackets of one document: a list of empty objects takes 30 times its bytes in memory."""
+MAX_DEPTH = 64
 MAX_DIGITS = 4_300
 """Python's own limit for turning text into an integer, applied to fractions too."""
 MAX_EXPONENT = 400
@@ -21,6 +27,8 @@ MAX_EXPONENT = 400
 INT64_MAX = (1 << 63) - 1
 INT64_MIN = -(1 << 63)
 
+_GZIP = b"\x1f\x8b"
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 
 
@@ -57,10 +65,7 @@ _slow = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_number, parse_c
 
 def decode(data: bytes) -> Any:
     """Decode one document. Objects are dicts, fractions `Decimal`, integers exact. Raises JsonError."""
-    if len(data) > MAX_BYTES:
-        raise JsonError(f"larger than {MAX_BYTES} bytes")
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
-        raise JsonError(f"nested deeper than {MAX_DEPTH}")
+    data = _bounded(data)
     try:
         document = _fast.decode(data)
     except JsonError:
@@ -78,7 +83,7 @@ def decode(data: bytes) -> Any:
 def lenient(data: bytes) -> Any:
     """Decode for routing only: duplicates pass (the strict decoder refuses them later). Raises ValueError."""
     try:
-        return _fast.decode(data)
+        return _fast.decode(_bounded(data))
     except (RecursionError, OverflowError) as error:
         raise JsonError(type(error).__name__) from None
 
@@ -110,6 +115,36 @@ _encoder = msgspec.json.Encoder(order="sorted")
 def encode(document: Any) -> bytes:
     """Compact JSON, keys sorted, UTF-8: the same document gives the same bytes in every process."""
     return _encoder.encode(document)
+
+
+def _bounded(data: bytes) -> bytes:
+    """The document unpacked, if its size, its depth and the number of its values are within bounds."""
+    if data.startswith(_GZIP):
+        data = _unpacked(data)
+    if len(data) > MAX_BYTES:
+        raise JsonError(f"larger than {MAX_BYTES} bytes")
+    if len(data) > MAX_VALUES and _values(data) > MAX_VALUES and _values(_TEXT.sub(b"", data)) > MAX_VALUES:
+        raise JsonError(f"more than {MAX_VALUES} values")
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise JsonError(f"nested deeper than {MAX_DEPTH}")
+    return data
+
+
+def _unpacked(data: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        found = unpacker.decompress(data, MAX_UNPACKED_BYTES)
+    except zlib.error:
+        raise JsonError("gzip that cannot be unpacked") from None
+    if unpacker.unconsumed_tail:
+        raise JsonError(f"larger than {MAX_UNPACKED_BYTES} bytes when unpacked")
+    if not unpacker.eof or unpacker.unused_data:
+        raise JsonError("gzip that is cut off, or has something behind it")
+    return found
+
+
+def _values(data: bytes) -> int:
+    return data.count(b",") + data.count(b"{") + data.count(b"[")
 
 
 def _keys(document: Any) -> int:
@@ -150,20 +185,10 @@ def _why(data: bytes) -> str:
 
 
 def _depth(data: bytes) -> int:
-    """Deepest nesting of brackets outside of texts."""
+    """Deepest nesting of brackets outside of texts, as far as it matters."""
     deepest = depth = 0
-    in_text = escaped = False
-    for byte in data:
-        if in_text:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_text = False
-        elif byte == 0x22:
-            in_text = True
-        elif byte in b"{[":
+    for byte in _TEXT.sub(b"", data):
+        if byte in b"{[":
             depth += 1
             deepest = max(deepest, depth)
             if deepest > MAX_DEPTH:

@@ -15,6 +15,7 @@ from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
 from models.source_spec import Adapter
+from models.sources.reading import Reading
 from workers.agents.bridge import add_bridge
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
@@ -91,7 +92,7 @@ def make_bridge(settings: Settings) -> StageApp:
     catalogue = read_catalogue(settings)
     app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True, fetch_wait_ms=500)
     topics = Topics.of(settings)
-    routers: dict[Adapter | None, Router] = {}
+    routers: dict[tuple[Adapter | None, Reading], Router] = {}
     reaches: dict[Reach, tuple[Session, JsonClient]] = {}
     sources, of_accounts = [], []
     for spec in (spec for spec in settings.sources if spec.enabled):
@@ -101,7 +102,7 @@ def make_bridge(settings: Settings) -> StageApp:
             reaches[reach] = session, hot_client(session, "kinesis", "Kinesis_20131202")
             app.on_end.append(reaches[reach][1].close)
         session, client = reaches[reach]
-        router = routers.setdefault(spec.adapter, Router(catalogue, spec.adapter))
+        router = routers.setdefault((spec.adapter, spec.reading), Router(catalogue, spec.adapter, spec.reading))
         label = f"{spec.stream} ({spec.name})" if len(settings.sources) > 1 else spec.stream
         cold = functools.partial(session.cold, "kinesis")
         directory = ShardDirectory(cold, spec.stream, settings.source_slots, label)

@@ -24,6 +24,8 @@ def pipeline_options(settings: Settings, redaction_key: bytes | None) -> Pipelin
         redaction_key=redaction_key,
         redaction_enabled=settings.enable_data_redaction,
         strict_tables=settings.strict_tables,
+        time_zone=settings.time_zone,
+        readings={spec.name: spec.reading for spec in settings.sources},
     )
 
 

@@ -26,6 +26,7 @@ from workers.setting_types import (
     SourceName,
     StartPosition,
     StreamName,
+    TimeZone,
     secret_text,
 )
 from workers.setting_types import env as _env
@@ -151,6 +152,10 @@ class Settings(KafkaSettings):
         validation_alias=_env("CDC_STRICT_TABLES"),
         description="a record of an unknown table is a dead letter",
     )
+    time_zone: TimeZone = Field(
+        "UTC", validation_alias=_env("CDC_TIME_ZONE"),
+        description="zone of source times that carry none, e.g. Europe/Zurich",
+    )  # fmt: skip
     enable_data_redaction: bool = Field(
         True,
         validation_alias=_env("ENABLE_DATA_REDACTION"),

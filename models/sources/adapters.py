@@ -7,6 +7,7 @@ from typing import Any
 from models.change import Control, SourceRow
 from models.outcome import Dead
 from models.sources import debezium, dms, dsql, dynamodb
+from models.sources.reading import PLAIN, Reading
 
 Decoded = SourceRow | Control | Dead
 
@@ -17,7 +18,7 @@ class Adapter:
 
     recognises: Callable[[Mapping[str, Any]], bool]
     """Whether a JSON object says of itself that it is one; the first adapter that does has it."""
-    decode: Callable[[Any], Decoded]
+    decode: Callable[[Any, Reading], Decoded]
     """Any JSON value. Never raises for data."""
     tombstones: bool = False
     """A record without a byte follows a delete, and says nothing more."""
@@ -25,10 +26,12 @@ class Adapter:
 
 _ADAPTERS: Mapping[str, Adapter] = {
     dms.ADAPTER: Adapter(dms.recognises, dms.decode),
-    dynamodb.ADAPTER: Adapter(dynamodb.recognises, dynamodb.decode),
-    dsql.ADAPTER: Adapter(dsql.recognises, dsql.decode),
-    debezium.ADAPTER: Adapter(debezium.recognises, debezium.decode, tombstones=True),
-    debezium.FLAT_ADAPTER: Adapter(debezium.recognises_flat, debezium.decode_flat, tombstones=True),
+    dynamodb.ADAPTER: Adapter(dynamodb.recognises, lambda document, _: dynamodb.decode(document)),
+    dsql.ADAPTER: Adapter(dsql.recognises, lambda document, _: dsql.decode(document)),
+    debezium.ADAPTER: Adapter(debezium.recognises, lambda document, _: debezium.decode(document), tombstones=True),
+    debezium.FLAT_ADAPTER: Adapter(
+        debezium.recognises_flat, lambda document, _: debezium.decode_flat(document), tombstones=True
+    ),
 }
 
 
@@ -39,11 +42,11 @@ def adapter_of(document: Any) -> str | None:
     return next((name for name, adapter in _ADAPTERS.items() if adapter.recognises(document)), None)
 
 
-def decode(document: Any, fixed: str | None = None) -> Decoded:
+def decode(document: Any, fixed: str | None = None, reading: Reading = PLAIN) -> Decoded:
     """Read one document. `fixed`: the adapter of its source, if there is only one; else the record tells, and what does
-    not tell is read as DMS's."""
+    not tell is read as DMS's. `reading`: what else is known of its source."""
     adapter = _ADAPTERS.get(fixed or "") or _ADAPTERS[adapter_of(document) or dms.ADAPTER]
-    return adapter.decode(document)
+    return adapter.decode(document, reading)
 
 
 def is_tombstone(value: bytes, fixed: str | None) -> bool:

@@ -1,7 +1,8 @@
 """AWS DMS on Kinesis (and on Kafka, same JSON): one document to a SourceRow, or a control record.
 
 Shapes from captures and the DMS guide: `data` (the row), a before image (an object under the task's FieldName,
-usually `before-image`, or `BI_` columns inside `data`), `metadata` in kebab-case, `control` for DDL.
+usually `before-image`, or `BI_` columns inside `data`), `metadata` in kebab-case, `control` for DDL. What of
+this a task may set otherwise is its source's Reading (docs/decisions/0029).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,10 @@ import msgspec
 
 from models.change import Control, Operation, Row, SourceRow
 from models.outcome import Dead, Failure
+from models.sources.reading import PLAIN, Reading
 
 ADAPTER = "dms"
 BEFORE_FIELD = "before-image"
-BEFORE_PREFIX = "BI_"
 DOCUMENT_COLUMN = "_doc"
 """`map-record-to-document` nests the row under this column."""
 
@@ -34,7 +35,8 @@ _DDL = (
     "add-column", "drop-column", "rename-column", "change-columns", "column-type-change",
 )  # fmt: skip
 CONTROL_OPERATIONS = frozenset(_DDL) | {word.replace("-", "") for word in _DDL}
-_PARTS = frozenset({"data", "metadata", "control"})
+PARTS = frozenset({"data", "metadata", "control"})
+"""Of a document; a before image has another name."""
 
 
 class _Metadata(msgspec.Struct, rename="kebab", gc=False):
@@ -53,10 +55,10 @@ Glance = Callable[[bytes], Any]
 key columns alone (`before` may be UNSET); None for whatever `decode` might read in another way, or with another key."""
 
 
-def glance_at(columns: Sequence[str]) -> Glance:
+def glance_at(columns: Sequence[str], reading: Reading = PLAIN) -> Glance:
     """For tables with these key columns. Raises ValueError for names that JSON has to escape, or that `decode` takes
     for something else."""
-    if any(column.startswith(BEFORE_PREFIX) or column == DOCUMENT_COLUMN for column in columns):
+    if any(reading.column_before(column) is not None or column == DOCUMENT_COLUMN for column in columns):
         raise ValueError("a key column with the name of a before image, or of a document")
     key = msgspec.defstruct(
         "Key",
@@ -66,7 +68,7 @@ def glance_at(columns: Sequence[str]) -> Glance:
         ],
         gc=False,
     )
-    before = msgspec.field(name=BEFORE_FIELD, default=msgspec.UNSET)
+    before = msgspec.field(name=reading.before_image or BEFORE_FIELD, default=msgspec.UNSET)
     kind = msgspec.defstruct(
         "Glance",
         [("metadata", _Metadata), ("data", key), ("before", key | msgspec.UnsetType, before)],
@@ -74,6 +76,7 @@ def glance_at(columns: Sequence[str]) -> Glance:
         gc=False,
     )
     read: Glance = msgspec.json.Decoder(kind).decode
+    mark = (reading.before_prefix or reading.before_suffix).encode()
 
     def glance(data: bytes) -> Any:
         try:
@@ -85,7 +88,8 @@ def glance_at(columns: Sequence[str]) -> Glance:
             return None
         if found.before is msgspec.UNSET:
             # An update may have its before image as columns; their names may be escaped.
-            if metadata.operation not in _WITHOUT_BEFORE and (b"BI_" in data or (b"\\" in data and b"\\u00" in data)):
+            may_hold = metadata.operation not in _WITHOUT_BEFORE and mark
+            if may_hold and (mark in data or (b"\\" in data and b"\\u00" in data)):
                 return None
         elif found.before != found.data:  # another key, or the same one in another spelling
             return None
@@ -109,7 +113,7 @@ def recognises(document: Mapping[str, Any]) -> bool:
     return type(document.get("metadata")) is dict
 
 
-def decode(document: Any) -> SourceRow | Control | Dead:
+def decode(document: Any, reading: Reading = PLAIN) -> SourceRow | Control | Dead:
     """Read one document. Everything a source can get wrong comes back as Dead; reasons hold no values (P6)."""
     if type(document) is not dict:
         return Dead(Failure.PARSE_ERROR, "not a JSON object")
@@ -130,13 +134,11 @@ def decode(document: Any) -> SourceRow | Control | Dead:
     if row is not None and type(row) is not dict:
         return Dead(Failure.VALIDATION_ERROR, "data is not an object")
     operation = OPERATIONS.get(word, Operation.UNKNOWN)
-    before: Row | None = _before_object(document)
     if row is not None:
-        nested = row.get(DOCUMENT_COLUMN)
-        if type(nested) is dict:
-            row = {**{name: value for name, value in row.items() if name != DOCUMENT_COLUMN}, **nested}
-        if before is None:
-            row, before = _split_before_columns(row, operation)
+        row = _flat(row)
+    before = _before_object(document, row or {}, operation, reading)
+    if row is not None and before is None:
+        row, before = _split_before_columns(row, operation, reading)
     committed = metadata.get("commit-timestamp") or metadata.get("timestamp")
     if committed is not None and type(committed) is not str:
         return Dead(Failure.VALIDATION_ERROR, "metadata.commit-timestamp is not text")
@@ -158,32 +160,43 @@ def decode(document: Any) -> SourceRow | Control | Dead:
 def _is_control(document: dict[str, Any], record_type: str, word: str) -> bool:
     if record_type:
         return record_type.lower() == "control"
-    return "control" in document or word in CONTROL_OPERATIONS
+    return ("control" in document and word not in OPERATIONS) or word in CONTROL_OPERATIONS
 
 
-def _before_object(document: dict[str, Any]) -> Row | None:
-    """The before image under the task's FieldName: whatever object stands beside data, metadata and control."""
-    before = document.get(BEFORE_FIELD)
+def _before_object(document: dict[str, Any], row: Row, operation: Operation, reading: Reading) -> Row | None:
+    """The before image under the task's FieldName. If nobody says which that is: what stands beside data, metadata and
+    control and looks like the row. A relay may have put objects of its own there."""
+    before = document.get(reading.before_image or BEFORE_FIELD)
     if type(before) is dict:
-        return before
-    if len(document) > 2:
-        others = [item for name, item in document.items() if name not in _PARTS and type(item) is dict]
-        if len(others) == 1:
-            found: Row = others[0]
-            return found
+        return _flat(before)
+    if reading.before_image is None and operation is Operation.UPDATE and len(document) > 2:
+        others = [item for name, item in document.items() if name not in PARTS and type(item) is dict]
+        alike = [item for item in others if item and 2 * len(item.keys() & row.keys()) >= len(item)]
+        if len(alike) == 1:
+            return _flat(alike[0])
     return None
 
 
-def _split_before_columns(row: dict[str, Any], operation: Operation) -> tuple[dict[str, Any], Row | None]:
-    """Take `BI_` columns out of a row, if the task adds them: then at least one stands beside its own column."""
-    named = [name for name in row if name.startswith(BEFORE_PREFIX)]
-    width = len(BEFORE_PREFIX)
-    if not any(name[width:] in row for name in named):
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without the document that `map-record-to-document` made of it."""
+    nested = row.get(DOCUMENT_COLUMN)
+    if type(nested) is not dict:
+        return row
+    return {**{name: value for name, value in row.items() if name != DOCUMENT_COLUMN}, **nested}
+
+
+def _split_before_columns(
+    row: dict[str, Any], operation: Operation, reading: Reading
+) -> tuple[dict[str, Any], Row | None]:
+    """Take the before image's columns out of a row, if the task adds them: then at least one stands beside its own."""
+    prefix = reading.before_prefix
+    named = {name: column for name in row if name.startswith(prefix) and (column := reading.column_before(name))}
+    if not any(column in row for column in named.values()):
         return row, None
     if operation is Operation.CREATE and any(row[name] is not None for name in named):
         return row, None  # a new row has no before image: these are columns of their own
-    before = {name[width:]: row[name] for name in named}
-    after = {name: value for name, value in row.items() if not name.startswith(BEFORE_PREFIX)}
+    before = {column: row[name] for name, column in named.items()}
+    after = {name: value for name, value in row.items() if name not in named}
     return after, (before if operation is not Operation.CREATE else None)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.source_spec import SourceSpec
+from models.sources.reading import PLAIN, Reading
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
@@ -137,3 +138,54 @@ def test_a_source_knows_the_arn_of_its_stream(arn: str, served: bool) -> None:
 
 def test_without_a_role_the_account_of_a_name_is_not_known() -> None:
     assert SourceSpec("crm", "crm-changes", "eu-west-1").serves(ARN.replace("2222", "3333"))
+
+
+DMS = """\
+version: 1
+sources:
+  - name: core
+    stream: one
+    before_image: was
+    before_prefix: ""
+    before_suffix: _old
+    absent_columns: "null"
+    lob_max_size: 32
+  - name: crm
+    stream: two
+"""
+
+
+def test_a_source_says_what_its_dms_task_is_set_to(tmp_path: Path) -> None:
+    core, crm = sources(tmp_path, DMS)
+    assert core.reading == Reading("was", "", "_old", "null", 32)
+    assert crm.reading == PLAIN
+
+
+def test_mistakes_about_a_task_are_told_too(tmp_path: Path) -> None:
+    text = """\
+version: 1
+sources:
+  - name: core
+    stream: one
+    before_image: data
+    before_prefix: "a b"
+    absent_columns: maybe
+    lob_max_size: much
+  - name: orders
+    stream: two
+    adapter: dynamodb
+    before_image: was
+"""
+    assert problems(tmp_path, text) == [
+        "sources.yaml:5: before_image cannot be data: DMS has that for something else",
+        "sources.yaml:6: before_prefix may only hold letters, digits, _, $ and #",
+        "sources.yaml:7: absent_columns: unknown word maybe (known: null, unchanged)",
+        "sources.yaml:8: lob_max_size must be a whole number from 0 to 102400",
+        "sources.yaml:12: before_image belongs to records of DMS",
+    ]
+
+
+def test_a_time_zone_nobody_knows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDC_TIME_ZONE", "Europe/Zuerich")
+    with pytest.raises(SettingsError, match="no time zone that this machine knows"):
+        load_settings(env_file=None)

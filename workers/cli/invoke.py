@@ -23,6 +23,7 @@ from models.outcome import Dead, Drop, Miss, Ok
 from models.raw import RawRecord
 from models.routing import Route
 from models.sources import adapters
+from models.sources.reading import PLAIN
 from models.strict_json import lenient
 from workers.cli.sources import named_source
 from workers.contract import pipeline_options, read_catalogue
@@ -66,7 +67,7 @@ class Invocation:
 
     def _one(self, where: str, delivery: Delivery) -> Result:
         content = delivery.content
-        routed = route(content, delivery.partition_key, self.catalogue) if isinstance(content, bytes) else None
+        routed = self._route(content, delivery.partition_key) if isinstance(content, bytes) else None
         record = RawRecord(
             value=content if isinstance(content, bytes) else None,
             key=routed.key if routed and routed.table else None,
@@ -92,6 +93,10 @@ class Invocation:
         for step, text in trace or ():
             click.echo(f"{where}: {step:<9} {text}", err=True)
         return Result(where, delivery, record, enriched)
+
+    def _route(self, content: bytes, partition_key: str) -> Route:
+        reading = self.pipeline.options.readings.get(self.source, PLAIN)
+        return route(content, partition_key, self.catalogue, reading=reading)
 
     def _follow_schema(self, where: str, routed: Route | None, content: bytes) -> None:
         """Pin a table to the schema of the record at hand: records of several databases may stand in one call."""
