@@ -4,18 +4,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from enrichers.compiled import CompiledTable, WrongType
+from enrichers.observe import Oddities
 from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
 
 
-def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[Change] | Dead:
-    """Check operation, types, required columns, keys and time. Reasons name columns and types, never values (P6)."""
+def validate(source: SourceRow, table: CompiledTable, record: RawRecord, odd: Oddities) -> Ok[Change] | Dead:
+    """Check operation, types, required columns, keys and time. Reasons name columns and types, never values (P6).
+
+    `odd` gets the columns that came as another kind of value than the one of their type."""
     spec = table.spec
     if source.operation is Operation.UNKNOWN:
         return Dead(Failure.VALIDATION_ERROR, "unknown operation")
-    row = _read(source.row, table)
-    before = _read(source.before, table)
+    row = _read(source.row, table, odd)
+    before = _read(source.before, table, odd)
     for image in (row, before):
         if isinstance(image, WrongType):
             return Dead(Failure.VALIDATION_ERROR, f"column {image.column} is not of type {image.expected.value}")
@@ -42,7 +45,7 @@ def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[C
         previous = was if was != keys else None
         if spec.absent_columns == "null":
             _fill_with_null(row, before)
-    moment = _moment(source, record)
+    moment = moment_of(source, record)
     if moment is None:
         return Dead(Failure.VALIDATION_ERROR, "commit time is missing or no time since 1970")
     return Ok(
@@ -65,8 +68,8 @@ def validate(source: SourceRow, table: CompiledTable, record: RawRecord) -> Ok[C
     )
 
 
-def _read(row: Row | None, table: CompiledTable) -> Any:
-    return None if row is None else table.read(row)
+def _read(row: Row | None, table: CompiledTable, odd: Oddities) -> Any:
+    return None if row is None else table.read(row, odd)
 
 
 def _last_image(row: dict[str, Any] | None, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -83,7 +86,8 @@ def _fill_with_null(row: dict[str, Any], before: dict[str, Any]) -> None:
         before[name] = None
 
 
-def _moment(source: SourceRow, record: RawRecord) -> datetime | None:
+def moment_of(source: SourceRow, record: RawRecord) -> datetime | None:
+    """Commit time of a row; None if the record has none that is a time since 1970."""
     if source.committed_at is None:
         arrived = record.origin.arrival_ms or record.timestamp_ms
         return EPOCH + timedelta(milliseconds=arrived) if 0 < arrived < MAX_MICROSECONDS // 1_000 else None

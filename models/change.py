@@ -1,6 +1,6 @@
 """A change of one source row, in the words of the domain and independent of the wire format it came in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -47,6 +47,8 @@ class SourceRow:
     """The source's own name of this change, stable over redelivery; None if it gives none."""
     transaction_id: str | None = None
     snapshot: bool = False
+    declared: Sequence[Any] | None = None
+    """Fields of the row's schema as they came with the record, for sources that send one: `{"field", "type", …}`."""
 
     @property
     def place(self) -> str:
@@ -61,6 +63,15 @@ class Control:
     operation: str
     schema: str
     table: str
+    adapter: str = ""
+    told_at: str | None = None
+    """When the source wrote it; DDL has no commit time, and no order with the rows around it."""
+    columns: Mapping[str, str] | None = None
+    """Column -> type in the source's words; None if the record does not tell any."""
+    whole: bool = False
+    """`columns` are all the table has now; else only those that were added or changed."""
+    dropped: tuple[str, ...] = ()
+    primary_key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import msgspec
 
 from models.change import Control, Operation, Row, SourceRow
 from models.outcome import Dead, Failure
+from models.sources.dms_control import control_of
 
 ADAPTER = "dms"
 BEFORE_FIELD = "before-image"
@@ -123,7 +124,7 @@ def decode(document: Any) -> SourceRow | Control | Dead:
     schema, table = names["schema-name"] or "", names["table-name"]
     word = names["operation"].lower()
     if _is_control(document, names["record-type"] or "", word):
-        return Control(word, schema, table)
+        return control_of(document.get("control"), word, schema, table, metadata.get("timestamp"))
     if not table:
         return Dead(Failure.VALIDATION_ERROR, "metadata.table-name is missing")
     row = document.get("data")
