@@ -5,17 +5,25 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_never
 
+from enrichers.observe import Oddities, Watch
 from enrichers.redact import Redactor, Secret, redactor
 from enrichers.transform import transformer
 from models.catalogue import Catalogue
 from models.change import Row
-from models.column_types import CHECKS, WRONG, Check
+from models.column_types import CHECKS, KINDS, NATIVE, WRONG, Check
 from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, TableSpec, spellings
 
 MAX_SHAPES = 256
 """Different sets of columns remembered per table; sources deliver a handful, a broken one might deliver any."""
 
 _UNCHECKED = frozenset({ColumnType.ANY, ColumnType.JSON})
+_AS_IT_IS: Mapping[ColumnType, type] = {
+    ColumnType.INT: int, ColumnType.TEXT: str, ColumnType.BOOL: bool, ColumnType.DECIMAL: Decimal,
+}  # fmt: skip
+"""Python type whose values their check would answer unchanged: most values need no call."""
+
+_Column = tuple[str, Check | None, type | None, frozenset[type]]
+"""(name, check, type that needs none, types the source is expected to send)"""
 
 
 EXACT_DOUBLE = 1 << 53
@@ -58,35 +66,44 @@ class CompiledTable:
         self.includes: frozenset[str] | None = (
             None if "*" in spec.include_fields else frozenset((*spec.include_fields, *spec.key))
         )
-        self._shapes: dict[tuple[str, ...], tuple[tuple[str, Check | None], ...]] = {}
+        self.watch = Watch(spec)
+        self._shapes: dict[tuple[str, ...], tuple[_Column, ...]] = {}
 
-    def read(self, row: Row, imprecise: set[str] | None = None) -> dict[str, Any] | WrongType:
-        """The row under the spec's spelling of its columns, typed columns checked. `imprecise`, for sources that write
-        integers as doubles: gets the columns where that may have cost digits."""
+    def read(self, row: Row, odd: Oddities, imprecise: set[str] | None = None) -> dict[str, Any] | WrongType:
+        """The row under the spec's spelling of its columns, typed columns checked. `odd` gets the columns whose values
+        had to be put right, or could not be. `imprecise`, for sources that write integers as doubles: gets the columns
+        where that may have cost digits."""
         names = tuple(row)
         shape = self._shapes.get(names)
         if shape is None:
             shape = self._shape(names)
         found: dict[str, Any] = {}
-        for (name, check), value in zip(shape, row.values(), strict=True):
-            if value is not None and check is not None:
-                checked = check(value)
-                if checked is WRONG:
-                    return WrongType(name, self.spec.columns[name])
-                found[name] = checked
-                if imprecise is not None and checked is not value and _was_rounded(value, checked):
-                    imprecise.add(name)
-            else:
+        for (name, check, as_it_is, native), value in zip(shape, row.values(), strict=True):
+            kind = type(value)
+            if check is None or value is None or kind is as_it_is:
                 found[name] = value
+                continue
+            checked = check(value)
+            if checked is WRONG:
+                odd.append((name, KINDS[kind], True))
+                return WrongType(name, self.spec.columns[name])
+            if kind not in native:
+                odd.append((name, KINDS[kind], False))
+            if imprecise is not None and _was_rounded(value, checked):
+                imprecise.add(name)
+            found[name] = checked
         return found
 
-    def _shape(self, names: tuple[str, ...]) -> tuple[tuple[str, Check | None], ...]:
+    def _shape(self, names: tuple[str, ...]) -> tuple[_Column, ...]:
         spec = self.spec
-        shape: list[tuple[str, Check | None]] = []
+        shape: list[_Column] = []
         for given, known in zip(names, spellings(spec, names), strict=True):
             kind = spec.columns.get(known) if known is not None else None
-            check = None if kind is None or kind in _UNCHECKED else CHECKS[kind]
-            shape.append((given if known is None else known, check))
+            name = given if known is None else known
+            if kind is None or kind in _UNCHECKED:
+                shape.append((name, None, None, frozenset()))
+            else:
+                shape.append((name, CHECKS[kind], _AS_IT_IS.get(kind), NATIVE[kind]))
         if len(self._shapes) < MAX_SHAPES:
             self._shapes[names] = tuple(shape)
         return tuple(shape)

@@ -2,6 +2,7 @@
 
 decode    bytes -> SourceRow, strictly: later steps may trust every value
 validate  SourceRow -> Change, under the spelling and the types of its table
+observe   which columns the row shows, also of rows that are refused: news go to the schema memory (ADR 34)
 remember  before anything may drop or wait: also records that are not published feed lookups (`load` above all)
 owner     needs the raw values, before redaction takes them
 diff      compares raw values: two values that mask alike still differ
@@ -20,12 +21,13 @@ from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable
 from enrichers.diff import diff
 from enrichers.normalize import change_digest, normalize
+from enrichers.observe import Oddities
 from enrichers.owner import find_owner
 from enrichers.redact import MissingKeyError, Secret
 from enrichers.state import Effect, NewerFormatError, RowMemory, State, UnreadableEntryError
-from enrichers.validate import validate
+from enrichers.validate import moment_of, validate
 from models.catalogue import Catalogue
-from models.change import Change, Control, Operation, SourceRow
+from models.change import Change, Control, Operation, SourceRow, milliseconds
 from models.enrichment import Enrichment
 from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
@@ -64,6 +66,8 @@ class Enriched:
     effects: tuple[Effect, ...] = ()
     table: str | None = None
     """Unique name of the table's spec, a metric label."""
+    retyped: int = 0
+    """Values that came as another kind than that of their column's type and were put right."""
 
 
 class Pipeline:
@@ -108,7 +112,7 @@ class Pipeline:
             case Control():
                 if trace is not None:
                     trace.append(("decode", f"control record {decoded.operation}"))
-                return Enriched(Drop("control"))
+                return self._control(decoded, state)
             case SourceRow():
                 if trace is not None:
                     trace.append(("decode", f"{decoded.adapter} {decoded.operation} of {decoded.place}"))
@@ -120,9 +124,12 @@ class Pipeline:
                 return Enriched(Dead(Failure.VALIDATION_ERROR, "unknown table"))
             return Enriched(Drop("unknown_table"))
         table = self._tables[spec.name]
-        valid = validate(decoded, table, record, reading, self._zone)
+        odd: Oddities = []
+        valid = validate(decoded, table, record, odd, reading, self._zone)
+        moment = moment_of(decoded, record, self._zone) if isinstance(valid, Dead) else valid.value.committed_at
+        observed = table.watch.row(decoded, state, odd, milliseconds(moment) if moment is not None else 0)
         if isinstance(valid, Dead):
-            return Enriched(valid, table=spec.name)
+            return Enriched(valid, observed, spec.name)
         change = valid.value
         if trace is not None:
             trace.append(("validate", f"table {spec.name}, {len(change.after or change.before or {})} columns"))
@@ -132,11 +139,13 @@ class Pipeline:
         if (past := _is_past(change, spec, record, memory, digest)) is not None:
             return Enriched(Drop(past), table=spec.name)
         effects = (
+            *observed,
             *remember.pin(change.schema, spec, state),
             *remember.lookups(change, spec, row, state, replay=record.replay > 0),
         )
         if trace is not None:
             trace.append(("remember", f"{len(effects)} effects"))
+        retyped = len(odd)
         dropped = _drop_reason(change, spec)
         owner = find_owner(change, spec, self.catalogue, state, memory, patient=patient and dropped is None)
         if isinstance(owner, Miss):
@@ -148,10 +157,10 @@ class Pipeline:
         if spec.memory:
             effects = (*effects, *remember.memorize(change, owner, row, memory, digest))
         if dropped is not None:
-            return Enriched(Drop(dropped), effects, spec.name)
+            return Enriched(Drop(dropped), effects, spec.name, retyped)
         if owner.source == "missing" and spec.missing_owner.then == "dead":
             return Enriched(Dead(Failure.ENRICHMENT_ERROR, "no owner found"), effects, spec.name)
-        return Enriched(self._publish(change, owner, table, record, digest, trace), effects, spec.name)
+        return Enriched(self._publish(change, owner, table, record, digest, trace), effects, spec.name, retyped)
 
     def _publish(
         self,
@@ -187,6 +196,13 @@ class Pipeline:
         if trace is not None:
             trace.append(("normalize", f"{event.event_type} {event.event_id}"))
         return Ok(event)
+
+    def _control(self, control: Control, state: State) -> Enriched:
+        """Nothing to publish; the schema memory learns what it says of the columns of a known table."""
+        spec = self.catalogue.match(control.adapter or None, control.schema, control.table, state.pinned_schema)
+        if spec is None:
+            return Enriched(Drop("control"))
+        return Enriched(Drop("control"), self._tables[spec.name].watch.control(control, state), spec.name)
 
     def _without_value(self, record: RawRecord) -> Enriched:
         """A `retired` marker ends what is remembered of a row; any other record without value says nothing."""

@@ -41,7 +41,7 @@ class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def decode(raw: bytes) -> "LookupEntry":
         """Read a table value. Raises NewerFormatError or UnreadableEntryError."""
-        return _read(_entry, raw)
+        return read_entry(_entry, raw)
 
 
 class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def decode(raw: bytes) -> "RowMemory":
         """Read a table value. Raises NewerFormatError or UnreadableEntryError."""
-        return _read(_memory, raw)
+        return read_entry(_memory, raw)
 
 
 class State(Protocol):
@@ -78,6 +78,12 @@ class State(Protocol):
 
     def pinned_schema(self, spec_name: str) -> str | None:
         """The schema a spec without one was first seen with."""
+
+    def seen(self, spec_name: str) -> bytes | None:
+        """What the records of this partition showed of a table: an encoded `Seen`."""
+
+    def history(self, spec_name: str) -> bytes | None:
+        """What was reported of a table's columns, as far as this worker knows by now: an encoded `History`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,15 @@ class Pin:
     schema: str
 
 
-Effect = Remember | Memorize | Pin
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Write what the records of this partition showed of a table; `entry` is an encoded `Seen`."""
+
+    name: str
+    entry: bytes
+
+
+Effect = Remember | Memorize | Pin | Observe
 
 
 class _Version(msgspec.Struct):
@@ -118,7 +132,7 @@ _entry = msgspec.json.Decoder(LookupEntry)
 _memory = msgspec.json.Decoder(RowMemory)
 
 
-def _read(decoder: msgspec.json.Decoder[Entry], raw: bytes) -> Entry:
+def read_entry(decoder: msgspec.json.Decoder[Entry], raw: bytes) -> Entry:
     """Decode, unless a later release wrote it: its version counts before its shape does."""
     try:
         value = decoder.decode(raw)
@@ -146,6 +160,7 @@ class InMemoryState:
         self.lookups: dict[tuple[str, bytes], LookupEntry] = {}
         self.memories: dict[bytes, RowMemory] = {}
         self.pins: dict[str, str] = {}
+        self.schemas: dict[str, bytes] = {}
 
     def lookup(self, name: str, row: bytes) -> LookupEntry | None:
         """See State."""
@@ -159,6 +174,14 @@ class InMemoryState:
         """See State."""
         return self.pins.get(spec_name)
 
+    def seen(self, spec_name: str) -> bytes | None:
+        """See State."""
+        return self.schemas.get(spec_name)
+
+    def history(self, spec_name: str) -> bytes | None:
+        """See State."""
+        return None
+
     def apply(self, effects: Iterable[Effect]) -> None:
         """Do what the pipeline asked for."""
         for effect in effects:
@@ -169,6 +192,8 @@ class InMemoryState:
                     _put(self.memories, row, memory)
                 case Pin(name, schema):
                     self.pins[name] = schema
+                case Observe(name, entry):
+                    self.schemas[name] = entry
                 case _:
                     assert_never(effect)
 

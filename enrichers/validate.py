@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from enrichers.compiled import CompiledTable, WrongType
+from enrichers.observe import Oddities
 from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
@@ -16,16 +17,23 @@ _HEXADECIMAL = re.compile("[0-9A-Fa-f]+", re.ASCII)
 
 
 def validate(
-    source: SourceRow, table: CompiledTable, record: RawRecord, reading: Reading = PLAIN, zone: tzinfo = UTC
+    source: SourceRow,
+    table: CompiledTable,
+    record: RawRecord,
+    odd: Oddities,
+    reading: Reading = PLAIN,
+    zone: tzinfo = UTC,
 ) -> Ok[Change] | Dead:
     """Check operation, types, required columns, keys and time. Reasons name columns and types, never values (P6).
-    `zone`: of commit times that carry none."""
+
+    `odd` gets the columns that came as another kind of value than the one of their type. `zone`: of commit times that
+    carry none."""
     spec = table.spec
     if source.operation is Operation.UNKNOWN:
         return Dead(Failure.VALIDATION_ERROR, "unknown operation")
     imprecise: set[str] | None = set() if source.adapter == dms.ADAPTER else None
-    row = _read(source.row, table, imprecise)
-    before = _read(source.before, table, imprecise)
+    row = _read(source.row, table, odd, imprecise)
+    before = _read(source.before, table, odd, imprecise)
     for image in (row, before):
         if isinstance(image, WrongType):
             return Dead(Failure.VALIDATION_ERROR, f"column {image.column} is not of type {image.expected.value}")
@@ -52,7 +60,7 @@ def validate(
         previous = was if was != keys else None
         if (spec.absent_columns or reading.absent_columns) == "null":
             _fill_with_null(row, before)
-    moment = _moment(source, record, zone)
+    moment = moment_of(source, record, zone)
     if moment is None:
         return Dead(Failure.VALIDATION_ERROR, "commit time is missing or no time since 1970")
     return Ok(
@@ -79,8 +87,8 @@ def validate(
     )
 
 
-def _read(row: Row | None, table: CompiledTable, imprecise: set[str] | None) -> Any:
-    return None if row is None else table.read(row, imprecise)
+def _read(row: Row | None, table: CompiledTable, odd: Oddities, imprecise: set[str] | None) -> Any:
+    return None if row is None else table.read(row, odd, imprecise)
 
 
 def _last_image(row: dict[str, Any] | None, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -97,7 +105,8 @@ def _fill_with_null(row: dict[str, Any], before: dict[str, Any]) -> None:
         before[name] = None
 
 
-def _moment(source: SourceRow, record: RawRecord, zone: tzinfo) -> datetime | None:
+def moment_of(source: SourceRow, record: RawRecord, zone: tzinfo = UTC) -> datetime | None:
+    """Commit time of a row; None if the record has none that is a time since 1970. `zone`: of times that carry none."""
     if source.committed_at is None:
         arrived = record.origin.arrival_ms or record.timestamp_ms
         return EPOCH + timedelta(milliseconds=arrived) if 0 < arrived < MAX_MICROSECONDS // 1_000 else None

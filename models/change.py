@@ -1,6 +1,6 @@
 """A change of one source row, in the words of the domain and independent of the wire format it came in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -51,6 +51,8 @@ class SourceRow:
     """The identity names no more than the transaction, and a transaction changes a row once."""
     order: int | None = None
     """By which the changes of one row follow each other, if the source delivers them in any order; in its own unit."""
+    declared: Sequence[Any] | None = None
+    """Fields of the row's schema as they came with the record, for sources that send one: `{"field", "type", …}`."""
 
     @property
     def place(self) -> str:
@@ -65,6 +67,15 @@ class Control:
     operation: str
     schema: str
     table: str
+    adapter: str = ""
+    told_at: str | None = None
+    """When the source wrote it; DDL has no commit time, and no order with the rows around it."""
+    columns: Mapping[str, str] | None = None
+    """Column -> type in the source's words; None if the record does not tell any."""
+    whole: bool = False
+    """`columns` are all the table has now; else only those that were added or changed."""
+    dropped: tuple[str, ...] = ()
+    primary_key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

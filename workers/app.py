@@ -17,6 +17,7 @@ from models.dead_letter import GAP_PREFIX
 from models.source_spec import Adapter
 from models.sources.reading import Reading
 from workers.agents.bridge import add_bridge
+from workers.agents.drift import add_drift
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
@@ -138,6 +139,7 @@ def make_enrich(settings: Settings) -> StageApp:
     pipeline = enrich_pipeline(settings, catalogue)
     state = add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
     add_forgetting(app, state.owners, now_ms)
+    add_drift(app, state.schemas, catalogue, settings.partitions)
     return app
 
 

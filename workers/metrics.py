@@ -71,6 +71,15 @@ TXN_ABORTS = Metric(
 FENCED = Metric("fenced", "counter", "Slots found to have another owner, or a transaction that took too long.", STAGE)
 GAPS = Metric("gaps", "counter", "Times records were found deleted before they were read.", STAGE)
 
+SCHEMA_CHANGES = Metric(
+    "schema_changes", "counter", "New, vanished and retyped columns that were reported, each once over all workers and "
+    "restarts; told by the worker that holds the table's home slot.", ("table", "change"),
+)  # fmt: skip
+RETYPED_VALUES = Metric(
+    "retyped_values", "counter", "Values that came as another kind than that of their column's type and were put "
+    "right.", ("table",),
+)  # fmt: skip
+
 SOURCE_UP = Metric(
     "source_up", "gauge", "1 if the shards of the stream can be listed and it may be read; 0 if its service refuses or "
     "does not answer, or if it waits for an operator.", SOURCE,

@@ -6,7 +6,7 @@ metadata in columns that begin with `__`.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.change import Control, Operation, Row, SourceRow, moment_text
@@ -66,7 +66,8 @@ def decode(document: Any) -> SourceRow | Control | Dead:
     if isinstance(images, Dead):
         return images
     before, after = images
-    return _told(ADAPTER, word, source, before, before if word == DELETED else after, "source.")
+    declared = row_fields(document.get("schema"), "after")
+    return _told(ADAPTER, word, source, before, before if word == DELETED else after, "source.", declared)
 
 
 def decode_flat(document: Any) -> SourceRow | Control | Dead:
@@ -83,12 +84,13 @@ def decode_flat(document: Any) -> SourceRow | Control | Dead:
     row = read_row({name: value for name, value in payload.items() if not name.startswith(_MARK)}, row_reader(wrapper))
     if isinstance(row, str):
         return _not_as_declared(row)
-    return _told(FLAT_ADAPTER, word, source, None, _available(row), _MARK)
+    return _told(FLAT_ADAPTER, word, source, None, _available(row), _MARK, _flat_fields(wrapper))
 
 
 def _told(
-    adapter: str, word: str, source: Mapping[str, Any], before: Row | None, row: Row | None, prefix: str
-) -> SourceRow | Control | Dead:
+    adapter: str, word: str, source: Mapping[str, Any], before: Row | None, row: Row | None, prefix: str,
+    declared: Sequence[Any] | None,
+) -> SourceRow | Control | Dead:  # fmt: skip
     """What both have in common. `prefix`: what stands in front of the names of `source` in the record, for reasons."""
     names = _names(source)
     if names is None:
@@ -115,6 +117,7 @@ def _told(
         identity=None if snapshot else _identity(source),
         transaction_id=str(transaction) if type(transaction) in (int, str) else None,
         snapshot=snapshot,
+        declared=declared,
     )
 
 
@@ -171,6 +174,23 @@ def _readers(schema: Any, image: str) -> dict[str, Reader]:
         return {}
     found = next((field for field in fields if type(field) is dict and field.get("field") == image), None)
     return row_reader(found)
+
+
+def _flat_fields(schema: Any) -> Sequence[Any] | None:
+    fields = schema.get("fields") if type(schema) is dict else None
+    if type(fields) is not list:
+        return None
+    return [field for field in fields if type(field) is dict and not str(field.get("field")).startswith(_MARK)]
+
+
+def row_fields(schema: Any, image: str) -> Sequence[Any] | None:
+    """Fields of one image's schema; None if there is none."""
+    images = schema.get("fields") if type(schema) is dict else None
+    if type(images) is not list:
+        return None
+    found = next((field for field in images if type(field) is dict and field.get("field") == image), None)
+    fields = found.get("fields") if found is not None else None
+    return fields if type(fields) is list else None
 
 
 def _not_as_declared(column: str) -> Dead:

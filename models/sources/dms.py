@@ -12,6 +12,7 @@ import msgspec
 
 from models.change import Control, Operation, Row, SourceRow
 from models.outcome import Dead, Failure
+from models.sources.dms_control import control_of
 from models.sources.reading import PLAIN, Reading
 
 ADAPTER = "dms"
@@ -127,7 +128,7 @@ def decode(document: Any, reading: Reading = PLAIN) -> SourceRow | Control | Dea
     schema, table = names["schema-name"] or "", names["table-name"]
     word = names["operation"].lower()
     if _is_control(document, names["record-type"] or "", word):
-        return Control(word, schema, table)
+        return control_of(document.get("control"), word, schema, table, metadata.get("timestamp"))
     if not table:
         return Dead(Failure.VALIDATION_ERROR, "metadata.table-name is missing")
     row = document.get("data")

@@ -115,7 +115,7 @@ def test_the_transaction_id_is_text_of_any_size() -> None:
         (lambda d: d["data"].update(ID=None), Failure.VALIDATION_ERROR),
         (lambda d: d["data"].update(ID=[7]), Failure.VALIDATION_ERROR),
         (lambda d: d["data"].update(ID="seven"), Failure.VALIDATION_ERROR),
-        (lambda d: d["data"].update(Email=5), Failure.VALIDATION_ERROR),
+        (lambda d: d["data"].update(Email=[5]), Failure.VALIDATION_ERROR),
         (lambda d: d["data"].pop("HomeOrgID"), Failure.VALIDATION_ERROR),
     ],
 )

@@ -248,6 +248,8 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "shard",
         "code",
         "reason",
+        "table",
+        "change",
     }
 
 

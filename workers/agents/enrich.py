@@ -1,16 +1,18 @@
 """`cdc.raw.<source>` -> `cdc.events`, exactly once (P2): events, dead letters, tables and offsets in one
 transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
 from enrichers.pipeline import Enriched, Pipeline
+from enrichers.schema_memory import history_key, seen_key
 from enrichers.state import (
     Effect,
     LookupEntry,
     Memorize,
     NewerFormatError,
+    Observe,
     Pin,
     Remember,
     RowMemory,
@@ -19,6 +21,7 @@ from enrichers.state import (
 from models.dead_letter import dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import HEADER_SOURCE, RawRecord, raw_record_of
+from workers import metrics
 from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
@@ -26,6 +29,8 @@ from workers.engine.unit import Done, Pause, UnitOfWork
 from workers.topics import MEMORY_TABLE, PINS_TABLE, Topics
 
 STAGE = "enrich"
+RETYPED = "retyped"
+"""Note of a unit: values of a table that came as another kind than that of their column, and were put right."""
 MISS_POLL = 0.25
 """Seconds between looks for an awaited lookup entry."""
 
@@ -49,7 +54,7 @@ class TableState:
         self.lookups: dict[str, GlobalTable] = {
             name: app.everywhere(name, f"Owner ids by row of {name}, on every worker") for name in lookups
         }
-        self.pins = app.everywhere(PINS_TABLE, "Schema each table was first seen with")
+        self.schemas = app.everywhere(PINS_TABLE, "Schema, columns and reported changes of each table")
         self.owners: Table = app.partitioned(MEMORY_TABLE, "Last owner and last changes of each row")
 
     def lookup(self, name: str, row: bytes) -> LookupEntry | None:
@@ -66,8 +71,16 @@ class TableState:
     def pinned_schema(self, spec_name: str) -> str | None:
         """The pin of the lowest partition wins, should two partitions have pinned at the same moment."""
         name = spec_name.encode()
-        found = (self.pins.read(name, partition) for partition in range(self.partitions))
+        found = (self.schemas.read(name, partition) for partition in range(self.partitions))
         return next((value.decode() for value in found if value is not None), None)
+
+    def seen(self, spec_name: str) -> bytes | None:
+        """See enrichers.state.State."""
+        return self.schemas.get(seen_key(spec_name))
+
+    def history(self, spec_name: str) -> bytes | None:
+        """See enrichers.state.State."""
+        return self.schemas.find(history_key(spec_name), self.partitions)
 
     def apply(self, effects: tuple[Effect, ...]) -> None:
         """Write what the pipeline asked for into the running unit."""
@@ -80,7 +93,9 @@ class TableState:
                 case Memorize(row, memory):
                     self.owners[row] = memory.encode() if memory is not None else None
                 case Pin(name, schema):
-                    self.pins[name.encode()] = schema.encode()
+                    self.schemas[name.encode()] = schema.encode()
+                case Observe(name, entry):
+                    self.schemas[seen_key(name)] = entry
                 case _:
                     assert_never(effect)
 
@@ -123,8 +138,16 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                 case _:
                     assert_never(result.outcome)
             state.apply(result.effects)
+            if result.retyped:
+                unit.notes[RETYPED, result.table or ""] += result.retyped
         return Done()
 
+    def measures() -> Iterable[metrics.Sample]:
+        for (note, table), count in sorted(app.slots.stats.notes.items()):
+            if note == RETYPED:
+                yield metrics.RETYPED_VALUES.of(count, table)
+
+    app.measures.append(measures)
     return state
 
 

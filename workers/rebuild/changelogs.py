@@ -47,7 +47,7 @@ async def look_at_changelogs(
 
     def apply(part: Part, record: Any) -> None:
         found.last[part] = record.offset
-        if record.value is None or is_readable(part[0], record.value):
+        if record.value is None or is_readable(part[0], record.key, record.value):
             found.unreadable[part].discard(record.key)
         else:
             found.unreadable[part].add(record.key)
@@ -64,7 +64,7 @@ async def read_entries(
 
     def apply(part: Part, record: Any) -> None:
         entries = image.parts[part]
-        if record.value is None or not is_readable(part[0], record.value):
+        if record.value is None or not is_readable(part[0], record.key, record.value):
             entries.pop(record.key, None)
         else:
             entries[record.key] = record.value

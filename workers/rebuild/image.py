@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from enrichers.observe import read_history, read_seen
+from enrichers.schema_memory import history_key, is_history, is_seen, seen_key
 from enrichers.state import (
     Effect,
     LookupEntry,
     Memorize,
     NewerFormatError,
+    Observe,
     Pin,
     Remember,
     RowMemory,
@@ -62,6 +65,15 @@ class TableImage:
         found = (self.parts[PINS_TABLE, partition].get(name) for partition in range(self.partitions))
         return next((value.decode() for value in found if value is not None), None)
 
+    def seen(self, spec_name: str) -> bytes | None:
+        """See State."""
+        return self.parts[PINS_TABLE, self.partition].get(seen_key(spec_name))
+
+    def history(self, spec_name: str) -> bytes | None:
+        """See State."""
+        key = history_key(spec_name)
+        return self.parts[PINS_TABLE, partition_of(key, self.partitions)].get(key)
+
     # what it asks for
 
     def apply(self, effects: Iterable[Effect]) -> None:
@@ -74,6 +86,8 @@ class TableImage:
                     self._put(MEMORY_TABLE, row, memory.encode() if memory is not None else None)
                 case Pin(name, schema):
                     self._put(PINS_TABLE, name.encode(), schema.encode())
+                case Observe(name, entry):
+                    self._put(PINS_TABLE, seen_key(name), entry)
 
     def _put(self, table: str, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -82,11 +96,11 @@ class TableImage:
             self.parts[table, self.partition][key] = value
 
 
-def is_readable(table: str, value: bytes) -> bool:
+def is_readable(table: str, key: bytes, value: bytes) -> bool:
     """Whether an entry of that table is one. Raises NewerFormatError: a later release wrote it, and must rebuild."""
     try:
         if table == PINS_TABLE:
-            value.decode()
+            _read_schema(key, value)
         elif table == MEMORY_TABLE:
             RowMemory.decode(value)
         else:
@@ -96,3 +110,12 @@ def is_readable(table: str, value: bytes) -> bool:
     except (UnreadableEntryError, UnicodeDecodeError):
         return False
     return True
+
+
+def _read_schema(key: bytes, value: bytes) -> None:
+    if is_seen(key):
+        read_seen(value)
+    elif is_history(key):
+        read_history(value)
+    else:
+        value.decode()
