@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from enrichers.filter import Filter
 from enrichers.redact import Redactor, Secret, redactor
 from enrichers.transform import transformer
 from models.catalogue import Catalogue
@@ -49,6 +50,7 @@ class CompiledTable:
         self.includes: frozenset[str] | None = (
             None if "*" in spec.include_fields else frozenset((*spec.include_fields, *spec.key))
         )
+        self.where = Filter(spec.where, spec) if spec.where is not None else None
         self._shapes: dict[tuple[str, ...], tuple[tuple[str, Check | None], ...]] = {}
 
     def read(self, row: Row) -> dict[str, Any] | WrongType:

@@ -14,6 +14,7 @@ from models.event import Event
 from models.raw import RawRecord
 from models.routing import key_text
 from models.strict_json import encode, wire
+from models.tables import TABLE_CHANGE
 
 ENVELOPE_VERSION = "1.0"
 
@@ -116,6 +117,9 @@ def normalize(
         detail["previousKeys"] = wire(content.previous_keys)
     for name, image in content.images.items():
         detail[name] = wire(image)
+    if spec.detail_type_style == "table-change":
+        detail["detailType"] = TABLE_CHANGE
+        detail["table"] = change.table
     return Event(
         key=f"{spec.name}:{entity}".encode(),
         event_id=event_id,
