@@ -36,17 +36,22 @@ def check_examples(catalogue: Catalogue) -> Iterator[Mismatch]:
     """Run every example of every table."""
     if not any(spec.examples for spec in catalogue.specs):
         return
-    pipeline = Pipeline(catalogue, PipelineOptions(redaction_key=EXAMPLE_KEY))
+    pipeline = example_pipeline(catalogue)
     for spec in catalogue.specs:
         for example in spec.examples:
-            ended = _last(pipeline, spec, example)
+            ended = ending(pipeline, spec, example)
             differences = list(_differences(spec, example.expected, ended))
             if differences:
                 name = f"{example.name}: " if example.name else ""
                 yield Mismatch(spec.name, example.line, name + "; ".join(differences))
 
 
-def _last(pipeline: Pipeline, spec: TableSpec, example: Example) -> Enriched:
+def example_pipeline(catalogue: Catalogue) -> Pipeline:
+    """What examples run through."""
+    return Pipeline(catalogue, PipelineOptions(redaction_key=EXAMPLE_KEY))
+
+
+def ending(pipeline: Pipeline, spec: TableSpec, example: Example) -> Enriched:
     """How the last record of an example ends. Every example begins with empty tables."""
     state = InMemoryState()
     ended = Enriched(Drop("tombstone"))
