@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_never
 
+from enrichers.filter import Filter
 from enrichers.observe import Oddities, Watch
 from enrichers.redact import Redactor, Secret, redactor
 from enrichers.transform import transformer
@@ -67,6 +68,7 @@ class CompiledTable:
             None if "*" in spec.include_fields else frozenset((*spec.include_fields, *spec.key))
         )
         self.watch = Watch(spec)
+        self.where = Filter(spec.where, spec) if spec.where is not None else None
         self._shapes: dict[tuple[str, ...], tuple[_Column, ...]] = {}
 
     def read(self, row: Row, odd: Oddities, imprecise: set[str] | None = None) -> dict[str, Any] | WrongType:

@@ -15,9 +15,9 @@ def diff(change: Change, table: CompiledTable) -> tuple[Changes, bool]:
     value). A column missing in one image of an update counts as unchanged (docs/decisions/0011)."""
     match change.operation:
         case Operation.CREATE:
-            return {name: {"new": value} for name, value in _included(change.after, table)}, True
+            return {name: {"new": value} for name, value in included(change.after, table)}, True
         case Operation.DELETE:
-            return {name: {"old": value} for name, value in _included(change.before, table)}, True
+            return {name: {"old": value} for name, value in included(change.before, table)}, True
         case _:
             return _of_update(change, table)
 
@@ -26,7 +26,7 @@ def _of_update(change: Change, table: CompiledTable) -> tuple[Changes, bool]:
     before = change.before or {}
     comparable = any(name not in change.keys for name in before)
     changes: Changes = {}
-    for name, new in _included(change.after, table):
+    for name, new in included(change.after, table):
         if name in before:
             old = before[name]
             if not same(old, new, is_json=name in table.json_columns):
@@ -58,7 +58,8 @@ def _same_nested(old: Any, new: Any) -> bool:
     return True
 
 
-def _included(row: Any, table: CompiledTable) -> list[tuple[str, Any]]:
+def included(row: Any, table: CompiledTable) -> list[tuple[str, Any]]:
+    """The columns of a row that `include_fields` lets into the event."""
     if row is None:
         return []
     if table.includes is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from enrichers.compiled import CompiledTable
-from enrichers.diff import Changes
+from enrichers.diff import Changes, included
 from enrichers.normalize import Content
 from enrichers.redact import REMOVED, UNKNOWN_COLUMN, Redactor
 from enrichers.transform import BadValueError
@@ -31,7 +31,11 @@ def transform(changes: Changes, images: dict[str, dict[str, Any]], table: Compil
 def images_of(change: Change, table: CompiledTable) -> dict[str, dict[str, Any]]:
     """The whole rows a table asks for, as copies."""
     rows: dict[str, Row | None] = {"before": change.before, "after": change.after}
-    return {name: dict(row) for name in sorted(table.spec.images) if (row := rows[name]) is not None}
+    return {
+        name: dict(included(row, table))
+        for name in sorted(table.spec.published_images)
+        if (row := rows[name]) is not None
+    }
 
 
 def redact(

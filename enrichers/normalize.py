@@ -15,6 +15,7 @@ from models.raw import RawRecord
 from models.routing import id_text, key_text
 from models.sources.binary import is_tagged
 from models.strict_json import encode, wire
+from models.tables import TABLE_CHANGE
 
 ENVELOPE_VERSION = "1.0"
 
@@ -126,6 +127,9 @@ def normalize(
         detail["previousKeys"] = wire(content.previous_keys)
     for name, image in content.images.items():
         detail[name] = wire(image)
+    if spec.detail_type_style == "table-change":
+        detail["detailType"] = TABLE_CHANGE
+        detail["table"] = change.table
     return Event(
         key=f"{spec.name}:{entity}".encode(),
         event_id=event_id,

@@ -4,6 +4,8 @@ decode    bytes -> SourceRow, strictly: later steps may trust every value
 validate  SourceRow -> Change, under the spelling and the types of its table
 observe   which columns the row shows, also of rows that are refused: news go to the schema memory (ADR 34)
 remember  before anything may drop or wait: also records that are not published feed lookups (`load` above all)
+where     behind `remember`: what is not published still feeds lookups and the memory of its row. Before `owner`: nobody
+          waits for the owner of what is not published. On raw values, of which it tells nothing but yes or no
 owner     needs the raw values, before redaction takes them
 diff      compares raw values: two values that mask alike still differ
 transform before redaction, so that a mask never sees an unformatted value
@@ -20,6 +22,7 @@ from zoneinfo import ZoneInfo
 from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable
 from enrichers.diff import diff
+from enrichers.filter import REASON as FILTERED
 from enrichers.normalize import change_digest, normalize
 from enrichers.observe import Oddities
 from enrichers.owner import find_owner
@@ -146,8 +149,10 @@ class Pipeline:
         if trace is not None:
             trace.append(("remember", f"{len(effects)} effects"))
         retyped = len(odd)
-        dropped = _drop_reason(change, spec)
-        owner = find_owner(change, spec, self.catalogue, state, memory, patient=patient and dropped is None)
+        kept_back = _kept_back(change, table)
+        if trace is not None and spec.where is not None:
+            trace.append(("where", "not published" if kept_back is not None else "published"))
+        owner = find_owner(change, spec, self.catalogue, state, memory, patient=patient and kept_back is None)
         if isinstance(owner, Miss):
             if trace is not None:
                 trace.append(("owner", f"waits for lookup {owner.lookup}"))
@@ -156,8 +161,8 @@ class Pipeline:
             trace.append(("owner", f"from {owner.source}"))
         if spec.memory:
             effects = (*effects, *remember.memorize(change, owner, row, memory, digest))
-        if dropped is not None:
-            return Enriched(Drop(dropped), effects, spec.name, retyped)
+        if kept_back is not None:
+            return Enriched(kept_back, effects, spec.name, retyped)
         if owner.source == "missing" and spec.missing_owner.then == "dead":
             return Enriched(Dead(Failure.ENRICHMENT_ERROR, "no owner found"), effects, spec.name)
         return Enriched(self._publish(change, owner, table, record, digest, trace), effects, spec.name, retyped)
@@ -232,12 +237,22 @@ def _is_past(
     return "late" if remember.is_late(change, memory) else None
 
 
-def _drop_reason(change: Change, spec: TableSpec) -> str | None:
+def _kept_back(change: Change, table: CompiledTable) -> Drop | Dead | None:
+    """Why a change is not published, although it is remembered."""
+    spec = table.spec
     if change.snapshot and not spec.publish_snapshots:
-        return "snapshot"
+        return Drop("snapshot")
     if change.operation is not Operation.UNKNOWN and change.operation not in spec.operations:
-        return "operation_not_listed"
-    return None
+        return Drop("operation_not_listed")
+    if table.where is None:
+        return None
+    match table.where.check(change, lambda: diff(change, table)[0]):
+        case True:
+            return None
+        case False:
+            return Drop(FILTERED)
+        case Dead() as dead:
+            return dead
 
 
 def _place(error: BaseException) -> str:

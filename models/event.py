@@ -20,12 +20,14 @@ class Event:
 
 
 class EventEnvelope(msgspec.Struct, frozen=True, rename="camel"):
-    """What a publisher needs: Source is `<EVENT_SOURCE>.<entity_type>`, DetailType `event_type`, Time `timestamp`."""
+    """What a publisher needs: Source is `<EVENT_SOURCE>.<entity_type>`, DetailType `detail_type` if there is one, else
+    `event_type`, Time `timestamp`."""
 
     event_id: str
     event_type: str
     entity_type: str
     timestamp: str
+    detail_type: str | None = None
 
     @property
     def time(self) -> datetime:
@@ -44,6 +46,6 @@ def read_envelope(value: bytes) -> EventEnvelope:
             raise ValueError("timestamp without a zone")
     except (ValueError, RecursionError):
         raise ValueError("not an event of cdc.events") from None
-    if not (envelope.event_id and envelope.event_type and envelope.entity_type):
+    if not (envelope.event_id and envelope.event_type and envelope.entity_type) or envelope.detail_type == "":
         raise ValueError("not an event of cdc.events")
     return envelope

@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from models.change import Operation, Row
+from models.example import Example
 from models.routing import entity_key, is_key
 
 UnknownColumns = Literal["mask", "publish", "drop"]
 AbsentColumns = Literal["unchanged", "null"]
 MaskStyle = Literal["text", "email", "phone", "card", "ip"]
+DetailTypeStyle = Literal["event-type", "table-change"]
+DETAIL_TYPE_STYLES: tuple[DetailTypeStyle, ...] = get_args(DetailTypeStyle)
+TABLE_CHANGE = "CDC.TableChange"
+"""The one detail type of all events of a table with `detail_type_style: table-change`."""
 ALL_OPERATIONS = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
 EVENT_VERBS = {Operation.CREATE: "created", Operation.UPDATE: "updated", Operation.DELETE: "deleted"}
 LOOKUP_WAIT_SECONDS = 5.0
@@ -160,6 +165,17 @@ class TableSpec:
     says, else `unchanged`."""
     images: frozenset[Literal["before", "after"]] = frozenset()
     """Whole rows to publish beside the changes."""
+    where: str | None = None
+    """JMESPath over the change; what it denies is not published (docs/decisions/0032)."""
+    detail_type_style: DetailTypeStyle = "event-type"
+    """`table-change`: one detail type for all, and `table`, `before` and `after` in the event (docs/decisions/0033)."""
+    examples: tuple[Example, ...] = field(default=(), compare=False)
+    """What `cdc check` tries. No part of what the table means: other examples make no other table."""
+
+    @property
+    def published_images(self) -> frozenset[Literal["before", "after"]]:
+        """The rows that events hold: those of `images`, both in the style of table changes."""
+        return frozenset(("before", "after")) if self.detail_type_style == "table-change" else self.images
 
     @cached_property
     def known(self) -> frozenset[str]:

@@ -9,22 +9,23 @@ from typing import Any
 import yaml
 
 from models.change import Operation
+from models.owner_reader import OwnerReader
 from models.source_spec import ADAPTERS
 from models.tables import (
+    DETAIL_TYPE_STYLES,
     ColumnType,
-    FromColumn,
-    FromLookup,
+    DetailTypeStyle,
     MissingOwner,
-    OwnerCase,
-    OwnerRule,
     Provides,
     Redaction,
     RedactionAction,
     TableSpec,
     Transformation,
 )
+from models.tables_examples import ExampleReader
 from models.tables_rules import check_together
-from models.yaml_nodes import InvalidFile, Problems, Reader, is_none, line_of, suggestion
+from models.where import InvalidExpression, parse
+from models.yaml_nodes import InvalidFile, Problems, is_none, line_of, suggestion
 
 MAX_WAIT_SECONDS = 300
 WORDS = {"INSERT": Operation.CREATE, "UPDATE": Operation.UPDATE, "DELETE": Operation.DELETE}
@@ -34,7 +35,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _MERGED = frozenset({"columns", "event_types", "redact", "transform"})
 """Mappings that extend a built-in's entry by entry, so that adding a rule never takes a redaction away (P6)."""
 _OWN_FIELDS = frozenset(field.name for field in fields(TableSpec))
-FIELDS = _OWN_FIELDS | {"extends", "examples"}
+FIELDS = _OWN_FIELDS | {"extends"}
 
 
 def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
@@ -43,7 +44,9 @@ def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
     specs = {spec.name: spec for spec in builtin}
     lines: dict[str, int] = {}
     reader = _TableReader(problems, specs)
-    for node in reader.entries(path, "tables"):
+    nodes = reader.entries(path, "tables", others=("detail_type_style",))
+    style = reader.style(reader.root.get("detail_type_style"))
+    for node in nodes:
         spec = reader.table(node)
         if spec is None:
             continue
@@ -52,6 +55,9 @@ def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
             continue
         lines[spec.name] = line_of(node)
         specs[spec.name] = spec
+    if style is not None:
+        specs = {name: spec if name in reader.styled else replace(spec, detail_type_style=style)
+                 for name, spec in specs.items()}  # fmt: skip
     for name, text in check_together(specs.values(), read_lookups=reader.lookups):
         problems.at(lines.get(name, 1), text)
     if problems.found:
@@ -59,12 +65,14 @@ def extend(builtin: Iterable[TableSpec], path: Path) -> tuple[TableSpec, ...]:
     return tuple(specs.values())
 
 
-class _TableReader(Reader):
+class _TableReader(OwnerReader):
     def __init__(self, problems: Problems, builtin: Mapping[str, TableSpec]) -> None:
         super().__init__(problems)
         self.builtin = dict(builtin)
         self.lookups: set[str] = set()
         """Every lookup an entry provides, also entries that have other mistakes."""
+        self.styled: set[str] = set()
+        """Tables with a `detail_type_style` of their own."""
 
     def table(self, node: yaml.Node) -> TableSpec | None:
         given = self.fields(node, "table", FIELDS)
@@ -83,12 +91,39 @@ class _TableReader(Reader):
         if not _NAME.fullmatch(name):
             self.problems.at(node, f"{table} needs a `name` of letters, digits, _ and -")
             return None
+        if "detail_type_style" in values:
+            self.styled.add(name)
         if base is None:
             values = {key: _without_none(value) for key, value in values.items()}
-            return TableSpec(name=name, table=table, **values)
-        for key in _MERGED & values.keys():
-            values[key] = _without_none({**getattr(base, key), **values[key]})
-        return replace(base, name=name, table=table, **values)
+            spec = TableSpec(name=name, table=table, **values)
+        else:
+            for key in _MERGED & values.keys():
+                values[key] = _without_none({**getattr(base, key), **values[key]})
+            spec = replace(base, name=name, table=table, **values)
+        return self._with_examples(spec, given.get("examples"))
+
+    def style(self, node: yaml.Node | None) -> DetailTypeStyle | None:
+        """The style of an entry, or of the file."""
+        word = self.word(node, "detail_type_style", DETAIL_TYPE_STYLES)
+        return next((style for style in DETAIL_TYPE_STYLES if style == word), None)
+
+    def _with_examples(self, spec: TableSpec, node: yaml.Node | None) -> TableSpec:
+        if node is None:
+            return spec
+        adapter = next((known for known in ADAPTERS if known == spec.adapter), None)
+        reader = ExampleReader(self, spec.table, spec.schema, adapter, spec.key)
+        return replace(spec, examples=() if is_none(node) else reader.examples(node))
+
+    def _where(self, node: yaml.Node | None) -> str | None:
+        text = self.text(node, "where")
+        if node is None or text is None:
+            return None
+        try:
+            parse(text)
+        except InvalidExpression as error:
+            self.problems.at(node, f"where: {error}")
+            return None
+        return text
 
     def _base(self, node: yaml.Node | None, name: str | None) -> TableSpec | None:
         if node is None:
@@ -138,10 +173,13 @@ class _TableReader(Reader):
             "duplicates": self.word(get("duplicates"), "duplicates", ["drop", "pass"]),
             "absent_columns": self.word(get("absent_columns"), "absent_columns", ["unchanged", "null"]),
             "images": None if images is None else frozenset(images),
+            "detail_type_style": self.style(get("detail_type_style")),
         }
         values = {name: value for name, value in found.items() if value is not None}
         if "owner" in given:
-            values["owner"] = None if is_none(given["owner"]) else self._owner(given["owner"])
+            values["owner"] = None if is_none(given["owner"]) else self.owner(given["owner"])
+        if "where" in given:
+            values["where"] = None if is_none(given["where"]) else self._where(given["where"])
         return values
 
     def _operations(self, node: yaml.Node | None) -> frozenset[Operation] | None:
@@ -182,44 +220,6 @@ class _TableReader(Reader):
         if action is None:
             return None
         return Redaction(action, **{name: value for name, value in options.items() if value is not None})
-
-    def _owner(self, node: yaml.Node) -> OwnerRule | None:
-        given = self.fields(node, "owner", ["org", "user"])
-        if given is None:
-            return None
-        return OwnerRule(org=self._cases(given.get("org"), "org"), user=self._cases(given.get("user"), "user"))
-
-    def _cases(self, node: yaml.Node | None, seeks: str) -> tuple[OwnerCase, ...]:
-        if node is None or is_none(node):
-            return ()
-        found = [self._case(item, seeks) for item in self.items(node, f"owner.{seeks}")]
-        return tuple(case for case in found if case is not None)
-
-    def _case(self, node: yaml.Node, seeks: str) -> OwnerCase | None:
-        what = f"owner.{seeks}"
-        given = self.fields(node, what, ["column", "lookup", "by", "take", "when"])
-        if given is None:
-            return None
-        conditions = self.each(given.get("when"), f"{what}.when", self._condition) or {}
-        when = {name: value for name, value in conditions.items() if value is not None}
-        match sorted(given.keys() - {"when", "take"}):
-            case ["column"]:
-                column = self.text(given["column"], f"{what}.column")
-                return None if column is None else FromColumn(column, when)
-            case ["by", "lookup"]:
-                lookup, by = self.text(given["lookup"], f"{what}.lookup"), self.text(given["by"], f"{what}.by")
-                take = self.word(given.get("take"), f"{what}.take", ["org", "user"]) or seeks
-                if lookup is None or by is None:
-                    return None
-                return FromLookup(lookup, by, "user" if take == "user" else "org", when)
-            case _:
-                self.problems.at(node, f"{what}: a case has either `column`, or `lookup` and `by`")
-                return None
-
-    def _condition(self, node: yaml.Node, what: str) -> str | None:
-        text = self.text(node, what)
-        flag = node.tag.endswith(":bool") and text is not None
-        return ("true" if yaml.SafeLoader.bool_values[str(text).lower()] else "false") if flag else text
 
     def _provides(self, node: yaml.Node | None) -> tuple[Provides, ...] | None:
         if node is None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
 from models.tables import FromLookup, TableSpec, fold
+from models.where import columns, parse
 from models.yaml_nodes import suggestion
 
 
@@ -46,6 +47,10 @@ def _alone(spec: TableSpec) -> Iterator[str]:
             yield f"{spec.name}: provides.key must be the table's one key column, {', '.join(spec.key)}"
         if provided.org is None and provided.user is None:
             yield f"{spec.name}: provides needs `org` or `user`"
+    if spec.where is not None:
+        for column in sorted(columns(parse(spec.where)) - spec.known):
+            if fold(column) in spec.folded:
+                yield f"{spec.name}: where: columns are asked by the table's spelling, {spec.folded[fold(column)]}"
     spelled: dict[str, str] = {}
     for name in sorted(spec.known):
         other = spelled.setdefault(fold(name), name)

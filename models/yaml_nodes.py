@@ -59,11 +59,13 @@ class Reader:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
+        self.root: dict[str, yaml.Node] = {}
+        """What stands beside the list of the file, once `entries` was called."""
 
-    def entries(self, path: Path, name: str) -> list[yaml.Node]:
-        """A file of `version: 1` and one list, `name`. Raises InvalidFile if it is no such YAML at all."""
+    def entries(self, path: Path, name: str, others: Iterable[str] = ()) -> list[yaml.Node]:
+        """A file of `version: 1`, one list, `name`, and `others`. Raises InvalidFile if it is no such YAML at all."""
         root = _root(path)
-        found = self.fields(root, "file", ["version", name]) or {}
+        self.root = found = self.fields(root, "file", ["version", name, *others]) or {}
         if "version" not in found:
             self.problems.at(root, "version is missing; this release reads `version: 1`")
         elif getattr(found["version"], "value", None) != VERSION:

@@ -94,6 +94,7 @@ def test_a_packed_document_that_unpacks_to_too_much_is_refused_before_it_is_whol
     "data",
     [b"\x1f\x8b", gzip.compress(b"{}")[:-3], gzip.compress(b"{}") + b"{}", gzip.compress(b"{}") * 2,
      gzip.compress(gzip.compress(b"{}")), gzip.compress(b"{} {}"), b"\x1f\x8bno gzip at all"],
+    ids=["head alone", "cut off", "more behind", "two members", "packed twice", "two documents", "only the magic"],
 )  # fmt: skip
 def test_what_is_packed_badly_is_refused(data: bytes) -> None:
     with pytest.raises(JsonError):

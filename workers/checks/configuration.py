@@ -1,6 +1,8 @@
 """Checks that need nobody else: tables, redaction, and how the worker means to reach Kafka."""
 
+from enrichers.examples import check_examples
 from models.catalogue import Catalogue, load_catalogue
+from models.where import columns, parse
 from models.yaml_nodes import InvalidFile
 from workers.checks.findings import Finding
 from workers.failures import ConfigurationError
@@ -14,6 +16,20 @@ def check_tables(settings: Settings) -> tuple[Catalogue | None, list[Finding]]:
     except InvalidFile as error:
         name = str(settings.tables or "built-in tables")
         return None, [Finding.of("tables.invalid", name, problem) for problem in error.problems]
+
+
+def check_examples_of(catalogue: Catalogue, settings: Settings) -> list[Finding]:
+    """Examples of tables.yaml that do not hold, and columns that only `where` names."""
+    file = settings.tables.name if settings.tables is not None else "built-in tables"
+    found = [
+        Finding.of("tables.example", f"{file}:{mismatch.line}", f"{mismatch.table}: {mismatch.text}")
+        for mismatch in check_examples(catalogue)
+    ]
+    for spec in catalogue.specs:
+        for column in sorted(columns(parse(spec.where)) - spec.known) if spec.where is not None else ():
+            what = f"where asks for {column}, which nothing else names"
+            found.append(Finding.of("tables.where-column", f"{file}: {spec.name}", what))
+    return found
 
 
 def check_redaction(settings: Settings, catalogue: Catalogue) -> list[Finding]:

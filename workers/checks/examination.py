@@ -18,7 +18,7 @@ from workers.checks.brokers import (
     check_transactions,
     check_versions,
 )
-from workers.checks.configuration import check_protection, check_redaction, check_tables
+from workers.checks.configuration import check_examples_of, check_protection, check_redaction, check_tables
 from workers.checks.findings import Finding, Report
 from workers.checks.topic_settings import check_ladder, check_topic
 from workers.failures import ConfigurationError
@@ -41,6 +41,7 @@ def examine(*, seconds: float) -> Report:
     catalogue, found = check_tables(settings)
     if catalogue is not None:
         done.append("redaction")
+        found += check_examples_of(catalogue, settings)
         found += check_redaction(settings, catalogue)
     found += check_protection(settings)
     try:

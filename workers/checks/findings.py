@@ -21,6 +21,8 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "settings.invalid": Kind("error", "mend it in the environment or .env; .env.example lists every setting"),
     "tables.invalid": Kind("error", "mend the file that CDC_TABLES names"),
+    "tables.example": Kind("error", "mend the example, or the rules of its table"),
+    "tables.where-column": Kind("warning", "is it spelled as in the source? `columns` of the table takes it up"),
     "redaction.key": Kind(
         "error", "set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE to at least 16 characters, and keep it"
     ),

@@ -84,14 +84,15 @@ class ClassicBus:
         return self._checked(envelope, detail)
 
     def _checked(self, envelope: EventEnvelope, detail: str) -> Entry | Undeliverable:
-        if len(envelope.event_type) > MAX_DETAIL_TYPE:
+        detail_type = envelope.detail_type or envelope.event_type
+        if len(detail_type) > MAX_DETAIL_TYPE:
             return Undeliverable(
                 Failure.EVENTBRIDGE_ERROR, f"the event type has more than {MAX_DETAIL_TYPE} characters"
             )
         entry = Entry(
             event_bus_name=self._bus.name,
             source=f"{self._bus.source}.{envelope.entity_type}",
-            detail_type=envelope.event_type,
+            detail_type=detail_type,
             detail=detail,
             time=envelope.time.timestamp(),
         )
