@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge check format env-example lock clean
+.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge bench-contract check format env-example lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -55,13 +55,16 @@ mutants: setup ## apply each deliberately broken build and see its test fail
 PAIRS ?= 5
 SOAK ?=
 
-bench: bench-engine bench-bridge ## all benchmarks
+bench: bench-engine bench-bridge bench-contract ## all benchmarks
 
 bench-engine: setup ## the engine beside its peers, resumable, about 25 minutes: PAIRS=5 SOAK=600 (seconds, extra)
 	@$(BIN)/python -m bench.engine --pairs $(PAIRS) $(if $(SOAK),--soak $(SOAK))
 
 bench-bridge: setup ## the bridge beside its peers, resumable: PAIRS=5
 	@$(BIN)/python -m bench.bridge --pairs $(PAIRS)
+
+bench-contract: setup ## raw record to event beside bare msgspec and pydantic: PAIRS=7 PYTHON=python3.13 VENV=.venv-3.13
+	@$(BIN)/python -m bench.contract --pairs $(PAIRS)
 
 check: setup ## formatting, linters, types and import rules
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
