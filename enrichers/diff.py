@@ -1,13 +1,16 @@
 """Diff: which columns changed, by value. 3 equals 3.0; JSON text is compared parsed."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from enrichers.compiled import CompiledTable
-from models.change import Change, Operation
+from models.change import Change, Operation, Row
 from models.strict_json import JsonError, decode
 
 Changes = dict[str, dict[str, Any]]
 """Column -> {"old": …, "new": …}; a side that is unknown or does not exist is left out."""
+_ABSENT: Final = object()
+_NESTED = (dict, list)
 
 
 def diff(change: Change, table: CompiledTable) -> tuple[Changes, bool]:
@@ -24,15 +27,18 @@ def diff(change: Change, table: CompiledTable) -> tuple[Changes, bool]:
 
 def _of_update(change: Change, table: CompiledTable) -> tuple[Changes, bool]:
     before = change.before or {}
-    comparable = any(name not in change.keys for name in before)
+    keys = change.keys
+    comparable = not before.keys() <= keys.keys()
     changes: Changes = {}
     for name, new in included(change.after, table):
-        if name in before:
-            old = before[name]
-            if not same(old, new, is_json=name in table.json_columns):
-                changes[name] = {"old": old, "new": new}
-        elif not comparable and name not in change.keys:
-            changes[name] = {"new": new}
+        old = before.get(name, _ABSENT)
+        if old is _ABSENT:
+            if not comparable and name not in keys:
+                changes[name] = {"new": new}
+        elif old == new and type(old) is type(new) and type(new) not in _NESTED:
+            continue  # most values are plain and equal: only the others are looked at more closely
+        elif not same(old, new, is_json=name in table.json_columns):
+            changes[name] = {"old": old, "new": new}
     return changes, comparable
 
 
@@ -58,10 +64,10 @@ def _same_nested(old: Any, new: Any) -> bool:
     return True
 
 
-def included(row: Any, table: CompiledTable) -> list[tuple[str, Any]]:
+def included(row: Row | None, table: CompiledTable) -> Iterable[tuple[str, Any]]:
     """The columns of a row that `include_fields` lets into the event."""
     if row is None:
-        return []
+        return ()
     if table.includes is None:
-        return list(row.items())
+        return row.items()
     return [(name, value) for name, value in row.items() if name in table.includes]

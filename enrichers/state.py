@@ -5,7 +5,6 @@ Values carry a format version: a release reads what its successor of the same ve
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar, assert_never
 
 import msgspec
@@ -86,8 +85,7 @@ class State(Protocol):
         """What was reported of a table's columns, as far as this worker knows by now: an encoded `History`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(msgspec.Struct, frozen=True, gc=False):
     """Write a lookup entry for the row of this record; None removes it."""
 
     lookup: str
@@ -95,24 +93,21 @@ class Remember:
     entry: LookupEntry | None
 
 
-@dataclass(frozen=True, slots=True)
-class Memorize:
+class Memorize(msgspec.Struct, frozen=True, gc=False):
     """Write the memory of the row of this record; None removes it."""
 
     row: bytes
     memory: RowMemory | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(msgspec.Struct, frozen=True, gc=False):
     """Bind a spec without schema to the first schema it was seen with."""
 
     name: str
     schema: str
 
 
-@dataclass(frozen=True, slots=True)
-class Observe:
+class Observe(msgspec.Struct, frozen=True, gc=False):
     """Write what the records of this partition showed of a table; `entry` is an encoded `Seen`."""
 
     name: str

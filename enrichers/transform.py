@@ -37,7 +37,9 @@ def transformer(kind: Transformation, zone: str) -> Callable[[Any], Any]:
 
 def iso(moment: datetime) -> str:
     """UTC with microseconds and `Z`: `2026-01-15T10:31:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _iso_date(value: Any, zone: Any) -> str:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from models.raw import Origin
 
 Row = Mapping[str, Any]
@@ -30,8 +32,7 @@ class Operation(StrEnum):
         return "INSERT" if self is Operation.CREATE else self.value
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(msgspec.Struct, frozen=True, gc=False):
     """What a decoder read out of one record, before any table rule looked at it."""
 
     adapter: str
@@ -78,8 +79,7 @@ class Control:
     primary_key: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """A valid change of a known table: columns carry the spelling of its spec, typed values are of their type."""
 
     name: str

@@ -1,13 +1,13 @@
 """Who a change belongs to, and how we know."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 OwnerSource = Literal["record", "before", "memory", "table", "database", "missing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Enrichment:
+class Enrichment(msgspec.Struct, frozen=True, gc=False):
     """Ids of the owner, as text whatever their type in the source."""
 
     org_id: str | None = None

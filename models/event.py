@@ -1,13 +1,11 @@
 """The event as it stands in `cdc.events` and as the publisher reads it back."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One normalized, redacted event. `value` is the detail: camelCase, sorted keys, UTF-8, compact."""
 
     key: bytes

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 
 
@@ -32,8 +34,7 @@ class Category(StrEnum):
     CONFIGURATION = "CONFIGURATION"
 
 
-@dataclass(frozen=True, slots=True)
-class Ok(Generic[T]):
+class Ok(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """The step succeeded."""
 
     value: T

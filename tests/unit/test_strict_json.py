@@ -47,6 +47,19 @@ def test_a_duplicate_key_is_refused_wherever_it_hides(text: str) -> None:
         decode(text.encode())
 
 
+@given(
+    st.lists(st.tuples(st.text('a:"\\ {', max_size=3), st.text('":\\ ,', max_size=4)), max_size=6),
+    st.sampled_from([": ", ":", " : "]),
+)
+def test_an_object_is_refused_exactly_if_a_key_stands_there_twice(pairs: list[tuple[str, str]], colon: str) -> None:
+    text = "{" + ",".join(json.dumps(key) + colon + json.dumps(value) for key, value in pairs) + "}"
+    if len(dict(pairs)) == len(pairs):
+        assert decode(text.encode()) == dict(pairs)
+        return
+    with pytest.raises(JsonError, match="duplicate key"):
+        decode(text.encode())
+
+
 @pytest.mark.parametrize(
     "data",
     [b"NaN", b"[Infinity]", b"-Infinity", b'"\\ud800"', b'"\xed\xa0\x80"', b"\xff", b"", b" ", b"{}{}", b"1e999999999",
