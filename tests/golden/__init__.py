@@ -33,7 +33,7 @@ def results(path: Path) -> list[dict[str, Any]]:
     return [_told(worker.feed(json.dumps(record).encode()).outcome) for record in json.loads(path.read_text("utf-8"))]
 
 
-def text_of(results: list[dict[str, Any]]) -> str:
+def text_of(results: Any) -> str:
     """As it stands in a file."""
     return json.dumps(results, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
