@@ -58,7 +58,8 @@ def validate(
     if source.operation is Operation.UPDATE and before and row is not None:
         was = {name: before[name] if before.get(name) is not None else value for name, value in keys.items()}
         previous = was if was != keys else None
-        if (spec.absent_columns or reading.absent_columns) == "null":
+        absent = spec.absent_columns or reading.absent_columns or ("null" if source.whole_images else "unchanged")
+        if absent == "null":
             _fill_with_null(row, before)
     moment = moment_of(source, record, zone)
     if moment is None:

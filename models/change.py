@@ -48,6 +48,8 @@ class SourceRow(msgspec.Struct, frozen=True, gc=False):
     """The source's own name of this change, stable over redelivery; None if it gives none."""
     transaction_id: str | None = None
     snapshot: bool = False
+    whole_images: bool = False
+    """Both images of an update hold the whole row: a column missing in one was added, or taken away."""
     identity_needs_key: bool = False
     """The identity names no more than the transaction, and a transaction changes a row once."""
     order: int | None = None

@@ -162,7 +162,7 @@ class TableSpec:
     """Whether changes that were sent again, or after a later one of their row, are left out."""
     absent_columns: AbsentColumns | None = None
     """What a column missing in one of the two images of an update means (docs/decisions/0011). None: what its source
-    says, else `unchanged`."""
+    says, else `null` for DynamoDB, whose images are whole, and `unchanged` for others."""
     images: frozenset[Literal["before", "after"]] = frozenset()
     """Whole rows to publish beside the changes."""
     where: str | None = None

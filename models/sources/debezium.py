@@ -29,8 +29,8 @@ DELETED = "d"
 CONTROLS: Mapping[str, str] = {"t": "truncate-table", "m": "message"}
 """Records about a table, or about none: a truncate, a logical message."""
 _MARK = "__"
-NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000}
-"""Commit time in `source`, the finest first."""
+NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000, "ts_sec": 1_000_000_000}
+"""Commit time in `source`, the finest first; seconds are of Debezium before 1.0."""
 _POSITIONS = (("lsn",), ("file", "pos", "row"), ("commit_lsn", "change_lsn", "event_serial_no"))
 """Of a change in the log of PostgreSQL, MySQL and SQL Server; parts of its name."""
 
@@ -45,7 +45,7 @@ def recognises(document: Mapping[str, Any]) -> bool:
     """Whether a JSON object says of itself that it is an envelope of Debezium."""
     payload = payload_of(document)
     source = payload.get("source")
-    return type(source) is dict and "connector" in source and type(payload.get("op")) is str
+    return type(source) is dict and type(payload.get("op")) is str
 
 
 def recognises_flat(document: Mapping[str, Any]) -> bool:

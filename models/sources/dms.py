@@ -153,7 +153,7 @@ def decode(document: Any, reading: Reading = PLAIN) -> SourceRow | Control | Dea
         before=before,
         committed_at=committed,
         identity=_identity(metadata),
-        transaction_id=None if transaction is None or type(transaction) in (dict, list) else str(transaction),
+        transaction_id=None if transaction in (None, "") or type(transaction) in (dict, list) else str(transaction),
         snapshot=word in SNAPSHOT_OPERATIONS,
     )
 

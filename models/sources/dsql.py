@@ -27,10 +27,10 @@ def decode(document: Any) -> SourceRow | Dead:
     """Read one document. Everything a source can get wrong comes back as Dead; reasons hold no values (P6)."""
     if type(document) is not dict:
         return Dead(Failure.PARSE_ERROR, "not a JSON object")
-    source, word = document.get("source"), document.get("op")
-    if type(source) is not dict:
+    source, word, kind = document.get("source"), document.get("op"), document.get("type")
+    if type(source) is not dict and kind in (FULL, None):
         return Dead(Failure.PARSE_ERROR, "no source object: not a record of Aurora DSQL")
-    if document.get("type") != FULL:
+    if type(source) is not dict or kind != FULL:
         return Dead(
             Failure.VALIDATION_ERROR,
             "a piece of a record that Aurora DSQL has split for its size: pieces are not put together here",

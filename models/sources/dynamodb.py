@@ -59,17 +59,18 @@ def decode(document: Any) -> SourceRow | Dead:
     word, event = document.get("eventName"), document.get("eventID")
     operation = OPERATIONS.get(word, Operation.UNKNOWN) if type(word) is str else Operation.UNKNOWN
     keys, new, old = images["Keys"] or {}, images["NewImage"], images["OldImage"]
-    last = {**keys, **(old or {})}
+    last = {**(old or {}), **keys}  # an item never changes its key
     deleted = operation is Operation.DELETE
     return SourceRow(
         adapter=ADAPTER,
         schema=SCHEMA,
         table=table,
         operation=operation,
-        row=(last or None) if deleted else new and {**keys, **new},
+        row=(last or None) if deleted else new and {**new, **keys},
         before=old and last,
         committed_at=None if created is None else moment_text(created),
         identity=(event,) if type(event) is str and event else None,
+        whole_images=True,
         order=created,
     )
 

@@ -4,21 +4,18 @@ import base64
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichers.routing import Router, route
 from models.change import Control, Operation, SourceRow
 from models.outcome import Dead, Failure
 from models.sources import adapters, dsql
 from models.sources.binary import tagged
 from models.sources.debezium import UNAVAILABLE, decode, decode_flat
 from models.strict_json import decode as decode_json
-from tests.unit.changes import Worker, catalogue_of
 
 COMMITTED_MS = 1_768_473_060_000
 COMMITTED = "2026-01-15T10:31:00.000000+00:00"
@@ -131,6 +128,14 @@ DECIMAL = "org.apache.kafka.connect.data.Decimal"
         (COMMITTED_MS * 1_000_000 + 1_999, "io.debezium.time.NanoTimestamp", "2026-01-15T10:31:00.000001"),
         (-1, "io.debezium.time.NanoTimestamp", "1969-12-31T23:59:59.999999"),
         ("2026-01-15T10:31:00+01:00", "io.debezium.time.ZonedTimestamp", "2026-01-15T10:31:00+01:00"),
+        (37_860_123, "org.apache.kafka.connect.data.Time", "10:31:00.123000"),
+        (COMMITTED_MS, "org.apache.kafka.connect.data.Timestamp", "2026-01-15T10:31:00.000000"),
+        ("10:31:00+01:00", "io.debezium.time.ZonedTime", "10:31:00+01:00"),
+        ("2026-01-15", "io.debezium.time.IsoDate", "2026-01-15"),
+        ("P1Y2M3DT4H5M6S", "io.debezium.time.Interval", "P1Y2M3DT4H5M6S"),
+        (2026, "io.debezium.time.Year", 2026),
+        (93_784_000_000, "io.debezium.time.MicroDuration", 93_784_000_000),
+        (93_784_000_000_000, "io.debezium.time.NanoDuration", 93_784_000_000_000),
         ({"scale": 2, "value": packed(-12_345, 2)}, VARIABLE, Decimal("-123.45")),
         (None, "io.debezium.time.Date", None),
     ],
@@ -244,6 +249,7 @@ def test_dsql_has_the_same_operations_and_takes_an_unknown_one_for_an_upsert(op:
 
 def test_a_piece_of_a_split_record_of_dsql_is_refused_and_says_what_it_is() -> None:
     assert reason(DSQL | {"type": "partial"}).startswith("a piece of a record that Aurora DSQL has split")
+    assert reason({"type": "partial"}, "dsql").startswith("a piece of a record that Aurora DSQL has split")
     assert reason({"type": "full"}, "dsql") == "no source object: not a record of Aurora DSQL"
     assert reason(DSQL | {"after": 7}) == "after is not an object"
     assert reason(DSQL | {"source": {"cluster": "kmab"}}) == "source.schema or source.table is missing"
@@ -300,49 +306,3 @@ def test_each_record_tells_whose_it_is(document: dict[str, Any], adapter: str | 
 @pytest.mark.parametrize("read", [decode, decode_flat, dsql.decode])
 def test_what_is_no_object_is_dead(read: Callable[[Any], object]) -> None:
     assert read([]) == Dead(Failure.PARSE_ERROR, "not a JSON object")
-
-
-TABLES = """
-  - table: users
-    entity: user
-    key: [id]
-    columns: {id: int, balance: decimal}
-    owner: {org: [{column: home_org_id}], user: [{column: id}]}
-    unknown_columns: publish
-"""
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Worker:
-    return Worker(catalogue_of(tmp_path, TABLES))
-
-
-def test_an_envelope_becomes_an_event_and_comes_again_as_nothing(worker: Worker) -> None:
-    row = {"id": 7, "home_org_id": 3, "balance": 1}
-    record = json.dumps(envelope("u", row, row | {"balance": 2})).encode()
-    found = worker.event(record)
-    assert (found["eventType"], found["changedFields"], found["orgId"]) == ("user.updated", ["balance"], "3")
-    assert (found["metadata"]["source"], found["metadata"]["sourceSchema"]) == ("debezium", "public")
-    assert worker.drop(record) == "resent"
-
-
-def test_a_flat_row_has_no_before_image_and_its_event_says_so(worker: Worker) -> None:
-    found = worker.event(json.dumps(FLAT).encode())
-    assert found["metadata"]["diff"] == "none"
-    assert found["changes"] == {"home_org_id": {"new": 3}}
-
-
-def test_records_are_routed_by_the_key_of_their_row(worker: Worker) -> None:
-    for document, schema in ((envelope("c", None, {"id": 7}), "public"), (FLAT, ""), (DSQL, "public")):
-        record = json.dumps(document).encode()
-        found = Router(worker.catalogue).route(record, "p")
-        assert (found.key, found.table) == (f'["{schema}","users",7]'.encode(), "users")
-        assert found == route(record, "p", worker.catalogue)
-
-
-def test_an_empty_record_is_a_tombstone_only_where_the_source_is_debezium() -> None:
-    assert adapters.is_tombstone(b"", "debezium")
-    assert adapters.is_tombstone(b"", "debezium-flat")
-    assert not adapters.is_tombstone(b"", "dms")
-    assert not adapters.is_tombstone(b"", None)
-    assert not adapters.is_tombstone(b"{}", "debezium")

@@ -253,6 +253,26 @@ def test_a_change_becomes_an_event_with_exact_values_and_an_id_that_stays(worker
     assert first["eventId"] == again["eventId"]
 
 
+def test_an_attribute_that_only_one_image_has_was_added_or_removed(worker: Worker) -> None:
+    record = json.dumps(event("MODIFY", {"org": 3, "new": "x", "same": 1}, {"org": 3, "gone": "y", "same": 1})).encode()
+    assert worker.event(record)["changes"] == {
+        "new": {"old": None, "new": "x"},
+        "gone": {"old": "y", "new": None},
+    }
+
+
+def test_a_table_may_take_a_missing_attribute_for_an_unchanged_one(tmp_path: Path) -> None:
+    ours = Worker(catalogue_of(tmp_path, TABLES + "    absent_columns: unchanged\n"))
+    record = json.dumps(event("MODIFY", {"org": 3, "a": 2}, {"org": 3, "a": 1, "b": 1})).encode()
+    assert ours.event(record)["changes"] == {"a": {"old": 1, "new": 2}}
+
+
+def test_the_key_of_an_item_is_what_its_keys_say(worker: Worker) -> None:
+    record = json.dumps(event("MODIFY", {"order_id": 8, "a": 2}, {"order_id": 9, "a": 1})).encode()
+    found = worker.event(record)
+    assert (found["keys"], found["changes"]) == ({"order_id": 7}, {"a": {"old": 1, "new": 2}})
+
+
 def test_a_record_that_is_delivered_again_is_left_out(worker: Worker) -> None:
     record = json.dumps(event("MODIFY", {"org": 3, "customer": 5, "a": 1}, {"org": 3, "customer": 5, "a": 0})).encode()
     worker.event(record)
