@@ -5,8 +5,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from models.catalogue import load_catalogue
 from models.column_types import CHECKS, EXAMPLES, KINDS, NATIVE, WRONG
 from models.strict_json import encode
+from workers.schemas.pages import event_pages
+
+TELEPHONY = load_catalogue("telephony", None)
 
 COLUMN_TYPES = """# Types of columns, and what becomes of other values
 
@@ -42,7 +46,8 @@ def _shown(value: Any) -> str:
 
 def pages() -> Mapping[str, str]:
     """Path below `docs/` -> content of every generated page."""
-    return {"column-types.md": column_types_page()}
+    events = event_pages(TELEPHONY, TELEPHONY.specs)
+    return {"column-types.md": column_types_page()} | {f"events/{name}": page for name, page in events.items()}
 
 
 def main() -> None:

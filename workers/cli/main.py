@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "workers.cli.demo:demo",
     "invoke": "workers.cli.invoke:invoke",
     "sandbox": "workers.cli.sandbox:sandbox",
+    "schema": "workers.cli.schema:schema",
     "status": "workers.cli.status:status",
     "table": "workers.cli.table:table",
     "worker": "workers.cli.worker:worker",

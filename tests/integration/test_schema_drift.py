@@ -1,0 +1,83 @@
+"""A change of columns is reported once, over all slots, workers and restarts."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enrichers.observe import read_history
+from enrichers.schema_memory import history_key
+from sandbox.world import World
+from tests.integration.pipeline import Pipeline, user
+from tests.integration.stage import eventually, running
+from workers import metrics
+from workers.app import make_enrich
+from workers.contract import read_catalogue
+from workers.engine.app import StageApp
+from workers.kafka_access import kafka_access
+from workers.schemas.drift import changes_of, read_schemas
+
+
+@pytest.fixture
+def pipeline(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return Pipeline(world, tmp_path, monkeypatch)
+
+
+def reports(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "schema of" in record.getMessage()]
+
+
+async def shown(pipeline: Pipeline) -> list[tuple[str, str]]:
+    specs = read_catalogue(pipeline.settings).specs
+    async with kafka_access(pipeline.settings) as kafka:
+        found = await read_schemas(pipeline.settings, kafka, specs, lambda *_: None)
+    return [(row["column"], row["change"]) for one in found for row in changes_of(one)]
+
+
+async def reported(pipeline: Pipeline, count: int) -> bool:
+    raw = (await pipeline.table("schemas")).get(history_key("users"))
+    return raw is not None and len(read_history(raw).changes) == count
+
+
+def counted(app: StageApp) -> dict[tuple[str, ...], Any]:
+    samples = (sample for measure in app.measures for sample in measure())
+    return {sample.labels: sample.value for sample in samples if sample.metric is metrics.SCHEMA_CHANGES}
+
+
+async def counts(pipeline: Pipeline, expected: dict[tuple[str, ...], int]) -> None:
+    """A life of the stage, until this is what its metrics say and its table holds."""
+    app = make_enrich(pipeline.settings)
+
+    async def told() -> bool:
+        return counted(app) == expected and await reported(pipeline, sum(expected.values()))
+
+    async with running(app):
+        await eventually(told)
+
+
+async def test_a_change_seen_by_every_slot_is_reported_once_also_after_a_restart(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await pipeline.make_topics()
+    await pipeline.put(pipeline.raw, [user(n, ShoeSize=42, Status=5) for n in range(20)])
+    await counts(pipeline, {("users", "new"): 1, ("users", "retyped"): 1})
+    assert await shown(pipeline) == [("ShoeSize", "new"), ("Status", "retyped")]
+    await pipeline.put(pipeline.raw, [user(n, ShoeSize=43, Status=6, Hat="L") for n in range(20, 40)])
+    await counts(pipeline, {("users", "new"): 2, ("users", "retyped"): 1})
+    assert await shown(pipeline) == [("ShoeSize", "new"), ("Status", "retyped"), ("Hat", "new")]
+    assert len(reports(caplog)) == len(set(reports(caplog))) == 3
+    assert any(line.endswith("column ShoeSize is new (number): masked by unknown_columns") for line in reports(caplog))
+    assert not any("42" in line for line in reports(caplog))
+
+
+async def test_what_no_worker_has_reported_yet_is_shown_all_the_same(pipeline: Pipeline) -> None:
+    await pipeline.make_topics()
+    await pipeline.put(pipeline.raw, [user(1, ShoeSize=42)])
+    app = make_enrich(pipeline.settings)
+    app.slot_bodies.clear()  # nobody reports
+    async with running(app):
+        await pipeline.has_read("enrich", pipeline.raw, 1)
+    assert history_key("users") not in await pipeline.table("schemas")
+    assert await shown(pipeline) == [("ShoeSize", "new")]
