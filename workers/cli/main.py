@@ -19,6 +19,7 @@ COMMANDS = {
     "sandbox": "workers.cli.sandbox:sandbox",
     "status": "workers.cli.status:status",
     "table": "workers.cli.table:table",
+    "tables": "workers.cli.tables:tables",
     "worker": "workers.cli.worker:worker",
 }
 
