@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": "workers.cli.schema:schema",
     "status": "workers.cli.status:status",
     "table": "workers.cli.table:table",
+    "tables": "workers.cli.tables:tables",
     "worker": "workers.cli.worker:worker",
 }
 
