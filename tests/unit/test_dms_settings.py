@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from enrichers.pipeline import PipelineOptions
-from enrichers.routing import Router, route
+from enrichers.routing import route
 from models.sources.reading import PLAIN, Reading
 from tests.unit.changes import COMMIT, KEY, Worker, catalogue_of, dms
 
@@ -298,22 +296,3 @@ def test_a_commit_time_without_a_zone_is_of_the_configured_one(
 ) -> None:
     value = written(update(metadata={"commit-timestamp": given}))
     assert worker(tmp_path, zone=zone).event(value)["timestamp"] == committed
-
-
-READINGS = st.builds(
-    Reading,
-    before_image=st.sampled_from([None, "was", "before-image"]),
-    before_prefix=st.sampled_from(["BI_", "", "old_"]),
-    before_suffix=st.sampled_from(["", "_old"]),
-)
-COLUMNS = st.sampled_from(["ID", "BI_ID", "old_ID", "ID_old", "A", "BI_A", "A_old", "old_ID_old"])
-ROWS = st.dictionaries(COLUMNS, st.sampled_from([6, 7, "7", None]), max_size=4)
-
-
-@given(READINGS, ROWS, st.dictionaries(st.sampled_from(["was", "before-image", "x"]), ROWS, max_size=2))
-def test_the_short_way_of_the_bridge_reads_each_source_as_the_decoder_does(
-    reading: Reading, row: dict[str, Any], others: dict[str, Any]
-) -> None:
-    value = written(json.loads(dms("update", {"HomeOrgID": 3, **row}, before=None)) | others)
-    catalogue = Worker().catalogue
-    assert Router(catalogue, None, reading).route(value, "p") == route(value, "p", catalogue, None, reading)

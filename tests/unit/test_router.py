@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enrichers.routing import Router, route
+from models.sources.reading import Reading
 from tests.unit.changes import TELEPHONY
 
 ROUTER = Router(TELEPHONY)
@@ -110,3 +111,21 @@ def test_text_that_is_not_utf8_in_another_column_does_not_hide_the_row() -> None
 def test_what_cannot_be_decoded_is_of_the_adapter_its_source_is_fixed_to() -> None:
     assert Router(TELEPHONY, "dms").route(b"{", "k").adapter == "dms"
     assert Router(TELEPHONY).route(b"{", "k").adapter is None
+
+
+READINGS = st.builds(
+    Reading,
+    before_image=st.sampled_from([None, "was", "before-image"]),
+    before_prefix=st.sampled_from(["BI_", "", "old_"]),
+    before_suffix=st.sampled_from(["", "_old"]),
+)
+COLUMNS_BEFORE = st.sampled_from(["ID", "BI_ID", "old_ID", "ID_old", "A", "BI_A", "A_old", "old_ID_old"])
+ROWS_BEFORE = st.dictionaries(COLUMNS_BEFORE, st.sampled_from([6, 7, "7", None]), max_size=4)
+
+
+@given(READINGS, ROWS_BEFORE, st.dictionaries(st.sampled_from(["was", "before-image", "x"]), ROWS_BEFORE, max_size=2))
+def test_the_short_way_of_the_bridge_reads_each_source_as_the_decoder_does(
+    reading: Reading, row: dict[str, Any], others: dict[str, Any]
+) -> None:
+    value = users({"HomeOrgID": 3, **row}, **others)
+    assert Router(TELEPHONY, None, reading).route(value, "p") == route(value, "p", TELEPHONY, None, reading)
