@@ -13,6 +13,7 @@ from models.change import Control, Operation, Row, SourceRow, moment_text
 from models.outcome import Dead, Failure
 from models.sources.binary import tagged
 from models.sources.connect_types import Reader, read_row, row_reader
+from models.sources.debezium_control import control_of
 
 ADAPTER = "debezium"
 FLAT_ADAPTER = "debezium-flat"
@@ -45,7 +46,7 @@ def recognises(document: Mapping[str, Any]) -> bool:
     """Whether a JSON object says of itself that it is an envelope of Debezium."""
     payload = payload_of(document)
     source = payload.get("source")
-    return type(source) is dict and type(payload.get("op")) is str
+    return (type(source) is dict and type(payload.get("op")) is str) or control_of(payload) is not None
 
 
 def recognises_flat(document: Mapping[str, Any]) -> bool:
@@ -61,7 +62,8 @@ def decode(document: Any) -> SourceRow | Control | Dead:
     payload = payload_of(document)
     word, source = payload.get("op"), payload.get("source")
     if type(source) is not dict or type(word) is not str:
-        return Dead(Failure.PARSE_ERROR, "no op and source: not an envelope of Debezium")
+        control = control_of(payload)
+        return control or Dead(Failure.PARSE_ERROR, "no op and source: not an envelope of Debezium")
     images = _images(payload, document.get("schema")) if word not in CONTROLS else (None, None)
     if isinstance(images, Dead):
         return images
@@ -78,7 +80,8 @@ def decode_flat(document: Any) -> SourceRow | Control | Dead:
     marks = {name[len(_MARK) :]: value for name, value in payload.items() if name.startswith(_MARK)}
     word = DELETED if marks.get("deleted") in ("true", True) else marks.get("op")
     if type(word) is not str:
-        return Dead(Failure.VALIDATION_ERROR, "no __op: add op to the add.fields of the transform")
+        control = control_of(payload)
+        return control or Dead(Failure.VALIDATION_ERROR, "no __op: add op to the add.fields of the transform")
     source = {name.removeprefix("source_"): value for name, value in marks.items()}
     wrapper = document.get("schema") if payload is not document else None
     row = read_row({name: value for name, value in payload.items() if not name.startswith(_MARK)}, row_reader(wrapper))

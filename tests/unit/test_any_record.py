@@ -171,7 +171,7 @@ def strict(value: bytes) -> None:
 
 
 @given(documents(), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_a_record_of_any_shape_and_content_ends_as_event_drop_or_coded_failure(
     drawn: tuple[str, Any], fixed: bool
 ) -> None:

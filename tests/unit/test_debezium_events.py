@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from enrichers.routing import Router, route
+from models.change import Control
 from models.outcome import Failure
 from models.sources import adapters
 from models.sources.debezium import UNAVAILABLE
@@ -132,3 +133,31 @@ def test_a_piece_of_a_split_record_of_dsql_is_a_dead_letter_and_its_neighbours_g
     assert dead.failure is Failure.VALIDATION_ERROR
     assert "split for its size" in dead.reason
     assert worker.event(json.dumps(DSQL).encode())["entityId"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("payload", "operation"),
+    [
+        ({"ts_ms": 1_768_473_060_000}, "heartbeat"),
+        ({"status": "BEGIN", "id": "571", "ts_ms": 5, "event_count": None, "data_collections": None}, "transaction"),
+        ({"status": "END", "id": "571", "event_count": 1, "data_collections": [{}]}, "transaction"),
+        ({"source": {"connector": "mysql"}, "databaseName": "core", "schemaName": None, "ddl": "ALTER TABLE users …",
+          "tableChanges": [], "ts_ms": 5}, "schema-change"),
+    ],
+)  # fmt: skip
+def test_what_a_connector_writes_beside_its_changes_is_no_dead_letter(
+    worker: Worker, payload: dict[str, Any], operation: str
+) -> None:
+    for document in (payload, {"schema": {"type": "struct"}, "payload": payload}):
+        for adapter in (None, "debezium", "debezium-flat"):
+            found = adapters.decode(document, adapter)
+            assert isinstance(found, Control)
+            assert found.operation == operation
+        assert worker.drop(json.dumps(document).encode()) == "control"
+
+
+def test_a_row_with_such_columns_is_still_a_row(worker: Worker) -> None:
+    row = {"id": 7, "home_org_id": 3, "status": "BEGIN", "ts_ms": 5, "ddl": "x", "databaseName": "y"}
+    assert worker.event(json.dumps(envelope("c", None, row)).encode())["changes"]["status"] == {"new": "BEGIN"}
+    flat = row | {"__op": "c", "__table": "users", "__source_ts_ms": 1_768_473_060_000, "__db": "public"}
+    assert worker.event(json.dumps(flat).encode())["changes"]["status"] == {"new": "BEGIN"}
