@@ -4,11 +4,12 @@ import hashlib
 from operator import attrgetter
 from typing import Any
 
+from enrichers.item_routes import ItemRoutes
 from models.catalogue import Catalogue
 from models.change import Control, Operation, SourceRow
 from models.outcome import Dead
 from models.routing import Route
-from models.sources import adapters, dms
+from models.sources import adapters, dms, dynamodb
 from models.sources.reading import PLAIN, Reading
 from models.strict_json import lenient
 from models.tables import TableSpec, key_values
@@ -63,16 +64,17 @@ def row_keys(spec: TableSpec, source: SourceRow) -> tuple[bytes | None, bytes | 
 class Router:
     """`route` for many records: of an ordinary one only the key columns are decoded, and rows are remembered.
 
-    The answer is that of `route`, but for bytes that no decoder takes: there it may name the row, where `route` finds
-    none."""
+    The answer is that of `route`, but for records that no decoder takes: there it may name the row, where `route` finds
+    none. Records of Debezium and of DSQL have no short way."""
 
     def __init__(self, catalogue: Catalogue, adapter: str | None = None, reading: Reading = PLAIN) -> None:
         """`adapter`: that of the source, if there is only one; else each record tells."""
         self._reading = reading
         self._catalogue = catalogue
         self._adapter = adapter
+        self._items = ItemRoutes(catalogue) if adapter in (None, dynamodb.ADAPTER) else None
         self._others = adapter not in (None, dms.ADAPTER)
-        """None of the records is one of DMS: there is no short way."""
+        """None of the records is one of DMS."""
         self._glances: dict[tuple[str, ...], dms.Glance | None] = {}
         self._hints: dict[bytes, dms.Glance | None] = {}
         """By the likely name of a table. A wrong guess costs time: what was found says whose row it is."""
@@ -83,7 +85,8 @@ class Router:
     def route(self, data: bytes, partition_key: str) -> Route:
         """See the function."""
         if self._others:
-            return route(data, partition_key, self._catalogue, self._adapter, self._reading)
+            found = self._items.route(data) if self._items is not None else None
+            return found or route(data, partition_key, self._catalogue, self._adapter, self._reading)
         glance = self._only or self._guessed(data)
         if glance is not None and (found := glance(data)) is not None:
             metadata = found.metadata
@@ -95,7 +98,8 @@ class Router:
             if table is not None and table.glance is glance and (known := table.route(found.data)) is not None:
                 return known
         self._guessed(data)  # perhaps a table that is keyed in another way
-        return route(data, partition_key, self._catalogue, self._adapter, self._reading)
+        item = self._items.route(data) if self._items is not None else None
+        return item or route(data, partition_key, self._catalogue, self._adapter, self._reading)
 
     def _guessed(self, data: bytes) -> "dms.Glance | None":
         hint = dms.table_hint(data)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+import msgspec
+
 from models.change import MAX_MICROSECONDS, Operation, SourceRow, moment_text
 from models.outcome import Dead, Failure
 from models.sources.binary import TAG, read_tagged
@@ -31,6 +33,45 @@ MAX_DIGITS = 60
 MAX_EXPONENT = 200
 
 _WRONG: Final = object()
+
+
+class _Glanced(msgspec.Struct, gc=False):
+    keys: dict[str, dict[str, str]] = msgspec.field(name="Keys")
+    new: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="NewImage", default=msgspec.UNSET)
+
+
+class _Item(msgspec.Struct, rename="camel", gc=False):
+    event_source: str
+    event_name: str
+    table_name: str
+    dynamodb: _Glanced
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_glance = msgspec.json.Decoder(_Item).decode
+HINT = b'"aws:dynamodb"'
+"""Stands in every record, most likely; others may hold it, too."""
+
+
+def glance_at(data: bytes) -> tuple[str, dict[str, dict[str, str]]] | None:
+    """Table and typed key of an ordinary change, without decoding its images; None for whatever `decode` might read in
+    another way."""
+    try:
+        found = _glance(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if found.event_source != EVENT_SOURCE or not found.table_name or found.metadata is not msgspec.UNSET:
+        return None
+    image = found.dynamodb.new
+    if found.event_name != "REMOVE" and (image is msgspec.UNSET or bytes(image)[:2] != b'{"'):
+        return None  # without a row it is no change; one that begins with white space goes the long way
+    return found.table_name, found.dynamodb.keys
+
+
+def key_value_of(typed: dict[str, str]) -> Any:
+    """The value of one typed key attribute; None if it is none."""
+    value = _plain(typed)
+    return None if value is _WRONG else value
 
 
 def recognises(document: Mapping[str, Any]) -> bool:

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from enrichers.routing import Router, route
 from tests.unit.changes import Worker, catalogue_of
-from tests.unit.test_dynamodb import event
+from tests.unit.test_dynamodb import CREATED_US, event
+from tests.unit.test_late_records import ORDERS
 
 TABLES = """
   - table: orders
@@ -94,3 +97,50 @@ def test_a_record_is_routed_by_the_key_of_its_row(worker: Worker) -> None:
         assert (found.key, found.adapter, found.table) == (b'["","orders",7]', "dynamodb", "orders")
         assert found == route(record, "p", worker.catalogue, adapter)
     assert Router(worker.catalogue, "dms").route(record, "p").key == b"p"
+
+
+KEYS: st.SearchStrategy[Any] = st.one_of(
+    st.fixed_dictionaries(
+        {}, optional={
+            "order_id": st.sampled_from([
+                {"N": "7"}, {"N": "7.0"}, {"N": "x"}, {"N": 7}, {"S": "a"}, {"S": ""}, {"S": "7"}, {"S": None},
+                {"B": "aGk="}, {"B": "aGl="}, {"B": "!"}, {}, {"S": "a", "N": "7"}, {"BOOL": True}, {"SS": ["a"]}, 7,
+            ]),
+            "other": st.just({"S": "x"}),
+        },
+    ),
+    st.sampled_from([None, [], "x"]),
+)  # fmt: skip
+RECORDS = st.fixed_dictionaries(
+    {"eventSource": st.sampled_from(["aws:dynamodb", "aws:s3", None]),
+     "eventName": st.sampled_from(["INSERT", "MODIFY", "REMOVE", "x", None]),
+     "tableName": st.sampled_from(["orders", "Orders", "unknown", "", None])},
+    optional={
+        "metadata": st.sampled_from([{}, None, {"table-name": "orders", "operation": "insert"}]),
+        "dynamodb": st.fixed_dictionaries({"Keys": KEYS}, optional={
+            "NewImage": st.sampled_from([{"a": {"S": "x"}}, {}, None, {"order_id": {"N": "8"}}]),
+            "OldImage": st.sampled_from([{"a": {"S": "x"}}, {}, None]),
+            "ApproximateCreationDateTime": st.just(CREATED_US),
+        }),
+    },
+)  # fmt: skip
+
+
+@given(RECORDS, st.sampled_from([None, 1]), st.sampled_from([None, "dynamodb"]))
+@settings(max_examples=500)
+def test_the_short_way_finds_the_key_that_the_decoder_finds(
+    document: dict[str, Any], indent: int | None, adapter: str | None
+) -> None:
+    value = json.dumps(document, indent=indent).encode()
+    short, whole = Router(ORDERS, adapter).route(value, "p"), route(value, "p", ORDERS, adapter)
+    # Of what no decoder takes it may name the row, where the decoder finds none.
+    assert short == whole or (whole.key == b"p" and short.table == "orders")
+
+
+def test_an_ordinary_change_goes_the_short_way(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    router = Router(worker.catalogue)
+    monkeypatch.setattr("enrichers.routing.route", None)
+    for name, images in (("INSERT", ({"a": 1}, None)), ("MODIFY", ({"a": 2}, {"a": 1})), ("REMOVE", (None, {"a": 2}))):
+        for _ in range(2):
+            found = router.route(json.dumps(event(name, *images)).encode(), "p")
+            assert (found.key, found.table, found.retired_key) == (b'["","orders",7]', "orders", None)
