@@ -98,6 +98,18 @@ def test_every_rule_of_a_tables_file_is_in_the_schema(tmp_path: Path, word: str,
     assert "canary" not in json.dumps(event)
 
 
+def test_the_style_of_table_changes_is_in_the_schema_and_in_the_registry_entry(tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path, (RULES % "mask").replace("owner: none", "detail_type_style: table-change"))
+    event = Worker(catalogue).event(dms("update", ROW, table="t", before=ROW | {"s": "y"}))
+    [changed] = [one for one in event_types(catalogue.specs) if one.name == "t.updated"]
+    schema = event_schemas(catalogue.specs)[changed.id]
+    jsonschema.Draft202012Validator(schema).validate(event)
+    assert {"detailType", "table", "before", "after"} <= event.keys() <= schema["properties"].keys()
+    assert json.loads(registry_entry(changed, "s")["Content"])["properties"]["detail-type"]["enum"] == [
+        event["detailType"]
+    ]
+
+
 @pytest.mark.parametrize("column", ["h", "k", "m"])
 def test_a_clear_value_of_a_redacted_column_is_not_valid(tmp_path: Path, column: str) -> None:
     catalogue = catalogue_of(tmp_path, RULES % "mask")
