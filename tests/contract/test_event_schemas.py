@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrichers.pipeline import PipelineOptions
+from models.catalogue import load_catalogue
 from models.outcome import Ok
 from models.tables import ColumnType, TableSpec
 from tests.contract.test_event_schema import ROWS
@@ -20,9 +21,11 @@ from tests.unit.changes import KEY, TELEPHONY, USER, Worker, catalogue_of, dms
 from workers.schemas.asyncapi import asyncapi
 from workers.schemas.events import event_schemas, event_types
 from workers.schemas.examples import example_event
+from workers.schemas.pages import event_pages
 from workers.schemas.registry import as_draft_4, bus_schema, registry_entry
 from workers.settings import Settings
 
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 SCHEMAS = event_schemas(TELEPHONY.specs)
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 INTEGERS = st.integers(-(1 << 70), 1 << 70)
@@ -125,6 +128,17 @@ def test_a_column_that_is_removed_and_one_nobody_named_have_no_clear_form(tmp_pa
     changes = event_schemas(catalogue.specs)["t.created"]["properties"]["changes"]
     assert "r" not in changes["properties"]
     assert changes["additionalProperties"]["properties"]["new"]["enum"] == ["***REDACTED***", None]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.tables.yaml")), ids=lambda path: path.stem)
+def test_example_events_of_the_shipped_tables_are_valid_under_their_schemas(file: Path) -> None:
+    catalogue = load_catalogue("none", file)
+    schemas = event_schemas(catalogue.specs)
+    for event in event_types(catalogue.specs):
+        validator = jsonschema.Draft202012Validator(schemas[event.id])
+        for operation in event.operations:
+            validator.validate(example_event(catalogue, event.spec, operation))
+    assert len(event_pages(catalogue, catalogue.specs)) == len(catalogue.specs) + 1
 
 
 def test_the_schemas_are_schemas() -> None:

@@ -59,6 +59,8 @@ def _page(catalogue: Catalogue, spec: TableSpec, events: list[EventType]) -> str
     lines.append(f"\nColumns that are not named here {_UNKNOWN[spec.unknown_columns]}.")
     if "*" not in spec.include_fields:
         lines.append(f" Changes are told of {_listed(sorted({*spec.include_fields, *spec.key}))} only.")
+    if spec.where is not None:
+        lines.append(f" Only changes are published that fulfil `{spec.where}`.")
     if spec.published_images:
         lines.append(f" Events carry the whole row, too: {_listed(sorted(spec.published_images))}.")
     if spec.detail_type_style == "table-change":
