@@ -87,10 +87,10 @@ class CompiledTable:
                 continue
             checked = check(value)
             if checked is WRONG:
-                odd.append((name, KINDS[kind], True))
+                odd.append((name, KINDS.get(kind, "object"), True))
                 return WrongType(name, self.spec.columns[name])
             if kind not in native:
-                odd.append((name, KINDS[kind], False))
+                odd.append((name, KINDS.get(kind, "object"), False))
             if imprecise is not None and _was_rounded(value, checked):
                 imprecise.add(name)
             found[name] = checked

@@ -102,7 +102,7 @@ class Watch:
     def control(self, control: Control, state: State) -> tuple[Observe, ...]:
         """What a control record adds: columns it tells of, and those that are gone."""
         at_ms = _told_ms(control.told_at)
-        if not at_ms or not (control.columns or control.dropped):
+        if not at_ms or not (control.columns or control.dropped or control.primary_key):
             return ()
         known = self._known(state)
         seen = _copy(known.seen, at_ms)
@@ -114,6 +114,9 @@ class Watch:
         if control.whole:
             gone += [name for name in seen.columns if name not in told]
         self._end(seen, gone, at_ms)
+        key = ",".join(self._names(control.primary_key))
+        if key and (not seen.keys or (seen.keys[-1][1] != key and at_ms > seen.keys[-1][0])):
+            seen.keys.append((at_ms, key))
         return self._effect(seen, known)
 
     def _known(self, state: State) -> _Known:
@@ -217,7 +220,7 @@ def _copy(seen: Seen | None, at_ms: int) -> Seen:
         )
         for name, column in seen.columns.items()
     }  # fmt: skip
-    return Seen(since_ms=seen.since_ms, columns=columns)
+    return Seen(since_ms=seen.since_ms, columns=columns, keys=[*seen.keys])
 
 
 def _told_ms(told_at: str | None) -> int:

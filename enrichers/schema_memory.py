@@ -15,7 +15,7 @@ from models.column_types import KINDS
 from models.strict_json import encode
 from models.tables import ColumnType, TableSpec
 
-ChangeKind = Literal["new", "vanished", "retyped"]
+ChangeKind = Literal["new", "vanished", "retyped", "rekeyed"]
 MAX_COLUMNS = 2_000
 """Columns remembered of one table; a broken source may name any number."""
 MAX_CHANGES = 200
@@ -50,6 +50,8 @@ class Seen(msgspec.Struct, kw_only=True, omit_defaults=True):
     since_ms: int = 0
     """Commit time of the earliest record."""
     columns: dict[str, SeenColumn] = {}
+    keys: list[tuple[int, str]] = []
+    """(when, columns of the primary key, comma separated) each time another one was told."""
     v: int = 1
 
     def encode(self) -> bytes:
@@ -67,7 +69,7 @@ class Reported(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class SchemaChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
-    """One change of one column. Holds names and types, never a value (P6)."""
+    """One change of one column, or of the primary key. Holds names and types, never a value (P6)."""
 
     version: int
     """Of the table's columns: 1 = as they were first seen."""
@@ -85,6 +87,7 @@ class History(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What was reported of one table."""
 
     version: int = 1
+    key: str = ""
     columns: dict[str, Reported] = {}
     changes: list[SchemaChange] = []
     counts: dict[str, int] = {}
@@ -120,6 +123,7 @@ def together(seen: Iterable[Seen]) -> Seen:
     whole = Seen()
     for one in seen:
         whole.since_ms = min(whole.since_ms or one.since_ms, one.since_ms)
+        whole.keys = _sequence([*whole.keys, *one.keys])
         for name, column in one.columns.items():
             known = whole.columns.get(name)
             whole.columns[name] = _copy(column) if known is None else _joined(known, column)
@@ -164,11 +168,15 @@ def report(spec: TableSpec, known: History | None, seen: Seen) -> History:
         found += changes
         if changes or told is not None:
             columns[name] = now
+    at_ms, key = seen.keys[-1] if seen.keys else (0, "")
+    was = before.key or ",".join(spec.key)
+    if key and sorted(key.split(",")) != sorted(was.split(",")):
+        found.append(SchemaChange(version=version, column=key, change="rekeyed", at_ms=at_ms, was=was, now=key))
     if not found:
         return before
     counts = Counter(before.counts) + Counter(change.change for change in found)
     return History(
-        version=version, columns=columns, changes=[*before.changes, *found][-MAX_CHANGES:], counts=dict(counts)
+        version=version, key=key, columns=columns, changes=[*before.changes, *found][-MAX_CHANGES:], counts=dict(counts)
     )
 
 
@@ -217,6 +225,8 @@ def _of_column(
 
 def treatment(spec: TableSpec, change: SchemaChange) -> str:
     """How the worker treats the column now, in words."""
+    if change.change == "rekeyed":
+        return f"rows are told apart by {', '.join(spec.key)}, as configured"
     if change.change == "vanished":
         return "absent from events"
     if change.refused:

@@ -72,8 +72,8 @@ FENCED = Metric("fenced", "counter", "Slots found to have another owner, or a tr
 GAPS = Metric("gaps", "counter", "Times records were found deleted before they were read.", STAGE)
 
 SCHEMA_CHANGES = Metric(
-    "schema_changes", "counter", "New, vanished and retyped columns that were reported, each once over all workers and "
-    "restarts; told by the worker that holds the table's home slot.", ("table", "change"),
+    "schema_changes", "counter", "New, vanished and retyped columns and other keys that were reported, each once over "
+    "all workers and restarts; told by the worker that holds the table's home slot.", ("table", "change"),
 )  # fmt: skip
 RETYPED_VALUES = Metric(
     "retyped_values", "counter", "Values that came as another kind than that of their column's type and were put "

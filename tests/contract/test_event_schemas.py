@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enrichers.pipeline import PipelineOptions
+from models.catalogue import load_catalogue
 from models.outcome import Ok
 from models.tables import ColumnType, TableSpec
 from tests.contract.test_event_schema import ROWS
@@ -20,9 +21,11 @@ from tests.unit.changes import KEY, TELEPHONY, USER, Worker, catalogue_of, dms
 from workers.schemas.asyncapi import asyncapi
 from workers.schemas.events import event_schemas, event_types
 from workers.schemas.examples import example_event
+from workers.schemas.pages import event_pages
 from workers.schemas.registry import as_draft_4, bus_schema, registry_entry
 from workers.settings import Settings
 
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 SCHEMAS = event_schemas(TELEPHONY.specs)
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 INTEGERS = st.integers(-(1 << 70), 1 << 70)
@@ -98,6 +101,18 @@ def test_every_rule_of_a_tables_file_is_in_the_schema(tmp_path: Path, word: str,
     assert "canary" not in json.dumps(event)
 
 
+def test_the_style_of_table_changes_is_in_the_schema_and_in_the_registry_entry(tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path, (RULES % "mask").replace("owner: none", "detail_type_style: table-change"))
+    event = Worker(catalogue).event(dms("update", ROW, table="t", before=ROW | {"s": "y"}))
+    [changed] = [one for one in event_types(catalogue.specs) if one.name == "t.updated"]
+    schema = event_schemas(catalogue.specs)[changed.id]
+    jsonschema.Draft202012Validator(schema).validate(event)
+    assert {"detailType", "table", "before", "after"} <= event.keys() <= schema["properties"].keys()
+    assert json.loads(registry_entry(changed, "s")["Content"])["properties"]["detail-type"]["enum"] == [
+        event["detailType"]
+    ]
+
+
 @pytest.mark.parametrize("column", ["h", "k", "m"])
 def test_a_clear_value_of_a_redacted_column_is_not_valid(tmp_path: Path, column: str) -> None:
     catalogue = catalogue_of(tmp_path, RULES % "mask")
@@ -113,6 +128,17 @@ def test_a_column_that_is_removed_and_one_nobody_named_have_no_clear_form(tmp_pa
     changes = event_schemas(catalogue.specs)["t.created"]["properties"]["changes"]
     assert "r" not in changes["properties"]
     assert changes["additionalProperties"]["properties"]["new"]["enum"] == ["***REDACTED***", None]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.tables.yaml")), ids=lambda path: path.stem)
+def test_example_events_of_the_shipped_tables_are_valid_under_their_schemas(file: Path) -> None:
+    catalogue = load_catalogue("none", file)
+    schemas = event_schemas(catalogue.specs)
+    for event in event_types(catalogue.specs):
+        validator = jsonschema.Draft202012Validator(schemas[event.id])
+        for operation in event.operations:
+            validator.validate(example_event(catalogue, event.spec, operation))
+    assert len(event_pages(catalogue, catalogue.specs)) == len(catalogue.specs) + 1
 
 
 def test_the_schemas_are_schemas() -> None:

@@ -1,10 +1,13 @@
 """A change of columns is reported once, over all slots, workers and restarts."""
 
+import asyncio
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from enrichers.observe import read_history
 from enrichers.schema_memory import history_key
@@ -13,6 +16,7 @@ from tests.integration.pipeline import Pipeline, user
 from tests.integration.stage import eventually, running
 from workers import metrics
 from workers.app import make_enrich
+from workers.cli.schema import schema
 from workers.contract import read_catalogue
 from workers.engine.app import StageApp
 from workers.kafka_access import kafka_access
@@ -33,6 +37,13 @@ async def shown(pipeline: Pipeline) -> list[tuple[str, str]]:
     async with kafka_access(pipeline.settings) as kafka:
         found = await read_schemas(pipeline.settings, kafka, specs, lambda *_: None)
     return [(row["column"], row["change"]) for one in found for row in changes_of(one)]
+
+
+async def command(*arguments: str) -> list[str]:
+    """Lines on stdout; a command has an event loop of its own."""
+    result = await asyncio.to_thread(CliRunner().invoke, schema, arguments)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.splitlines()
 
 
 async def reported(pipeline: Pipeline, count: int) -> bool:
@@ -81,3 +92,17 @@ async def test_what_no_worker_has_reported_yet_is_shown_all_the_same(pipeline: P
         await pipeline.has_read("enrich", pipeline.raw, 1)
     assert history_key("users") not in await pipeline.table("schemas")
     assert await shown(pipeline) == [("ShoeSize", "new")]
+
+
+async def test_the_command_shows_changes_and_columns(pipeline: Pipeline) -> None:
+    await pipeline.make_topics()
+    await pipeline.put(pipeline.raw, [user(1, ShoeSize=42)])
+    async with running(make_enrich(pipeline.settings)):
+        await pipeline.has_read("enrich", pipeline.raw, 1)
+    lines = await command("drift", "--table", "users")
+    assert lines[0].split() == ["TABLE", "COLUMN", "CHANGE", "TYPE", "WHEN", "TREATED"]
+    assert lines[1].split()[:4] == ["users", "ShoeSize", "new", "number"]
+    columns = [json.loads(line) for line in await command("drift", "--columns", "--output", "jsonl")]
+    assert {(row["column"], row["configured"]) for row in columns} >= {("ShoeSize", None), ("HomeOrgID", "int")}
+    assert all(row["present"] and row["firstSeen"] == row["lastSeen"] for row in columns)
+    assert await command("drift", "--table", "orgs") == []

@@ -158,6 +158,16 @@ def test_a_control_record_carries_the_definition_of_its_table() -> None:
     assert (found.columns, found.primary_key, found.whole) == ({"ID": "NUMERIC(10,2)"}, ("ID",), True)
 
 
+def test_another_primary_key_than_the_configured_one_is_told_once() -> None:
+    worker = Worker()
+    for minute, key in ((1, ["ID"]), (2, ["HomeOrgID", "ID"]), (3, ["ID", "HomeOrgID"])):
+        worker.feed(control("create-table", {"table-def": {"columns": {}, "primary-key": key}}, minute))
+    assert told(worker) == [("rekeyed", "ID,HomeOrgID", "ID", "ID,HomeOrgID")]
+    first = report(USERS, None, seen(worker))
+    assert report(USERS, first, seen(worker)) == first
+    assert treatment(USERS, first.changes[0]) == "rows are told apart by ID, as configured"
+
+
 def test_a_new_row_of_debezium_without_a_column_says_that_it_has_vanished(tmp_path: Path) -> None:
     worker = free(tmp_path)
     worker.feed(debezium("c", {"id": 1, "a": "x", "b": 1}, 1))

@@ -230,7 +230,7 @@ def _column_cells(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _difference_cells(row: dict[str, Any]) -> dict[str, str]:
-    return {"": "breaking" if row["breaking"] else "fine", "EVENT": row["event"], "FIELD": row["field"] or "-",
+    return {"IMPACT": "breaking" if row["breaking"] else "fine", "EVENT": row["event"], "FIELD": row["field"] or "-",
             "CHANGE": row["what"]}  # fmt: skip
 
 

@@ -26,9 +26,9 @@ def column_schema(spec: TableSpec, name: str, *, nullable: bool = True) -> Schem
     return _typed(spec.columns.get(name, ColumnType.ANY), nullable=nullable)
 
 
-def unknown_schema(spec: TableSpec, *, image: bool = False) -> Schema | bool:
+def unknown_schema(spec: TableSpec) -> Schema | bool:
     """What an event says of columns nobody named: a schema, True for anything, False for nothing."""
-    if not image and "*" not in spec.include_fields:
+    if "*" not in spec.include_fields:
         return False
     match spec.unknown_columns:
         case "drop":
@@ -41,10 +41,10 @@ def unknown_schema(spec: TableSpec, *, image: bool = False) -> Schema | bool:
             assert_never(spec.unknown_columns)
 
 
-def published_columns(spec: TableSpec, *, image: bool = False) -> list[str]:
-    """Named columns that an event may show; images are whole rows, whatever `include_fields` says."""
+def published_columns(spec: TableSpec) -> list[str]:
+    """Named columns that an event may show."""
     names = sorted(spec.known)
-    if not image and "*" not in spec.include_fields:
+    if "*" not in spec.include_fields:
         names = [name for name in names if name in spec.include_fields or name in spec.key]
     return [name for name in names if column_schema(spec, name) is not None]
 

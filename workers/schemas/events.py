@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from enrichers.normalize import ENVELOPE_VERSION
 from models.change import Operation
-from models.tables import TableSpec
+from models.tables import TABLE_CHANGE, TableSpec
 from workers.schemas.columns import ISO_TIME, Schema, column_schema, published_columns, unknown_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,6 +26,11 @@ class EventType:
     spec: TableSpec
     operations: tuple[Operation, ...]
     """More than one if the spec gives several operations one type."""
+
+    @property
+    def detail_type(self) -> str:
+        """Of its entries on the bus."""
+        return TABLE_CHANGE if self.spec.detail_type_style == "table-change" else self.name
 
 
 def event_types(specs: Iterable[TableSpec]) -> list[EventType]:
@@ -59,13 +64,15 @@ def event_schema(event: EventType) -> Schema:
         "changedFields": _NAMES,
         "metadata": _metadata(),
     }
+    if spec.detail_type_style == "table-change":
+        properties |= {"detailType": {"const": TABLE_CHANGE}, "table": _TEXT}
     required = sorted(properties)
     if spec.owner is not None:
         properties |= {"orgId": _TEXT} if spec.owner.org else {}
         properties |= {"userId": _TEXT} if spec.owner.user else {}
     if Operation.UPDATE in event.operations:
         properties["previousKeys"] = _keys(spec) | {"description": "Only if the key has changed."}
-    for name in sorted(spec.images):
+    for name in sorted(spec.published_images):
         properties[name] = _image(spec)
     return {
         "$schema": DIALECT,
@@ -124,8 +131,8 @@ def _change(column: Schema, sides: dict[str, bool]) -> Schema:
 
 
 def _image(spec: TableSpec) -> Schema:
-    columns = {name: column_schema(spec, name) or {} for name in published_columns(spec, image=True)}
-    return {"type": "object", "properties": columns, "additionalProperties": unknown_schema(spec, image=True)}
+    columns = {name: column_schema(spec, name) or {} for name in published_columns(spec)}
+    return {"type": "object", "properties": columns, "additionalProperties": unknown_schema(spec)}
 
 
 def _metadata() -> Schema:

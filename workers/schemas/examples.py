@@ -12,7 +12,16 @@ from models.catalogue import Catalogue
 from models.change import Operation
 from models.outcome import Ok
 from models.raw import Origin, RawRecord
-from models.tables import ColumnType, FromColumn, FromLookup, MissingOwner, TableSpec, Transformation, fold
+from models.tables import (
+    ColumnType,
+    FromColumn,
+    FromLookup,
+    MissingOwner,
+    RedactionAction,
+    TableSpec,
+    Transformation,
+    fold,
+)
 from workers.failures import CommandError
 
 COMMITTED = "2026-01-15T10:31:00.000000Z"
@@ -61,8 +70,10 @@ def example_event(catalogue: Catalogue, spec: TableSpec, operation: Operation) -
 
 
 def _patient(catalogue: Catalogue) -> Catalogue:
-    """An example without an owner is still an example, and all examples come from one adapter."""
-    return Catalogue(replace(spec, adapter=None, on_missing_owner=MissingOwner()) for spec in catalogue.specs)
+    """An example that nobody owns, or that `where` denies, is still one; and all of them come from one adapter."""
+    return Catalogue(
+        replace(spec, adapter=None, where=None, on_missing_owner=MissingOwner()) for spec in catalogue.specs
+    )
 
 
 def _lookups(spec: TableSpec) -> list[FromLookup]:
@@ -76,16 +87,18 @@ def _providers(catalogue: Catalogue, spec: TableSpec) -> Iterable[TableSpec]:
 
 
 def _changed(spec: TableSpec, row: dict[str, Any]) -> dict[str, Any]:
-    """Two columns that tell how they look when they change: a redacted one, if there is one, and another."""
-    fixed = {*spec.key, *_owner_columns(spec), *(column for rule in spec.provides for column in (rule.key,))}
-    texts = [name for name in sorted(row) if (name not in fixed and isinstance(row[name], str) and name in spec.columns
-             and spec.columns[name] is ColumnType.TEXT) or (name in spec.redact and name not in fixed)]  # fmt: skip
-    redacted, plain = [name for name in texts if name in spec.redact], [n for n in texts if n not in spec.redact]
-    return {name: _before(row[name]) for name in (*redacted[:1], *plain[:1])}
+    """Two columns that tell how they look when they change: one that is redacted, if there is one, and another."""
+    fixed = {*spec.key, *_owner_columns(spec), *(rule.key for rule in spec.provides)}
+    free = [name for name in sorted(row) if name not in fixed and type(row[name]) is str]
+    masked = [name for name in free if name in spec.redact and spec.redact[name].action is not RedactionAction.REMOVE]
+    plain = [name for name in free if name not in spec.redact and spec.columns.get(name) is ColumnType.TEXT]
+    return {name: _former(row[name]) for name in (*masked[:1], *plain[:1])}
 
 
-def _before(value: Any) -> Any:
-    return value.replace("jane", "jo").replace("0123", "0198") if "0123" in value or "jane" in value else f"{value} I"
+def _former(value: str) -> str:
+    if "0123" in value or "jane" in value:
+        return value.replace("jane", "jo").replace("0123", "0198")
+    return "INACTIVE" if value == "ACTIVE" else f"Former {value}"
 
 
 def _owner_columns(spec: TableSpec) -> set[str]:

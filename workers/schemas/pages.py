@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from models.catalogue import Catalogue
 from models.change import Operation
-from models.tables import ColumnType, FromColumn, OwnerCase, OwnerRule, RedactionAction, TableSpec
+from models.tables import TABLE_CHANGE, ColumnType, FromColumn, OwnerCase, OwnerRule, RedactionAction, TableSpec
 from workers.schemas.events import EventType, event_types
 from workers.schemas.examples import example_event
 
@@ -59,8 +59,12 @@ def _page(catalogue: Catalogue, spec: TableSpec, events: list[EventType]) -> str
     lines.append(f"\nColumns that are not named here {_UNKNOWN[spec.unknown_columns]}.")
     if "*" not in spec.include_fields:
         lines.append(f" Changes are told of {_listed(sorted({*spec.include_fields, *spec.key}))} only.")
-    if spec.images:
-        lines.append(f" Events carry the whole row, too: {_listed(sorted(spec.images))}.")
+    if spec.where is not None:
+        lines.append(f" Only changes are published that fulfil `{spec.where}`.")
+    if spec.published_images:
+        lines.append(f" Events carry the whole row, too: {_listed(sorted(spec.published_images))}.")
+    if spec.detail_type_style == "table-change":
+        lines.append(f" Their detail type on the bus is `{TABLE_CHANGE}`.")
     lines.append(" Initial loads are published.\n" if spec.publish_snapshots else " Initial loads are not published.\n")
     if events:
         shown = next((event for event in events if Operation.UPDATE in event.operations), events[0])

@@ -16,7 +16,7 @@ def bus_schema(event: EventType, source: str) -> Schema:
     properties: dict[str, Schema] = {
         "version": text,
         "id": text,
-        "detail-type": {"enum": [event.name]},
+        "detail-type": {"enum": [event.detail_type]},
         "source": {"enum": [f"{source}.{event.spec.name}"]},
         "account": text,
         "time": {"type": "string", "format": "date-time"},
