@@ -142,8 +142,7 @@ def normalize(
 
 def _published(columns: tuple[str, ...], table: CompiledTable) -> list[str]:
     """Those that the table lets out at all."""
-    spec = table.spec
-    included = None if spec.images else table.includes
+    spec, included = table.spec, table.includes
     drops = spec.unknown_columns == "drop"
     return [name for name in columns if (included is None or name in included) and (not drops or name in spec.known)]
 

@@ -21,6 +21,8 @@ from models.source_spec import (
     STREAM_ARN,
     STREAM_NAME,
 )
+from models.sources.dms import PARTS
+from models.sources_file import AFFIX, MAX_LOB_KIB
 from models.tables import (
     DETAIL_TYPE_STYLES,
     AbsentColumns,
@@ -79,9 +81,17 @@ def sources_schema() -> Schema:
             "start": _told(TEXT, "TRIM_HORIZON, LATEST or a time; else CDC_START_AT."),
             "adapter": _told(_words(ADAPTERS), "Format of its records; else each record tells."),
             "enabled": _told({"type": "boolean"}, "false: nothing is read from it."),
+            "before_image": _told(TEXT | {"not": {"enum": sorted(PARTS)}}, "FieldName of DMS's BeforeImageSettings."),
+            "before_prefix": _told(_text(AFFIX), "Of DMS's columns with the values before; BI_ by default."),
+            "before_suffix": _told(_text(AFFIX), "The same behind the name."),
+            "absent_columns": _told(_words(get_args(AbsentColumns)), "For tables that do not say it themselves."),
+            "lob_max_size": _told({"type": "integer", "minimum": 0, "maximum": MAX_LOB_KIB}, "LobMaxSize of DMS, KiB."),
         },
         required=["name", "stream"],
     )
+    of_dms = ("before_image", "before_prefix", "before_suffix", "lob_max_size")
+    dms_alone = {"properties": {"adapter": {"const": "dms"}}}
+    source["dependencies"] = {"external_id": ["role"], **dict.fromkeys(of_dms, dms_alone)}
     return {
         "$schema": DRAFT,
         "title": "sources.yaml of cdc-worker",
@@ -92,7 +102,7 @@ def sources_schema() -> Schema:
             "version": {"enum": [1, "1"]},
             "sources": _many({"$ref": "#/definitions/source"}, least=1),
         },
-        "definitions": {"source": source | {"dependencies": {"external_id": ["role"]}}},
+        "definitions": {"source": source},
     }
 
 

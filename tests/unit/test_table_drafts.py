@@ -20,6 +20,7 @@ from workers.checks.configuration import check_examples_of, check_tables
 from workers.cli.tables import tables
 from workers.drafts.database import described
 from workers.drafts.personal import by_name, by_value
+from workers.drafts.records import Observation
 from workers.drafts.seen import SeenTable
 from workers.drafts.text import draft
 from workers.failures import ConfigurationError, NotFoundError
@@ -119,6 +120,19 @@ def test_the_partition_key_of_debezium_server_names_the_key() -> None:
         "data": base64.b64encode(record).decode(),
     }  # fmt: skip
     assert drafted(json.dumps({"Records": [{"kinesis": kinesis}]}).encode()).key == ("sku", "lot")
+
+
+def test_the_schema_of_debezium_gives_a_likely_key_that_a_told_one_replaces() -> None:
+    payload = json.loads(of("debezium", after={"id": 1, "sku": "A"}))
+    columns = [{"field": "id", "optional": True}, {"field": "sku", "type": "string", "optional": False}]
+    document = {"schema": {"fields": [{"field": "after", "fields": columns}]}, "payload": payload}
+    likely = json.dumps(document).encode()
+    result = init("--from-records", "-", stdin=likely)
+    assert "key: [sku]" in result.stdout
+    assert "the only column that is never null?" in result.stdout
+    kinesis = {"sequenceNumber": "1", "partitionKey": '{"id": 1}', "data": base64.b64encode(likely).decode()}
+    told = json.dumps({"Records": [{"kinesis": kinesis}]}).encode()
+    assert drafted(likely, told).key == ("id",)
 
 
 def test_what_a_deleted_row_still_tells_is_likely_its_key() -> None:
@@ -254,7 +268,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_siz
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(
         st.tuples(NAMES, NAMES), st.dictionaries(NAMES, VALUES, min_size=1, max_size=6), min_size=1, max_size=3
@@ -275,3 +289,24 @@ def test_a_draft_of_whatever_was_seen_loads_without_mistakes(
     assert catalogue is not None
     assert check_examples_of(catalogue, Settings(_env_file=None)) == []
     assert {spec.schema for spec in catalogue.specs} <= {schema for schema, _ in rows}
+
+
+WORDS = st.text(max_size=3) | st.sampled_from([
+    "data", "metadata", "operation", "insert", "table-name", "control", "table-def", "columns", "primary-key",
+    "dynamodb", "Keys", "NewImage", "payload", "schema", "fields", "source", "op", "before", "after", "__op",
+    "Records", "kinesis",
+])  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(JSON.map(lambda document: json.dumps(document).encode()) | st.binary(max_size=30), max_size=3))
+def test_whatever_a_file_holds_is_looked_at_without_an_error(records: list[bytes]) -> None:
+    observation = Observation()
+    observation.look(b"\n".join(records))
+    assert observation.unread <= observation.records
+    assert all(table.columns for table in observation.found())

@@ -49,6 +49,8 @@ GOOD = {
         "{name: core, stream: s}",
         "{name: a, stream: 'arn:aws:kinesis:eu-west-1:222222222222:stream/s', start: LATEST, enabled: no}",
         "{name: a, stream: s, region: eu-west-1, role: 'arn:aws:iam::222222222222:role/r', external_id: ours}",
+        "{name: a, stream: s, before_image: old, before_prefix: '', before_suffix: _was, lob_max_size: 32}",
+        "{name: a, stream: s, adapter: dsql, absent_columns: 'null'}",
         "{name: a, stream: s, endpoint: 'https://kinesis.example.com:443', start: '2026-01-15T10:00:00Z'}",
     ],
 }
@@ -99,6 +101,10 @@ BAD = {
         "{name: a, stream: s, endpoint: kinesis.example.com}",
         "{name: a, stream: s, adapter: mysql}",
         "{name: a, stream: s, nam: b}",
+        "{name: a, stream: s, before_image: data}",
+        "{name: a, stream: s, before_prefix: 'B I'}",
+        "{name: a, stream: s, lob_max_size: 999999}",
+        "{name: a, stream: s, adapter: dynamodb, before_image: old}",
         "{name: a, stream: s, enabled: perhaps}",
     ],
 }

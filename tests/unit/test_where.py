@@ -4,8 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from models.outcome import Drop, Failure, Ok
+from enrichers.filter import Filter
+from models.change import EPOCH, Change, Operation
+from models.outcome import Dead, Drop, Failure, Ok
+from models.raw import Origin
+from models.tables import ColumnType, TableSpec
 from models.where import InvalidExpression, columns, names, parse
 from models.yaml_nodes import InvalidFile
 from tests.unit.changes import Worker, catalogue_of, dms
@@ -154,3 +160,36 @@ def test_where_none_takes_back_what_an_extended_table_says(tmp_path: Path) -> No
     again = catalogue_of(tmp_path, "  - {table: users, where: none}\n", builtin="telephony").named("users")
     assert again is not None
     assert again.where is None
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+EXPRESSIONS = [
+    "after.a > before.a", "after.a == before.b || !after.c", "abs(after.a) >= `1.5`", "avg(after.b) < max(after.c)",
+    "sort_by(after.b, &a)[0].a", "length(after.a) == `2`", "contains(after.a, 'x')", "join(',', after.b)",
+    "sum(after.b) > `0.1`", "after.b[?a > `1`] | [0]", "to_number(after.a) == `3`", "to_string(after.c)", "after.*",
+    "starts_with(after.a, 'x')", "merge(after.a, after.b)", "map(&a, after.b)", "max_by(after.b, &a)", "type(after.c)",
+    "reverse(after.a)", "floor(after.a)", "keys(after.c)", "values(after.c)[0]", "not_null(after.a)", "after.b[]",
+    "contains(changed, 'a')", "min(after.b) || sort(after.b)", "ceil(after.c)", "to_array(after.a)",
+]  # fmt: skip
+SPEC = TableSpec("t", "t", "t", ("id",), columns={"c": ColumnType.DECIMAL})
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(EXPRESSIONS),
+    *(st.none() | st.fixed_dictionaries({}, optional=dict.fromkeys("abc", VALUES)) for _ in range(2)),
+)
+def test_whatever_a_row_holds_a_change_is_published_or_not_or_dead(where: str, before: Any, after: Any) -> None:
+    change = Change(
+        "t", "s", "t", Operation.UPDATE, {"id": 1}, None, before, after, EPOCH, None, Origin("", "", "0"), "dms"
+    )
+    answer = Filter(where, SPEC).check(change, lambda: ["a"])
+    assert isinstance(answer, bool) or (isinstance(answer, Dead) and answer.failure is Failure.TRANSFORMATION_ERROR)

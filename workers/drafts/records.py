@@ -18,6 +18,7 @@ from workers.drafts.seen import SeenTable
 BY_CONTROL = "told by the control record of the table"
 BY_SOURCE = "told by the keys of its records"
 BY_PARTITION = "told by the partition keys of its records"
+BY_SCHEMA = "the only column that is never null?"
 BY_DELETE = "by what a deleted row still tells?"
 
 _TYPES: tuple[tuple[str, ColumnType | None], ...] = (
@@ -98,6 +99,9 @@ class Observation:
             if metadata.get("partition-key-type") == "primary-key" and isinstance(value, str):
                 value = value.removeprefix(f"{row.schema}.{row.table}.")
                 self._partition_values.setdefault((row.schema, row.table), []).append((row.row or {}, value))
+        never_null = list(_never_null(document))
+        if len(never_null) == 1:
+            seen.tell_key(never_null, BY_SCHEMA)
         if row.operation is Operation.DELETE and row.adapter != dms.ADAPTER:
             told = [name for name, value in (row.before or {}).items() if value is not None]
             if 0 < len(told) < len(seen.columns):
@@ -123,6 +127,16 @@ def _declared(column: Any) -> ColumnType | None:
 def _is_value(row: Mapping[str, Any], name: str, value: str) -> bool:
     found = row.get(name)
     return name not in row or (not isinstance(found, list | dict | type(None)) and key_text(found) == value)
+
+
+def _never_null(document: Any) -> Iterator[str]:
+    """Columns that the schema of Kafka Connect in the record does not allow to be null."""
+    fields = _inside(document, "schema").get("fields")
+    for image in fields if isinstance(fields, list) else ():
+        columns = image.get("fields") if isinstance(image, dict) and image.get("field") == "after" else None
+        for column in columns if isinstance(columns, list) else ():
+            if isinstance(column, dict) and column.get("optional") is False and isinstance(column.get("field"), str):
+                yield column["field"]
 
 
 def _key_object(partition_key: str, seen: SeenTable) -> Iterator[str]:

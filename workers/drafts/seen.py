@@ -75,9 +75,10 @@ class SeenTable:
             self.column(name).declared = kind
 
     def tell_key(self, names: Iterable[str], by: str) -> None:
-        """Take up a key; the first one that is told stays."""
+        """Take up a key. The first one stays, but for a likely one (`by` ends with a question mark)."""
         found = tuple(names)
-        if found and not self.key:
+        likely = self.key_told_by is None or self.key_told_by.endswith("?")
+        if found and (not self.key or (likely and not by.endswith("?"))):
             self.key, self.key_told_by = found, by
             for name in found:
                 self.column(name)
