@@ -12,7 +12,7 @@ from enrichers.transform import transformer
 from models.catalogue import Catalogue
 from models.change import Row
 from models.column_types import CHECKS, KINDS, NATIVE, WRONG, Check
-from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, TableSpec, spellings
+from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, OwnerRule, Redaction, TableSpec, spellings
 
 MAX_SHAPES = 256
 """Different sets of columns remembered per table; sources deliver a handful, a broken one might deliver any."""
@@ -52,13 +52,22 @@ class CompiledTable:
         self.spec = spec
         self.redacts = redact
         self.redactors: dict[str, Redactor] = {}
+        self.conditional: dict[str, Redaction] = {}
+        """Rules that spare some rows."""
         self.org_redactor: Redactor | None = None
         self.user_redactor: Redactor | None = None
+        self.spared_owners: frozenset[str] = frozenset()
+        """Columns an owner id is read from only where their rule spares the row."""
         if redact:
             self.redactors = {name: redactor(rule, spec.name, name, secret) for name, rule in spec.redact.items()}
-            rules = spec.owner
-            self.org_redactor = self._of_owner(rules.org, catalogue, secret) if rules else None
-            self.user_redactor = self._of_owner(rules.user, catalogue, secret) if rules else None
+            self.conditional = {name: rule for name, rule in spec.redact.items() if rule.unless}
+            rules = spec.owner or OwnerRule()
+            self.org_redactor = self._of_owner(rules.org, catalogue, secret)
+            self.user_redactor = self._of_owner(rules.user, catalogue, secret)
+            cases = (*rules.org, *rules.user)
+            self.spared_owners = frozenset(
+                case.column for case in cases if isinstance(case, FromColumn) and case.column in self.conditional
+            )
         self.transformers: Mapping[str, Callable[[Any], Any]] = {
             name: transformer(kind, zone) for name, kind in spec.transform.items()
         }
@@ -115,8 +124,10 @@ class CompiledTable:
         same form (P6)."""
         for case in cases:
             match case:
-                case FromColumn(column=column):
+                case FromColumn(column=column, when=when):
                     table = self.spec
+                    if column in table.redact and table.redact[column].never_meets(when):
+                        continue
                 case FromLookup(lookup=lookup, take=take):
                     table = catalogue.lookup_provider(lookup)
                     provided = next(rule for rule in table.provides if rule.lookup == lookup)

@@ -11,6 +11,7 @@ from enrichers.transform import BadValueError
 from models.change import Change, Row
 from models.enrichment import Enrichment
 from models.outcome import Dead, Failure, Ok
+from models.routing import key_text
 
 
 def transform(changes: Changes, images: dict[str, dict[str, Any]], table: CompiledTable) -> Ok[None] | Dead:
@@ -48,24 +49,17 @@ def redact(
     compared: bool,
 ) -> Content:
     """What may be published of the change."""
-    redaction = _Redaction(table)
+    redaction = _Redaction(table, change)
     return Content(
         keys=redaction.row(change.keys),
         previous_keys=None if change.previous_keys is None else redaction.row(change.previous_keys),
         changes=redaction.sides(changes),
-        images={name: redaction.row(image) for name, image in images.items()},
+        images={name: redaction.row(image, name) for name, image in images.items()},
         redacted=tuple(sorted(redaction.touched)),
-        org_id=_id(enrichment.org_id, table.org_redactor),
-        user_id=_id(enrichment.user_id, table.user_redactor),
+        org_id=redaction.owner(enrichment.org_id, table.org_redactor),
+        user_id=redaction.owner(enrichment.user_id, table.user_redactor),
         compared=compared,
     )
-
-
-def _id(value: str | None, rule: Redactor | None) -> Any:
-    if rule is None or value is None:
-        return value
-    redacted = rule(value)
-    return None if redacted is REMOVED else redacted
 
 
 def _mask_unknown(value: Any) -> Any:
@@ -76,9 +70,16 @@ def _drop_unknown(_: Any) -> Any:
     return REMOVED
 
 
+_SIDE_OF = {"before": "old", "after": "new"}
+
+
 class _Redaction:
-    def __init__(self, table: CompiledTable) -> None:
+    def __init__(self, table: CompiledTable, change: Change) -> None:
+        self.spared_owners = table.spared_owners
         self.rules = table.redactors
+        self.conditional = table.conditional
+        self.raw: dict[str, Row] = {"old": change.before or {}, "new": change.after or {}}
+        """What conditions are asked of: a value is redacted as the row image demands that it stands in."""
         self.known = table.spec.known
         self.touched: set[str] = set()
         self.dropped = table.spec.unknown_columns == "drop"
@@ -101,10 +102,16 @@ class _Redaction:
             self.touched.add(name)
         return self.unknown
 
-    def row(self, row: Row) -> dict[str, Any]:
+    def spared(self, name: str, side: str) -> bool:
+        """True if a condition of the column's rule leaves its value in this image alone."""
+        condition = self.conditional.get(name)
+        return condition is not None and condition.spares(self.raw[side])
+
+    def row(self, row: Row, image: str = "after") -> dict[str, Any]:
         found = {}
+        side = _SIDE_OF[image]
         for name, value in row.items():
-            rule = self.rule_for(name)
+            rule = None if self.spared(name, side) else self.rule_for(name)
             published = value if rule is None else rule(value)
             if published is not REMOVED:
                 found[name] = published
@@ -113,11 +120,29 @@ class _Redaction:
     def sides(self, changes: Changes) -> Changes:
         found: Changes = {}
         for name, sides in changes.items():
-            rule = self.rule_for(name)
+            spared = [side for side in sides if self.spared(name, side)] if name in self.conditional else ()
+            rule = None if len(spared) == len(sides) else self.rule_for(name)
             if rule is None:
                 found[name] = sides
                 continue
-            published = {side: rule(value) for side, value in sides.items()}
+            published = {side: value if side in spared else rule(value) for side, value in sides.items()}
             if REMOVED not in published.values():
                 found[name] = published
         return found
+
+    def owner(self, value: str | None, rule: Redactor | None) -> Any:
+        """An id as it may leave: by the rule of the column it comes from, and never what a conditional rule takes from
+        the image it stands in (which may lack what the owner search found elsewhere)."""
+        if value is None:
+            return None
+        if rule is not None:
+            redacted = rule(value)
+            return None if redacted is REMOVED else redacted
+        for name in self.spared_owners:
+            side = "new" if name in self.raw["new"] else "old"
+            held = self.raw[side].get(name)
+            if held is None or isinstance(held, list | dict) or self.spared(name, side):
+                continue
+            if key_text(held) == value:
+                return None
+        return value

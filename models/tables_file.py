@@ -34,6 +34,7 @@ _WAIT = re.compile(r"wait:([0-9]{1,6})(ms|s|m)(?:,\s*(publish|dead))?", re.ASCII
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _MERGED = frozenset({"columns", "event_types", "redact", "transform"})
 """Mappings that extend a built-in's entry by entry, so that adding a rule never takes a redaction away (P6)."""
+_REDACTION = ("action", "style", "visibleChars", "maskChar", "replacement", "link_group", "unless")
 _OWN_FIELDS = frozenset(field.name for field in fields(TableSpec))
 FIELDS = _OWN_FIELDS | {"extends"}
 
@@ -200,7 +201,7 @@ class _TableReader(OwnerReader):
         if isinstance(node, yaml.ScalarNode):
             action = self.choice(node, what, RedactionAction)
             return None if action is None else Redaction(action)
-        given = self.fields(node, what, ["action", "style", "visibleChars", "maskChar", "replacement", "link_group"])
+        given = self.fields(node, what, _REDACTION)
         if given is None:
             return None
         if "action" not in given:
@@ -216,10 +217,21 @@ class _TableReader(OwnerReader):
             "mask_char": mask,
             "replacement": self.text(given.get("replacement"), f"{what}.replacement"),
             "link_group": self.text(given.get("link_group"), f"{what}.link_group"),
+            "unless": self._unless(given.get("unless"), f"{what}.unless"),
         }
         if action is None:
             return None
         return Redaction(action, **{name: value for name, value in options.items() if value is not None})
+
+    def _unless(self, node: yaml.Node | None, what: str) -> dict[str, tuple[str, ...]] | None:
+        def values(item: yaml.Node, where: str) -> tuple[str, ...]:
+            found = [self._condition(value, where) for value in self.items(item, where)]
+            return tuple(value for value in found if value is not None)
+
+        conditions = self.each(node, what, values)
+        if node is not None and conditions is not None and not any(conditions.values()):
+            self.problems.at(node, f"{what} needs columns and the values that need no redaction")
+        return None if conditions is None else {name: found for name, found in conditions.items() if found}
 
     def _provides(self, node: yaml.Node | None) -> tuple[Provides, ...] | None:
         if node is None:

@@ -112,7 +112,7 @@ TABLE = """
     key: [ID]
     images: [before, after]
     owner: {{org: [{{column: Owner}}]}}
-    redact: {{Secret: {action}, Owner: {action}, ID: {key}}}
+    redact: {{Secret: {action}, Owner: {key}, ID: {key}}}
 """
 
 
