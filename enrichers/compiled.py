@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from enrichers.filter import Filter
 from enrichers.observe import Oddities, Watch
-from enrichers.redact import Redactor, Secret, redactor
+from enrichers.redact import Redactor, Secret, redactor, unknown_column
 from enrichers.transform import transformer
 from models.catalogue import Catalogue
 from models.change import Row
@@ -47,13 +47,25 @@ class CompiledTable:
     """One spec with everything that can be prepared before the first record."""
 
     def __init__(
-        self, spec: TableSpec, catalogue: Catalogue, *, secret: Secret | None, redact: bool, zone: str
+        self,
+        spec: TableSpec,
+        catalogue: Catalogue,
+        *,
+        secret: Secret | None,
+        redact: bool,
+        zone: str,
+        other: Secret | None = None,
     ) -> None:
         self.spec = spec
-        self.redacts = redact
+        # Columns that are dropped are no secret: they are dropped without redaction too.
+        self.unknown = unknown_column(spec) if redact or spec.unknown_columns == "drop" else None
         self.redactors: dict[str, Redactor] = {}
         self.conditional: dict[str, Redaction] = {}
         """Rules that spare some rows."""
+        self.aliases: dict[str, Redactor] = {}
+        """What hashes and tokens of a column are under the other key version, while there are two."""
+        self.org_alias: Redactor | None = None
+        self.user_alias: Redactor | None = None
         self.org_redactor: Redactor | None = None
         self.user_redactor: Redactor | None = None
         self.spared_owners: frozenset[str] = frozenset()
@@ -64,6 +76,12 @@ class CompiledTable:
             rules = spec.owner or OwnerRule()
             self.org_redactor = self._of_owner(rules.org, catalogue, secret)
             self.user_redactor = self._of_owner(rules.user, catalogue, secret)
+            if other is not None:
+                self.aliases = {
+                    name: redactor(rule, spec.name, name, other) for name, rule in spec.redact.items() if rule.linkable
+                }
+                self.org_alias = self._of_owner(rules.org, catalogue, other)
+                self.user_alias = self._of_owner(rules.user, catalogue, other)
             cases = (*rules.org, *rules.user)
             self.spared_owners = frozenset(
                 case.column for case in cases if isinstance(case, FromColumn) and case.column in self.conditional

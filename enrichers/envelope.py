@@ -6,7 +6,7 @@ from typing import Any
 from enrichers.compiled import CompiledTable
 from enrichers.diff import Changes, included
 from enrichers.normalize import Content
-from enrichers.redact import REMOVED, UNKNOWN_COLUMN, Redactor
+from enrichers.redact import REMOVED, Redactor
 from enrichers.transform import BadValueError
 from models.change import Change, Row
 from models.enrichment import Enrichment
@@ -56,18 +56,11 @@ def redact(
         changes=redaction.sides(changes),
         images={name: redaction.row(image, name) for name, image in images.items()},
         redacted=tuple(sorted(redaction.touched)),
-        org_id=redaction.owner(enrichment.org_id, table.org_redactor),
-        user_id=redaction.owner(enrichment.user_id, table.user_redactor),
+        org_id=redaction.owner(enrichment.org_id, table.org_redactor, table.org_alias),
+        user_id=redaction.owner(enrichment.user_id, table.user_redactor, table.user_alias),
         compared=compared,
+        aliases=redaction.found,
     )
-
-
-def _mask_unknown(value: Any) -> Any:
-    return None if value is None else UNKNOWN_COLUMN.replacement
-
-
-def _drop_unknown(_: Any) -> Any:
-    return REMOVED
 
 
 _SIDE_OF = {"before": "old", "after": "new"}
@@ -78,18 +71,15 @@ class _Redaction:
         self.spared_owners = table.spared_owners
         self.rules = table.redactors
         self.conditional = table.conditional
+        self.aliases = table.aliases
+        self.found: dict[str, str] = {}
+        """Token -> the same under the other key version."""
         self.raw: dict[str, Row] = {"old": change.before or {}, "new": change.after or {}}
         """What conditions are asked of: a value is redacted as the row image demands that it stands in."""
         self.known = table.spec.known
         self.touched: set[str] = set()
         self.dropped = table.spec.unknown_columns == "drop"
-        match table.spec.unknown_columns:
-            case "drop":
-                self.unknown: Redactor | None = _drop_unknown
-            case "mask":
-                self.unknown = _mask_unknown if table.redacts else None
-            case "publish":
-                self.unknown = None
+        self.unknown = table.unknown
 
     def rule_for(self, name: str) -> Redactor | None:
         rule = self.rules.get(name)
@@ -102,6 +92,12 @@ class _Redaction:
             self.touched.add(name)
         return self.unknown
 
+    def published(self, name: str, rule: Redactor, value: Any) -> Any:
+        redacted = rule(value)
+        if name in self.aliases and value is not None:
+            self.found[redacted] = self.aliases[name](value)
+        return redacted
+
     def spared(self, name: str, side: str) -> bool:
         """True if a condition of the column's rule leaves its value in this image alone."""
         condition = self.conditional.get(name)
@@ -112,7 +108,7 @@ class _Redaction:
         side = _SIDE_OF[image]
         for name, value in row.items():
             rule = None if self.spared(name, side) else self.rule_for(name)
-            published = value if rule is None else rule(value)
+            published = value if rule is None else self.published(name, rule, value)
             if published is not REMOVED:
                 found[name] = published
         return found
@@ -125,18 +121,22 @@ class _Redaction:
             if rule is None:
                 found[name] = sides
                 continue
-            published = {side: value if side in spared else rule(value) for side, value in sides.items()}
+            published = {
+                side: value if side in spared else self.published(name, rule, value) for side, value in sides.items()
+            }
             if REMOVED not in published.values():
                 found[name] = published
         return found
 
-    def owner(self, value: str | None, rule: Redactor | None) -> Any:
+    def owner(self, value: str | None, rule: Redactor | None, alias: Redactor | None) -> Any:
         """An id as it may leave: by the rule of the column it comes from, and never what a conditional rule takes from
         the image it stands in (which may lack what the owner search found elsewhere)."""
         if value is None:
             return None
         if rule is not None:
             redacted = rule(value)
+            if alias is not None:
+                self.found[redacted] = alias(value)
             return None if redacted is REMOVED else redacted
         for name in self.spared_owners:
             side = "new" if name in self.raw["new"] else "old"

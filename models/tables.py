@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from models.change import Operation, Row
 from models.example import Example
+from models.free_text import RegexRedaction
 from models.routing import entity_key, is_key, key_text
 
 UnknownColumns = Literal["mask", "publish", "drop"]
@@ -70,6 +71,19 @@ class Redaction:
     unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> values: an image that has one of them in each of these columns is spared. One that lacks such a
     column, or has null there, is redacted: what is not known is never published (docs/decisions/0030)."""
+
+    patterns: tuple[RegexRedaction, ...] = ()
+    """Not empty: the action is for what these find in a text, and the rest of it is published."""
+
+    @property
+    def lossy(self) -> bool:
+        """True if two values may come out alike, which neither an entity id nor an owner id may do."""
+        return self.action.lossy or bool(self.patterns)
+
+    @property
+    def linkable(self) -> bool:
+        """True if consumers can join on what the rule gives: one value in, one token out."""
+        return self.action.keyed and not self.patterns
 
     def spares(self, image: Row) -> bool:
         """True if the rule leaves the values of this row image, as the source wrote it, alone."""

@@ -33,7 +33,7 @@ def _alone(spec: TableSpec) -> Iterator[str]:
         yield f"{spec.name}: operations is empty"
     for column in spec.key:
         rule = spec.redact.get(column)
-        if rule is not None and rule.action.lossy:
+        if rule is not None and rule.lossy:
             yield (
                 f"{spec.name}: {rule.action.value} of the key column {column} would give two rows one entityId; "
                 "use HASH or TOKENIZE"
@@ -79,12 +79,12 @@ def _owners(spec: TableSpec) -> Iterator[str]:
     cases = (*spec.owner.org, *spec.owner.user) if spec.owner else ()
     for case in cases:
         rule = spec.redact.get(case.column) if isinstance(case, FromColumn) else None
-        if rule is not None and isinstance(case, FromColumn) and rule.action.lossy and not rule.never_meets(case.when):
+        if rule is not None and isinstance(case, FromColumn) and rule.lossy and not rule.never_meets(case.when):
             yield _lossy_owner(spec, rule, case.column)
     for provided in spec.provides:
         for column in (provided.org, provided.user):
             rule = spec.redact.get(column) if column is not None else None
-            if rule is not None and column is not None and rule.action.lossy:
+            if rule is not None and column is not None and rule.lossy:
                 yield _lossy_owner(spec, rule, column)
 
 
