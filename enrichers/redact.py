@@ -10,7 +10,7 @@ from enrichers.free_text import find, finder
 from enrichers.masks import normalised, partial_mask, text_of
 from models.free_text import MAX_TEXT
 from models.strict_json import encode
-from models.tables import Redaction, RedactionAction, TableSpec, spellings
+from models.tables import Redaction, RedactionAction, TableSpec, fold, spellings
 
 REMOVED: Final = object()
 """What REMOVE makes of a value: the column is not published at all."""
@@ -194,15 +194,16 @@ class RowRedactor:
         self.rules = {name: redactor(rule, table.name, name, secret) for name, rule in table.redact.items()}
         self.unknown = unknown_column(table)
 
-    def redact(self, row: Mapping[str, Any]) -> RedactedRow:
-        """See redact_sensitive_fields."""
-        known = dict(zip(row, spellings(self.table, tuple(row)), strict=True))
-        image = {known[name] or name: value for name, value in row.items()}
+    def redact(self, row: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> RedactedRow:
+        """See redact_sensitive_fields. `asked`: the row that conditions are asked of, if it is another one."""
+        known = _spelled(self.table, row)
+        image = row if asked is None else asked
+        image = {column or name: image[name] for name, column in _spelled(self.table, image).items()}
         found: dict[str, Any] = {}
         steps: list[tuple[str, str]] = []
         touched: set[str] = set()
         for name, value in row.items():
-            column = known[name]
+            column = known[name] or self.table.folded.get(fold(name))  # a second spelling is no way round a rule
             rule = self.table.redact.get(column) if column is not None else None
             step: str | None
             try:
@@ -247,6 +248,10 @@ def is_token(value: Any, action: RedactionAction, versions: Iterable[int]) -> bo
         and set(value[len(head) :]) <= _HEX
         for version in versions
     )
+
+
+def _spelled(table: TableSpec, row: Mapping[str, Any]) -> dict[str, str | None]:
+    return dict(zip(row, spellings(table, tuple(row)), strict=True))
 
 
 def _copied(value: Any) -> Any:
