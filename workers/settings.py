@@ -63,20 +63,17 @@ class Settings(RedactionSettings):
         description="partitions of the slots and checkpoints topics; fixed for the life of a prefix",
     )  # fmt: skip
     replication_factor: int = Field(
-        1,
-        ge=1,
-        validation_alias=_env("CDC_REPLICATION_FACTOR"),
+        1, ge=1, validation_alias=_env("CDC_REPLICATION_FACTOR"),
         description="of topics the worker creates, which it does only with ENVIRONMENT=LOCAL",
-    )
+    )  # fmt: skip
     worker_name: OptionalText = Field(
         None, validation_alias=_env("CDC_WORKER_NAME"),
         description="stable name of this replica; lets a restarted worker replace its dead self at once",
     )  # fmt: skip
     data_dir: Path = Field(
-        Path(".cdc"),
-        validation_alias=_env("CDC_DATA_DIR"),
+        Path(".cdc"), validation_alias=_env("CDC_DATA_DIR"),
         description="scratch directory of Faust; may be lost at any time",
-    )
+    )  # fmt: skip
 
     aws_region: str = Field(
         "us-east-1",

@@ -117,7 +117,7 @@ class _Redaction:
 
     def _redact(self, name: str, row: Row) -> RedactedRow:
         compiled, redactor = self._rules(name)
-        read = compiled.read(row)
+        read = compiled.read(row, [])
         if isinstance(read, WrongType):
             raise _NotRedacted(f"column {read.column} is not of type {read.expected.value}")
         formed = dict(read)
