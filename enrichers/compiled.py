@@ -1,6 +1,6 @@
 """A TableSpec made ready for the hot path: checks, transformations and redactions as plain functions per column."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_never
@@ -8,10 +8,11 @@ from typing import Any, assert_never
 from enrichers.filter import Filter
 from enrichers.observe import Oddities, Watch
 from enrichers.redact import Redactor, Secret, redactor, unknown_column
-from enrichers.transform import transformer
+from enrichers.transform import Transformer, transformer
 from models.catalogue import Catalogue
 from models.change import Row
 from models.column_types import CHECKS, KINDS, NATIVE, WRONG, Check
+from models.sources import dms
 from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, OwnerRule, Redaction, TableSpec, spellings
 
 MAX_SHAPES = 256
@@ -86,9 +87,10 @@ class CompiledTable:
             self.spared_owners = frozenset(
                 case.column for case in cases if isinstance(case, FromColumn) and case.column in self.conditional
             )
-        self.transformers: Mapping[str, Callable[[Any], Any]] = {
-            name: transformer(kind, zone) for name, kind in spec.transform.items()
+        self.transformers: Mapping[str, Transformer] = {
+            name: transformer(kind, zone, means_z=True) for name, kind in spec.transform.items()
         }
+        self._transformers_of_dms = {name: transformer(kind, zone) for name, kind in spec.transform.items()}
         self.json_columns = frozenset(name for name, kind in spec.columns.items() if kind is ColumnType.JSON)
         self.key_is_redacted = redact and any(name in spec.redact for name in spec.key)
         self.includes: frozenset[str] | None = (
@@ -97,6 +99,10 @@ class CompiledTable:
         self.watch = Watch(spec)
         self.where = Filter(spec.where, spec) if spec.where is not None else None
         self._shapes: dict[tuple[str, ...], tuple[_Column, ...]] = {}
+
+    def transformers_of(self, adapter: str) -> Mapping[str, Transformer]:
+        """The functions of the table's transformations for values of an adapter."""
+        return self._transformers_of_dms if adapter == dms.ADAPTER else self.transformers
 
     def read(self, row: Row, odd: Oddities, imprecise: set[str] | None = None) -> dict[str, Any] | WrongType:
         """The row under the spec's spelling of its columns, typed columns checked. `odd` gets the columns whose values

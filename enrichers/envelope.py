@@ -14,9 +14,11 @@ from models.outcome import Dead, Failure, Ok
 from models.routing import key_text
 
 
-def transform(changes: Changes, images: dict[str, dict[str, Any]], table: CompiledTable) -> Ok[None] | Dead:
+def transform(
+    changes: Changes, images: dict[str, dict[str, Any]], table: CompiledTable, adapter: str
+) -> Ok[None] | Dead:
     """Apply the table's transformations in place."""
-    for name, change_form in table.transformers.items():
+    for name, change_form in table.transformers_of(adapter).items():
         places = [changes[name]] if name in changes else []
         sides = [(place, side) for place in places for side in place]
         sides += [(image, name) for image in images.values() if name in image]

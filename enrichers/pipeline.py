@@ -188,7 +188,7 @@ class Pipeline:
         if trace is not None:
             trace.append(("diff", f"{len(changes)} changed columns" + ("" if compared else ", no before image")))
         images = envelope.images_of(change, table)
-        transformed = envelope.transform(changes, images, table)
+        transformed = envelope.transform(changes, images, table, change.adapter)
         if isinstance(transformed, Dead):
             return transformed
         if trace is not None:

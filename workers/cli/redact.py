@@ -14,7 +14,7 @@ from models.change import Control, Operation, Row, SourceRow
 from models.documents import pieces
 from models.kinesis_event import deliveries
 from models.outcome import Dead
-from models.sources import adapters
+from models.sources import adapters, dms
 from models.strict_json import JsonError, decode, wire
 from models.yaml_nodes import suggestion
 from workers.cli.columns import columns
@@ -93,7 +93,7 @@ class _Redaction:
         if adapters.adapter_of(document) is None:
             if self.table is None:
                 raise click.UsageError(f"{where} is a plain row: say of which table with --table")
-            return [_Image(where, "", self._redact(self.table, document))]
+            return [_Image(where, "", self._redact(self.table, document, dms.ADAPTER))]
         match adapters.decode(document):
             case Dead(reason=reason):
                 raise _NotRedacted(reason)
@@ -105,7 +105,7 @@ class _Redaction:
                 rows: list[tuple[Literal["before", "after"], Row | None]] = [
                     ("before", source.before), ("before" if last == "before" else "after", source.row),
                 ]  # fmt: skip
-                return [_Image(where, side, self._redact(table, row)) for side, row in rows if row]
+                return [_Image(where, side, self._redact(table, row, source.adapter)) for side, row in rows if row]
 
     def _table_of(self, source: SourceRow) -> str:
         spec = self.catalogue.match(source.adapter, source.schema, source.table)
@@ -115,15 +115,16 @@ class _Redaction:
             raise _NotRedacted(f"a record of {spec.name}", failed=False)
         return self.table or (spec.name if spec is not None else "")
 
-    def _redact(self, name: str, row: Row) -> RedactedRow:
+    def _redact(self, name: str, row: Row, adapter: str) -> RedactedRow:
         compiled, redactor = self._rules(name)
         read = compiled.read(row, [])
         if isinstance(read, WrongType):
             raise _NotRedacted(f"column {read.column} is not of type {read.expected.value}")
         formed = dict(read)
-        for column in compiled.transformers.keys() & formed.keys():
+        transformers = compiled.transformers_of(adapter)
+        for column in transformers.keys() & formed.keys():
             try:
-                formed[column] = compiled.transformers[column](formed[column])
+                formed[column] = transformers[column](formed[column])
             except BadValueError:
                 rule = compiled.spec.transform[column].value
                 raise _NotRedacted(f"column {column} has no {rule} form") from None
