@@ -1,18 +1,19 @@
 """A TableSpec made ready for the hot path: checks, transformations and redactions as plain functions per column."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_never
 
 from enrichers.filter import Filter
 from enrichers.observe import Oddities, Watch
-from enrichers.redact import Redactor, Secret, redactor
-from enrichers.transform import transformer
+from enrichers.redact import Redactor, Secret, redactor, unknown_column
+from enrichers.transform import Transformer, transformer
 from models.catalogue import Catalogue
 from models.change import Row
 from models.column_types import CHECKS, KINDS, NATIVE, WRONG, Check
-from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, TableSpec, spellings
+from models.sources import dms
+from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, OwnerRule, Redaction, TableSpec, spellings
 
 MAX_SHAPES = 256
 """Different sets of columns remembered per table; sources deliver a handful, a broken one might deliver any."""
@@ -47,21 +48,49 @@ class CompiledTable:
     """One spec with everything that can be prepared before the first record."""
 
     def __init__(
-        self, spec: TableSpec, catalogue: Catalogue, *, secret: Secret | None, redact: bool, zone: str
+        self,
+        spec: TableSpec,
+        catalogue: Catalogue,
+        *,
+        secret: Secret | None,
+        redact: bool,
+        zone: str,
+        other: Secret | None = None,
     ) -> None:
         self.spec = spec
-        self.redacts = redact
+        # Columns that are dropped are no secret: they are dropped without redaction too.
+        self.unknown = unknown_column(spec) if redact or spec.unknown_columns == "drop" else None
         self.redactors: dict[str, Redactor] = {}
+        self.conditional: dict[str, Redaction] = {}
+        """Rules that spare some rows."""
+        self.aliases: dict[str, Redactor] = {}
+        """What hashes and tokens of a column are under the other key version, while there are two."""
+        self.org_alias: Redactor | None = None
+        self.user_alias: Redactor | None = None
         self.org_redactor: Redactor | None = None
         self.user_redactor: Redactor | None = None
+        self.spared_owners: frozenset[str] = frozenset()
+        """Columns an owner id is read from only where their rule spares the row."""
         if redact:
             self.redactors = {name: redactor(rule, spec.name, name, secret) for name, rule in spec.redact.items()}
-            rules = spec.owner
-            self.org_redactor = self._of_owner(rules.org, catalogue, secret) if rules else None
-            self.user_redactor = self._of_owner(rules.user, catalogue, secret) if rules else None
-        self.transformers: Mapping[str, Callable[[Any], Any]] = {
-            name: transformer(kind, zone) for name, kind in spec.transform.items()
+            self.conditional = {name: rule for name, rule in spec.redact.items() if rule.unless}
+            rules = spec.owner or OwnerRule()
+            self.org_redactor = self._of_owner(rules.org, catalogue, secret)
+            self.user_redactor = self._of_owner(rules.user, catalogue, secret)
+            if other is not None:
+                self.aliases = {
+                    name: redactor(rule, spec.name, name, other) for name, rule in spec.redact.items() if rule.linkable
+                }
+                self.org_alias = self._of_owner(rules.org, catalogue, other)
+                self.user_alias = self._of_owner(rules.user, catalogue, other)
+            cases = (*rules.org, *rules.user)
+            self.spared_owners = frozenset(
+                case.column for case in cases if isinstance(case, FromColumn) and case.column in self.conditional
+            )
+        self.transformers: Mapping[str, Transformer] = {
+            name: transformer(kind, zone, means_z=True) for name, kind in spec.transform.items()
         }
+        self._transformers_of_dms = {name: transformer(kind, zone) for name, kind in spec.transform.items()}
         self.json_columns = frozenset(name for name, kind in spec.columns.items() if kind is ColumnType.JSON)
         self.key_is_redacted = redact and any(name in spec.redact for name in spec.key)
         self.includes: frozenset[str] | None = (
@@ -70,6 +99,10 @@ class CompiledTable:
         self.watch = Watch(spec)
         self.where = Filter(spec.where, spec) if spec.where is not None else None
         self._shapes: dict[tuple[str, ...], tuple[_Column, ...]] = {}
+
+    def transformers_of(self, adapter: str) -> Mapping[str, Transformer]:
+        """The functions of the table's transformations for values of an adapter."""
+        return self._transformers_of_dms if adapter == dms.ADAPTER else self.transformers
 
     def read(self, row: Row, odd: Oddities, imprecise: set[str] | None = None) -> dict[str, Any] | WrongType:
         """The row under the spec's spelling of its columns, typed columns checked. `odd` gets the columns whose values
@@ -115,8 +148,10 @@ class CompiledTable:
         same form (P6)."""
         for case in cases:
             match case:
-                case FromColumn(column=column):
+                case FromColumn(column=column, when=when):
                     table = self.spec
+                    if column in table.redact and table.redact[column].never_meets(when):
+                        continue
                 case FromLookup(lookup=lookup, take=take):
                     table = catalogue.lookup_provider(lookup)
                     provided = next(rule for rule in table.provides if rule.lookup == lookup)

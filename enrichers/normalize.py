@@ -1,7 +1,7 @@
 """Normalize: the event envelope, the same bytes for the same raw record whenever and wherever it is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -32,6 +32,8 @@ class Content:
     org_id: Any
     user_id: Any
     compared: bool
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Hash or token -> the same value's under the other key version, while there are two (docs/decisions/0030)."""
 
 
 def change_digest(change: Change, table: CompiledTable, record: RawRecord) -> str:
@@ -101,6 +103,8 @@ def normalize(
         metadata["transactionId"] = change.transaction_id
     if not content.compared:
         metadata["diff"] = "none"
+    if content.aliases:
+        metadata["aliases"] = dict(content.aliases)
     if change.imprecise and (named := _published(change.imprecise, table)):
         metadata["precisionLoss"] = named
     if change.truncated and (named := _published(change.truncated, table)):

@@ -53,6 +53,9 @@ class PipelineOptions:
     environment: str = "PRD"
     redaction_key: bytes | None = None
     redaction_key_version: int = 1
+    other_redaction_key: bytes | None = None
+    """The next or the former key, while one replaces the other (docs/decisions/0030)."""
+    other_redaction_key_version: int = 0
     redaction_enabled: bool = True
     strict_tables: bool = False
     time_zone: str = "UTC"
@@ -81,9 +84,14 @@ class Pipeline:
         self.options = options
         self._zone = UTC if options.time_zone == "UTC" else ZoneInfo(options.time_zone)
         secret = Secret(options.redaction_key, options.redaction_key_version) if options.redaction_key else None
+        other = (
+            Secret(options.other_redaction_key, options.other_redaction_key_version)
+            if options.other_redaction_key and secret is not None
+            else None
+        )
         self._tables = {
             spec.name: CompiledTable(
-                spec, catalogue, secret=secret, redact=options.redaction_enabled, zone=options.time_zone
+                spec, catalogue, secret=secret, other=other, redact=options.redaction_enabled, zone=options.time_zone
             )
             for spec in catalogue.specs
         }
@@ -180,7 +188,7 @@ class Pipeline:
         if trace is not None:
             trace.append(("diff", f"{len(changes)} changed columns" + ("" if compared else ", no before image")))
         images = envelope.images_of(change, table)
-        transformed = envelope.transform(changes, images, table)
+        transformed = envelope.transform(changes, images, table, change.adapter)
         if isinstance(transformed, Dead):
             return transformed
         if trace is not None:

@@ -2,29 +2,37 @@
 
 import hashlib
 import hmac
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
-from models.strict_json import encode, wire
-from models.tables import MaskStyle, Redaction, RedactionAction
+from enrichers.free_text import find, finder
+from enrichers.masks import normalised, partial_mask, text_of
+from models.free_text import MAX_TEXT
+from models.strict_json import encode
+from models.tables import Redaction, RedactionAction, TableSpec, fold, spellings
 
 REMOVED: Final = object()
 """What REMOVE makes of a value: the column is not published at all."""
-MAX_MASK = 10
-"""Most mask characters: the length of a long value is not told."""
-VISIBLE: dict[MaskStyle, int] = {"text": 3, "email": 1, "phone": 3, "card": 4, "ip": 2}
 UNKNOWN_COLUMN = Redaction(RedactionAction.FULL_MASK)
 """The rule for columns nobody named, under `unknown_columns: mask`."""
 
+MAX_REPEATS = 16
+"""Times that a text is searched, for what only appears when parts of it are gone or masked."""
+
+_FORMS = {RedactionAction.HASH: ("h", ".", 32), RedactionAction.TOKENIZE: ("tok", "_", 24)}
+"""What a keyed action gives: prefix, key version, mark, hex digits."""
+_HEX = frozenset("0123456789abcdef")
+
 Redactor = Callable[[Any], Any]
-_PHONE = re.compile(r"(\+|00)[0-9][0-9 ().\-/]{5,24}", re.ASCII)
 
 
 class MissingKeyError(Exception):
     """A rule needs the redaction key and there is none."""
+
+
+class UnredactableError(Exception):
+    """A column holds something that is no value of a row. Says its name and type, never the value (P6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,24 @@ class Secret:
 
 def redactor(rule: Redaction, table: str, field: str, secret: Secret | None) -> Redactor:
     """The function of a rule for one column. A keyed rule without a key raises MissingKeyError when it is used."""
+    whole = _whole(rule, table, field, secret)
+    return _in_text(rule, table, field, secret, whole) if rule.patterns else whole
+
+
+def unknown_column(spec: TableSpec) -> Redactor | None:
+    """What happens to columns that the spec does not name. None: they are published."""
+    match spec.unknown_columns:
+        case "drop":
+            return lambda value: REMOVED  # noqa: ARG005
+        case "mask":
+            return lambda value: None if value is None else UNKNOWN_COLUMN.replacement
+        case "publish":
+            return None
+        case _:
+            assert_never(spec.unknown_columns)
+
+
+def _whole(rule: Redaction, table: str, field: str, secret: Secret | None) -> Redactor:
     match rule.action:
         case RedactionAction.REMOVE:
             return lambda value: REMOVED  # noqa: ARG005
@@ -44,79 +70,55 @@ def redactor(rule: Redaction, table: str, field: str, secret: Secret | None) -> 
             return lambda value: None if value is None else rule.replacement
         case RedactionAction.PARTIAL_MASK:
             return lambda value: None if value is None else partial_mask(text_of(value), rule)
-        case RedactionAction.HASH:
-            return _keyed(rule, table, field, secret, prefix="h", mark=".", digits=32)
-        case RedactionAction.TOKENIZE:
-            return _keyed(rule, table, field, secret, prefix="tok", mark="_", digits=24)
+        case RedactionAction.HASH | RedactionAction.TOKENIZE:
+            return _keyed(rule, table, field, secret)
         case _:
             assert_never(rule.action)
 
 
-def text_of(value: Any) -> str:
-    """Text of any value of a row, the same for numbers however the source spelled them."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        text = format(value, "f")
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    if isinstance(value, int):
-        return str(value)
-    return encode(wire(value)).decode()
+def _in_text(rule: Redaction, table: str, field: str, secret: Secret | None, whole: Redactor) -> Redactor:
+    """The action for what the rule's patterns find, in texts at any depth of a value. A text that is too long to be
+    searched, or in which there is always more to find, is redacted as a whole."""
+    finders = [finder(pattern) for pattern in rule.patterns]
+    styled = {
+        style: _whole(rule if rule.style != "text" else replace(rule, style=style), table, field, secret)
+        for style, _ in finders
+    }
 
+    def once(text: str) -> str:
+        pieces, at = [], 0
+        for found in find(text, finders):
+            part = styled[found.style](text[found.start : found.end])
+            pieces += [text[at : found.start], "" if part is REMOVED else part]
+            at = found.end
+        return "".join([*pieces, text[at:]])
 
-def normalised(value: Any, style: MaskStyle) -> str:
-    """What HASH and TOKENIZE work on, so that one thing has one token: trimmed, lower-case e-mail, E.164 phone."""
-    text = text_of(value).strip()
-    if style == "email" or (style == "text" and text.count("@") == 1 and " " not in text):
-        return text.lower()
-    if style == "phone" or (style == "text" and _PHONE.fullmatch(text)):
-        digits = "".join(character for character in text if character in "0123456789")
-        if text.startswith("00"):
-            return "+" + digits[2:]
-        return "+" + digits if text.startswith("+") else digits
-    if style == "card":
-        return text.replace(" ", "").replace("-", "")
-    return text
+    def in_text(text: str) -> Any:
+        redacted = text
+        for _ in range(1 if rule.action.keyed else MAX_REPEATS):
+            before = redacted
+            if len(before) > MAX_TEXT:
+                break
+            redacted = once(before)
+            if redacted == before or rule.action.keyed:
+                return redacted
+        return rule.replacement if rule.action is RedactionAction.PARTIAL_MASK else whole(text)
 
+    def in_value(value: Any) -> Any:
+        if isinstance(value, str):
+            return in_text(value)
+        if isinstance(value, list):
+            return [item for item in map(in_value, value) if item is not REMOVED]
+        if isinstance(value, dict):
+            pairs = [(in_text(name), in_value(item)) for name, item in value.items()]
+            return {name: item for name, item in pairs if name is not REMOVED and item is not REMOVED}
+        if value is None or isinstance(value, bool):
+            return value
+        text = text_of(value)
+        redacted = in_text(text)
+        return value if redacted == text else redacted
 
-def partial_mask(text: str, rule: Redaction) -> str:
-    """Part of the value stays readable, by style; what does not look like its style is masked as text."""
-    keep = VISIBLE[rule.style] if rule.visible_chars is None else rule.visible_chars
-    match rule.style:
-        case "email":
-            local, at, domain = text.strip().rpartition("@")
-            if at and local and domain:
-                return f"{local[: min(keep, 1)] if len(local) <= keep else local[:keep]}{rule.mask_char * 2}@{domain}"
-        case "phone":
-            digits = sum(character in "0123456789" for character in text)
-            if digits > 2 * keep:
-                plus = "+" if text.lstrip().startswith("+") else ""
-                return plus + _mask(digits - keep, rule) + _last_digits(text, keep)
-        case "card":
-            digits = sum(character in "0123456789" for character in text)
-            if digits > 2 * keep:
-                return _mask(digits - keep, rule) + _last_digits(text, keep)
-        case "ip":
-            for mark in (".", ":"):
-                parts = text.strip().split(mark)
-                if len(parts) > max(keep, 2):
-                    return mark.join([*parts[:keep], rule.mask_char])
-        case "text":
-            if len(text) > keep:
-                return text[:keep] + _mask(len(text) - keep, rule)
-        case _:
-            assert_never(rule.style)
-    return _mask(max(len(text), 1), rule)
-
-
-def _mask(count: int, rule: Redaction) -> str:
-    return rule.mask_char * min(count, MAX_MASK)
-
-
-def _last_digits(text: str, count: int) -> str:
-    return "".join(character for character in text if character in "0123456789")[-count:] if count else ""
+    return in_value
 
 
 def derive(secret: Secret, purpose: list[Any]) -> bytes:
@@ -125,9 +127,13 @@ def derive(secret: Secret, purpose: list[Any]) -> bytes:
     return hmac.digest(extracted, encode(purpose) + b"\x01", hashlib.sha256)
 
 
-def _keyed(
-    rule: Redaction, table: str, field: str, secret: Secret | None, *, prefix: str, mark: str, digits: int
-) -> Redactor:
+def key_check(secret: Secret) -> str:
+    """8 hex digits that tell two keys apart without telling either."""
+    return derive(secret, ["check"]).hex()[:8]
+
+
+def _keyed(rule: Redaction, table: str, field: str, secret: Secret | None) -> Redactor:
+    prefix, mark, digits = _FORMS[rule.action]
     if secret is None:
 
         def refuse(value: Any) -> Any:
@@ -147,3 +153,110 @@ def _keyed(
         return head + hmac.digest(key, text, "sha256").hex()[:digits]
 
     return keyed
+
+
+def redact_sensitive_fields(
+    row: Mapping[str, Any],
+    table: TableSpec | Mapping[str, Redaction],
+    *,
+    secret: Secret | None = None,
+    other: Secret | None = None,
+) -> "RedactedRow":
+    """A redacted copy of a row, and the names of the columns that rules applied to. Nothing of `row` is changed.
+
+    `table` is a table of the catalogue (`Catalogue.named`), or rules by column; with rules alone, columns without one
+    are copied as they are. Redacting the copy again gives the same row: masks, and hashes and tokens of `secret`'s and
+    `other`'s versions, stay what they are. Raises MissingKeyError (a rule hashes and `secret` is None) and
+    UnredactableError.
+    """
+    if not isinstance(table, TableSpec):
+        table = TableSpec(name="", table="", entity="", key=(), redact=table, unknown_columns="publish")
+    return RowRedactor(table, secret=secret, other=other).redact(row)
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedRow:
+    """What may be shown of a row."""
+
+    row: dict[str, Any]
+    fields: tuple[str, ...]
+    """Columns that a rule or the policy for unknown columns took something from, sorted."""
+    steps: tuple[tuple[str, str], ...] = ()
+    """(column, the rule and what it did), in the order of the row."""
+
+
+class RowRedactor:
+    """The rules of one table, made ready for rows that are no part of a change."""
+
+    def __init__(self, table: TableSpec, *, secret: Secret | None = None, other: Secret | None = None) -> None:
+        self.table = table
+        self.versions = [known.version for known in (secret, other) if known is not None]
+        self.rules = {name: redactor(rule, table.name, name, secret) for name, rule in table.redact.items()}
+        self.unknown = unknown_column(table)
+
+    def redact(self, row: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> RedactedRow:
+        """See redact_sensitive_fields. `asked`: the row that conditions are asked of, if it is another one."""
+        known = _spelled(self.table, row)
+        image = row if asked is None else asked
+        image = {column or name: image[name] for name, column in _spelled(self.table, image).items()}
+        found: dict[str, Any] = {}
+        steps: list[tuple[str, str]] = []
+        touched: set[str] = set()
+        for name, value in row.items():
+            column = known[name] or self.table.folded.get(fold(name))  # a second spelling is no way round a rule
+            rule = self.table.redact.get(column) if column is not None else None
+            step: str | None
+            try:
+                copied = _copied(value)
+                if rule is not None:
+                    published, step = self._by_rule(rule, column or name, copied, image)
+                else:
+                    published, step = self._by_policy(column, copied)
+            except (TypeError, ValueError, RecursionError, OverflowError):
+                raise UnredactableError(f"column {name} holds no value of a row: {type(value).__name__}") from None
+            if published is not REMOVED:
+                found[name] = published
+            if step is not None:
+                steps.append((name, step))
+                if step != SPARED:
+                    touched.add(name)
+        return RedactedRow(found, tuple(sorted(touched)), tuple(steps))
+
+    def _by_rule(self, rule: Redaction, column: str, value: Any, image: Mapping[str, Any]) -> tuple[Any, str]:
+        if rule.spares(image):
+            return value, SPARED
+        named = rule.action.value + "".join(f" {pattern.name}" for pattern in rule.patterns)
+        if rule.action.keyed and not rule.patterns and is_token(value, rule.action, self.versions):
+            return value, f"{named}, it already is one"
+        return self.rules[column](value), named
+
+    def _by_policy(self, column: str | None, value: Any) -> tuple[Any, str | None]:
+        if column is not None or self.unknown is None:
+            return value, None
+        return self.unknown(value), f"unknown column, {self.table.unknown_columns}"
+
+
+SPARED: Final = "spared by `unless`"
+
+
+def is_token(value: Any, action: RedactionAction, versions: Iterable[int]) -> bool:
+    """True if the value looks like what a keyed action gives under one of these key versions."""
+    prefix, mark, digits = _FORMS[action]
+    return isinstance(value, str) and any(
+        value.startswith(head := f"{prefix}{version}{mark}")
+        and len(value) == len(head) + digits
+        and set(value[len(head) :]) <= _HEX
+        for version in versions
+    )
+
+
+def _spelled(table: TableSpec, row: Mapping[str, Any]) -> dict[str, str | None]:
+    return dict(zip(row, spellings(table, tuple(row)), strict=True))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(item) for item in value]
+    return value

@@ -19,12 +19,17 @@ class BadValueError(Exception):
     """A value has no such form. Carries no message: the value must not travel (P6)."""
 
 
-def transformer(kind: Transformation, zone: str) -> Callable[[Any], Any]:
-    """The function of a rule. `zone` is the zone of source times; DMS appends `Z` to times without one too."""
+Transformer = Callable[[Any], Any]
+
+
+def transformer(kind: Transformation, zone: str, *, means_z: bool = False) -> Transformer:
+    """The function of a rule. `zone` is that of source times which carry none: a time that comes twice, when clocks are
+    set back, is the first of the two; one that never comes, when they are set forward, is as much later as they are.
+    `means_z` False: a `Z` is no zone, because DMS appends it to times without one too."""
     match kind:
         case Transformation.ISO_DATE:
             where = UTC if zone == "UTC" else ZoneInfo(zone)
-            return lambda value: None if value is None else _iso_date(value, where)
+            return lambda value: None if value is None else _iso_date(value, where, means_z=means_z)
         case Transformation.DECIMAL:
             return lambda value: None if value is None else _decimal(value)
         case Transformation.UPPERCASE:
@@ -42,12 +47,12 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def _iso_date(value: Any, zone: Any) -> str:
+def _iso_date(value: Any, zone: Any, *, means_z: bool) -> str:
     try:
         if isinstance(value, str):
             text = value.strip()
             moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None or text[-1] in "zZ":
+            if moment.tzinfo is None or (text[-1] in "zZ" and not means_z):
                 moment = moment.replace(tzinfo=zone)
             return iso(moment)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
@@ -61,11 +66,12 @@ def _iso_date(value: Any, zone: Any) -> str:
 
 def _decimal(value: Any) -> str:
     number = exact_number(value)
-    if number is None:
+    if number is None or not number.is_finite():
         raise BadValueError
     with localcontext() as context:
         context.prec = 5_000
-        return format(number.quantize(CENTS, ROUND_HALF_UP), "f")
+        rounded = number.quantize(CENTS, ROUND_HALF_UP)
+        return format(rounded or abs(rounded), "f")  # -0.001 is 0.00
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
-from models.records.call_center import AVAILABILITY_LOG, CALL_CENTER_QUEUES, CALL_STATUS, GROUP_MAPS_LOG
+from models.records.call_center import (
+    AVAILABILITY_LOG,
+    CALL_CENTER_AGENTS,
+    CALL_CENTER_QUEUES,
+    CALL_STATUS,
+    GROUP_MAPS_LOG,
+)
 from models.records.identity import GROUPS, ORGS, USER_SCOPES, USERS
 from models.records.telephony import CHANNELS, POOL, PROFILES
 from models.strict_json import encode
@@ -14,8 +20,8 @@ from models.tables import TableSpec
 from models.tables_file import extend
 
 TELEPHONY: tuple[TableSpec, ...] = (
-    USERS, ORGS, GROUPS, USER_SCOPES, PROFILES, CHANNELS, POOL, CALL_STATUS, CALL_CENTER_QUEUES, AVAILABILITY_LOG,
-    GROUP_MAPS_LOG,
+    USERS, ORGS, GROUPS, USER_SCOPES, PROFILES, CHANNELS, POOL, CALL_STATUS, CALL_CENTER_AGENTS, CALL_CENTER_QUEUES,
+    AVAILABILITY_LOG, GROUP_MAPS_LOG,
 )  # fmt: skip
 """The built-in tables; a new one is added here and nowhere else."""
 

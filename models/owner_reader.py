@@ -27,7 +27,7 @@ class OwnerReader(Reader):
         given = self.fields(node, what, ["column", "lookup", "by", "take", "when"])
         if given is None:
             return None
-        conditions = self.each(given.get("when"), f"{what}.when", self._condition) or {}
+        conditions = self.each(given.get("when"), f"{what}.when", self.value) or {}
         when = {name: value for name, value in conditions.items() if value is not None}
         match sorted(given.keys() - {"when", "take"}):
             case ["column"]:
@@ -42,8 +42,3 @@ class OwnerReader(Reader):
             case _:
                 self.problems.at(node, f"{what}: a case has either `column`, or `lookup` and `by`")
                 return None
-
-    def _condition(self, node: yaml.Node, what: str) -> str | None:
-        text = self.text(node, what)
-        flag = node.tag.endswith(":bool") and text is not None
-        return ("true" if yaml.SafeLoader.bool_values[str(text).lower()] else "false") if flag else text

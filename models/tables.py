@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from models.change import Operation, Row
 from models.example import Example
-from models.routing import entity_key, is_key
+from models.free_text import RegexRedaction
+from models.routing import entity_key, is_key, key_text
 
 UnknownColumns = Literal["mask", "publish", "drop"]
 AbsentColumns = Literal["unchanged", "null"]
@@ -67,6 +68,30 @@ class Redaction:
     replacement: str = "***REDACTED***"
     link_group: str | None = None
     """Columns of one group, in any table, hash and tokenize alike, so that consumers can join on them."""
+    unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column -> values: an image that has one of them in each of these columns is spared. One that lacks such a
+    column, or has null there, is redacted: what is not known is never published (docs/decisions/0030)."""
+
+    patterns: tuple[RegexRedaction, ...] = ()
+    """Not empty: the action is for what these find in a text, and the rest of it is published."""
+
+    @property
+    def lossy(self) -> bool:
+        """True if two values may come out alike, which neither an entity id nor an owner id may do."""
+        return self.action.lossy or bool(self.patterns)
+
+    @property
+    def linkable(self) -> bool:
+        """True if consumers can join on what the rule gives: one value in, one token out."""
+        return self.action.keyed and not self.patterns
+
+    def spares(self, image: Row) -> bool:
+        """True if the rule leaves the values of this row image, as the source wrote it, alone."""
+        return bool(self.unless) and all(_text(image.get(name)) in values for name, values in self.unless.items())
+
+    def never_meets(self, conditions: Mapping[str, str]) -> bool:
+        """True if every image whose columns have exactly these values is spared."""
+        return bool(self.unless) and all(conditions.get(name) in values for name, values in self.unless.items())
 
 
 class Transformation(StrEnum):
@@ -182,6 +207,8 @@ class TableSpec:
         """Columns that anything in this spec names; every other one falls under `unknown_columns`."""
         names = {*self.columns, *self.key, *self.required, *self.redact, *self.transform}
         names.update(name for name in self.include_fields if name != "*")
+        for redaction in self.redact.values():
+            names.update(redaction.unless)
         for rule in self.provides:
             names.update(name for name in (rule.key, rule.org, rule.user) if name)
         if self.owner is not None:
@@ -213,6 +240,10 @@ class TableSpec:
     def event_type(self, operation: Operation) -> str:
         """`user.updated`, unless the spec overrides it."""
         return self.event_types.get(operation) or f"{self.entity}.{EVENT_VERBS[operation]}"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or isinstance(value, list | dict) else key_text(value)
 
 
 def fold(name: str) -> str:

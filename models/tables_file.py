@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,11 @@ from models.tables import (
     DetailTypeStyle,
     MissingOwner,
     Provides,
-    Redaction,
-    RedactionAction,
     TableSpec,
     Transformation,
 )
 from models.tables_examples import ExampleReader
+from models.tables_redaction import read_redaction
 from models.tables_rules import check_together
 from models.where import InvalidExpression, parse
 from models.yaml_nodes import InvalidFile, Problems, is_none, line_of, suggestion
@@ -161,7 +161,7 @@ class _TableReader(OwnerReader):
             "operations": operations,
             "event_types": self._event_types(get("event_types")),
             "provides": self._provides(get("provides")),
-            "redact": self.each(get("redact"), "redact", self._redaction),
+            "redact": self.each(get("redact"), "redact", partial(read_redaction, self)),
             "transform": self.each(
                 get("transform"), "transform", lambda node, what: self.choice(node, what, Transformation)
             ),
@@ -195,31 +195,6 @@ class _TableReader(OwnerReader):
         for word in found.keys() - WORDS.keys():
             self.problems.at(node, f"event_types: unknown operation {word}{suggestion(word, WORDS)}")
         return {WORDS[word]: text for word, text in found.items() if word in WORDS}
-
-    def _redaction(self, node: yaml.Node, what: str) -> Redaction | None:
-        if isinstance(node, yaml.ScalarNode):
-            action = self.choice(node, what, RedactionAction)
-            return None if action is None else Redaction(action)
-        given = self.fields(node, what, ["action", "style", "visibleChars", "maskChar", "replacement", "link_group"])
-        if given is None:
-            return None
-        if "action" not in given:
-            self.problems.at(node, f"{what} needs an action")
-        action = self.choice(given.get("action"), f"{what}.action", RedactionAction)
-        mask = self.text(given.get("maskChar"), f"{what}.maskChar")
-        if mask is not None and len(mask) != 1:
-            self.problems.at(given["maskChar"], f"{what}.maskChar must be one character")
-        styles = ["text", "email", "phone", "card", "ip"]
-        options: dict[str, Any] = {
-            "style": self.word(given.get("style"), f"{what}.style", styles),
-            "visible_chars": self.number(given.get("visibleChars"), f"{what}.visibleChars", 100),
-            "mask_char": mask,
-            "replacement": self.text(given.get("replacement"), f"{what}.replacement"),
-            "link_group": self.text(given.get("link_group"), f"{what}.link_group"),
-        }
-        if action is None:
-            return None
-        return Redaction(action, **{name: value for name, value in options.items() if value is not None})
 
     def _provides(self, node: yaml.Node | None) -> tuple[Provides, ...] | None:
         if node is None:

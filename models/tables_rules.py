@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
-from models.tables import FromLookup, TableSpec, fold
+from models.tables import FromColumn, FromLookup, Redaction, TableSpec, fold
 from models.where import columns, parse
 from models.yaml_nodes import suggestion
 
@@ -33,13 +33,20 @@ def _alone(spec: TableSpec) -> Iterator[str]:
         yield f"{spec.name}: operations is empty"
     for column in spec.key:
         rule = spec.redact.get(column)
-        if rule is not None and rule.action.lossy:
+        if rule is not None and rule.lossy:
             yield (
                 f"{spec.name}: {rule.action.value} of the key column {column} would give two rows one entityId; "
                 "use HASH or TOKENIZE"
             )
+        elif rule is not None and rule.unless:
+            yield (
+                f"{spec.name}: `unless` on the key column {column} would give one row two entityIds; "
+                "redact it always or never"
+            )
         if column in spec.transform:
             yield f"{spec.name}: the key column {column} cannot be transformed"
+    yield from _conditions(spec)
+    yield from _owners(spec)
     for operation in sorted(spec.event_types.keys() - spec.operations):
         yield f"{spec.name}: an event type for {operation.wire}, which is not among its operations"
     for provided in spec.provides:
@@ -56,6 +63,36 @@ def _alone(spec: TableSpec) -> Iterator[str]:
         other = spelled.setdefault(fold(name), name)
         if other != name and (name in spec.columns) != (other in spec.columns):
             yield f"{spec.name}: {name} and {other} look like one column"
+
+
+def _conditions(spec: TableSpec) -> Iterator[str]:
+    for column, rule in spec.redact.items():
+        for asked in sorted(rule.unless.keys() & spec.redact.keys()):
+            yield (
+                f"{spec.name}: `unless` of {column} asks {asked}, which is redacted itself: whether {column} is "
+                "masked would tell its value"
+            )
+
+
+def _owners(spec: TableSpec) -> Iterator[str]:
+    """A mask as orgId or userId names nobody, or several at once; REMOVE leaves none."""
+    cases = (*spec.owner.org, *spec.owner.user) if spec.owner else ()
+    for case in cases:
+        rule = spec.redact.get(case.column) if isinstance(case, FromColumn) else None
+        if rule is not None and isinstance(case, FromColumn) and rule.lossy and not rule.never_meets(case.when):
+            yield _lossy_owner(spec, rule, case.column)
+    for provided in spec.provides:
+        for column in (provided.org, provided.user):
+            rule = spec.redact.get(column) if column is not None else None
+            if rule is not None and column is not None and rule.lossy:
+                yield _lossy_owner(spec, rule, column)
+
+
+def _lossy_owner(spec: TableSpec, rule: Redaction, column: str) -> str:
+    return (
+        f"{spec.name}: {rule.action.value} of the owner column {column} would leave no usable orgId or userId; use "
+        "HASH or TOKENIZE, or an `unless` that the owner's `when` fulfils"
+    )
 
 
 def _same_source(specs: tuple[TableSpec, ...]) -> Iterator[tuple[str, str]]:

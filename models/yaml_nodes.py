@@ -120,6 +120,12 @@ class Reader:
             return None
         return value
 
+    def value(self, node: yaml.Node, what: str) -> str | None:
+        """A text that values of rows are compared with: `yes` and `True` are the flag `true`, unless quoted."""
+        text = self.text(node, what)
+        flag = node.tag.endswith(":bool") and text is not None
+        return ("true" if yaml.SafeLoader.bool_values[str(text).lower()] else "false") if flag else text
+
     def flag(self, node: yaml.Node | None, what: str) -> bool | None:
         """true or false."""
         if node is None:

@@ -23,7 +23,7 @@ from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
 from workers.aws.client import JsonClient, Reach, Session, hot_client, reach_of
 from workers.boot_checks import check_all, check_bus_account, check_checkpoints, check_stream_account
-from workers.contract import enrich_pipeline, read_catalogue
+from workers.contract import enrich_pipeline, key_checks, read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.delivery import WindowOptions
 from workers.engine.errors import BootRefused
@@ -137,6 +137,7 @@ def make_enrich(settings: Settings) -> StageApp:
     app.table_values = TABLE_VALUES_FORMAT
     app.traces.add(Topics.of(settings).events)
     pipeline = enrich_pipeline(settings, catalogue)
+    app.contract.update(key_checks(pipeline.options))
     state = add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
     add_forgetting(app, state.owners, now_ms)
     add_drift(app, state.schemas, catalogue, settings.partitions)

@@ -1,6 +1,7 @@
 """What of the settings shapes the change contract: the catalogue and the options of the pipeline."""
 
 from enrichers.pipeline import Pipeline, PipelineOptions
+from enrichers.redact import Secret, key_check
 from models.catalogue import Catalogue, load_catalogue
 from models.yaml_nodes import InvalidFile
 from workers.failures import ConfigurationError
@@ -17,16 +18,33 @@ def read_catalogue(settings: Settings) -> Catalogue:
 
 
 def pipeline_options(settings: Settings, redaction_key: bytes | None) -> PipelineOptions:
-    """What the pure pipeline needs of the settings."""
+    """What the pure pipeline needs of the settings. Raises ConfigurationError if the other key cannot be used."""
+    other = settings.other_redaction_secret() if redaction_key is not None else None
     return PipelineOptions(
         service=settings.event_source,
         environment=settings.environment,
         redaction_key=redaction_key,
+        redaction_key_version=settings.redaction_key_version,
+        other_redaction_key=other.key if other else None,
+        other_redaction_key_version=other.version if other else 0,
         redaction_enabled=settings.enable_data_redaction,
         strict_tables=settings.strict_tables,
         time_zone=settings.time_zone,
         readings={spec.name: spec.reading for spec in settings.sources},
     )
+
+
+def key_checks(options: PipelineOptions) -> dict[str, str]:
+    """What all workers must agree on of their keys: one version is one key. Told by check values, never by keys."""
+    keys = (
+        (options.redaction_key, options.redaction_key_version),
+        (options.other_redaction_key, options.other_redaction_key_version),
+    )
+    return {
+        f"check value of redaction key version {version}": key_check(Secret(key, version))
+        for key, version in keys
+        if key
+    }
 
 
 def enrich_pipeline(settings: Settings, catalogue: Catalogue) -> Pipeline:

@@ -17,6 +17,7 @@ HEADER = """\
 """
 GROUPS = {
     "kafka_bootstrap_servers": "Kafka: connection",
+    "redaction_key_version": "Redaction: versions of the key",
     "environment": "Environment",
     "app": "Kafka: groups, topics, workers",
     "aws_region": "AWS: stream and bus",

@@ -18,6 +18,7 @@ def blank_is_unset(value: Any) -> Any:
 OptionalText = Annotated[str | None, BeforeValidator(blank_is_unset)]
 OptionalPath = Annotated[Path | None, BeforeValidator(blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(blank_is_unset)]
+OptionalVersion = Annotated[int | None, BeforeValidator(blank_is_unset)]
 OptionalPort = Annotated[int | None, BeforeValidator(blank_is_unset)]
 
 

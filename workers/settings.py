@@ -17,7 +17,8 @@ from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
 from workers.failures import ConfigurationError
-from workers.kafka_settings import KafkaSettings, mistakes
+from workers.kafka_settings import mistakes
+from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionSettings, key_mistakes
 from workers.setting_types import (
     OptionalPath,
     OptionalPort,
@@ -35,7 +36,7 @@ Environment = Literal["LOCAL", "DEV", "QA", "PRD"]
 MEBIBYTE = 1 << 20
 
 
-class Settings(KafkaSettings):
+class Settings(RedactionSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -62,20 +63,17 @@ class Settings(KafkaSettings):
         description="partitions of the slots and checkpoints topics; fixed for the life of a prefix",
     )  # fmt: skip
     replication_factor: int = Field(
-        1,
-        ge=1,
-        validation_alias=_env("CDC_REPLICATION_FACTOR"),
+        1, ge=1, validation_alias=_env("CDC_REPLICATION_FACTOR"),
         description="of topics the worker creates, which it does only with ENVIRONMENT=LOCAL",
-    )
+    )  # fmt: skip
     worker_name: OptionalText = Field(
         None, validation_alias=_env("CDC_WORKER_NAME"),
         description="stable name of this replica; lets a restarted worker replace its dead self at once",
     )  # fmt: skip
     data_dir: Path = Field(
-        Path(".cdc"),
-        validation_alias=_env("CDC_DATA_DIR"),
+        Path(".cdc"), validation_alias=_env("CDC_DATA_DIR"),
         description="scratch directory of Faust; may be lost at any time",
-    )
+    )  # fmt: skip
 
     aws_region: str = Field(
         "us-east-1",
@@ -233,6 +231,7 @@ class Settings(KafkaSettings):
             found.append("ENABLE_DATA_REDACTION=false is allowed only with ENVIRONMENT=LOCAL")
         if self.redaction_key is not None and self.redaction_key_file is not None:
             found.append("set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE, not both")
+        found += key_mistakes(self, has_key=self.redaction_key is not None or self.redaction_key_file is not None)
         if found:
             raise ValueError("\n".join(found))
         return self
@@ -244,10 +243,10 @@ class Settings(KafkaSettings):
     def redaction_secret(self) -> bytes:
         """The key for HASH and TOKENIZE. Raises ConfigurationError if none is set or the file cannot be read."""
         secret = secret_text("CDC_REDACTION_KEY", self.redaction_key, self.redaction_key_file)
-        if len(secret) < 16:
+        if len(secret) < MIN_KEY:
             raise ConfigurationError(
-                "no redaction key of at least 16 characters",
-                hint="set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; `openssl rand -hex 32` makes a good one",
+                f"no redaction key of at least {MIN_KEY} characters",
+                hint=f"set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; {KEY_HINT}",
             )
         return secret.encode()
 

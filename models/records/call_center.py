@@ -1,4 +1,4 @@
-"""Call center: queues, calls, and the append-only logs of availability and of group membership."""
+"""Call center: agents, queues, calls, and the append-only logs of availability and of group membership."""
 
 from datetime import datetime
 
@@ -54,6 +54,36 @@ GROUP_MAPS_LOG = TableSpec(
     required=frozenset({"GroupID"}),
     owner=OwnerRule(org=(FromLookup("groups", by="GroupID"),), user=(FromColumn("UserID"),)),
     memory=False,
+)
+
+
+class CallCenterAgentRecord(Row):
+    """Somebody who takes calls of a queue: a user of ours, somebody outside, or a shared device."""
+
+    id: int = Field(alias="ID")
+    org_id: int = Field(alias="OrgID")
+    queue_id: int | None = Field(None, alias="QueueID")
+    agent_type: str = Field(alias="AgentType")
+    agent_ref: str = Field(alias="AgentRef")
+    name: str | None = Field(None, alias="Name")
+    status: str = Field(alias="Status")
+    state: str | None = Field(None, alias="State")
+    skill: int | None = Field(None, alias="Skill")
+    penalty: int | None = Field(None, alias="Penalty")
+    wrap_up_sec: int | None = Field(None, alias="WrapUpSec")
+    last_call_at: datetime | None = Field(None, alias="LastCallAt")
+
+
+CALL_CENTER_AGENTS = TableSpec(
+    name="call_center_agents",
+    table="call_center_agents",
+    entity="call_center_agent",
+    key=("ID",),
+    columns=columns_of(CallCenterAgentRecord),
+    required=frozenset({"AgentType", "OrgID"}),
+    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("AgentRef", when={"AgentType": "USER"}),)),
+    # Of a user it is the id; of anybody else a telephone number or an address.
+    redact={"AgentRef": Redaction(RedactionAction.PARTIAL_MASK, unless={"AgentType": ("USER",)})},
 )
 
 

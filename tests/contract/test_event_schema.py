@@ -49,6 +49,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "pool": {"ID": 8, "Number": "+41446681800", "OrgID": 3, "UserID": 7, "Status": "FREE", "MonthlyCost": "1.50"},
     "call_status": {"CallID": "c:1", "OrgID": 3, "UserID": 7, "Direction": "IN", "State": "UP",
                     "StartedAt": "2026-01-15T10:31:00Z", "CallerNumber": "+41446681800"},
+    "call_center_agents": {"ID": 3, "OrgID": 3, "AgentType": "USER", "AgentRef": "7", "Status": "ON"},
     "call_center_queues": {"ID": 2, "OrgID": 3, "Name": "Support", "CallbackEnabled": True},
     "group_maps_log": {"ID": 9, "GroupID": 21, "UserID": 7, "Action": "ADD", "OccurredAt": "2026-01-15T10:31:00Z"},
 }  # fmt: skip

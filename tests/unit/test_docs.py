@@ -153,6 +153,22 @@ def test_the_example_of_tables_yaml_gives_what_is_shown(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (0, next(b for b in blocks(README, "text") if b.startswith("EVENT")))
 
 
+def test_the_python_example_of_redaction_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs/redaction.md").read_text(encoding="utf-8")
+    (example,) = blocks(page, "python")
+    exec(compile(example, "redaction.py", "exec"), {})
+    assert capsys.readouterr().out == blocks(page, "text")[0]
+
+
+def test_the_rules_of_the_page_on_redaction_are_taken(tmp_path: Path) -> None:
+    (rules,) = blocks((ROOT / "docs/redaction.md").read_text(encoding="utf-8"), "yaml")
+    path = tmp_path / "tables.yaml"
+    entry = "version: 1\ntables:\n  - table: t\n    entity: t\n    key: [ID]\n"
+    path.write_text(entry + "".join(f"    {line}\n" for line in rules.splitlines()), encoding="utf-8")
+    (spec,) = load_catalogue("none", path).specs
+    assert len(spec.redact) == len(rules.splitlines()) - 1
+
+
 def test_the_policy_is_json() -> None:
     (policy,) = (body for body in blocks(README, "json") if "Statement" in body)
     assert json.loads(policy)["Statement"]

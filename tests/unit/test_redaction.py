@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichers.masks import partial_mask
 from enrichers.pipeline import PipelineOptions
-from enrichers.redact import REMOVED, MissingKeyError, Secret, partial_mask, redactor
+from enrichers.redact import REMOVED, MissingKeyError, Secret, redactor
 from models.outcome import Dead, Ok
 from models.tables import Redaction, RedactionAction
 from tests.unit.changes import KEY, TELEPHONY, USER, Worker, catalogue_of, dms
@@ -112,7 +113,7 @@ TABLE = """
     key: [ID]
     images: [before, after]
     owner: {{org: [{{column: Owner}}]}}
-    redact: {{Secret: {action}, Owner: {action}, ID: {key}}}
+    redact: {{Secret: {action}, Owner: {key}, ID: {key}}}
 """
 
 

@@ -39,6 +39,7 @@ def check_redaction(settings: Settings, catalogue: Catalogue) -> list[Finding]:
     if catalogue.needs_redaction_key:
         try:
             settings.redaction_secret()
+            settings.other_redaction_secret()
         except ConfigurationError as error:
             return [Finding.of("redaction.key", "CDC_REDACTION_KEY", str(error))]
     return []

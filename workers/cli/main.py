@@ -16,6 +16,7 @@ COMMANDS = {
     "chaos": "workers.cli.chaos:chaos",
     "demo": "workers.cli.demo:demo",
     "invoke": "workers.cli.invoke:invoke",
+    "redact": "workers.cli.redact:redact",
     "sandbox": "workers.cli.sandbox:sandbox",
     "schema": "workers.cli.schema:schema",
     "status": "workers.cli.status:status",

@@ -7,8 +7,10 @@ import sys
 import click
 
 from workers.log_echoes import EchoFilter
+from workers.log_redaction import MaskingFormatter
 
 LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp")
+LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 QUIET = {
     logging.ERROR: LIBRARIES,
     logging.WARNING: ("workers",),  # mode logs the life of every service under the module that defines it
@@ -53,7 +55,6 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
     logging.basicConfig(
         stream=sys.stderr,
         level=settings.log_level,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         force=True,
     )
     for level, names in QUIET.items():
@@ -62,6 +63,7 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
             logging.getLogger(name).setLevel(logging.INFO if settings.log_level == "DEBUG" else level)
     for handler in logging.getLogger().handlers:
         handler.addFilter(EchoFilter(LIBRARIES))
+        handler.setFormatter(MaskingFormatter(LINE))
     kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
     for make in {"enrich": make_enrich, "publish": make_publish}.items():
         if make[0] in stages:

@@ -1,0 +1,96 @@
+"""What of a value stays readable, and what of it a hash is taken of."""
+
+import re
+from decimal import Decimal
+from typing import Any, assert_never
+
+from models.strict_json import encode, wire
+from models.tables import MaskStyle, Redaction
+
+MAX_MASK = 10
+"""Most mask characters: the length of a long value is not told."""
+VISIBLE: dict[MaskStyle, int] = {"text": 3, "email": 1, "phone": 3, "card": 4, "ip": 2}
+_PHONE = re.compile(r"(\+|00)[0-9][0-9 ().\-/]{5,24}", re.ASCII)
+_DIGITS = "0123456789"
+
+
+def text_of(value: Any) -> str:
+    """Text of any value of a row, the same for numbers however the source spelled them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, int):
+        return str(value)
+    return encode(wire(value)).decode()
+
+
+def normalised(value: Any, style: MaskStyle) -> str:
+    """What HASH and TOKENIZE work on, so that one thing has one token: trimmed, lower-case e-mail, E.164 phone."""
+    text = text_of(value).strip()
+    if style == "email" or (style == "text" and text.count("@") == 1 and " " not in text):
+        return text.lower()
+    if style == "phone" or (style == "text" and _PHONE.fullmatch(text)):
+        digits = "".join(character for character in text if character in _DIGITS)
+        if text.startswith("00"):
+            return "+" + digits[2:]
+        return "+" + digits if text.startswith("+") else digits
+    if style == "card":
+        return text.replace(" ", "").replace("-", "")
+    return text
+
+
+def partial_mask(text: str, rule: Redaction) -> str:
+    """Part of the value stays readable, by style; what does not look like its style is masked whole. A mask of the
+    same rule stays what it is."""
+    keep = VISIBLE[rule.style] if rule.visible_chars is None else rule.visible_chars
+    match rule.style:
+        case "email":
+            local, at, domain = text.strip().rpartition("@")
+            if at and local and domain:
+                return f"{local[: min(keep, 1)] if len(local) <= keep else local[:keep]}{rule.mask_char * 2}@{domain}"
+        case "phone":
+            digits = sum(character in _DIGITS for character in text)
+            plus = "+" if text.lstrip().startswith("+") else ""
+            if digits > 2 * keep:
+                return plus + _mask(digits - keep, rule) + _last_digits(text, keep)
+            if _is_mask(text.removeprefix(plus), keep, rule):
+                return text
+        case "card":
+            digits = sum(character in _DIGITS for character in text)
+            if digits > 2 * keep:
+                return _mask(digits - keep, rule) + _last_digits(text, keep)
+            if _is_mask(text, keep, rule):
+                return text
+        case "ip":
+            for mark in (".", ":"):
+                parts = text.strip().split(mark)
+                if len(parts) > max(keep, 2) or (len(parts) == keep + 1 and parts[-1] == rule.mask_char):
+                    return mark.join([*parts[:keep], rule.mask_char])
+        case "text":
+            if len(text) > keep:
+                return text[:keep] + _mask(len(text) - keep, rule)
+        case _:
+            assert_never(rule.style)
+    return _mask(max(len(text), 1), rule)
+
+
+def _mask(count: int, rule: Redaction) -> str:
+    return rule.mask_char * min(count, MAX_MASK)
+
+
+def _last_digits(text: str, count: int) -> str:
+    return "".join(character for character in text if character in _DIGITS)[-count:] if count else ""
+
+
+def _is_mask(text: str, keep: int, rule: Redaction) -> bool:
+    """True if the text is what a mask of digits looks like: more masked characters than readable digits."""
+    hidden = text[: len(text) - keep]
+    return (
+        min(keep + 1, MAX_MASK) <= len(hidden) <= MAX_MASK
+        and set(hidden) == {rule.mask_char}
+        and all(character in _DIGITS for character in text[len(hidden) :])
+    )
