@@ -12,6 +12,8 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from enrichers.second_opinion import Validation
+from models.environment import Environment
 from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
@@ -31,11 +33,10 @@ from workers.setting_types import (
 )
 from workers.setting_types import env as _env
 
-Environment = Literal["LOCAL", "DEV", "QA", "PRD"]
 MEBIBYTE = 1 << 20
 
 
-class Settings(KafkaSettings):
+class EnvVariables(KafkaSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -44,10 +45,9 @@ class Settings(KafkaSettings):
     )  # fmt: skip
 
     environment: Environment = Field(
-        "PRD",
-        validation_alias=_env("ENVIRONMENT"),
+        Environment.PRD, validation_alias=_env("ENVIRONMENT"),
         description="LOCAL, DEV, QA or PRD; only LOCAL creates topics",
-    )
+    )  # fmt: skip
 
     app: str = Field(
         "cdc", validation_alias=_env("CDC_APP"), description="prefix of consumer groups and transactional ids"
@@ -62,51 +62,41 @@ class Settings(KafkaSettings):
         description="partitions of the slots and checkpoints topics; fixed for the life of a prefix",
     )  # fmt: skip
     replication_factor: int = Field(
-        1,
-        ge=1,
-        validation_alias=_env("CDC_REPLICATION_FACTOR"),
+        1, ge=1, validation_alias=_env("CDC_REPLICATION_FACTOR"),
         description="of topics the worker creates, which it does only with ENVIRONMENT=LOCAL",
-    )
+    )  # fmt: skip
     worker_name: OptionalText = Field(
         None, validation_alias=_env("CDC_WORKER_NAME"),
         description="stable name of this replica; lets a restarted worker replace its dead self at once",
     )  # fmt: skip
     data_dir: Path = Field(
-        Path(".cdc"),
-        validation_alias=_env("CDC_DATA_DIR"),
+        Path(".cdc"), validation_alias=_env("CDC_DATA_DIR"),
         description="scratch directory of Faust; may be lost at any time",
-    )
+    )  # fmt: skip
 
     aws_region: str = Field(
-        "us-east-1",
-        validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"),
+        "us-east-1", validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"),
         description="region of stream and bus",
-    )
+    )  # fmt: skip
     aws_account_id: OptionalText = Field(
-        None,
-        validation_alias=_env("AWS_ACCOUNT_ID"),
+        None, validation_alias=_env("AWS_ACCOUNT_ID"),
         description="refuse to work in any other account, if set",
-    )
+    )  # fmt: skip
     aws_endpoint_url: OptionalText = Field(
-        None,
-        validation_alias=_env("AWS_ENDPOINT_URL"),
+        None, validation_alias=_env("AWS_ENDPOINT_URL"),
         description="another endpoint for AWS calls, e.g. the sandbox",
-    )
+    )  # fmt: skip
     aws_client: Literal["aiohttp", "boto3"] = Field(
         "aiohttp", validation_alias=_env("CDC_AWS_CLIENT"), description="client of the hot AWS calls"
     )
     kinesis_stream_name: StreamName = Field(
-        "coredb-cdc-stream",
-        validation_alias=_env("KINESIS_STREAM_NAME"),
+        "coredb-cdc-stream", validation_alias=_env("KINESIS_STREAM_NAME"),
         description="the stream to bridge: name or ARN",
-    )
+    )  # fmt: skip
     kinesis_batch_size: int = Field(
-        10_000,
-        ge=1,
-        le=10_000,
-        validation_alias=_env("KINESIS_BATCH_SIZE"),
+        10_000, ge=1, le=10_000, validation_alias=_env("KINESIS_BATCH_SIZE"),
         description="records per GetRecords call",
-    )
+    )  # fmt: skip
     kinesis_poll_interval: float = Field(
         0.25, ge=0, le=60, validation_alias=_env("CDC_KINESIS_POLL_INTERVAL"),
         description="least seconds between reads of one shard; one that stays empty is read once a second",
@@ -134,10 +124,9 @@ class Settings(KafkaSettings):
         "cdc-events", validation_alias=_env("EVENT_BUS_NAME"), description="the bus to publish to"
     )
     event_source: str = Field(
-        "cdc-pipeline",
-        validation_alias=_env("EVENT_SOURCE"),
+        "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
         description="Source of an entry is <this>.<table name>",
-    )
+    )  # fmt: skip
     put_events_max_bytes: int = Field(
         262_144, ge=1_024, le=1_000_000, validation_alias=_env("CDC_PUT_EVENTS_MAX_BYTES"),
         description="bytes per PutEvents request by the AWS size formula",
@@ -155,6 +144,10 @@ class Settings(KafkaSettings):
     time_zone: TimeZone = Field(
         "UTC", validation_alias=_env("CDC_TIME_ZONE"),
         description="zone of source times that carry none, e.g. Europe/Zurich",
+    )  # fmt: skip
+    row_validation: Validation = Field(
+        "off", validation_alias=_env("CDC_VALIDATE"),
+        description="all, sample or off: which changes the pydantic models look at, too; sample is 1 in 100",
     )  # fmt: skip
     enable_data_redaction: bool = Field(
         True,
@@ -222,7 +215,7 @@ class Settings(KafkaSettings):
         return (SourceSpec(self.source, stream, region, start=StartAt.parse(self.start_at)),)
 
     @model_validator(mode="after")
-    def _go_together(self) -> "Settings":
+    def _go_together(self) -> "EnvVariables":
         found = mistakes(self, local=self.environment == "LOCAL")
         if self.sources_file is not None:
             try:
@@ -250,6 +243,10 @@ class Settings(KafkaSettings):
                 hint="set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; `openssl rand -hex 32` makes a good one",
             )
         return secret.encode()
+
+
+Settings = EnvVariables
+"""What the code calls them."""
 
 
 class SettingsError(ConfigurationError):
