@@ -4,8 +4,14 @@ from datetime import datetime
 
 from pydantic import Field
 
+from models.records.enrichment import (
+    AvailabilityLogEnrichment,
+    CallCenterQueueEnrichment,
+    CallStatusEnrichment,
+    GroupMapsLogEnrichment,
+)
 from models.records.row import Row, columns_of
-from models.tables import FromColumn, FromLookup, OwnerRule, Redaction, RedactionAction, TableSpec
+from models.tables import Redaction, RedactionAction, TableSpec
 
 
 class AvailabilityLogRecord(Row):
@@ -29,7 +35,7 @@ AVAILABILITY_LOG = TableSpec(
     key=("ID",),
     columns=columns_of(AvailabilityLogRecord),
     required=frozenset({"OrgID", "UserID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
+    owner=AvailabilityLogEnrichment.rule(),
     memory=False,
 )
 
@@ -52,7 +58,7 @@ GROUP_MAPS_LOG = TableSpec(
     key=("ID",),
     columns=columns_of(GroupMapsLogRecord),
     required=frozenset({"GroupID"}),
-    owner=OwnerRule(org=(FromLookup("groups", by="GroupID"),), user=(FromColumn("UserID"),)),
+    owner=GroupMapsLogEnrichment.rule(),
     memory=False,
 )
 
@@ -80,7 +86,7 @@ CALL_CENTER_QUEUES = TableSpec(
     key=("ID",),
     columns=columns_of(CallCenterQueueRecord),
     required=frozenset({"OrgID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),)),
+    owner=CallCenterQueueEnrichment.rule(),
     redact={"CallbackNumber": Redaction(RedactionAction.PARTIAL_MASK, style="phone")},
 )
 
@@ -116,7 +122,7 @@ CALL_STATUS = TableSpec(
     key=("CallID",),
     columns=columns_of(CallStatusRecord),
     required=frozenset({"OrgID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
+    owner=CallStatusEnrichment.rule(),
     redact={
         "FromURI": Redaction(RedactionAction.PARTIAL_MASK),
         "ToURI": Redaction(RedactionAction.PARTIAL_MASK),
