@@ -12,7 +12,10 @@ from enrichers.state import Effect, Memorize, Pin, Remember, RowMemory
 from models.change import Change, Control, SourceRow
 from models.enrichment import Enrichment
 from models.event import Event
+from models.record_type import RecordTypeEnum
 from models.tables import FromColumn, OwnerCase, Redaction, TableSpec
+
+BUILT_IN = frozenset(kind.value for kind in RecordTypeEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ class Trace:
         if twice:
             texts.append("the row model agrees")
         self.tell(
-            "validate", "; ".join(texts), table=spec.name, key=list(spec.key), unknown=unknown,
-            keyChanged=change.previous_keys is not None, rowModel=twice,
+            "validate", "; ".join(texts), table=spec.name, builtIn=spec.name in BUILT_IN, key=list(spec.key),
+            unknown=unknown, keyChanged=change.previous_keys is not None, rowModel=twice,
         )  # fmt: skip
 
     def remembered(self, effects: Iterable[Effect]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.outcome import Dead, ErrorCategory, Failure
 from models.raw import Headers, RawRecord
-from models.taxonomy import CATEGORY_OF
+from models.taxonomy import handling
 
 PREFIX = "cdc-dead-"
 GAP_PREFIX = "cdc-gap-"
@@ -91,7 +91,7 @@ def dead_letter(
     return DeadLetter(
         stage=stage,
         code=dead.failure,
-        category=CATEGORY_OF[dead.failure],
+        category=handling(dead.failure).category,
         message=dead.reason[:MAX_MESSAGE],
         attempts=attempts,
         first_failed_ms=failed_ms if first_failed_ms is None else first_failed_ms,

@@ -55,15 +55,6 @@ class GroupMapsLogEnrichment(RecordsEnrichment):
         return OwnerRule(org=(FromLookup("groups", by="GroupID"),), user=(FromColumn("UserID"),))
 
 
-class CallCenterAgentEnrichment(RecordsEnrichment):
-    """Conditional: an agent is a user only if its type says so."""
-
-    @staticmethod
-    def rule() -> OwnerRule:
-        """See RecordsEnrichment."""
-        return OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("AgentRef", when={"AgentType": "USER"}),))
-
-
 class CallCenterQueueEnrichment(RecordsEnrichment):
     """Partial: a queue belongs to an organisation, and to no user."""
 

@@ -226,7 +226,7 @@ def _compare(name: str, expected: Sequence[Document], documents: Sequence[Docume
         click.echo(str(difference), err=True)
     if found:
         raise CommandError(
-            f"{len(found)} differences from {name}",
+            f"{len(found)} difference{'' if len(found) == 1 else 's'} from {name}",
             hint="if they are meant, write the file anew from what is printed now",
         )
     click.echo(f"{len(documents)} documents, all as expected", err=True)
