@@ -128,6 +128,9 @@ def _listed(rules: Mapping[str, str]) -> str:
     return ", ".join(f"{name}: {rule}" for name, rule in rules.items())
 
 
+_OTHERS = {"Observe": "columns of the table noted", "Note": "change noted"}
+
+
 def _effect(effect: Effect) -> str:
     match effect:
         case Remember(lookup=lookup, entry=entry):
@@ -137,7 +140,7 @@ def _effect(effect: Effect) -> str:
         case Pin(name=name, schema=schema):
             return f"{name} is pinned to schema {schema}"
         case _:
-            return type(effect).__name__.lower()  # type: ignore[unreachable]
+            return _OTHERS.get(type(effect).__name__, type(effect).__name__.lower())
 
 
 def _redaction(rule: Redaction | None) -> str:

@@ -104,6 +104,9 @@ class NormalizedRecord(Contract):
     """Whole image, if the table asks for it."""
     after: dict[str, Any] | None = None
     metadata: RecordMetadata
+    detail_type: Literal["CDC.TableChange"] | None = None
+    """Instead of the event type, for tables with `detail_type_style: table-change`; those have `table`, too."""
+    table: Name | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "NormalizedRecord":

@@ -5,6 +5,7 @@ path; `tests/contract/test_row_models.py` holds both to the same verdicts.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ from pydantic import (
     create_model,
 )
 
+from models.routing import is_key
 from models.tables import ColumnType
 
 
@@ -38,8 +40,13 @@ def _present(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, list | dict):
+    if not is_key(value):
         raise ValueError("no plain value")
+    return value
+
+
+def _moment(value: str) -> str:
+    datetime.fromisoformat(value.strip())
     return value
 
 
@@ -54,15 +61,15 @@ VALUES: dict[ColumnType, Any] = {
     ColumnType.INT: (
         StrictInt
         | Annotated[_Decimal, AfterValidator(_integral)]
-        | Annotated[str, StringConstraints(strict=True, pattern=r"^[+-]?[0-9]{1,400}$")]
+        | Annotated[str, StringConstraints(strict=True, pattern=r"^[+-]?[0-9]{1,400}(\.0{1,400})?$")]
     ),
-    ColumnType.TEXT: StrictStr,
+    ColumnType.TEXT: StrictStr | StrictInt | _Decimal,
     ColumnType.BOOL: (
         StrictBool
         | _Bit
         | Annotated[Literal["true", "t", "1", "y", "yes", "false", "f", "0", "n", "no"], BeforeValidator(_word)]
     ),
-    ColumnType.TIMESTAMP: StrictStr | StrictInt | _Decimal,
+    ColumnType.TIMESTAMP: Annotated[StrictStr, AfterValidator(_moment)] | StrictInt | _Decimal,
     ColumnType.DECIMAL: StrictInt | _Decimal | Annotated[str, StringConstraints(strict=True, pattern=_NUMBER)],
     ColumnType.JSON: Any,
     ColumnType.ANY: Any,

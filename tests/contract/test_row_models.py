@@ -45,7 +45,12 @@ SCALARS: st.SearchStrategy[Any] = (
     | st.text(max_size=8)
     | st.sampled_from([*TRUTHS, *NUMBERS, *TIMES])
 )
-VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=3), SCALARS, max_size=2)
+VALUES = (
+    SCALARS
+    | st.just({"$binary": "aGk="})
+    | st.lists(SCALARS, max_size=2)
+    | st.dictionaries(st.text(max_size=3), SCALARS, max_size=2)
+)
 
 
 FITTING: dict[ColumnType, Any] = {
@@ -87,7 +92,7 @@ def test_both_give_the_same_verdict_on_every_change_of_every_table(name: str, da
         row=data.draw(st.none() | rows(spec)), before=data.draw(st.none() | rows(spec)),
         committed_at="2026-01-15T10:31:00Z", identity=None,
     )  # fmt: skip
-    compiled = validate(source, table, RECORD)
+    compiled = validate(source, table, RECORD, [])
     refusal = TableRecord(spec).refusal(source)
     assert (refusal is not None) is isinstance(compiled, Dead), (compiled, refusal)
 

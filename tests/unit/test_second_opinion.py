@@ -2,6 +2,7 @@
 
 import json
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -11,7 +12,7 @@ from enrichers.second_opinion import SAMPLE, SecondOpinion
 from models.normalized_record import NormalizedRecord
 from models.outcome import Dead, Failure, Ok
 from models.record_type import refusal_of
-from tests.unit.changes import KEY, TELEPHONY, USER, Worker, dms
+from tests.unit.changes import KEY, TELEPHONY, USER, Worker, catalogue_of, dms
 from workers.contract import pipeline_options
 from workers.engine.testing import MockedRecordType
 from workers.settings import Settings
@@ -35,7 +36,8 @@ def test_what_the_row_model_refuses_is_a_dead_letter_although_the_compiled_check
 
 def test_a_row_that_is_refused_leaves_no_trace_in_lookups_and_memory() -> None:
     refusing = worker("all", MockedRecordType("ID: missing"))
-    assert refusing.feed(dms("insert", USER)).effects == ()
+    refusing.feed(dms("insert", USER))
+    assert (refusing.state.lookups, refusing.state.memories) == ({}, {})
 
 
 def test_off_asks_nobody_and_all_asks_for_every_row() -> None:
@@ -91,6 +93,15 @@ def test_the_contract_refuses_an_event_with(path: tuple[str, ...], value: Any) -
     refused = refusal_of(NormalizedRecord, json.dumps(detail).encode())
     assert refused is not None
     assert "x.test" not in refused
+
+
+def test_an_event_under_the_detail_type_of_table_changes_is_in_the_contract_too(tmp_path: Path) -> None:
+    table = (
+        "  - {table: users, detail_type_style: table-change, images: [before, after], transform: {Role: UPPERCASE}}\n"
+    )
+    options = PipelineOptions(redaction_key=KEY, validate="all")
+    styled = Worker(catalogue_of(tmp_path, table, builtin="telephony"), options)
+    assert styled.event(dms("update", USER, before=USER))["detailType"] == "CDC.TableChange"
 
 
 def test_the_setting_reaches_the_pipeline() -> None:
