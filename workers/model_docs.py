@@ -104,7 +104,7 @@ def _model(found: Found) -> Iterator[str]:
         yield from ("", "| field | type | default | meaning |", "|---|---|---|---|")
         yield from (f"| `{one.name}` | {_code(one.kind)} | {_code(one.default)} | {one.meaning} |" for one in fields)
     for rule in _rule(found.node):
-        yield from ("", "```python", rule, "```")
+        yield from ("", "```text", rule, "```")
 
 
 def _table_of(name: str) -> Iterator[str]:
