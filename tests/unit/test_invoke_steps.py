@@ -1,6 +1,7 @@
 """`cdc invoke --steps`: what each step did and by which rule, without a value."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,14 @@ def test_no_value_of_a_row_stands_in_the_steps() -> None:
     assert "canary" not in text
     assert "424242" not in text
     assert "434343" not in text
+
+
+def test_the_steps_that_the_readme_shows_are_those_of_the_sample() -> None:
+    root = Path(__file__).parents[2]
+    (shown,) = re.findall(
+        r"^```text\n(events/\S+ Records\[5\]\n    decode .*?)```",
+        (root / "README.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    result = CliRunner().invoke(invoke, ["--steps", str(root / "events" / "sample-cdc-event.json")])
+    assert shown in result.stderr.replace(f"{root}/", "")
