@@ -118,10 +118,7 @@ def test_no_value_of_a_row_stands_in_the_steps() -> None:
 
 def test_the_steps_that_the_readme_shows_are_those_of_the_sample() -> None:
     root = Path(__file__).parents[2]
-    (shown,) = re.findall(
-        r"^```text\n(events/\S+ Records\[5\]\n    decode .*?)```",
-        (root / "README.md").read_text(),
-        re.MULTILINE | re.DOTALL,
-    )
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"(?s)\n```text\n(events/\S+ Records\[5\]\n    decode .*?)```", readme)
     result = CliRunner().invoke(invoke, ["--steps", str(root / "events" / "sample-cdc-event.json")])
     assert shown in result.stderr.replace(f"{root}/", "")
