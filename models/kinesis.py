@@ -1,22 +1,15 @@
 """A record of the stream as people look at it: where it was delivered, what it says, whose it is. Columns and kinds of
 values only, never a value of the row (P6)."""
 
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from models.change import Change, Control, Row, SourceRow
+from models.column_types import KINDS
 from models.enrichment import Enrichment, OwnerSource
 from models.raw import Origin
-
-Kind = Literal["null", "boolean", "integer", "decimal", "text", "list", "object"]
-"""Of a value, after strict decoding."""
-_KINDS: Mapping[type, Kind] = {
-    type(None): "null", bool: "boolean", int: "integer", Decimal: "decimal", str: "text", list: "list", dict: "object",
-}  # fmt: skip
 
 
 class View(BaseModel):
@@ -64,7 +57,7 @@ class KinesisDecodedMetadata(View):
     schema_name: str
     table_name: str
     committed_at: str | None = None
-    """As the source wrote it."""
+    """As the source wrote it; of DDL, when it told it."""
     transaction_id: str | None = None
     snapshot: bool = False
 
@@ -73,19 +66,26 @@ class KinesisDecodedData(View):
     """The decoded payload: columns of the images, with the kind of each value."""
 
     metadata: KinesisDecodedMetadata
-    data: dict[str, Kind] | None = None
+    data: dict[str, str] | None = None
     """The row; of a delete the last one."""
-    before: dict[str, Kind] | None = None
+    before: dict[str, str] | None = None
+    control: dict[str, str] | None = None
+    """Columns that a record of DDL tells, with their types in the source's words."""
 
     @staticmethod
     def of(decoded: SourceRow | Control) -> "KinesisDecodedData":
         """View of what an adapter read."""
         if isinstance(decoded, Control):
             metadata = KinesisDecodedMetadata(
-                record_type="control", adapter=None, operation=decoded.operation, schema_name=decoded.schema,
+                record_type="control",
+                adapter=decoded.adapter or None,
+                operation=decoded.operation,
+                schema_name=decoded.schema,
                 table_name=decoded.table,
-            )  # fmt: skip
-            return KinesisDecodedData(metadata=metadata)
+                committed_at=decoded.told_at,
+            )
+            columns = None if decoded.columns is None else dict(decoded.columns)
+            return KinesisDecodedData(metadata=metadata, control=columns)
         metadata = KinesisDecodedMetadata(
             record_type="data", adapter=decoded.adapter, operation=decoded.operation.value, schema_name=decoded.schema,
             table_name=decoded.table, committed_at=decoded.committed_at, transaction_id=decoded.transaction_id,
@@ -151,10 +151,5 @@ def record_attributes(
     return ExtendedKinesisRecordAttributes(record=record, decoded=extended, change=RecordData.of(change, changed))
 
 
-def _kinds(row: Row | None) -> dict[str, Kind] | None:
-    return None if row is None else {name: kind_of(value) for name, value in row.items()}
-
-
-def kind_of(value: Any) -> Kind:
-    """Of a value that the strict decoder made."""
-    return _KINDS[type(value)]
+def _kinds(row: Row | None) -> dict[str, str] | None:
+    return None if row is None else {name: KINDS.get(type(value), "null") for name, value in row.items()}

@@ -20,6 +20,7 @@ from models.raw import Origin, RawRecord
 from models.record_type import TableRecord
 from models.records.images import image_of
 from models.tables import ColumnType, TableSpec
+from sandbox.generator.traffic import Traffic
 from tests.contract.test_event_schema import ROWS
 from tests.unit.changes import KEY, TELEPHONY, Worker, dms
 
@@ -108,3 +109,10 @@ def test_every_row_and_event_of_every_table_passes_both(table: str, operation: s
         assert worker.drop(record) == "snapshot"
     else:
         NormalizedRecord.model_validate_json(json.dumps(worker.event(record)))
+
+
+def test_traffic_ends_the_same_whether_pydantic_looks_at_it_or_not() -> None:
+    plain = Worker(options=PipelineOptions(redaction_key=KEY))
+    strict = Worker(options=PipelineOptions(redaction_key=KEY, validate="all"))
+    ended = [(plain.feed(change.data).outcome, strict.feed(change.data).outcome) for change in Traffic(1, 1_500)]
+    assert [pair for pair in ended if pair[0] != pair[1]] == []

@@ -94,7 +94,8 @@ def test_what_is_remembered_is_shown() -> None:
 def test_json_shows_the_record_its_columns_and_its_ending() -> None:
     event, dead, control = documents(
         dms("update", USER, before={"ID": 7, "Email": None}), dms("insert", {"HomeOrgID": 3}),
-        b'{"metadata": {"operation": "drop-table", "record-type": "control", "table-name": "users"}}',
+        b'{"control": {"table-def": {"columns": {"ID": {"type": "INT32"}}}}, "metadata": {"operation": "create-table",'
+        b'"record-type": "control", "schema-name": "core", "table-name": "users", "timestamp": "2026-01-15T10:29:00Z"}}',
     )  # fmt: skip
     assert event["decoded"]["before"] == {"ID": "integer", "Email": "null"}
     assert event["decoded"]["metadata"]["operation"] == "UPDATE"
@@ -103,6 +104,7 @@ def test_json_shows_the_record_its_columns_and_its_ending() -> None:
     assert dead["deadLetter"]["code"] == "VALIDATION_ERROR"
     assert dead["decoded"]["metadata"]["tableName"] == "users"
     assert control["decoded"]["metadata"]["recordType"] == "control"
+    assert control["decoded"]["control"] == {"ID": "INT32"}
 
 
 def test_no_value_of_a_row_stands_in_the_steps() -> None:
