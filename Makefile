@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge bench-contract check format env-example lock clean
+.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge bench-contract check format env-example model-docs lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ format: setup ## format the code
 
 env-example: setup ## write .env.example from workers/settings.py
 	@$(BIN)/python -m workers.env_example > .env.example
+
+model-docs: setup ## write docs/models.md and docs/models/ from the code
+	@$(BIN)/python -m workers.model_docs
 
 lock: ## renew requirements/*.txt from pyproject.toml
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }

@@ -58,6 +58,7 @@ class CompiledTable:
         other: Secret | None = None,
     ) -> None:
         self.spec = spec
+        self.redacts = redact
         # Columns that are dropped are no secret: they are dropped without redaction too.
         self.unknown = unknown_column(spec) if redact or spec.unknown_columns == "drop" else None
         self.redactors: dict[str, Redactor] = {}

@@ -1,7 +1,7 @@
 """The steps of a change, in the one order that keeps its promises:
 
 decode    bytes -> SourceRow, strictly: later steps may trust every value
-validate  SourceRow -> Change, under the spelling and the types of its table
+validate  SourceRow -> Change, under the spelling and the types of its table; pydantic may be asked, too
 observe   which columns the row shows, also of rows that are refused: news go to the schema memory (ADR 34)
 remember  before anything may drop or wait: also records that are not published feed lookups (`load` above all)
 where     behind `remember`: what is not published still feeds lookups and the memory of its row. Before `owner`: nobody
@@ -27,7 +27,9 @@ from enrichers.normalize import change_digest, normalize
 from enrichers.observe import Oddities
 from enrichers.owner import find_owner
 from enrichers.redact import MissingKeyError, Secret
+from enrichers.second_opinion import SecondOpinion, Validation
 from enrichers.state import Effect, NewerFormatError, RowMemory, State, UnreadableEntryError
+from enrichers.trace import Trace
 from enrichers.validate import moment_of, validate
 from models.catalogue import Catalogue
 from models.change import Change, Control, Operation, SourceRow, milliseconds
@@ -35,14 +37,13 @@ from models.enrichment import Enrichment
 from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import RawRecord
+from models.record_type import RecordType
 from models.sources import adapters
 from models.sources.reading import PLAIN, Reading
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
 
 Outcome = Ok[Event] | Drop | Dead | Miss
-Trace = list[tuple[str, str]]
-"""(step, what it found) for people; never a value of the row (P6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class PipelineOptions:
     """Zone of source times that carry none."""
     readings: Mapping[str, Reading] = field(default_factory=dict)
     """What is known of the records of a source, by its name."""
+    validate: Validation = "off"
+    """Which changes pydantic looks at, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,14 @@ class Enriched:
 class Pipeline:
     """Raw record -> event. Pure: same record, same state, same answer."""
 
-    def __init__(self, catalogue: Catalogue, options: PipelineOptions) -> None:
+    def __init__(
+        self, catalogue: Catalogue, options: PipelineOptions, records: Mapping[str, RecordType] | None = None
+    ) -> None:
+        """`records`: what says of a table's rows whether they are valid, instead of the models of its columns."""
         self.catalogue = catalogue
         self.options = options
         self._zone = UTC if options.time_zone == "UTC" else ZoneInfo(options.time_zone)
+        self._second = SecondOpinion(options.validate, records)
         secret = Secret(options.redaction_key, options.redaction_key_version) if options.redaction_key else None
         other = (
             Secret(options.other_redaction_key, options.other_redaction_key_version)
@@ -122,11 +129,11 @@ class Pipeline:
                 return Enriched(decoded)
             case Control():
                 if trace is not None:
-                    trace.append(("decode", f"control record {decoded.operation}"))
+                    trace.read(decoded)
                 return self._control(decoded, state)
             case SourceRow():
                 if trace is not None:
-                    trace.append(("decode", f"{decoded.adapter} {decoded.operation} of {decoded.place}"))
+                    trace.read(decoded)
             case _:
                 assert_never(decoded)
         spec = self.catalogue.match(decoded.adapter, decoded.schema, decoded.table, state.pinned_schema)
@@ -142,11 +149,14 @@ class Pipeline:
         if isinstance(valid, Dead):
             return Enriched(valid, observed, spec.name)
         change = valid.value
+        digest = change_digest(change, table, record)
+        twice = self._second.wanted(digest)
+        if twice and (refused := self._second.on_row(decoded, spec)) is not None:
+            return Enriched(refused, observed, spec.name)
         if trace is not None:
-            trace.append(("validate", f"table {spec.name}, {len(change.after or change.before or {})} columns"))
+            trace.validated(change, spec, digest, twice=twice)
         row = record.key or spec.row_key(change.schema, tuple(change.keys.values()))
         memory = state.memory(row) if spec.memory else None
-        digest = change_digest(change, table, record)
         if (past := _is_past(change, spec, record, memory, digest)) is not None:
             return Enriched(Drop(past), table=spec.name)
         effects = (
@@ -155,7 +165,7 @@ class Pipeline:
             *remember.lookups(change, spec, row, state, replay=record.replay > 0),
         )
         if trace is not None:
-            trace.append(("remember", f"{len(effects)} effects"))
+            trace.remembered(effects)
         retyped = len(odd)
         kept_back = _kept_back(change, table)
         if trace is not None and spec.where is not None:
@@ -166,9 +176,12 @@ class Pipeline:
                 trace.append(("owner", f"waits for lookup {owner.lookup}"))
             return Enriched(owner, table=spec.name)
         if trace is not None:
-            trace.append(("owner", f"from {owner.source}"))
+            trace.owned(change, spec, owner, memory)
         if spec.memory:
-            effects = (*effects, *remember.memorize(change, owner, row, memory, digest))
+            learnt = remember.memorize(change, owner, row, memory, digest)
+            effects = (*effects, *learnt)
+            if trace is not None and learnt:
+                trace.remembered(learnt)
         if kept_back is not None:
             return Enriched(kept_back, effects, spec.name, retyped)
         if owner.source == "missing" and spec.missing_owner.then == "dead":
@@ -186,16 +199,16 @@ class Pipeline:
     ) -> Ok[Event] | Dead:
         changes, compared = diff(change, table)
         if trace is not None:
-            trace.append(("diff", f"{len(changes)} changed columns" + ("" if compared else ", no before image")))
+            trace.compared(changes, compared=compared)
         images = envelope.images_of(change, table)
         transformed = envelope.transform(changes, images, table, change.adapter)
         if isinstance(transformed, Dead):
             return transformed
         if trace is not None:
-            trace.append(("transform", f"{len(table.transformers)} rules"))
+            trace.transformed(changes, images, table.spec)
         content = envelope.redact(change, changes, images, owner, table, compared=compared)
         if trace is not None:
-            trace.append(("redact", f"{len(content.redacted)} columns: {', '.join(content.redacted)}".rstrip(": ")))
+            trace.redacted(changes, content, table)
         event = normalize(
             change,
             content,
@@ -207,7 +220,9 @@ class Pipeline:
             environment=self.options.environment,
         )
         if trace is not None:
-            trace.append(("normalize", f"{event.event_type} {event.event_id}"))
+            trace.normalized(event)
+        if self._second.wanted(digest) and (refused := self._second.on_event(event.value)) is not None:
+            return refused
         return Ok(event)
 
     def _control(self, control: Control, state: State) -> Enriched:

@@ -18,7 +18,7 @@ MAX_MICROSECONDS = 253_402_300_800 * 1_000_000
 """Since 1970, to the year 10000: no time a source or a broker means."""
 
 
-class Operation(StrEnum):
+class DatabaseActionEnum(StrEnum):
     """What happened to the row."""
 
     CREATE = "CREATE"
@@ -29,7 +29,11 @@ class Operation(StrEnum):
     @property
     def wire(self) -> str:
         """The word of the event contract: INSERT, UPDATE or DELETE."""
-        return "INSERT" if self is Operation.CREATE else self.value
+        return "INSERT" if self is DatabaseActionEnum.CREATE else self.value
+
+
+Operation = DatabaseActionEnum
+"""What the code calls it."""
 
 
 class SourceRow(msgspec.Struct, frozen=True, gc=False):

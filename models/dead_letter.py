@@ -3,9 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from models.outcome import Category, Dead, Failure
+from models.outcome import Dead, ErrorCategory, Failure
 from models.raw import Headers, RawRecord
-from models.taxonomy import CATEGORY_OF
+from models.taxonomy import handling
 
 PREFIX = "cdc-dead-"
 GAP_PREFIX = "cdc-gap-"
@@ -15,12 +15,12 @@ MAX_MESSAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DLQMessage:
     """Why, where and how often a record failed. Times are milliseconds since the epoch; no payload in here (P6)."""
 
     stage: str
     code: Failure
-    category: Category
+    category: ErrorCategory
     message: str
     attempts: int
     first_failed_ms: int
@@ -55,11 +55,11 @@ class DeadLetter:
         return [(field.name, getattr(self, field.name)) for field in fields(self)]
 
     @staticmethod
-    def from_headers(headers: Headers) -> "DeadLetter":
+    def from_headers(headers: Headers) -> "DLQMessage":
         """Read a letter back. Raises ValueError if the headers are not those of a dead letter."""
         found = {name.removeprefix(PREFIX).replace("-", "_"): raw for name, raw in headers if name.startswith(PREFIX)}
         values: dict[str, Any] = {}
-        for field in fields(DeadLetter):
+        for field in fields(DLQMessage):
             raw = found.get(field.name)
             if raw is None:
                 if field.name == "table":
@@ -68,8 +68,12 @@ class DeadLetter:
             text = raw.decode("utf-8", "replace")
             values[field.name] = int(text) if field.type is int else text
         values["code"] = Failure(values["code"])
-        values["category"] = Category(values["category"])
-        return DeadLetter(**values)
+        values["category"] = ErrorCategory(values["category"])
+        return DLQMessage(**values)
+
+
+DeadLetter = DLQMessage
+"""What the code calls it."""
 
 
 def dead_letter(
@@ -87,7 +91,7 @@ def dead_letter(
     return DeadLetter(
         stage=stage,
         code=dead.failure,
-        category=CATEGORY_OF[dead.failure],
+        category=handling(dead.failure).category,
         message=dead.reason[:MAX_MESSAGE],
         attempts=attempts,
         first_failed_ms=failed_ms if first_failed_ms is None else first_failed_ms,

@@ -24,7 +24,7 @@ class Failure(StrEnum):
     STATE_ERROR = "STATE_ERROR"
 
 
-class Category(StrEnum):
+class ErrorCategory(StrEnum):
     """What kind of handling a failure gets."""
 
     TRANSIENT = "TRANSIENT"

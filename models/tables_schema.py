@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from models.catalogue import TELEPHONY
 from models.example import EVENT_FIELDS
+from models.free_text import BUILT_IN
 from models.outcome import Failure
 from models.short_form import OPERATIONS
 from models.source_spec import (
@@ -167,6 +168,14 @@ def _redaction() -> Schema:
             "maskChar": {"type": ["string", "number"], "minLength": 1, "maxLength": 1},
             "replacement": _told(TEXT, "Of a FULL_MASK."),
             "link_group": _told(TEXT, "Columns of one group hash alike, in any table."),
+            "unless": _told(
+                {"type": "object", "minProperties": 1, "additionalProperties": _many(TEXT, least=1)},
+                "Columns and the values of rows that need no redaction.",
+            ),
+            "patterns": _told(
+                _many({"anyOf": [_words(BUILT_IN), {"type": "object", "additionalProperties": TEXT}]}, least=1),
+                "Only what these find in a text: built-in ones, and own expressions as {name: expression}.",
+            ),
         },
         required=["action"],
     )

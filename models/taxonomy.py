@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.outcome import Category, Failure
+from models.outcome import ErrorCategory, Failure
 
 
 class DlqAction(StrEnum):
@@ -27,35 +27,39 @@ class Alert(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Handling:
+class ClassifiedError:
     """How one kind of failure is handled. `attempts` counts the first one; 0 = until it works."""
 
     failure: Failure
-    category: Category
+    category: ErrorCategory
     attempts: int
     action: DlqAction
     alert: Alert
 
 
-TAXONOMY: tuple[Handling, ...] = (
-    Handling(Failure.PARSE_ERROR, Category.POISON_MESSAGE, 1, DlqAction.STORE_AND_ALERT, Alert.RATE_LIMITED),
-    Handling(Failure.VALIDATION_ERROR, Category.POISON_MESSAGE, 1, DlqAction.STORE_AND_ALERT, Alert.RATE_LIMITED),
-    Handling(Failure.TRANSFORMATION_ERROR, Category.PERMANENT, 1, DlqAction.STORE, Alert.ALWAYS),
-    Handling(Failure.ENRICHMENT_ERROR, Category.TRANSIENT, 5, DlqAction.STORE, Alert.ON_RATE),
-    Handling(Failure.EVENTBRIDGE_ERROR, Category.PERMANENT, 1, DlqAction.STORE, Alert.ALWAYS),
-    Handling(Failure.EVENTBRIDGE_ERROR, Category.THROTTLING, 0, DlqAction.PAUSE, Alert.AFTER_5_MINUTES),
-    Handling(Failure.EVENTBRIDGE_ERROR, Category.TRANSIENT, 3, DlqAction.PAUSE, Alert.ALWAYS),
-    Handling(Failure.EVENTBRIDGE_ERROR, Category.CONFIGURATION, 0, DlqAction.PAUSE, Alert.ALWAYS),
-    Handling(Failure.STATE_ERROR, Category.TRANSIENT, 5, DlqAction.RESTART, Alert.ALWAYS),
+TAXONOMY: tuple[ClassifiedError, ...] = (
+    ClassifiedError(
+        Failure.PARSE_ERROR, ErrorCategory.POISON_MESSAGE, 1, DlqAction.STORE_AND_ALERT, Alert.RATE_LIMITED
+    ),
+    ClassifiedError(
+        Failure.VALIDATION_ERROR, ErrorCategory.POISON_MESSAGE, 1, DlqAction.STORE_AND_ALERT, Alert.RATE_LIMITED
+    ),
+    ClassifiedError(Failure.TRANSFORMATION_ERROR, ErrorCategory.PERMANENT, 1, DlqAction.STORE, Alert.ALWAYS),
+    ClassifiedError(Failure.ENRICHMENT_ERROR, ErrorCategory.TRANSIENT, 5, DlqAction.STORE, Alert.ON_RATE),
+    ClassifiedError(Failure.EVENTBRIDGE_ERROR, ErrorCategory.PERMANENT, 1, DlqAction.STORE, Alert.ALWAYS),
+    ClassifiedError(Failure.EVENTBRIDGE_ERROR, ErrorCategory.THROTTLING, 0, DlqAction.PAUSE, Alert.AFTER_5_MINUTES),
+    ClassifiedError(Failure.EVENTBRIDGE_ERROR, ErrorCategory.TRANSIENT, 3, DlqAction.PAUSE, Alert.ALWAYS),
+    ClassifiedError(Failure.EVENTBRIDGE_ERROR, ErrorCategory.CONFIGURATION, 0, DlqAction.PAUSE, Alert.ALWAYS),
+    ClassifiedError(Failure.STATE_ERROR, ErrorCategory.TRANSIENT, 5, DlqAction.RESTART, Alert.ALWAYS),
 )
 
-CATEGORY_OF: dict[Failure, Category] = {}
+CATEGORY_OF: dict[Failure, ErrorCategory] = {}
 """The category of a failure that made a dead letter: the first row of its code."""
 for _row in TAXONOMY:
     CATEGORY_OF.setdefault(_row.failure, _row.category)
 
 
-def handling(failure: Failure, category: Category | None = None) -> Handling:
+def handling(failure: Failure, category: ErrorCategory | None = None) -> ClassifiedError:
     """The row for a failure, by default the one that ends in a dead letter."""
     wanted = CATEGORY_OF[failure] if category is None else category
     return next(row for row in TAXONOMY if row.failure is failure and row.category is wanted)

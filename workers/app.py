@@ -21,7 +21,7 @@ from workers.agents.drift import add_drift
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish
-from workers.aws.client import JsonClient, Reach, Session, hot_client, reach_of
+from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
 from workers.boot_checks import check_all, check_bus_account, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
 from workers.engine.app import StageApp
@@ -94,7 +94,7 @@ def make_bridge(settings: Settings) -> StageApp:
     app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True, fetch_wait_ms=500)
     topics = Topics.of(settings)
     routers: dict[tuple[Adapter | None, Reading], Router] = {}
-    reaches: dict[Reach, tuple[Session, JsonClient]] = {}
+    reaches: dict[Reach, tuple[Session, IRequester]] = {}
     sources, of_accounts = [], []
     for spec in (spec for spec in settings.sources if spec.enabled):
         reach = reach_of(spec)

@@ -31,6 +31,7 @@ def pipeline_options(settings: Settings, redaction_key: bytes | None) -> Pipelin
         strict_tables=settings.strict_tables,
         time_zone=settings.time_zone,
         readings={spec.name: spec.reading for spec in settings.sources},
+        validate=settings.row_validation,
     )
 
 

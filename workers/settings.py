@@ -12,6 +12,8 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from enrichers.second_opinion import Validation
+from models.environment import Environment
 from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
@@ -32,11 +34,10 @@ from workers.setting_types import (
 )
 from workers.setting_types import env as _env
 
-Environment = Literal["LOCAL", "DEV", "QA", "PRD"]
 MEBIBYTE = 1 << 20
 
 
-class Settings(RedactionSettings):
+class EnvVariables(RedactionSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -45,10 +46,9 @@ class Settings(RedactionSettings):
     )  # fmt: skip
 
     environment: Environment = Field(
-        "PRD",
-        validation_alias=_env("ENVIRONMENT"),
+        Environment.PRD, validation_alias=_env("ENVIRONMENT"),
         description="LOCAL, DEV, QA or PRD; only LOCAL creates topics",
-    )
+    )  # fmt: skip
 
     app: str = Field(
         "cdc", validation_alias=_env("CDC_APP"), description="prefix of consumer groups and transactional ids"
@@ -76,35 +76,28 @@ class Settings(RedactionSettings):
     )  # fmt: skip
 
     aws_region: str = Field(
-        "us-east-1",
-        validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"),
+        "us-east-1", validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"),
         description="region of stream and bus",
-    )
+    )  # fmt: skip
     aws_account_id: OptionalText = Field(
-        None,
-        validation_alias=_env("AWS_ACCOUNT_ID"),
+        None, validation_alias=_env("AWS_ACCOUNT_ID"),
         description="refuse to work in any other account, if set",
-    )
+    )  # fmt: skip
     aws_endpoint_url: OptionalText = Field(
-        None,
-        validation_alias=_env("AWS_ENDPOINT_URL"),
+        None, validation_alias=_env("AWS_ENDPOINT_URL"),
         description="another endpoint for AWS calls, e.g. the sandbox",
-    )
+    )  # fmt: skip
     aws_client: Literal["aiohttp", "boto3"] = Field(
         "aiohttp", validation_alias=_env("CDC_AWS_CLIENT"), description="client of the hot AWS calls"
     )
     kinesis_stream_name: StreamName = Field(
-        "coredb-cdc-stream",
-        validation_alias=_env("KINESIS_STREAM_NAME"),
+        "coredb-cdc-stream", validation_alias=_env("KINESIS_STREAM_NAME"),
         description="the stream to bridge: name or ARN",
-    )
+    )  # fmt: skip
     kinesis_batch_size: int = Field(
-        10_000,
-        ge=1,
-        le=10_000,
-        validation_alias=_env("KINESIS_BATCH_SIZE"),
+        10_000, ge=1, le=10_000, validation_alias=_env("KINESIS_BATCH_SIZE"),
         description="records per GetRecords call",
-    )
+    )  # fmt: skip
     kinesis_poll_interval: float = Field(
         0.25, ge=0, le=60, validation_alias=_env("CDC_KINESIS_POLL_INTERVAL"),
         description="least seconds between reads of one shard; one that stays empty is read once a second",
@@ -132,10 +125,9 @@ class Settings(RedactionSettings):
         "cdc-events", validation_alias=_env("EVENT_BUS_NAME"), description="the bus to publish to"
     )
     event_source: str = Field(
-        "cdc-pipeline",
-        validation_alias=_env("EVENT_SOURCE"),
+        "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
         description="Source of an entry is <this>.<table name>",
-    )
+    )  # fmt: skip
     put_events_max_bytes: int = Field(
         262_144, ge=1_024, le=1_000_000, validation_alias=_env("CDC_PUT_EVENTS_MAX_BYTES"),
         description="bytes per PutEvents request by the AWS size formula",
@@ -153,6 +145,10 @@ class Settings(RedactionSettings):
     time_zone: TimeZone = Field(
         "UTC", validation_alias=_env("CDC_TIME_ZONE"),
         description="zone of source times that carry none, e.g. Europe/Zurich",
+    )  # fmt: skip
+    row_validation: Validation = Field(
+        "off", validation_alias=_env("CDC_VALIDATE"),
+        description="all, sample or off: which changes the pydantic models look at, too; sample is 1 in 100",
     )  # fmt: skip
     enable_data_redaction: bool = Field(
         True,
@@ -220,7 +216,7 @@ class Settings(RedactionSettings):
         return (SourceSpec(self.source, stream, region, start=StartAt.parse(self.start_at)),)
 
     @model_validator(mode="after")
-    def _go_together(self) -> "Settings":
+    def _go_together(self) -> "EnvVariables":
         found = mistakes(self, local=self.environment == "LOCAL")
         if self.sources_file is not None:
             try:
@@ -249,6 +245,10 @@ class Settings(RedactionSettings):
                 hint=f"set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; {KEY_HINT}",
             )
         return secret.encode()
+
+
+Settings = EnvVariables
+"""What the code calls them."""
 
 
 class SettingsError(ConfigurationError):

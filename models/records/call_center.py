@@ -4,8 +4,15 @@ from datetime import datetime
 
 from pydantic import Field
 
+from models.records.enrichment import (
+    AvailabilityLogEnrichment,
+    CallCenterAgentEnrichment,
+    CallCenterQueueEnrichment,
+    CallStatusEnrichment,
+    GroupMapsLogEnrichment,
+)
 from models.records.row import Row, columns_of
-from models.tables import FromColumn, FromLookup, OwnerRule, Redaction, RedactionAction, TableSpec
+from models.tables import Redaction, RedactionAction, TableSpec
 
 
 class AvailabilityLogRecord(Row):
@@ -29,7 +36,7 @@ AVAILABILITY_LOG = TableSpec(
     key=("ID",),
     columns=columns_of(AvailabilityLogRecord),
     required=frozenset({"OrgID", "UserID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
+    owner=AvailabilityLogEnrichment.rule(),
     memory=False,
 )
 
@@ -52,7 +59,7 @@ GROUP_MAPS_LOG = TableSpec(
     key=("ID",),
     columns=columns_of(GroupMapsLogRecord),
     required=frozenset({"GroupID"}),
-    owner=OwnerRule(org=(FromLookup("groups", by="GroupID"),), user=(FromColumn("UserID"),)),
+    owner=GroupMapsLogEnrichment.rule(),
     memory=False,
 )
 
@@ -81,7 +88,7 @@ CALL_CENTER_AGENTS = TableSpec(
     key=("ID",),
     columns=columns_of(CallCenterAgentRecord),
     required=frozenset({"AgentType", "OrgID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("AgentRef", when={"AgentType": "USER"}),)),
+    owner=CallCenterAgentEnrichment.rule(),
     # Of a user it is the id; of anybody else a telephone number or an address.
     redact={"AgentRef": Redaction(RedactionAction.PARTIAL_MASK, unless={"AgentType": ("USER",)})},
 )
@@ -110,7 +117,7 @@ CALL_CENTER_QUEUES = TableSpec(
     key=("ID",),
     columns=columns_of(CallCenterQueueRecord),
     required=frozenset({"OrgID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),)),
+    owner=CallCenterQueueEnrichment.rule(),
     redact={"CallbackNumber": Redaction(RedactionAction.PARTIAL_MASK, style="phone")},
 )
 
@@ -146,7 +153,7 @@ CALL_STATUS = TableSpec(
     key=("CallID",),
     columns=columns_of(CallStatusRecord),
     required=frozenset({"OrgID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
+    owner=CallStatusEnrichment.rule(),
     redact={
         "FromURI": Redaction(RedactionAction.PARTIAL_MASK),
         "ToURI": Redaction(RedactionAction.PARTIAL_MASK),

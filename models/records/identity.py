@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from models.records.enrichment import UserScopesEnrichment, UsersEnrichment
 from models.records.row import Row, columns_of
 from models.tables import FromColumn, OwnerRule, Provides, Redaction, RedactionAction, TableSpec
 
@@ -38,7 +39,7 @@ USERS = TableSpec(
     key=("ID",),
     columns=columns_of(UsersRecord),
     required=frozenset({"HomeOrgID"}),
-    owner=OwnerRule(org=(FromColumn("HomeOrgID"),), user=(FromColumn("ID"),)),
+    owner=UsersEnrichment.rule(),
     provides=(Provides("users", key="ID", org="HomeOrgID", user="ID"),),
     redact={
         "Email": Redaction(RedactionAction.PARTIAL_MASK, style="email"),
@@ -122,5 +123,5 @@ USER_SCOPES = TableSpec(
     key=("ID",),
     columns=columns_of(UserScopesRecord),
     required=frozenset({"OrgID", "UserID"}),
-    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
+    owner=UserScopesEnrichment.rule(),
 )

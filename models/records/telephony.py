@@ -5,8 +5,9 @@ from decimal import Decimal
 
 from pydantic import Field
 
+from models.records.enrichment import ChannelsEnrichment, PoolEnrichment, ProfilesEnrichment
 from models.records.row import JsonText, Row, columns_of
-from models.tables import FromColumn, FromLookup, OwnerRule, Redaction, RedactionAction, TableSpec
+from models.tables import Redaction, RedactionAction, TableSpec
 
 
 class ProfilesRecord(Row):
@@ -28,14 +29,7 @@ PROFILES = TableSpec(
     key=("ID",),
     columns=columns_of(ProfilesRecord),
     required=frozenset({"ScopeType"}),
-    owner=OwnerRule(
-        org=(
-            FromColumn("ScopeID", when={"ScopeType": "ORG"}),
-            FromLookup("users", by="ScopeID", when={"ScopeType": "USER"}),
-            FromLookup("groups", by="ScopeID", when={"ScopeType": "GROUP"}),
-        ),
-        user=(FromColumn("ScopeID", when={"ScopeType": "USER"}),),
-    ),
+    owner=ProfilesEnrichment.rule(),
 )
 
 
@@ -61,13 +55,7 @@ CHANNELS = TableSpec(
     entity="channel",
     key=("ID",),
     columns=columns_of(ChannelsRecord),
-    owner=OwnerRule(
-        org=(
-            FromLookup("users", by="OwnerID", when={"OwnerType": "User"}),
-            FromLookup("groups", by="OwnerID", when={"OwnerType": "Group"}),
-        ),
-        user=(FromColumn("OwnerID", when={"OwnerType": "User"}),),
-    ),
+    owner=ChannelsEnrichment.rule(),
     redact={
         "Address": Redaction(RedactionAction.PARTIAL_MASK),
         "Config": Redaction(RedactionAction.REMOVE),
@@ -102,6 +90,6 @@ POOL = TableSpec(
     entity="pool",
     key=("ID",),
     columns=columns_of(PoolRecord),
-    owner=OwnerRule(org=(FromColumn("OrgID"),), user=(FromColumn("UserID"),)),
+    owner=PoolEnrichment.rule(),
     redact={"Number": Redaction(RedactionAction.PARTIAL_MASK, style="phone")},
 )

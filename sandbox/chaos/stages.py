@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from models.retry import RetryConfig
 from sandbox.chaos.plan import Plan
 from workers.engine.app import StageApp
 from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable, WindowOptions
@@ -106,7 +107,7 @@ def make_deliver(plan: Plan, options: EngineOptions, sink_url: str) -> StageApp:
         topic = "receipts" if isinstance(outcome, Delivered) else "dead"
         unit.send(topic, record.key, b"%s:%d" % (uid, attempts))
 
-    bounds = WindowOptions(max_records=plan.workload.window_records, call_timeout=5.0, max_backoff=1.0)
+    bounds = WindowOptions(max_records=plan.workload.window_records, call_timeout=5.0, retry=RetryConfig(0.1, 1.0))
     app.deliver("out", emit=emit, options=bounds)(client.put)
     app.on_end.append(client.close)
     return app

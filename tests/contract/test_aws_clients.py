@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.aws.control_client import StandInControl
 from tests.contract.standin import client, running
-from workers.aws.client import JsonClient, Reach, Session, hot_client
+from workers.aws.client import IRequester, Reach, Session, hot_client
 from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
 from workers.kinesis.pages import Page
 from workers.settings import Settings
@@ -29,7 +29,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["aiohttp", "boto3"])
-async def kinesis(request: Any, url: str) -> AsyncIterator[JsonClient]:
+async def kinesis(request: Any, url: str) -> AsyncIterator[IRequester]:
     settings = Settings(_env_file=None, aws_endpoint_url=url, aws_client=request.param)
     made = hot_client(Session(settings), "kinesis", "Kinesis_20131202")
     yield made
@@ -37,14 +37,14 @@ async def kinesis(request: Any, url: str) -> AsyncIterator[JsonClient]:
 
 
 @pytest.fixture(params=["aiohttp", "boto3"])
-async def events(request: Any, url: str) -> AsyncIterator[JsonClient]:
+async def events(request: Any, url: str) -> AsyncIterator[IRequester]:
     settings = Settings(_env_file=None, aws_endpoint_url=url, aws_client=request.param)
     made = hot_client(Session(settings), "events", "AWSEvents")
     yield made
     await made.close()
 
 
-async def test_records_put_by_boto3_are_read_with_their_bytes(kinesis: JsonClient, url: str) -> None:
+async def test_records_put_by_boto3_are_read_with_their_bytes(kinesis: IRequester, url: str) -> None:
     boto = client("kinesis", url)
     boto.create_stream(StreamName="s", ShardCount=1)
     boto.put_record(StreamName="s", Data=b"\x00\xffbytes", PartitionKey="k")
@@ -57,14 +57,14 @@ async def test_records_put_by_boto3_are_read_with_their_bytes(kinesis: JsonClien
     assert not page.ended
 
 
-async def test_an_unknown_stream_is_an_error_with_its_code(kinesis: JsonClient) -> None:
+async def test_an_unknown_stream_is_an_error_with_its_code(kinesis: IRequester) -> None:
     request = {"StreamName": "absent", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"}
     with pytest.raises(AwsError) as raised:
         await kinesis.call("GetShardIterator", json.dumps(request).encode())
     assert raised.value.code == "ResourceNotFoundException"
 
 
-async def test_entries_are_answered_one_by_one(events: JsonClient) -> None:
+async def test_entries_are_answered_one_by_one(events: IRequester) -> None:
     good = {"Source": "s", "DetailType": "t", "Detail": "{}", "EventBusName": "default", "Time": 1768473060.0}
     answer = json.loads(
         await events.call("PutEvents", json.dumps({"Entries": [good, good | {"Detail": "["}]}).encode())

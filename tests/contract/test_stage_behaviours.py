@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.retry import RetryConfig
 from models.routing import partition_of
 from tests.contract.stages import KINDS, Pair, Place, Stage, Stages, bury_unseen_errors, stages_of
 from tests.integration.stage import PARTITIONS
@@ -416,7 +417,7 @@ def delivering(bus: Bus) -> Callable[[Place], StageApp]:
             topic = "out" if isinstance(outcome, Delivered) else "dead"
             unit.send(place.topic(topic), record.key, b"%s:%d" % (record.value, attempts) if with_value else None)
 
-        app.deliver(place.topic("in"), emit=emit, options=WindowOptions(first_backoff=0.01, max_backoff=0.1))(bus.put)
+        app.deliver(place.topic("in"), emit=emit, options=WindowOptions(retry=RetryConfig(0.01, 0.1)))(bus.put)
         return app
 
     return make

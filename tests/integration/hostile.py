@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from models.retry import RetryConfig
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.protocol import Operation
 from sandbox.aws.server import StandIn
@@ -147,7 +148,7 @@ def hostile(
     monkeypatch.setattr(follower, "BOUNDS_EVERY", 0.05)  # or the checkpoints never catch up with the listings
     monkeypatch.setattr(follower, "POLL_MS", 50)
     monkeypatch.setattr(slot_work, "POLL", 0.1)
-    monkeypatch.setattr(reader, "backoff", lambda failures, _: min(0.2, 0.02 * failures))
+    monkeypatch.setattr(reader, "RETRY", RetryConfig(0.02, 0.2, jitter=0.0))
     monkeypatch.setattr(stages, "now_ms", lambda: int(clock() * 1000))
     with stand_in_running(clock) as stand_in:
         names = own_environment(world.environment(), f"hostile{next(_names)}") | {

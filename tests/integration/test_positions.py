@@ -8,6 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
+from models.retry import RetryConfig
 from tests.integration.stage import PARTITIONS, Bench, eventually, running
 from workers.engine import stability
 from workers.engine.app import StageApp
@@ -221,7 +222,7 @@ async def test_a_window_skips_a_gap_and_goes_on_delivering(bench: Bench) -> None
         taken.extend(int(record.value) for record in records)
         return [Delivered() for _ in records]
 
-    small = WindowOptions(max_records=5, first_backoff=0.01, max_backoff=0.05)
+    small = WindowOptions(max_records=5, retry=RetryConfig(0.01, 0.05))
     app.deliver(bench.topic("events"), emit=lambda *_: None, options=small)(sink)
     async with running(app):
         await bench.put("events", large(0, 20))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from models.retry import RetryConfig
 from tests.integration.stage import Bench, eventually, running
 from workers.engine.app import StageApp
 from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable, WindowOptions
@@ -56,7 +57,7 @@ def delivering(bench: Bench, bus: Bus, **options: Any) -> StageApp:
         topic = "receipts" if isinstance(outcome, Delivered) else "dead"
         unit.send(bench.topic(topic), record.key, b"%s:%d" % (record.value, attempts) if with_value else None)
 
-    app.deliver(bench.topic("events"), emit=emit, options=WindowOptions(first_backoff=0.01, max_backoff=0.1))(bus.put)
+    app.deliver(bench.topic("events"), emit=emit, options=WindowOptions(retry=RetryConfig(0.01, 0.1)))(bus.put)
     return app
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from models.bus_health import EventBridgeHC
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Delivered, Retry, Undeliverable
 from workers.eventbridge.classic import Bus, ClassicBus
@@ -100,3 +101,27 @@ def test_a_request_is_filled_up_to_ten_entries_or_the_byte_limit() -> None:
     small, large = event(1), event(2, padding="x" * 900)
     assert bus(Scripted()).fit([small] * 12) == 10
     assert bus(Scripted(), max_bytes=2_500).fit([large] * 5) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "health", "trouble"),
+    [
+        ([OK], EventBridgeHC.OK, ""),
+        (AwsUnavailable("Timeout"), EventBridgeHC.IN_ALARM, "Timeout"),
+        (AwsDenied("AccessDeniedException"), EventBridgeHC.IN_ALARM, "AccessDeniedException"),
+        (AwsThrottled("ThrottlingException"), EventBridgeHC.UNKNOWN, ""),
+        ([{"ErrorCode": "InternalFailure"}], EventBridgeHC.IN_ALARM, "InternalFailure"),
+        ([{"ErrorCode": "MalformedDetail"}], EventBridgeHC.OK, ""),
+    ],
+)
+async def test_the_health_of_the_bus_is_what_its_last_answer_said(answer: Any, health: str, trouble: str) -> None:
+    classic = bus(Scripted(answer))
+    await classic.put([event()])
+    assert (classic.health, classic.trouble) == (health, trouble)
+
+
+async def test_a_bus_that_answers_again_is_well_again() -> None:
+    classic = bus(Scripted(AwsUnavailable("Timeout"), [OK]))
+    await classic.put([event()])
+    await classic.put([event()])
+    assert (classic.health, classic.trouble) == (EventBridgeHC.OK, "")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from models.dead_letter import DeadLetter, dead_letter
-from models.outcome import Category, Dead, Failure
+from models.outcome import Dead, ErrorCategory, Failure
 from models.raw import Origin, RawRecord
 from models.taxonomy import CATEGORY_OF, TAXONOMY, handling
 
@@ -37,8 +37,8 @@ def test_the_taxonomy_is_the_published_table() -> None:
 
 def test_every_failure_has_one_category_and_one_handling_in_dead_letters() -> None:
     assert set(CATEGORY_OF) == set(Failure)
-    assert handling(Failure.EVENTBRIDGE_ERROR).category is Category.PERMANENT
-    assert handling(Failure.EVENTBRIDGE_ERROR, Category.THROTTLING).attempts == 0
+    assert handling(Failure.EVENTBRIDGE_ERROR).category is ErrorCategory.PERMANENT
+    assert handling(Failure.EVENTBRIDGE_ERROR, ErrorCategory.THROTTLING).attempts == 0
 
 
 def test_a_letter_is_read_back_from_its_headers() -> None:

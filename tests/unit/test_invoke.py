@@ -139,7 +139,7 @@ def test_plain_files_give_the_same_events_each_time_and_wherever_they_lie(tmp_pa
 def test_steps_are_shown_on_stderr_without_values() -> None:
     result = run("--steps", "-", stdin=user(1))
     for step in ("decode", "validate", "remember", "owner", "diff", "transform", "redact", "normalize"):
-        assert f": {step} " in result.stderr
+        assert f"\n    {step} " in result.stderr
     assert "a@x.test" not in result.stderr
     assert len(lines(result)) == 1
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.kinesis.pace import MAX_BACKOFF, Pace, backoff
+from workers.kinesis.pace import RETRY, Pace
 
 
 def calls_in(pace: Pace, seconds: float, *, size: int = 0, behind: int = 1) -> int:
@@ -44,6 +44,6 @@ def test_something_new_makes_it_fast_again() -> None:
 
 
 def test_back_off_grows_and_is_never_the_same_for_two_readers() -> None:
-    assert [backoff(n, 0.0) for n in (1, 2, 3)] == [0.2, 0.4, 0.8]
-    assert backoff(1, 0.99) > backoff(1, 0.0)
-    assert backoff(100, 1.0) == MAX_BACKOFF
+    assert [RETRY.delay(n, 0.0) for n in (1, 2, 3)] == [0.2, 0.4, 0.8]
+    assert RETRY.delay(1, 0.99) > RETRY.delay(1, 0.0)
+    assert RETRY.delay(100, 1.0) == RETRY.longest

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from models.checkpoint import Checkpoint, ShardState
+from models.retry import RetryConfig
 from models.shard import Shard
-from workers.aws.client import JsonClient
+from workers.aws.client import IRequester
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.kinesis import reader as module
 from workers.kinesis.budget import Budget
@@ -80,7 +81,7 @@ class Reading:
         self.said: list[str] = []
         self.budget = Budget(1 << 30)
         self.reader = ShardReader(
-            cast("JsonClient", wire), cast("ShardDirectory", directory), FACTS,
+            cast("IRequester", wire), cast("ShardDirectory", directory), FACTS,
             cursor or ShardCursor(SHARD, Begin(TRIM_HORIZON)), ReadOptions(10, 0.0, 0.0), self.budget, lambda: NOW,
             self.said.append,
         )  # fmt: skip
@@ -106,7 +107,7 @@ class Reading:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "backoff", lambda *_: 0.0)
+    monkeypatch.setattr(module, "RETRY", RetryConfig(0.0, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import msgspec
 
 from models.dead_letter import DeadLetter
 from models.event import read_envelope
-from models.outcome import Category, Failure
+from models.outcome import ErrorCategory, Failure
 from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
 from workers.engine.delivery import Delivered, Outcome, Undeliverable, WindowOptions
@@ -55,6 +55,8 @@ def add_publish(app: StageApp, publish: Publish) -> None:
     def fit(records: Sequence[Any]) -> int:
         return publish.bus.fit([record.value or b"" for record in records])
 
+    app.reports["bus"] = lambda: {"health": publish.bus.health, "trouble": publish.bus.trouble}
+
     @app.deliver(publish.topics.events, emit=emit, pick=fit, options=WindowOptions(per_call=MAX_ENTRIES))
     async def publish_events(records: Sequence[Any]) -> list[Outcome]:
         """Events to EventBridge, at least once, in order per entity."""
@@ -77,7 +79,7 @@ def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int
     except (msgspec.MsgspecError, RecursionError):
         origin = _Metadata()
     failure = Failure(outcome.failure)
-    category = Category.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]
+    category = ErrorCategory.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]
     now = publish.now_ms()
     return DeadLetter(
         stage=STAGE, code=failure, category=category, message=outcome.reason, attempts=attempts, first_failed_ms=now,

@@ -30,7 +30,7 @@ COLD_THREADS = 4
 """Of one session: calls that boto3 makes, and looks for credentials."""
 
 
-class JsonClient(Protocol):
+class IRequester(Protocol):
     """One AWS service speaking JSON: `call` sends the operation and returns the body of the answer."""
 
     async def call(self, operation: str, request: bytes) -> bytes:
@@ -213,7 +213,7 @@ class Boto3Client:
         }
 
     async def call(self, operation: str, request: bytes) -> bytes:
-        """See JsonClient."""
+        """See IRequester."""
         arguments = msgspec.json.decode(request)
         method = getattr(self._client, self._methods[operation])
         answer = await asyncio.to_thread(_translated, lambda: method(**arguments))
@@ -238,7 +238,7 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def hot_client(session: Session, service: str, target: str) -> JsonClient:
+def hot_client(session: Session, service: str, target: str) -> IRequester:
     """The client the settings ask for. `service`: kinesis or events; `target`: prefix of X-Amz-Target."""
     if session.settings.aws_client == "boto3":
         return Boto3Client(session, service)

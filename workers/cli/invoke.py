@@ -2,29 +2,32 @@
 
 import json
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
 import click
 
-from enrichers.pipeline import Enriched, Pipeline, Trace
+from enrichers.pipeline import Enriched, Pipeline
 from enrichers.redact import MissingKeyError
 from enrichers.routing import route
 from enrichers.state import InMemoryState, Pin
+from enrichers.trace import Trace
 from models.catalogue import Catalogue
 from models.change import SourceRow
 from models.dead_letter import dead_letter
 from models.documents import pieces
 from models.kinesis_event import Delivery, deliveries
+from models.lambda_response import LambdaResponse
 from models.outcome import Dead, Drop, Miss, Ok
 from models.raw import RawRecord
 from models.routing import Route
 from models.sources import adapters
 from models.sources.reading import PLAIN
 from models.strict_json import lenient
+from workers.cli.expected import Document, differences, read_expected
+from workers.cli.invoke_output import event_table, line, step_lines, steps_document
 from workers.cli.sources import named_source
 from workers.contract import pipeline_options, read_catalogue
 from workers.failures import CommandError, ConfigurationError, NotFoundError, PartialError
@@ -44,6 +47,8 @@ class Result:
     delivery: Delivery
     record: RawRecord
     enriched: Enriched
+    trace: Trace | None = None
+    """What each step said, if that was asked for."""
 
 
 @dataclass(slots=True)
@@ -82,17 +87,15 @@ class Invocation:
         )
         self.count += 1
         if isinstance(content, Dead):
-            return Result(where, delivery, record, Enriched(content))
-        trace: Trace | None = [] if self.steps else None
+            return Result(where, delivery, record, Enriched(content), Trace() if self.steps else None)
+        trace = Trace() if self.steps else None
         self._follow_schema(where, routed, content)
         # No other file will bring a missing owner while we wait, so nothing waits.
         enriched = self.pipeline.run(record, self.state, patient=False, trace=trace)
         self.state.apply(enriched.effects)
         if routed is not None and routed.retired_key is not None:
             self._retire(routed.retired_key, record)
-        for step, text in trace or ():
-            click.echo(f"{where}: {step:<9} {text}", err=True)
-        return Result(where, delivery, record, enriched)
+        return Result(where, delivery, record, enriched, trace)
 
     def _route(self, content: bytes, partition_key: str) -> Route:
         reading = self.pipeline.options.readings.get(self.source, PLAIN)
@@ -128,7 +131,20 @@ class Invocation:
 @click.option(
     "--source", metavar="NAME", help="Of which source they are: part of every eventId. Default: the first one."
 )
-@click.option("--steps", is_flag=True, help="Show every step of every record on stderr.")
+@click.option(
+    "--steps",
+    is_flag=True,
+    help="Show what each step did, and by which rule: on stderr, with --output json in the document. Never a value.",
+)
+@click.option(
+    "--expect",
+    metavar="FILE",
+    help="Compare with what an earlier call printed: differences on stderr, exit code 1. The order of keys and the "
+    "form of the file do not matter. A dead letter that is expected is no failure.",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="FIELD", help="Of --expect: a field that may differ, as deadLetter.fingerprint."
+)
 @click.option("--lambda", "as_lambda", is_flag=True, help="Print the Lambda response instead of the events.")
 @click.option(
     "--output",
@@ -137,7 +153,15 @@ class Invocation:
     show_default=True,
     help="Form of stdout.",
 )
-def invoke(files: tuple[str, ...], source: str | None, steps: bool, as_lambda: bool, output: str) -> None:
+def invoke(
+    files: tuple[str, ...],
+    source: str | None,
+    steps: bool,
+    expect: str | None,
+    ignore: tuple[str, ...],
+    as_lambda: bool,
+    output: str,
+) -> None:
     """Turn change records from FILE... (- is stdin) into events, without Kafka and without AWS.
 
     A file holds any sequence of JSON documents (pretty-printed, lines, arrays) or AWS Lambda Kinesis events. Events go
@@ -146,31 +170,66 @@ def invoke(files: tuple[str, ...], source: str | None, steps: bool, as_lambda: b
 
     \b
     Try:  cdc invoke events/sample-cdc-event.json
+          cdc invoke --steps events/sample-cdc-event.json
+          cdc invoke --steps --output json events/sample-cdc-event.json
+          cdc invoke events/sample-cdc-event.json > expected.jsonl
+          cdc invoke --expect expected.jsonl events/sample-cdc-event.json
+          cdc invoke --lambda events/sample-cdc-event.json
     """
+    if ignore and expect is None:
+        raise click.UsageError("--ignore is about --expect FILE")
+    expected = read_expected(expect) if expect is not None else None
     settings = load_settings()
     spec = named_source(settings, source) if source is not None else settings.sources[0]
     invocation = _prepare(settings, spec.name, steps=steps)
+    documents: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
     failed: list[str] = []
     for name in files:
         for result in _results(invocation, name):
+            if result.trace is not None and output != "json":
+                click.echo("\n".join(step_lines(result.where, result.trace)), err=True)
             document = _document(result, invocation.catalogue.fingerprint)
             if isinstance(result.enriched.outcome, Dead):
                 failed.append(result.record.origin.sequence)
-            if document is None or as_lambda:
+            if result.trace is not None and output == "json":
+                shown.append(steps_document(result.where, result.record, result.trace) | _outcome(result, document))
+            if document is None:
                 continue
-            if output == "jsonl":
-                click.echo(_line(document))
-            else:
-                shown.append(document)
+            documents.append(document)
+            if output == "jsonl" and not as_lambda:
+                click.echo(line(document))
     if as_lambda:
-        click.echo(_line({"batchItemFailures": [{"itemIdentifier": item} for item in failed]}))
+        click.echo(LambdaResponse.of(failed).model_dump_json(by_alias=True))
     elif output == "json":
-        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(shown if steps else documents, ensure_ascii=False, indent=2))
     elif output == "table":
-        _table(shown)
-    if failed:
+        click.echo("\n".join(event_table(documents)))
+    if expected is not None:
+        _compare(str(expect), expected, documents, ignore)
+    elif failed:
         raise PartialError(f"{len(failed)} of {invocation.count} records became dead letters")
+
+
+def _outcome(result: Result, document: dict[str, Any] | None) -> dict[str, Any]:
+    outcome = result.enriched.outcome
+    if isinstance(outcome, Drop) or document is None:
+        return {"dropped": outcome.reason if isinstance(outcome, Drop) else ""}
+    return document if "deadLetter" in document else {"event": document}
+
+
+def _compare(name: str, expected: Sequence[Document], documents: Sequence[Document], ignore: tuple[str, ...]) -> None:
+    """Raises CommandError if anything differs."""
+    came = json.loads(json.dumps(documents))
+    found = list(differences(expected, came, ignore))
+    for difference in found:
+        click.echo(str(difference), err=True)
+    if found:
+        raise CommandError(
+            f"{len(found)} difference{'' if len(found) == 1 else 's'} from {name}",
+            hint="if they are meant, write the file anew from what is printed now",
+        )
+    click.echo(f"{len(documents)} documents, all as expected", err=True)
 
 
 def _schema_of(content: bytes) -> str | None:
@@ -220,7 +279,7 @@ def _document(result: Result, fingerprint: str) -> dict[str, Any] | None:
                 dead,
                 result.record,
                 stage=STAGE,
-                failed_ms=time.time_ns() // 1_000_000,
+                failed_ms=result.record.timestamp_ms,  # no clock: the same file gives the same documents
                 fingerprint=fingerprint,
                 table=result.enriched.table,
             )
@@ -230,23 +289,3 @@ def _document(result: Result, fingerprint: str) -> dict[str, Any] | None:
             raise AssertionError(f"an impatient pipeline waits for {lookup}")
         case _:
             assert_never(result.enriched.outcome)
-
-
-def _line(document: dict[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def _table(documents: list[dict[str, Any]]) -> None:
-    rows = [("EVENT", "ENTITY", "ORG", "USER", "CHANGED")]
-    for document in documents:
-        letter = document.get("deadLetter")
-        if letter is not None:
-            rows.append(("dead letter", letter["code"], "", "", letter["message"]))
-            continue
-        names = ",".join(document["changedFields"])
-        entity = f"{document['entityType']}:{document['entityId']}"
-        rows.append((document["eventType"], entity, document.get("orgId", ""), document.get("userId", ""), names))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
-        click.echo("  ".join([*cells, row[4]]).rstrip())

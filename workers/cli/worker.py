@@ -1,21 +1,10 @@
 """`cdc worker`: run the pipeline."""
 
 import functools
-import logging
-import sys
 
 import click
 
-from workers.log_echoes import EchoFilter
-from workers.log_redaction import MaskingFormatter
-
-LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp")
-LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-QUIET = {
-    logging.ERROR: LIBRARIES,
-    logging.WARNING: ("workers",),  # mode logs the life of every service under the module that defines it
-    logging.CRITICAL: ("aiokafka.consumer.group_coordinator",),  # says ERROR while a coordinator is being elected
-}
+from workers.log_options import LoggerConfigOptions
 
 
 def _stages(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -52,18 +41,7 @@ def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None)
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
     settings = load_settings({name: value for name, value in overrides.items() if value is not None})
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level,
-        force=True,
-    )
-    for level, names in QUIET.items():
-        for name in names:
-            # Never DEBUG: there the clients log the bytes they send (P6).
-            logging.getLogger(name).setLevel(logging.INFO if settings.log_level == "DEBUG" else level)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(EchoFilter(LIBRARIES))
-        handler.setFormatter(MaskingFormatter(LINE))
+    LoggerConfigOptions(settings.log_level).apply()
     kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
     for make in {"enrich": make_enrich, "publish": make_publish}.items():
         if make[0] in stages:

@@ -1,9 +1,10 @@
 """What a sink outside of Kafka answers for each record, and the bounds of the window that feeds it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from models.retry import RetryConfig
 from workers.engine.unit import UnitOfWork
 
 
@@ -47,6 +48,5 @@ class WindowOptions:
     max_records: int = 2_000
     max_bytes: int = 8 << 20
     call_timeout: float = 10.0
-    max_backoff: float = 5.0
-    first_backoff: float = 0.1
+    retry: RetryConfig = field(default_factory=lambda: RetryConfig(0.1, 5.0))
     commit_records: int = 1_000

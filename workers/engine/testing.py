@@ -19,6 +19,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
+from models.change import SourceRow
+from models.record_type import RecordType
 from models.routing import partition_of
 from workers.engine.app import StageApp
 from workers.engine.faults import Fault, Faults
@@ -260,3 +262,17 @@ class StageKit:
                     raise ValueError(f"offset {one.offset} of {tp.topic}/{tp.partition} is taken")
                 log.skip_to(one.offset)
             self.broker.write(tp, [(one.timestamp_ms, one.key, one.value, one.headers)], transaction)
+
+
+class MockedRecordType(RecordType):
+    """Row models of a table that refuse what the test says, and remember what they were asked: `Pipeline(catalogue,
+    options, {"users": MockedRecordType("ID: missing")})`."""
+
+    def __init__(self, refuses: str | None = None) -> None:
+        self.refuses = refuses
+        self.asked: list[SourceRow] = []
+
+    def refusal(self, source: SourceRow) -> str | None:
+        """See RecordType."""
+        self.asked.append(source)
+        return self.refuses

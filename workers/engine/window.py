@@ -177,9 +177,7 @@ class Window:
             self.failures = 0
             return
         self.failures = self.failures + 1 if all_failed else 0
-        options = self.options
-        ceiling = min(options.max_backoff, options.first_backoff * 2.0 ** min(self.failures, 16))
-        delay = max(pause, ceiling * random.random())  # full jitter
+        delay = max(pause, self.options.retry.delay(self.failures, random.random()))
         self.resume_at = max(self.resume_at, monotonic() + delay)
 
     # committing

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from models.bus_health import EventBridgeHC
 from models.event import EventEnvelope, read_envelope
 from models.outcome import Failure
-from workers.aws.client import JsonClient
+from workers.aws.client import IRequester
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
 
@@ -18,6 +19,7 @@ MAX_ENTRIES = 10
 MAX_DETAIL_TYPE = 128
 TIME_BYTES = 14
 RETRYABLE = frozenset({"InternalFailure", "InternalException", "InternalError", "ThrottlingException", "Throttling"})
+THROTTLES = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
 CONFIGURATION = frozenset({
     "AccessDeniedException", "InvalidAccountIdException", "NotAuthorizedForSourceException",
     "NotAuthorizedForDetailTypeException", "ResourceNotFoundException",
@@ -70,9 +72,12 @@ class _Answer(msgspec.Struct, rename="pascal"):
 class ClassicBus:
     """Sends records of `cdc.events`. One record is always the same entry, byte for byte (P3)."""
 
-    def __init__(self, client: JsonClient, bus: Bus) -> None:
+    def __init__(self, client: IRequester, bus: Bus) -> None:
         self._client = client
         self._bus = bus
+        self.health = EventBridgeHC.UNKNOWN
+        self.trouble = ""
+        """Code of what is wrong while the bus is IN_ALARM."""
 
     def entry(self, value: bytes) -> Entry | Undeliverable:
         """The entry of one record, or why the bus would never take it."""
@@ -117,8 +122,19 @@ class ClassicBus:
         """One request; outcomes aligned with `values`. The world's faults are outcomes too: nothing is raised."""
         checked = [self.entry(value) for value in values]
         entries = [entry for entry in checked if isinstance(entry, Entry)]
-        answers = iter(await self._put(entries) if entries else ())
+        answered = await self._put(entries) if entries else []
+        self._judge(answered)
+        answers = iter(answered)
         return [found if isinstance(found, Undeliverable) else next(answers) for found in checked]
+
+    def _judge(self, outcomes: Sequence[Outcome]) -> None:
+        """Health by what the bus said of one request. An entry it refuses for good is no trouble of the bus."""
+        troubles = [outcome.reason for outcome in outcomes if isinstance(outcome, Retry)]
+        if any(reason not in THROTTLES for reason in troubles):
+            self.health = EventBridgeHC.IN_ALARM
+            self.trouble = next(reason for reason in troubles if reason not in THROTTLES)
+        elif len(troubles) < len(outcomes):
+            self.health, self.trouble = EventBridgeHC.OK, ""
 
     async def _put(self, entries: list[Entry]) -> list[Outcome]:
         request = msgspec.json.encode({"Entries": entries})

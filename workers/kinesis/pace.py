@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from models.retry import RetryConfig
+
 SHARD_CALLS_PER_SECOND = 5.0
 SHARD_BYTES_PER_SECOND = 2 << 20
 """GetRecords limits of one shard (AWS service quotas)."""
 IDLE_SECONDS = 1.0
 """Between reads of a shard that has had nothing new for a while."""
-FIRST_BACKOFF = 0.2
-MAX_BACKOFF = 10.0
+RETRY = RetryConfig(0.2, 10.0, jitter=0.5)
+"""After failures: without jitter all readers of a shard come back together."""
 
 
 @dataclass(slots=True)
@@ -54,10 +56,3 @@ class Pace:
         # One call may be saved up, and one second of bytes: a burst is what the neighbours would notice.
         self._calls = min(1.0, self._calls + passed * SHARD_CALLS_PER_SECOND * self.share)
         self._bytes = min(0.0, self._bytes + passed * SHARD_BYTES_PER_SECOND * self.share)
-
-
-def backoff(failures: int, chance: float) -> float:
-    """Seconds to wait after the n-th failure in a row (from 1). `chance` in [0, 1) is the jitter: without it all
-    readers of a shard come back together."""
-    ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures, 16))
-    return ceiling * (0.5 + chance / 2)

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from models.checkpoint import UNKNOWN_COVER_MS
-from workers.aws.client import JsonClient
+from workers.aws.client import IRequester
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable, ErrorCodes
 from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part, ShardCursor
 from workers.kinesis.directory import ShardDirectory, StreamFacts
-from workers.kinesis.pace import Pace, backoff
+from workers.kinesis.pace import RETRY, Pace
 from workers.kinesis.pages import Page, ShardIterator, data_bytes
 
 PART_RECORDS = 5_000
@@ -67,7 +67,7 @@ class ShardStats:
 class ShardReader:
     """An endless sequence of parts, and of gaps: after one of those it waits until it is told to go on."""
 
-    client: JsonClient
+    client: IRequester
     directory: ShardDirectory
     facts: StreamFacts
     cursor: ShardCursor
@@ -152,7 +152,7 @@ class ShardReader:
                 if error.code == GONE:
                     with contextlib.suppress(AwsError):  # said by whoever lists
                         await self.directory.refresh(now=True)
-                await asyncio.sleep(backoff(failures, random.random()))
+                await asyncio.sleep(RETRY.delay(failures, random.random()))
             finally:
                 # What was not handed on: a failed read, or records that had been committed before.
                 await self.budget.release(held)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from models.source_spec import SourceSpec
 from models.start_position import StartAt
-from workers.aws.client import JsonClient
+from workers.aws.client import IRequester
 from workers.aws.errors import AwsError
 from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
@@ -35,7 +35,7 @@ class Source:
     """`name` is that of its raw topic, `raw.<name>`."""
 
     name: str
-    client: JsonClient
+    client: IRequester
     directory: ShardDirectory
     start: StartAt
     to: Destination

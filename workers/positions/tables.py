@@ -6,7 +6,7 @@ the bridge goes on behind it, or its shard stops with a gap.
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.checkpoint import UNKNOWN_COVER_MS, Checkpoint, ShardState
@@ -29,16 +29,29 @@ SHARD_KEY = "SHARD#"
 SORT_KEY = "CHECKPOINT"
 
 
+@dataclass(frozen=True, slots=True)
+class DynamoDBActionParams:
+    """Which page of a table to scan, consistently."""
+
+    table: str
+    start: Item | None = None
+    """Key of the item that ended the page before."""
+
+    def arguments(self) -> dict[str, Any]:
+        """As boto's `scan` takes them."""
+        found: dict[str, Any] = {"TableName": self.table, "ConsistentRead": True}
+        return found if self.start is None else {**found, "ExclusiveStartKey": self.start}
+
+
 async def items_of(scan: Scan, table: str) -> list[Item]:
     """Every item of a table, read consistently. Raises AwsError."""
     found: list[Item] = []
-    arguments: dict[str, Any] = {"TableName": table, "ConsistentRead": True}
+    page: dict[str, Any] = await scan(**DynamoDBActionParams(table).arguments())
     while True:
-        page = await scan(**arguments)
         found += page.get("Items", [])
         if not page.get("LastEvaluatedKey"):
             return found
-        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        page = await scan(**DynamoDBActionParams(table, page["LastEvaluatedKey"]).arguments())
 
 
 def kcl_leases(items: Iterable[Item], stream: str) -> Brought:
