@@ -198,14 +198,12 @@ class Traffic:
         return self._published(kind, "group_maps_log", number, document, row, owner=(org, user))
 
     def _resend(self) -> SourceChange | None:
-        """The source delivers a change again. Where rows are remembered it is dropped, else it keeps its eventId."""
+        """The source delivers a change again."""
         if not self._recent:
             return None
         first = self._rng.choice(self._recent)
-        remembered = (first.row or "").partition(":")[0] not in ("availability_log", "group_maps_log")
         again = replace(
-            first, number=self._number, kind="resent", repeats=first.change,
-            ending=Ending.FILTERED if remembered else Ending.PUBLISHED, reason="resent" if remembered else "",
+            first, number=self._number, kind="resent", repeats=first.change, ending=Ending.FILTERED, reason="resent",
         )  # fmt: skip
         self._number += 1
         return again
