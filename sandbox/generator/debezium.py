@@ -29,6 +29,7 @@ class Debezium:
     schema = SCHEMA
     moves_keys = False
     has_loads = True
+    unordered = False
     has_tombstones = True
 
     def __init__(self, rng: random.Random) -> None:

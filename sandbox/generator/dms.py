@@ -21,6 +21,7 @@ class Dms:
     schema = SCHEMA
     moves_keys = True
     has_loads = True
+    unordered = False
     has_tombstones = False
 
     def __init__(self, rng: random.Random) -> None:

@@ -17,6 +17,7 @@ class Dsql:
     schema = SCHEMA
     moves_keys = False
     has_loads = False
+    unordered = True
     has_tombstones = False
 
     def __init__(self, rng: random.Random) -> None:

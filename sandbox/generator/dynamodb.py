@@ -23,6 +23,7 @@ class DynamoDb:
     schema = ""
     moves_keys = False
     has_loads = False
+    unordered = True
     has_tombstones = False
 
     def __init__(self, rng: random.Random) -> None:

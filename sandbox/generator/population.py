@@ -10,6 +10,8 @@ from typing import Any
 from sandbox.generator.invented import Invented
 from sandbox.generator.wire import Row
 
+FIRST_ID = {"users": 1_000, "groups": 200}
+FIRST_OTHER_ID = 10
 Owner = tuple[Any, Any]
 """(organisation, user); None for nobody."""
 
@@ -25,6 +27,12 @@ class Population:
         """Organisations of the beginning."""
         self.settled: dict[str, list[int]] = {"users": [], "groups": []}
         """Rows others are found by: known long enough, never deleted, and they keep their organisation."""
+        self._next_id: dict[str, int] = {}
+
+    def take_id(self, table: str) -> int:
+        """A number that no row of the table has had."""
+        self._next_id[table] = self._next_id.get(table, FIRST_ID.get(table, FIRST_OTHER_ID)) + 1
+        return self._next_id[table]
 
     def org(self) -> int:
         """An organisation that stays."""

@@ -32,8 +32,9 @@ GROUP_FOLLOWS = 8
 EARLY_APART = 150
 """Two such rows close together may wait for each other, each before the other's group in a partition, for 5 s."""
 RESENT_WITHIN = 200
-FIRST_ID = {"users": 1_000, "groups": 200}
-FIRST_OTHER_ID, FIRST_LOG_ID = 10, 100_000
+OVERTAKEN, LATE_BY = 0.06, 3
+"""Share of the changes of rows that come before the one they follow, and how many records that one comes later."""
+FIRST_LOG_ID = 100_000
 LOG = "_log"
 """How tables end whose rows are written once."""
 _KNOWN = {spec.name for spec in TELEPHONY}
@@ -64,7 +65,6 @@ class Traffic:
         self._start = start
         self._partitions = partitions
         self._number = 0
-        self._next_id: dict[str, int] = {}
         self._awaited: set[int] = set()
         self._early_from = 0
         self._versions: dict[str, int] = {}
@@ -90,7 +90,7 @@ class Traffic:
         """What is there already: organisations, groups, users. They feed the lookups; a full load is not published."""
         for place in range(count):
             name = "orgs" if place <= count // 6 else "groups" if place <= count // 2 else "users"
-            table, number = TABLES[name], self._take_id(name)
+            table, number = TABLES[name], self._people.take_id(name)
             row = table.new(self._make, self._people, number, self._now)
             if name == "orgs":
                 self._people.orgs.append(number)
@@ -119,6 +119,8 @@ class Traffic:
         row = self._choice(table, what)
         if row is None or (what != "update" and left < 2):
             return self._log()
+        if what != "key change" and left >= 2 and self._encoder.unordered and self._rng.random() < OVERTAKEN:
+            row = self._overtake(table, row, what)
         steps: dict[str, Callable[[Table, Row], SourceChange]] = {
             "update": self._update, "delete": self._delete, "key change": self._change_key,
         }  # fmt: skip
@@ -135,6 +137,24 @@ class Traffic:
                 if table.goes(row) and key not in stays and not self._people.is_settled(table.name, key)
             ]  # fmt: skip
         return self._rng.choice(fitting) if fitting else None
+
+    def _overtake(self, table: Table, row: Row, what: str) -> Row:
+        """The row changes, and the record of that comes after the next one. Returns the row."""
+        if table.change is None or not table.changes(row):
+            return row
+        at = self._now - STEP / 2
+        after = {**row, **table.change(self._make, self._people, row, at)}
+        moved = table.owner(self._people, after) != table.owner(self._people, row)
+        if not table.changes(after) or (moved and what == "delete"):
+            return row  # a delete may tell the key alone: nobody could know an owner that nobody was told of
+        told = replace(self._told(table, Operation.UPDATE, row, after), at=at)
+
+        def late() -> SourceChange:
+            data = self._encoder.change(replace(told, number=self._number))
+            return self._finish("late", self._partition_key(told), data, Ending.FILTERED, "late", row, after)
+
+        self._due.appendleft((self._number + LATE_BY, late))
+        return after
 
     def _insert(self, table: Table, row: Row, *, kind: str = "", snapshot: bool = False) -> SourceChange:
         if not table.name.endswith(LOG):
@@ -163,7 +183,7 @@ class Traffic:
         return change
 
     def _change_key(self, table: Table, before: Row) -> SourceChange:
-        after = {**before, table.key: self._take_id(table.name)}
+        after = {**before, table.key: self._people.take_id(table.name)}
         if not self._encoder.moves_keys:
             self._due.appendleft((self._number + 1, lambda: self._insert(table, after)))
             return self._delete(table, before, KEY_CHANGE)
@@ -182,11 +202,11 @@ class Traffic:
         groups, maps = TABLES["groups"], TABLES["group_maps_log"]
         number, schema = FIRST_LOG_ID + self._number, self._encoder.schema
         here = partition_of(entity_key(schema, maps.name, (number,)), self._partitions)
-        group = self._take_id(groups.name)
+        group = self._people.take_id(groups.name)
         while (
             self._partitions > 1 and partition_of(entity_key(schema, groups.name, (group,)), self._partitions) == here
         ):
-            group = self._take_id(groups.name)
+            group = self._people.take_id(groups.name)
         later = groups.new(self._make, self._people, group, self._now)
         self._people.rows[groups.name][group] = later
         self._due.append((self._number + GROUP_FOLLOWS, lambda: self._insert(groups, later)))
@@ -239,7 +259,7 @@ class Traffic:
 
     def _ended(self, told: RowChange, kind: str, table: Table, row: Row) -> SourceChange:
         """The record of a change, and what has to become of it. `row` says whose it is."""
-        partition_key = f"{self._encoder.schema}.{table.name}.{told.stream_key}"
+        partition_key = self._partition_key(told)
         data, transaction = self._encoder.change(told), self._encoder.transaction(self._number)
         if told.snapshot:
             return self._finish(kind, partition_key, data, Ending.FILTERED, "snapshot", row)
@@ -251,6 +271,9 @@ class Traffic:
             change, row=name, version=self._versions[name], transaction=transaction,
             org_id=None if org is None else str(org), user_id=None if user is None else str(user),
         )  # fmt: skip
+
+    def _partition_key(self, told: RowChange) -> str:
+        return f"{self._encoder.schema}.{told.table}.{told.stream_key}"
 
     def _aside(self, kind: str, partition_key: str, data: bytes, reason: str) -> SourceChange:
         return self._finish(kind, partition_key, data, Ending.FILTERED, reason)
@@ -266,15 +289,11 @@ class Traffic:
         return change
 
     def _new(self, table: Table) -> Row:
-        number = FIRST_LOG_ID + self._number if table.name.endswith(LOG) else self._take_id(table.name)
+        number = FIRST_LOG_ID + self._number if table.name.endswith(LOG) else self._people.take_id(table.name)
         return table.new(self._make, self._people, number, self._now)
 
     def _key(self, table: str, number: Any) -> str:
         return self._stream_key.get((table, number), str(number))
-
-    def _take_id(self, table: str) -> int:
-        self._next_id[table] = self._next_id.get(table, FIRST_ID.get(table, FIRST_OTHER_ID)) + 1
-        return self._next_id[table]
 
     @property
     def _now(self) -> datetime:

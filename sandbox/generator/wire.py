@@ -42,6 +42,8 @@ class Encoder(Protocol):
     """A changed key is an update of the row; else it is a delete and a create."""
     has_loads: bool
     """Rows that were there before are marked as such; else they are changes like others."""
+    unordered: bool
+    """Changes of a row may come after later ones."""
     has_tombstones: bool
     """A record without a byte follows a delete."""
 
