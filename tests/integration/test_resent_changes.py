@@ -12,8 +12,11 @@ from sandbox.world import World
 from tests.integration.pipeline import Pipeline
 from tests.integration.stage import eventually, running
 from tests.unit.changes import USER, dms
+from workers import topics
+from workers.agents.recent import RecentChanges
 from workers.app import make_enrich
 from workers.engine.app import StageApp
+from workers.engine.configuration import read_config
 from workers.kafka_access import kafka_access
 from workers.rebuild.plan import plan_rebuild
 from workers.rebuild.restore import write_rebuild
@@ -102,3 +105,29 @@ async def test_changes_are_known_again_after_their_table_was_lost_and_rebuilt(pi
     async with running(make_enrich(pipeline.settings)):
         await sent(pipeline, 2)
     assert await event_ids(pipeline) == first
+
+
+async def test_a_stage_from_before_the_table_existed_goes_on_with_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as former:
+        former.setattr(topics, "OWN_TABLES", tuple(name for name in topics.OWN_TABLES if name != RECENT_TABLE))
+        former.setattr(RecentChanges, "holds", lambda *_: False)
+        former.setattr(RecentChanges, "add", lambda *_: None)
+        await pipeline.make_topics()
+        old = make_enrich(pipeline.settings)
+        old.tables.pop(RECENT_TABLE)
+        async with running(old):
+            await sent(pipeline, 1)
+        record = await read_config(old)
+    assert record is not None
+    assert pipeline.changelog(RECENT_TABLE) not in record.changelogs
+    new = make_enrich(pipeline.settings)
+    async with running(new):
+        await sent(pipeline, 2)
+        known = await event_ids(pipeline)
+        await sent(pipeline, 3)
+    assert await event_ids(pipeline) == known
+    record = await read_config(new)
+    assert record is not None
+    assert pipeline.changelog(RECENT_TABLE) in record.changelogs
