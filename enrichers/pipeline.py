@@ -157,12 +157,13 @@ class Pipeline:
             trace.validated(change, spec, digest, twice=twice)
         row = record.key or spec.row_key(change.schema, tuple(change.keys.values()))
         memory = state.memory(row) if spec.memory else None
-        if (past := _is_past(change, spec, record, memory, digest)) is not None:
+        if (past := _is_past(change, spec, record, memory, digest, state)) is not None:
             return Enriched(Drop(past), table=spec.name)
         effects = (
             *observed,
             *remember.pin(change.schema, spec, state),
             *remember.lookups(change, spec, row, state, replay=record.replay > 0),
+            *remember.note(change, spec, digest, replay=record.replay > 0),
         )
         if trace is not None:
             trace.remembered(effects)
@@ -250,14 +251,15 @@ class Pipeline:
 
 
 def _is_past(
-    change: Change, spec: TableSpec, record: RawRecord, memory: RowMemory | None, digest: str
+    change: Change, spec: TableSpec, record: RawRecord, memory: RowMemory | None, digest: str, state: State
 ) -> Literal["resent", "late"] | None:
-    """Why a change says nothing new of its row. Whoever replays asks for it all the same."""
-    if memory is None or record.replay or spec.duplicates == "pass":
+    """Why a change says nothing new of its row. The row knows its last changes for a month, the slot those of all its
+    rows as long as they are recent. Whoever replays asks for it all the same."""
+    if record.replay or spec.duplicates == "pass":
         return None
-    if change.identity is not None and digest in memory.changes:
+    if change.identity is not None and ((memory and digest in memory.changes) or state.is_recent(digest)):
         return "resent"
-    return "late" if remember.is_late(change, memory) else None
+    return "late" if memory is not None and remember.is_late(change, memory) else None
 
 
 def _kept_back(change: Change, table: CompiledTable) -> Drop | Dead | None:

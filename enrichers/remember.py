@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from enrichers.state import REMEMBERED_CHANGES, Effect, LookupEntry, Memorize, Pin, Remember, RowMemory, State
+from enrichers.state import REMEMBERED_CHANGES, Effect, LookupEntry, Memorize, Note, Pin, Remember, RowMemory, State
 from models.change import Change, Operation
 from models.enrichment import Enrichment
 from models.routing import key_text
@@ -68,6 +68,11 @@ def is_late(change: Change, known: RowMemory) -> bool:
     """Whether a later change of the row was here already. Of two that the source calls simultaneous the one that comes
     last counts."""
     return change.order is not None and known.order is not None and change.order < known.order
+
+
+def note(change: Change, spec: TableSpec, digest: str, *, replay: bool) -> tuple[Effect, ...]:
+    """A change that the source may send again. A replay reads what is old, and would push out what is not."""
+    return () if change.identity is None or replay or spec.duplicates == "pass" else (Note(digest),)
 
 
 def forget(spec: TableSpec | None, row: bytes) -> tuple[Effect, ...]:

@@ -75,6 +75,9 @@ class State(Protocol):
     def memory(self, row: bytes) -> RowMemory | None:
         """Memory of a row; only ever asked for the key of the record at hand."""
 
+    def is_recent(self, digest: str) -> bool:
+        """Whether a change (20 hex digits) is among the last ones of the slot, whatever row or table it was of."""
+
     def pinned_schema(self, spec_name: str) -> str | None:
         """The schema a spec without one was first seen with."""
 
@@ -100,6 +103,12 @@ class Memorize(msgspec.Struct, frozen=True, gc=False):
     memory: RowMemory | None
 
 
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """Add a change (20 hex digits) to the last ones of the slot."""
+
+    digest: str
+
+
 class Pin(msgspec.Struct, frozen=True, gc=False):
     """Bind a spec without schema to the first schema it was seen with."""
 
@@ -114,7 +123,7 @@ class Observe(msgspec.Struct, frozen=True, gc=False):
     entry: bytes
 
 
-Effect = Remember | Memorize | Pin | Observe
+Effect = Remember | Memorize | Note | Pin | Observe
 
 
 class _Version(msgspec.Struct):
@@ -154,6 +163,7 @@ class InMemoryState:
     def __init__(self) -> None:
         self.lookups: dict[tuple[str, bytes], LookupEntry] = {}
         self.memories: dict[bytes, RowMemory] = {}
+        self.recent: set[str] = set()
         self.pins: dict[str, str] = {}
         self.schemas: dict[str, bytes] = {}
 
@@ -164,6 +174,10 @@ class InMemoryState:
     def memory(self, row: bytes) -> RowMemory | None:
         """See State."""
         return self.memories.get(row)
+
+    def is_recent(self, digest: str) -> bool:
+        """See State."""
+        return digest in self.recent
 
     def pinned_schema(self, spec_name: str) -> str | None:
         """See State."""
@@ -185,6 +199,8 @@ class InMemoryState:
                     _put(self.lookups, (lookup, row), entry)
                 case Memorize(row, memory):
                     _put(self.memories, row, memory)
+                case Note(digest):
+                    self.recent.add(digest)
                 case Pin(name, schema):
                     self.pins[name] = schema
                 case Observe(name, entry):

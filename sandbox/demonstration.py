@@ -1,5 +1,6 @@
 """One run of the whole pipeline in a world of its own: generator, worker, consumer and verdict."""
 
+import json
 import shutil
 import tempfile
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from models.dead_letter import DeadLetter
+from models.source_spec import Adapter
 from sandbox.event_queue import EventQueue
 from sandbox.generator.ledger import SourceChange
 from sandbox.generator.sender import Sender
@@ -28,8 +30,11 @@ SETTLE_SECONDS = 0.5
 """After the last expected ending: what comes now was delivered twice."""
 STALL_SECONDS = 30.0
 LOAD_SECONDS = 15.0
-"""Longest time that changes wait for the full load."""
-SNAPSHOT = "snapshot"
+"""Longest time that changes wait for what was there before them."""
+LOAD = " load"
+SOURCES = "sources.yaml"
+DEFAULT_ADAPTER: Adapter = "dms"
+"""Told by each record, as without sources.yaml."""
 KEPT = 200
 STAGES = ("bridge", "enrich", "publish")
 
@@ -70,10 +75,11 @@ class Demonstration:
     """Use as a context manager; `start`, then `look` until `finished`, then `verdict`."""
 
     def __init__(
-        self, *, changes: int, rate: float | None, seed: int, cache: Path | None,
+        self, *, changes: int, rate: float | None, seed: int, cache: Path | None, adapter: Adapter,
         report: Callable[[str], None], on_event: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.directory = Path(tempfile.mkdtemp(prefix="cdc-demo-"))
+        self.adapter = adapter
         self.world = World(self.directory / "world", stream=STREAM, bus=BUS, cache=cache, report=report)
         self.sights = Sights()
         self.keep_log = False
@@ -81,7 +87,7 @@ class Demonstration:
         self.worker = WorkerProcess(self.directory / "worker", {})
         self._changes, self._rate, self._seed, self._report = changes, rate, seed, report
         self._on_event = on_event
-        self._traffic = Traffic(seed, changes, start=datetime.now(UTC))
+        self._traffic = Traffic(seed, changes, start=datetime.now(UTC), adapter=adapter)
         self._checker = Checker(self._traffic.canaries)
         self._lock = threading.Lock()
         self._sender: Sender | None = None
@@ -101,6 +107,8 @@ class Demonstration:
         self.world.start()
         settings = Settings.model_construct()  # the defaults: those the worker has, whatever our environment says
         environment = self.world.environment()
+        if self.adapter != DEFAULT_ADAPTER:
+            environment["CDC_SOURCES"] = str(self._write_sources(settings.source))
         self.worker = WorkerProcess(self.directory / "worker", environment)
         self.worker.start()
         aws = self.world.aws
@@ -126,7 +134,7 @@ class Demonstration:
         if seen != self._seen:
             self._seen, self._moved_at = seen, now
         self._raise_failures()
-        ended = min(seen["sent"], seen["published"] + seen["filtered"] + seen["dead"])
+        ended = min(seen["sent"], self._ended(seen))
         state = self.worker.get() or {}
         stages = stage_figures(state.get("stages", {}), seen["sent"])
         return Progress(self._changes, seen["sent"], ended, now - self._began, stages)
@@ -181,19 +189,30 @@ class Demonstration:
         else:
             shutil.rmtree(self.directory, ignore_errors=True)
 
+    def _write_sources(self, name: str) -> Path:
+        """One stream, of one format: a record without a byte can be told from a broken one only then."""
+        path = self.directory / SOURCES
+        source = {"name": name, "stream": STREAM, "adapter": self.adapter}
+        path.write_text(json.dumps({"version": 1, "sources": [source]}), encoding="utf-8")  # JSON is YAML
+        return path
+
     def _source(self) -> Iterator[SourceChange | None]:
         """As a DMS task: changes begin when the full load is through, or rows would wait for what they refer to."""
         loads = 0
         loading = True
         for change in self._traffic:
-            if loading and change.reason == SNAPSHOT:
+            if loading and change.kind.endswith(LOAD):
                 loads += 1
             elif loading:
                 deadline = time.monotonic() + LOAD_SECONDS
-                while self._checker.seen["filtered"] < loads and time.monotonic() < deadline:
+                while self._ended(self._checker.seen) < loads and time.monotonic() < deadline:
                     yield None
                 loading = False
             yield change
+
+    @staticmethod
+    def _ended(seen: dict[str, int]) -> int:
+        return seen["published"] + seen["filtered"] + seen["dead"]
 
     def _receive(self, body: str, at: float) -> None:
         detail = read_event(body)

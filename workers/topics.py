@@ -20,6 +20,9 @@ every recovery would read that much. Kafka Streams sets 50 MiB, too."""
 
 PINS_TABLE = "schemas"
 MEMORY_TABLE = "owners"
+RECENT_TABLE = "recent"
+OWN_TABLES = (PINS_TABLE, MEMORY_TABLE, RECENT_TABLE)
+"""Those of the enrich stage beside its lookups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
         "cleanup.policy": "compact", "max.message.bytes": str(RAW_MAX_BYTES),
         "segment.bytes": str(COMPACT_SEGMENT_BYTES),
     }  # fmt: skip
-    tables = (*lookups, PINS_TABLE, MEMORY_TABLE)
+    tables = (*lookups, *OWN_TABLES)
     changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables]
     return [
         TopicPlan(topics.config, 1, compact),

@@ -64,6 +64,11 @@ class Canaries:
         self.columns[value] = column
         return value
 
+    def planted(self, values: Iterable[object]) -> tuple[str, ...]:
+        """Those among the values of a row, or inside of them."""
+        texts = (value for value in values if isinstance(value, str))
+        return tuple(token for text in texts for token in _TOKEN.findall(text) if token in self.columns)
+
     def leaked(self, text: str, own: Iterable[str] = ()) -> set[str]:
         """Columns of which a value appears in `text`; `own` values are searched inside of longer words, too."""
         found = {self.columns[token] for token in _TOKEN.findall(text) if token in self.columns}

@@ -1,21 +1,21 @@
 """Records that no pipeline can publish, as sources really deliver them."""
 
-import json
-from typing import Any
+from dataclasses import replace
 
 from models.outcome import Failure
+from sandbox.generator.wire import Encoder, RowChange
 
 
-def spoil(document: dict[str, Any], turn: int) -> tuple[str, bytes, Failure]:
-    """Spoil a good `users` insert in one of three ways, by turns: (kind, bytes, code of its dead letter)."""
-    row = document["data"]
+def spoil(encoder: Encoder, change: RowChange, turn: int) -> tuple[str, bytes, Failure]:
+    """Spoil a good insert of a user in one of three ways, by turns: (kind, bytes, code of its dead letter)."""
+    row = change.after or {}
     match turn % 3:
         case 0:
-            whole = json.dumps(document, separators=(",", ":")).encode()
+            whole = encoder.change(change)
             return "poison: broken JSON", whole[: len(whole) * 2 // 3], Failure.PARSE_ERROR
         case 1:
-            keyless = {name: value for name, value in row.items() if name != "ID"}
-            return "poison: no key", json.dumps({**document, "data": keyless}).encode(), Failure.VALIDATION_ERROR
+            keyless = {name: value for name, value in row.items() if name != change.key}
+            return "poison: no key", encoder.change(replace(change, after=keyless)), Failure.VALIDATION_ERROR
         case _:
             wrong = {**row, "HomeOrgID": "head office"}
-            return "poison: wrong type", json.dumps({**document, "data": wrong}).encode(), Failure.VALIDATION_ERROR
+            return "poison: wrong type", encoder.change(replace(change, after=wrong)), Failure.VALIDATION_ERROR

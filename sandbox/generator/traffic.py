@@ -7,34 +7,43 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from models.catalogue import TELEPHONY
+from models.change import Operation, SourceRow
+from models.outcome import Failure
 from models.routing import entity_key, partition_of
-from sandbox.generator import documents, poison
-from sandbox.generator.documents import SCHEMA, Row
+from models.source_spec import Adapter
+from models.sources import adapters
+from models.strict_json import lenient
+from sandbox.generator import call_center_rows, identity_rows, poison, telephony_rows
+from sandbox.generator.deck import EARLY, KEY_CHANGE, OTHER, shuffled
+from sandbox.generator.encoders import ENCODERS
+from sandbox.generator.invented import Invented
 from sandbox.generator.ledger import Canaries, Ending, SourceChange
-from sandbox.generator.rows import Inventor, canaries_of, owner_of
+from sandbox.generator.population import Population, Table
+from sandbox.generator.wire import Row, RowChange
 
 START = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 STEP = timedelta(milliseconds=7)
 """Between the commit times of two changes."""
 LOAD_SHARE = 0.06
 MOST_LOADS = 80
-SHARES = {
-    "users insert": 90, "users update": 270, "users delete": 35, "users key change": 20,
-    "orgs insert": 15, "orgs update": 40,
-    "groups insert": 30, "groups update": 60, "groups delete": 12,
-    "availability_log insert": 190, "group_maps_log insert": 150, "group_maps_log before its group": 6,
-    "control": 15, "unknown table": 20, "resent": 37, "poison": 10,
-}  # fmt: skip
-"""Parts in 1,000 of what follows the loads."""
 GROUP_FOLLOWS = 8
 """So many records after the row that refers to it does a late group arrive."""
 EARLY_APART = 150
 """Two such rows close together may wait for each other, each before the other's group in a partition, for 5 s."""
-RESENT_WITHIN = 40
-"""A record is sent again while its row still remembers it: the row memory holds 16 changes."""
-PRETTY = 0.1
-FIRST_TRANSACTION = 87_978_110_000_000
-USER_FIRST, ORG_FIRST, GROUP_FIRST = 1_000, 10, 200
+RESENT_WITHIN = 200
+OVERTAKEN, LATE_BY = 0.06, 3
+"""Share of the changes of rows that come before the one they follow, and how many records that one comes later."""
+FIRST_LOG_ID = 100_000
+LOG = "_log"
+"""How tables end whose rows are written once."""
+_KNOWN = {spec.name for spec in TELEPHONY}
+TABLES = {
+    table.name: table
+    for table in (*identity_rows.TABLES, *telephony_rows.TABLES, *call_center_rows.TABLES)
+    if table.name in _KNOWN
+}
+"""Those of the built-in catalogue."""
 
 
 class Traffic:
@@ -44,247 +53,247 @@ class Traffic:
     group, because a partition that waits for a row behind in itself waits in vain for the whole `wait:5s`.
     """
 
-    def __init__(self, seed: int, changes: int, *, start: datetime = START, partitions: int = 4) -> None:
+    def __init__(
+        self, seed: int, changes: int, *, start: datetime = START, partitions: int = 4, adapter: Adapter = "dms"
+    ) -> None:  # fmt: skip
         self.count = changes
         self.canaries = Canaries()
         self._rng = random.Random(f"traffic {seed}")
-        self._invent = Inventor(self._rng, self.canaries)
+        self._make = Invented(self._rng, self.canaries)
+        self._people = Population(self._rng)
+        self._encoder = ENCODERS[adapter](self._rng)
         self._start = start
         self._partitions = partitions
         self._number = 0
-        self._next_id = {"users": USER_FIRST, "orgs": ORG_FIRST, "groups": GROUP_FIRST}
-        self._rows: dict[str, dict[int, Row]] = {"users": {}, "orgs": {}, "groups": {}}
-        self._referable: list[int] = []
-        """Groups other rows may refer to: they are known long enough, never deleted, and keep their organisation."""
         self._awaited: set[int] = set()
         self._early_from = 0
-        self._home_orgs: list[int] = []
         self._versions: dict[str, int] = {}
-        self._stream_key: dict[tuple[str, int], int] = {}
+        self._stream_key: dict[tuple[str, Any], str] = {}
         self._recent: deque[SourceChange] = deque(maxlen=RESENT_WITHIN)
-        self._late: deque[tuple[int, int, Row]] = deque()  # (at which number, id, row) of groups that are referred to
+        self._due: deque[tuple[int, Callable[[], SourceChange]]] = deque()
+        """(at which number, what): records that follow from earlier ones."""
 
     def __iter__(self) -> Iterator[SourceChange]:
         yield from self._loads(min(MOST_LOADS, max(3, int(self.count * LOAD_SHARE)), self.count))
-        deck = self._deck(self.count - self._number)
+        deck = shuffled(self._rng, self.count - self._number, TABLES)
         while self._number < self.count:
             left = self.count - self._number
-            if self._late and (self._number >= self._late[0][0] or left <= len(self._late)):
-                _, number, row = self._late.popleft()
-                change = self._insert("groups", number, row)
+            if self._due and (self._number >= self._due[0][0] or left <= len(self._due)):
+                change = self._due.popleft()[1]()
             else:
-                change = self._play(deck.pop() if deck else "availability_log insert", left - len(self._late))
-            if change.ending is Ending.PUBLISHED and not change.kind.endswith("delete"):
+                change = self._play(deck.pop() if deck else OTHER, left - len(self._due))
+            if change.ending is Ending.PUBLISHED:
                 self._recent.append(change)
             yield change
 
     def _loads(self, count: int) -> Iterator[SourceChange]:
-        """The full load: organisations, groups, users. It feeds the lookups and is not published."""
+        """What is there already: organisations, groups, users. They feed the lookups; a full load is not published."""
         for place in range(count):
-            table = "orgs" if place <= count // 6 else "groups" if place <= count // 2 else "users"
-            number = self._take_id(table)
-            row = self._new_row(table, number)
-            if table == "groups":
-                self._referable.append(number)
-            elif table == "orgs":
-                self._home_orgs.append(number)
-            self._rows[table][number] = row
-            document = {"data": row, "metadata": documents.metadata("load", table, str(number), self._now)}
-            yield self._record(f"{table} load", table, number, document, Ending.FILTERED, reason="snapshot", row=row)
-
-    def _deck(self, count: int) -> list[str]:
-        cards = [kind for kind, share in SHARES.items() for _ in range(count * share // 1_000)]
-        cards += ["poison"] * max(0, min(3, count // 10) - cards.count("poison"))
-        cards += ["availability_log insert"] * (count - len(cards))
-        self._rng.shuffle(cards)
-        return cards
+            name = "orgs" if place <= count // 6 else "groups" if place <= count // 2 else "users"
+            table, number = TABLES[name], self._people.take_id(name)
+            row = table.new(self._make, self._people, number, self._now)
+            if name == "orgs":
+                self._people.orgs.append(number)
+            elif name == "groups" or place % 2:
+                self._people.settled[name].append(number)
+            yield self._insert(table, row, kind=f"{name} load", snapshot=self._encoder.has_loads)
 
     def _play(self, kind: str, left: int) -> SourceChange:
-        table, _, what = kind.partition(" ")
         match kind:
             case "control":
-                word = self._rng.choice(("add-column", "change-columns", "rename-column"))
-                document = documents.control(word, "users", self._now)
-                return self._aside(kind, f"{documents.TASK}.{SCHEMA}.users", document, "control")
+                return self._control() or self._log()
             case "unknown table":
-                document = self._committed("insert", "audit_trail", 0, {"data": {"ID": self._number, "Entry": "login"}})
-                return self._aside(kind, f"{SCHEMA}.audit_trail.{self._number}", document, "unknown_table")
+                return self._unknown()
             case "resent":
-                return self._resend() or self._log("availability_log")
+                return self._resend() or self._log()
             case "poison":
                 return self._poison()
-            case "group_maps_log before its group" if left >= 2 and self._number >= self._early_from:
-                return self._early_map()
-            case "group_maps_log before its group" | "group_maps_log insert" | "availability_log insert":
-                return self._log(table)
-            case _ if what == "insert":
-                number = self._take_id(table)
-                return self._insert(table, number, self._new_row(table, number))
-        living = self._rows[table]
-        kept = self._awaited.union(self._referable)
-        choices = [number for number in living if table != "groups" or what == "update" or number not in kept]
-        if not choices:
-            return self._log("availability_log")
-        number = self._rng.choice(choices)
-        steps: dict[str, Callable[[str, int], SourceChange]] = {
+            case _ if kind == EARLY:
+                return self._early_map() if left >= 2 and self._number >= self._early_from else self._log()
+        name, _, what = kind.partition(" ")
+        table = TABLES[name]
+        if what == "insert":
+            if name == "group_maps_log" and not self._people.settled["groups"]:
+                return self._log()
+            return self._insert(table, self._new(table))
+        row = self._choice(table, what)
+        if row is None or (what != "update" and left < 2):
+            return self._log()
+        if what != "key change" and left >= 2 and self._encoder.unordered and self._rng.random() < OVERTAKEN:
+            row = self._overtake(table, row, what)
+        steps: dict[str, Callable[[Table, Row], SourceChange]] = {
             "update": self._update, "delete": self._delete, "key change": self._change_key,
         }  # fmt: skip
-        return steps[what](table, number)
+        return steps[what](table, row)
 
-    def _insert(self, table: str, number: int, row: Row) -> SourceChange:
-        self._rows[table][number] = row
-        document = self._committed("insert", table, number, {"data": row})
-        return self._published(f"{table} insert", table, number, document, row)
-
-    def _update(self, table: str, number: int) -> SourceChange:
-        before = self._rows[table][number]
-        after = self._invent.changed(table, before, self._home_orgs, self._now)
-        self._rows[table][number] = after
-        # What a before image holds depends on the source: everything, the changed columns, or nothing useful.
-        differing = {name: value for name, value in before.items() if after[name] != value}
-        image = self._rng.choices((before, differing, {}), (6, 3, 1))[0]
-        body = documents.with_before(after, image, columns=self._rng.random() < 0.3)
-        document = self._committed("update", table, number, body)
-        return self._published(f"{table} update", table, number, document, after, former=before)
-
-    def _delete(self, table: str, number: int) -> SourceChange:
-        row = self._rows[table].pop(number)
-        if self._rng.random() < 0.6:
-            body: dict[str, Any] = {"data": {"ID": number}}  # its owner is known only from the row memory
+    def _choice(self, table: Table, what: str) -> Row | None:
+        """A row this may happen to."""
+        if what == "update":
+            fitting = [row for row in self._people.rows[table.name].values() if table.changes(row)]
         else:
-            body = {"data": {"ID": number}, "before-image": row}
-        self._forget_resends(table, number)
-        return self._published(f"{table} delete", table, number, self._committed("delete", table, number, body), row)
+            stays = self._awaited if table.name == "groups" else ()
+            fitting = [
+                row for key, row in self._people.rows[table.name].items()
+                if table.goes(row) and key not in stays and not self._people.is_settled(table.name, key)
+            ]  # fmt: skip
+        return self._rng.choice(fitting) if fitting else None
 
-    def _change_key(self, table: str, number: int) -> SourceChange:
-        before = self._rows[table].pop(number)
-        self._forget_resends(table, number)
-        new = self._take_id(table)
-        # Its partition key stays, or the stream would not keep the change of the key before what follows it.
-        self._stream_key[table, new] = self._stream_key.get((table, number), number)
-        after = {**before, "ID": new}
-        self._rows[table][new] = after
-        body = documents.with_before(after, before, columns=self._rng.random() < 0.3)
-        document = self._committed("update", table, new, body)
-        return self._published(f"{table} key change", table, new, document, after)
+    def _overtake(self, table: Table, row: Row, what: str) -> Row:
+        """The row changes, and the record of that comes after the next one. Returns the row."""
+        if table.change is None or not table.changes(row):
+            return row
+        at = self._now - STEP / 2
+        after = {**row, **table.change(self._make, self._people, row, at)}
+        moved = table.owner(self._people, after) != table.owner(self._people, row)
+        if not table.changes(after) or (moved and what == "delete"):
+            return row  # a delete may tell the key alone: nobody could know an owner that nobody was told of
+        told = replace(self._told(table, Operation.UPDATE, row, after), at=at)
 
-    def _log(self, table: str) -> SourceChange:
-        number = 100_000 + self._number
-        user, home = self._any_user()
-        if table == "availability_log" or not self._referable:
-            row = self._invent.availability(number, home, user, self._now)
-            document = self._committed("insert", "availability_log", number, {"data": row})
-            return self._published(
-                "availability_log insert", "availability_log", number, document, row, owner=(home, user)
+        def late() -> SourceChange:
+            data = self._encoder.change(replace(told, number=self._number))
+            return self._finish("late", self._partition_key(told), data, Ending.FILTERED, "late", row, after)
+
+        self._due.appendleft((self._number + LATE_BY, late))
+        return after
+
+    def _insert(self, table: Table, row: Row, *, kind: str = "", snapshot: bool = False) -> SourceChange:
+        if not table.name.endswith(LOG):
+            self._people.rows[table.name][row[table.key]] = row
+        change = self._told(table, Operation.CREATE, None, row, snapshot=snapshot)
+        return self._ended(change, kind or f"{table.name} insert", table, row)
+
+    def _update(self, table: Table, before: Row) -> SourceChange:
+        if table.change is None:
+            raise ValueError(f"rows of {table.name} never change")
+        after = {**before, **table.change(self._make, self._people, before, self._now)}
+        living = self._people.rows[table.name]
+        living[before[table.key]] = after
+        if not table.changes(after):
+            del living[before[table.key]]  # a call that has ended is of no use to the traffic
+        return self._ended(self._told(table, Operation.UPDATE, before, after), f"{table.name} update", table, after)
+
+    def _delete(self, table: Table, row: Row, kind: str = "") -> SourceChange:
+        told = self._told(table, Operation.DELETE, row, None)
+        change = self._ended(told, kind or f"{table.name} delete", table, row)
+        del self._people.rows[table.name][row[table.key]]
+        if self._encoder.has_tombstones:
+            self._due.appendleft(
+                (self._number, lambda: self._aside("tombstone", change.partition_key, b"", "tombstone"))
             )
-        group = self._rng.choice(self._referable)
-        return self._map(number, group, int(self._rows["groups"][group]["OrgID"]), user, "group_maps_log insert")
+        return change
+
+    def _change_key(self, table: Table, before: Row) -> SourceChange:
+        after = {**before, table.key: self._people.take_id(table.name)}
+        if not self._encoder.moves_keys:
+            self._due.appendleft((self._number + 1, lambda: self._insert(table, after)))
+            return self._delete(table, before, KEY_CHANGE)
+        old, new = before[table.key], after[table.key]
+        del self._people.rows[table.name][old]
+        self._people.rows[table.name][new] = after
+        # Its partition key stays, or the stream would not keep the change of the key before what follows it.
+        self._stream_key[table.name, new] = self._key(table.name, old)
+        return self._ended(self._told(table, Operation.UPDATE, before, after), KEY_CHANGE, table, after)
+
+    def _log(self) -> SourceChange:
+        table = TABLES["availability_log"]
+        return self._insert(table, self._new(table))
 
     def _early_map(self) -> SourceChange:
-        number, (user, _) = 100_000 + self._number, self._any_user()
-        here = partition_of(entity_key(SCHEMA, "group_maps_log", (number,)), self._partitions)
-        group = self._take_id("groups")
-        while self._partitions > 1 and partition_of(entity_key(SCHEMA, "groups", (group,)), self._partitions) == here:
-            group = self._take_id("groups")
-        row = self._new_row("groups", group)
-        self._late.append((self._number + GROUP_FOLLOWS, group, row))
+        groups, maps = TABLES["groups"], TABLES["group_maps_log"]
+        number, schema = FIRST_LOG_ID + self._number, self._encoder.schema
+        here = partition_of(entity_key(schema, maps.name, (number,)), self._partitions)
+        group = self._people.take_id(groups.name)
+        while (
+            self._partitions > 1 and partition_of(entity_key(schema, groups.name, (group,)), self._partitions) == here
+        ):
+            group = self._people.take_id(groups.name)
+        later = groups.new(self._make, self._people, group, self._now)
+        self._people.rows[groups.name][group] = later
+        self._due.append((self._number + GROUP_FOLLOWS, lambda: self._insert(groups, later)))
         self._awaited.add(group)
         self._early_from = self._number + EARLY_APART
-        return self._map(number, group, int(row["OrgID"]), user, "group_maps_log before its group")
+        row = call_center_rows.group_map(self._make, self._people, number, group, self._now)
+        change = self._insert(maps, row, kind=EARLY)
+        del self._people.rows[groups.name][group]  # nothing happens to it before it is there
+        return change
 
-    def _map(self, number: int, group: int, org: int, user: int, kind: str) -> SourceChange:
-        row = self._invent.group_map(number, group, user, self._now)
-        document = self._committed("insert", "group_maps_log", number, {"data": row})
-        return self._published(kind, "group_maps_log", number, document, row, owner=(org, user))
+    def _control(self) -> SourceChange | None:
+        data = self._encoder.control(self._number, "users", self._now)
+        return self._aside("control", f"{self._encoder.schema}.users", data, "control") if data is not None else None
+
+    def _unknown(self) -> SourceChange:
+        row = {"ID": self._number, "Entry": "login"}
+        data = self._encoder.change(
+            RowChange(self._number, "audit_trail", "ID", Operation.CREATE, None, row, self._now, stream_key="0")
+        )
+        return self._aside("unknown table", f"audit_trail.{self._number}", data, "unknown_table")
 
     def _resend(self) -> SourceChange | None:
-        """The source delivers a change again. Where rows are remembered it is dropped, else it keeps its eventId."""
+        """The source delivers a change again; it is known by its name, if it has one."""
         if not self._recent:
             return None
         first = self._rng.choice(self._recent)
-        remembered = (first.row or "").partition(":")[0] not in ("availability_log", "group_maps_log")
-        again = replace(
-            first, number=self._number, kind="resent", repeats=first.change,
-            ending=Ending.FILTERED if remembered else Ending.PUBLISHED, reason="resent" if remembered else "",
-        )  # fmt: skip
-        self._number += 1
-        return again
-
-    def _forget_resends(self, table: str, number: int) -> None:
-        """A deleted row is forgotten: whatever it delivers again is a change once more."""
-        row = f"{table}:{number}"
-        self._recent = deque((change for change in self._recent if change.row != row), maxlen=RESENT_WITHIN)
+        decoded = adapters.decode(lenient(first.data), self._encoder.adapter)
+        if not isinstance(decoded, SourceRow) or decoded.identity is None:
+            return None
+        number, self._number = self._number, self._number + 1
+        return replace(
+            first, number=number, kind="resent", repeats=first.change, ending=Ending.FILTERED, reason="resent"
+        )
 
     def _poison(self) -> SourceChange:
-        number = self._take_id("users")
-        row = self._invent.user(number, self._rng.choice(self._home_orgs), self._now)
-        document = self._committed("insert", "users", number, {"data": row})
-        kind, data, failure = poison.spoil(document, self._number)
-        return self._finish(
-            SourceChange(
-                self._number, kind, f"{SCHEMA}.users.{number}", data, Ending.DEAD, failure,
-                canaries=canaries_of(row, self.canaries),
-            )
+        table = TABLES["users"]
+        row = self._new(table)
+        told = self._told(table, Operation.CREATE, None, row)
+        kind, data, failure = poison.spoil(self._encoder, told, self._number)
+        return self._finish(kind, f"users.{row['ID']}", data, Ending.DEAD, failure, row)
+
+    def _told(
+        self, table: Table, operation: Operation, before: Row | None, after: Row | None, *, snapshot: bool = False
+    ) -> RowChange:
+        number = (after or before or {})[table.key]
+        return RowChange(
+            self._number, table.name, table.key, operation, before, after, self._now, snapshot=snapshot,
+            stream_key=self._key(table.name, number),
         )  # fmt: skip
 
-    def _published(
-        self, kind: str, table: str, number: int, document: dict[str, Any], row: Row, *,
-        former: Row | None = None, owner: tuple[int, int] | None = None,
-    ) -> SourceChange:  # fmt: skip
-        org, user = owner or owner_of(table, row)
-        change = self._record(kind, table, number, document, Ending.PUBLISHED, row=row, former=former)
-        name = f"{table}:{number}"
+    def _ended(self, told: RowChange, kind: str, table: Table, row: Row) -> SourceChange:
+        """The record of a change, and what has to become of it. `row` says whose it is."""
+        partition_key = self._partition_key(told)
+        data, transaction = self._encoder.change(told), self._encoder.transaction(self._number)
+        if told.snapshot:
+            return self._finish(kind, partition_key, data, Ending.FILTERED, "snapshot", row)
+        org, user = table.owner(self._people, row)
+        change = self._finish(kind, partition_key, data, Ending.PUBLISHED, "", row, told.before)
+        name = f"{table.name}:{row[table.key]}"
         self._versions[name] = self._versions.get(name, 0) + 1
         return replace(
-            change, row=name, version=self._versions[name], transaction=str(document["metadata"]["transaction-id"]),
-            org_id=str(org), user_id=None if user is None else str(user),
+            change, row=name, version=self._versions[name], transaction=transaction,
+            org_id=None if org is None else str(org), user_id=None if user is None else str(user),
         )  # fmt: skip
 
-    def _record(
-        self, kind: str, table: str, number: int, document: dict[str, Any], ending: Ending, *,
-        reason: str = "", row: Row, former: Row | None = None,
-    ) -> SourceChange:  # fmt: skip
-        planted = canaries_of(row, self.canaries) + (canaries_of(former, self.canaries) if former else ())
-        data = documents.encode(document, pretty=self._rng.random() < PRETTY)
-        return self._finish(
-            SourceChange(
-                self._number, kind, f"{SCHEMA}.{table}.{self._key(table, number)}", data, ending, reason,
-                canaries=tuple(dict.fromkeys(planted)),
-            )
-        )  # fmt: skip
+    def _partition_key(self, told: RowChange) -> str:
+        return f"{self._encoder.schema}.{told.table}.{told.stream_key}"
 
-    def _aside(self, kind: str, partition_key: str, document: dict[str, Any], reason: str) -> SourceChange:
-        data = documents.encode(document, pretty=self._rng.random() < PRETTY)
-        return self._finish(SourceChange(self._number, kind, partition_key, data, Ending.FILTERED, reason))
+    def _aside(self, kind: str, partition_key: str, data: bytes, reason: str) -> SourceChange:
+        return self._finish(kind, partition_key, data, Ending.FILTERED, reason)
 
-    def _finish(self, change: SourceChange) -> SourceChange:
+    def _finish(
+        self, kind: str, partition_key: str, data: bytes, ending: Ending, reason: str | Failure, *rows: Row | None
+    ) -> SourceChange:
+        planted = [canary for row in rows if row is not None for canary in self.canaries.planted(row.values())]
+        change = SourceChange(
+            self._number, kind, partition_key, data, ending, reason, canaries=tuple(dict.fromkeys(planted))
+        )
         self._number += 1
         return change
 
-    def _committed(self, operation: str, table: str, number: int, body: dict[str, Any]) -> dict[str, Any]:
-        about = documents.metadata(operation, table, self._key(table, number), self._now)
-        return {
-            **body,
-            "metadata": {**about, **documents.committed(FIRST_TRANSACTION + self._number, self._number, self._now)},
-        }
+    def _new(self, table: Table) -> Row:
+        number = FIRST_LOG_ID + self._number if table.name.endswith(LOG) else self._people.take_id(table.name)
+        return table.new(self._make, self._people, number, self._now)
 
-    def _key(self, table: str, number: int) -> str:
-        return str(self._stream_key.get((table, number), number))
-
-    def _new_row(self, table: str, number: int) -> Row:
-        if table == "orgs":
-            return self._invent.org(number, self._now)
-        make = self._invent.user if table == "users" else self._invent.group
-        return make(number, self._rng.choice(self._home_orgs), self._now)
-
-    def _any_user(self) -> tuple[int, int]:
-        users = self._rows["users"]
-        number = self._rng.choice(list(users)) if users else USER_FIRST
-        return number, int(users[number]["HomeOrgID"]) if users else self._home_orgs[0]
-
-    def _take_id(self, table: str) -> int:
-        self._next_id[table] += 1
-        return self._next_id[table]
+    def _key(self, table: str, number: Any) -> str:
+        return self._stream_key.get((table, number), str(number))
 
     @property
     def _now(self) -> datetime:

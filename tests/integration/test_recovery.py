@@ -131,7 +131,7 @@ async def test_a_damaged_table_entry_stops_its_slot_with_a_clear_message_and_is_
     topics = Topics(raw={"core": bench.topic("in")}, events=bench.topic("out"), dead=bench.topic("dead"), **names)
     await bench.create("in", "out", "dead")
     catalogue = Catalogue(TELEPHONY)
-    tables = (*catalogue.lookups, "schemas", "owners")
+    tables = (*catalogue.lookups, "schemas", "owners", "recent")
     await bench.create(*(f"enrich-{name}-changelog" for name in tables), compact=True)
 
     def enriching() -> StageApp:

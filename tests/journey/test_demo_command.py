@@ -68,7 +68,7 @@ def test_every_change_ends_as_it_should(tmp_path: Path) -> None:
 
 
 def test_a_piped_run_is_plain_lines_with_the_summary_last(tmp_path: Path) -> None:
-    process = start(tmp_path, "--changes", "60", "--rate", "max", "--seed", "4")
+    process = start(tmp_path, "--changes", "60", "--rate", "max", "--seed", "4", "--adapter", "debezium")
     out, err = process.communicate(timeout=180)
     assert process.returncode == ExitCode.OK, err
     assert json.loads(out.splitlines()[-1])["sent"] == 60
@@ -79,12 +79,13 @@ def test_a_piped_run_is_plain_lines_with_the_summary_last(tmp_path: Path) -> Non
 
 
 def test_jsonl_gives_every_event_and_the_summary_last(tmp_path: Path) -> None:
-    process = start(tmp_path, "--changes", "60", "--rate", "max", "--output", "jsonl")
+    process = start(tmp_path, "--changes", "60", "--rate", "max", "--output", "jsonl", "--adapter", "dynamodb")
     out, err = process.communicate(timeout=180)
     assert process.returncode == ExitCode.OK, err
     *events, figures = map(json.loads, out.splitlines())
     assert len({event["eventId"] for event in events}) + figures["redelivered"] == len(events)
     assert len(events) == figures["published"]
+    assert {event["metadata"]["source"] for event in events} == {"dynamodb"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

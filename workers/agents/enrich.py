@@ -12,6 +12,7 @@ from enrichers.state import (
     LookupEntry,
     Memorize,
     NewerFormatError,
+    Note,
     Observe,
     Pin,
     Remember,
@@ -22,11 +23,12 @@ from models.dead_letter import dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import HEADER_SOURCE, RawRecord, raw_record_of
 from workers import metrics
+from workers.agents.recent import RecentChanges
 from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.unit import Done, Pause, UnitOfWork
-from workers.topics import MEMORY_TABLE, PINS_TABLE, Topics
+from workers.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE, Topics
 
 STAGE = "enrich"
 RETYPED = "retyped"
@@ -56,6 +58,7 @@ class TableState:
         }
         self.schemas = app.everywhere(PINS_TABLE, "Schema, columns and reported changes of each table")
         self.owners: Table = app.partitioned(MEMORY_TABLE, "Last owner and last changes of each row")
+        self.recent = RecentChanges(app.partitioned(RECENT_TABLE, "Last changes of each partition"))
 
     def lookup(self, name: str, row: bytes) -> LookupEntry | None:
         """See enrichers.state.State."""
@@ -67,6 +70,10 @@ class TableState:
         """See enrichers.state.State."""
         value = self.owners.get(row)
         return RowMemory.decode(value) if value is not None else None
+
+    def is_recent(self, digest: str) -> bool:
+        """See enrichers.state.State."""
+        return self.recent.holds(digest)
 
     def pinned_schema(self, spec_name: str) -> str | None:
         """The pin of the lowest partition wins, should two partitions have pinned at the same moment."""
@@ -92,6 +99,8 @@ class TableState:
                         table[row] = entry.encode() if entry is not None else None
                 case Memorize(row, memory):
                     self.owners[row] = memory.encode() if memory is not None else None
+                case Note(digest):
+                    self.recent.add(digest)
                 case Pin(name, schema):
                     self.schemas[name.encode()] = schema.encode()
                 case Observe(name, entry):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.source_spec import ADAPTERS, Adapter
 from workers.cli.quiet import quiet
 from workers.failures import CommandError, ConfigurationError, ExitCode
 from workers.settings import load_settings
@@ -54,22 +55,28 @@ class _Speed(click.ParamType):
 
 
 @click.command(
-    epilog="Examples:  cdc demo   |   cdc demo --changes 10000 --rate max   |   cdc demo --output json | jq .p99_ms"
+    epilog="Examples:  cdc demo   |   cdc demo --adapter dynamodb   |   cdc demo --changes 10000 --rate max   |   "
+    "cdc demo --output json | jq .p99_ms"
 )
 @click.option("--changes", type=click.IntRange(1, 1_000_000), default=CHANGES, show_default=True,
               help="Records to put on the stream.")  # fmt: skip
 @click.option("--rate", type=_Speed(), default=RATE, show_default=True, help="Changes per second, or `max`.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed sends the same traffic.")
+@click.option("--adapter", type=click.Choice(ADAPTERS), default="dms", show_default=True,
+              help="Format of the records on the stream.")  # fmt: skip
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
               help="json: the summary only; jsonl: every event as a line, then the summary.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
 @click.pass_context
-def demo(ctx: click.Context, changes: int, rate: float, seed: int, output: str, keep: bool) -> None:
+def demo(
+    ctx: click.Context, changes: int, rate: float, seed: int, adapter: Adapter, output: str, keep: bool
+) -> None:  # fmt: skip
     """Watch the pipeline work: generator -> Kinesis -> Kafka -> events -> EventBridge.
 
-    Starts Kafka, an AWS stand-in and a worker of its own, sends realistic changes of users, organisations and groups
-    (among them repeats and poison), receives the events as a consumer would, and compares every one of them with what
-    was sent. The last line on stdout is the summary as JSON.
+    Starts Kafka, an AWS stand-in and a worker of its own, sends realistic changes of all built-in tables (users,
+    groups, telephone numbers, calls, queues …; among them repeats and poison) as AWS DMS, DynamoDB, Debezium or Aurora
+    DSQL would, receives the events as a consumer would, and compares every one of them with what was sent. The last
+    line on stdout is the summary as JSON.
 
     Exit 0 only if nothing was lost, duplicated, out of order or leaked. Ctrl-C ends everything.
     """
@@ -80,12 +87,12 @@ def demo(ctx: click.Context, changes: int, rate: float, seed: int, output: str, 
     events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     demonstration = demonstration_type(
         changes=changes, rate=None if rate == float("inf") else rate, seed=seed, cache=settings.cache_dir, report=_say,
-        on_event=events.put if output == "jsonl" else lambda _: None,
+        adapter=adapter, on_event=events.put if output == "jsonl" else lambda _: None,
     )  # fmt: skip
     completed = False
     try:
         with quiet(), demonstration:
-            _say("starting Kafka, an AWS stand-in and a worker (about 10 s)")
+            _say(f"starting Kafka, an AWS stand-in and a worker (about 10 s), for changes of {adapter}")
             demonstration.start()
             _watch(demonstration, events)
             _flush(events)
@@ -131,7 +138,7 @@ def _view(demonstration: "Demonstration") -> "View":
 
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return Lines()
-    return Screen(Console(stderr=True), web=demonstration.worker.address)
+    return Screen(Console(stderr=True), web=demonstration.worker.address, adapter=demonstration.adapter)
 
 
 def _watch(demonstration: "Demonstration", events: "queue.SimpleQueue[dict[str, Any]]") -> None:

@@ -61,8 +61,9 @@ class Lines:
 class Screen:
     """A live view; it never grows beyond the terminal."""
 
-    def __init__(self, console: Console, *, web: str) -> None:
+    def __init__(self, console: Console, *, web: str, adapter: str) -> None:
         self._console = console
+        self._title = f"{adapter} on Kinesis → Kafka → EventBridge"
         self._web = web
         self._live = Live(console=console, refresh_per_second=FRAMES_PER_SECOND, vertical_overflow="crop")
         self._rates = {name: Rate() for name in ("bridge", "enrich", "publish")}
@@ -94,7 +95,7 @@ class Screen:
 
     def _heading(self, progress: Progress) -> Text:
         return Text.assemble(
-            ("Kinesis → Kafka → EventBridge", "bold"),
+            (self._title, "bold"),
             f"   {progress.ended:,} of {progress.wanted:,} changes ended   {progress.elapsed:.0f} s",
             no_wrap=True, overflow="ellipsis",
         )  # fmt: skip

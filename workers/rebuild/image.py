@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from enrichers.observe import read_history, read_seen
+from enrichers.recent import Ring, digests_of, is_full
 from enrichers.schema_memory import history_key, is_history, is_seen, seen_key
 from enrichers.state import (
     Effect,
     LookupEntry,
     Memorize,
     NewerFormatError,
+    Note,
     Observe,
     Pin,
     Remember,
@@ -17,7 +19,7 @@ from enrichers.state import (
     UnreadableEntryError,
 )
 from models.routing import partition_of
-from workers.topics import MEMORY_TABLE, PINS_TABLE
+from workers.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE
 
 Part = tuple[str, int]
 """(table, partition)"""
@@ -34,9 +36,10 @@ class TableImage:
         self.partition = 0
         """That of the record at hand."""
         self.forgetful = False
-        """Rows have no memory while this is set."""
+        """Rows have no memory, and changes were not seen before, while this is set."""
         self.parts: dict[Part, dict[bytes, bytes]] = defaultdict(dict)
         self._later = later
+        self._rings: dict[int, Ring] = {}
 
     def copy(self, parts: Iterable[Part], later: "TableImage | None" = None) -> "TableImage":
         """A new image that begins with these parts."""
@@ -58,6 +61,10 @@ class TableImage:
         """See State."""
         value = self.parts[MEMORY_TABLE, self.partition].get(row) if not self.forgetful else None
         return RowMemory.decode(value) if value is not None else None
+
+    def is_recent(self, digest: str) -> bool:
+        """See State."""
+        return not self.forgetful and bytes.fromhex(digest) in self._ring()
 
     def pinned_schema(self, spec_name: str) -> str | None:
         """See State."""
@@ -84,10 +91,28 @@ class TableImage:
                     self._put(lookup, row, entry.encode() if entry is not None else None)
                 case Memorize(row, memory):
                     self._put(MEMORY_TABLE, row, memory.encode() if memory is not None else None)
+                case Note(digest):
+                    self._note(bytes.fromhex(digest))
                 case Pin(name, schema):
                     self._put(PINS_TABLE, name.encode(), schema.encode())
                 case Observe(name, entry):
                     self._put(PINS_TABLE, seen_key(name), entry)
+
+    def _note(self, digest: bytes) -> None:
+        ring, part = self._ring(), self.parts[RECENT_TABLE, self.partition]
+        if digest in ring:
+            return
+        key, block = ring.add(digest)
+        part[key] = block
+        if is_full(block):
+            ring.follow(part)  # forgets what the next block takes the place of
+
+    def _ring(self) -> Ring:
+        """That of the record at hand; what is added to it is what the part holds."""
+        found = self._rings.get(self.partition)
+        if found is None:
+            found = self._rings[self.partition] = Ring(self.partition, self.parts[RECENT_TABLE, self.partition])
+        return found
 
     def _put(self, table: str, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -103,6 +128,8 @@ def is_readable(table: str, key: bytes, value: bytes) -> bool:
             _read_schema(key, value)
         elif table == MEMORY_TABLE:
             RowMemory.decode(value)
+        elif table == RECENT_TABLE:
+            digests_of(value)
         else:
             LookupEntry.decode(value)
     except NewerFormatError:

@@ -6,7 +6,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from enrichers.state import NewerFormatError, Remember
+from enrichers.recent import joined
+from enrichers.state import NewerFormatError, Note, Remember
 from models.outcome import Drop
 from models.raw import raw_record_of
 from workers.app import make_enrich
@@ -24,14 +25,16 @@ from workers.rebuild.image import Part, TableImage
 from workers.rebuild.raw import RawRange, in_order
 from workers.rebuild.restore import STAGE, Mended, Rebuild, refuse_members
 from workers.settings import Settings
-from workers.topics import MEMORY_TABLE, PINS_TABLE, Topics, group_of
+from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE, Topics, group_of
 
 ASKED_FOR = "asked for"
+OF_CHANGES = (MEMORY_TABLE, RECENT_TABLE)
+"""Tables by which a change is known that was seen before."""
 
 
 def tables_of(settings: Settings) -> tuple[str, ...]:
     """Names of all tables of the stage."""
-    return (*read_catalogue(settings).lookups, PINS_TABLE, MEMORY_TABLE)
+    return (*read_catalogue(settings).lookups, *OWN_TABLES)
 
 
 async def plan_rebuild(
@@ -77,7 +80,7 @@ class _Planner:
         self.partitions = settings.partitions
         catalogue = read_catalogue(settings)
         self.pipeline = enrich_pipeline(settings, catalogue)
-        self.lookups = (*catalogue.lookups, PINS_TABLE)
+        self.tables = (*catalogue.lookups, *OWN_TABLES)
         self.sources = {topic: name for name, topic in Topics.of(settings).raw.items()}
         self.group = group_of(settings, STAGE)
         self.ranges: dict[TopicPartition, RawRange] = {}
@@ -96,7 +99,7 @@ class _Planner:
                 "its tables should reach",
                 hint="start the stage once, or set its offsets, then try again",
             )
-        parts = [(table, index) for table in (*self.lookups, MEMORY_TABLE) for index in indexes]
+        parts = [(table, index) for table in self.tables for index in indexes]
         changelogs_of = {part: TopicPartition(topic_of(self.group, part[0]), part[1]) for part in parts}
         bounds = await self._bounds([*offsets, *changelogs_of.values()])
         self.ranges = {tp: _range(tp, bounds[tp], entry) for tp, entry in offsets.items()}
@@ -120,31 +123,35 @@ class _Planner:
             await consumer.stop()
 
     async def _mend(self, changelogs: Changelogs, damage: Mapping[Part, str]) -> tuple[Mended, ...]:
-        parts = [part for part in changelogs.bounds if part[0] != MEMORY_TABLE or part in damage]
+        parts = [part for part in changelogs.bounds if part[0] not in OF_CHANGES or part in damage]
         left = await read_entries(self.kafka.connection, self.group, parts, self.partitions, self.tell)
         found = left.copy(part for part in parts if not (self.discard and part in damage))
-        if any(table != MEMORY_TABLE for table, _ in damage):
+        if any(table not in OF_CHANGES for table, _ in damage):
             await self._restore_lookups(found, damage)
-        if any(table == MEMORY_TABLE for table, _ in damage):
+        if any(table in OF_CHANGES for table, _ in damage):
             await self._restore_memory(found, damage)
         return tuple(_difference(left, changelogs, found, part, why) for part, why in sorted(damage.items()))
 
     async def _restore_lookups(self, found: TableImage, damage: Mapping[Part, str]) -> None:
         """Without the memory of the rows: by that, every change would be one that was sent again."""
-        image = found.copy([part for part in found.parts if part[0] != MEMORY_TABLE])
+        image = found.copy([part for part in found.parts if part[0] not in OF_CHANGES])
         await self._fold(image, "lookups")
         for part in damage:
-            if part[0] != MEMORY_TABLE:
+            if part[0] not in OF_CHANGES:
                 found.parts[part] = image.parts[part]
 
     async def _restore_memory(self, found: TableImage, damage: Mapping[Part, str]) -> None:
-        """With lookups as they were at each record; an entry that came later than its row is taken from the end."""
+        """With lookups as they were at each record; an entry that came later than its row is taken from the end.
+
+        The last changes begin with none, or every change would be one of them; what is left of them comes before."""
         kept = [part for part in found.parts if part[0] in (PINS_TABLE, MEMORY_TABLE)]
         image = found.copy(kept, later=found)
         await self._fold(image, "row memory")
         for part in damage:
             if part[0] == MEMORY_TABLE:
                 found.parts[part] = image.parts[part]
+            elif part[0] == RECENT_TABLE:
+                found.parts[part] = joined(part[1], found.parts[part], image.parts[part])
 
     async def _fold(self, image: TableImage, doing: str) -> None:
         async for kafka_record in in_order(self.kafka.connection, self.ranges, self.tell, doing):
@@ -154,12 +161,12 @@ class _Planner:
             image.partition = record.partition
             result = self.pipeline.run(record, image, patient=False)
             if isinstance(result.outcome, Drop) and result.outcome.reason in ("resent", "late"):
-                # What is left of its memory knows the change, or a later one; what it gave to others may be lost
-                # all the same.
+                # What is left of its memory knows the change, or a later one; what it gave to others, and that it is
+                # one of the last, may be lost all the same.
                 image.forgetful = True
                 given = self.pipeline.run(record, image, patient=False).effects
                 image.forgetful = False
-                image.apply(effect for effect in given if isinstance(effect, Remember))
+                image.apply(effect for effect in given if isinstance(effect, Remember | Note))
             else:
                 image.apply(result.effects)
 
