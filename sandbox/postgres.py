@@ -30,7 +30,7 @@ STOP_SECONDS = 3.0
 POLL_SECONDS = 0.03
 PORT_ATTEMPTS = 3
 SETTINGS = {
-    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",  # a sandbox always begins empty
+    "fsync": "off", "full_page_writes": "off",  # it survives its own end, and need not survive the machine's
     "shared_buffers": "16MB", "max_connections": "50",
     "dynamic_shared_memory_type": "mmap",  # in the data directory, where it cannot outlive the sandbox
     "unix_socket_directories": "", "listen_addresses": LOOPBACK,

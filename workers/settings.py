@@ -16,8 +16,9 @@ from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
+from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.failures import ConfigurationError
-from workers.kafka_settings import KafkaSettings, mistakes
+from workers.kafka_settings import mistakes
 from workers.setting_types import (
     OptionalPath,
     OptionalPort,
@@ -27,6 +28,7 @@ from workers.setting_types import (
     StartPosition,
     StreamName,
     TimeZone,
+    one_way,
     secret_text,
 )
 from workers.setting_types import env as _env
@@ -35,7 +37,7 @@ Environment = Literal["LOCAL", "DEV", "QA", "PRD"]
 MEBIBYTE = 1 << 20
 
 
-class Settings(KafkaSettings):
+class Settings(DatabaseSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -62,35 +64,26 @@ class Settings(KafkaSettings):
         description="partitions of the slots and checkpoints topics; fixed for the life of a prefix",
     )  # fmt: skip
     replication_factor: int = Field(
-        1,
-        ge=1,
-        validation_alias=_env("CDC_REPLICATION_FACTOR"),
+        1, ge=1, validation_alias=_env("CDC_REPLICATION_FACTOR"),
         description="of topics the worker creates, which it does only with ENVIRONMENT=LOCAL",
-    )
+    )  # fmt: skip
     worker_name: OptionalText = Field(
         None, validation_alias=_env("CDC_WORKER_NAME"),
         description="stable name of this replica; lets a restarted worker replace its dead self at once",
     )  # fmt: skip
     data_dir: Path = Field(
-        Path(".cdc"),
-        validation_alias=_env("CDC_DATA_DIR"),
+        Path(".cdc"), validation_alias=_env("CDC_DATA_DIR"),
         description="scratch directory of Faust; may be lost at any time",
-    )
+    )  # fmt: skip
 
     aws_region: str = Field(
-        "us-east-1",
-        validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"),
-        description="region of stream and bus",
+        "us-east-1", validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"), description="region of stream and bus"
     )
     aws_account_id: OptionalText = Field(
-        None,
-        validation_alias=_env("AWS_ACCOUNT_ID"),
-        description="refuse to work in any other account, if set",
+        None, validation_alias=_env("AWS_ACCOUNT_ID"), description="refuse to work in any other account, if set"
     )
     aws_endpoint_url: OptionalText = Field(
-        None,
-        validation_alias=_env("AWS_ENDPOINT_URL"),
-        description="another endpoint for AWS calls, e.g. the sandbox",
+        None, validation_alias=_env("AWS_ENDPOINT_URL"), description="another endpoint for AWS calls, e.g. the sandbox"
     )
     aws_client: Literal["aiohttp", "boto3"] = Field(
         "aiohttp", validation_alias=_env("CDC_AWS_CLIENT"), description="client of the hot AWS calls"
@@ -223,7 +216,7 @@ class Settings(KafkaSettings):
 
     @model_validator(mode="after")
     def _go_together(self) -> "Settings":
-        found = mistakes(self, local=self.environment == "LOCAL")
+        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))
@@ -231,8 +224,10 @@ class Settings(KafkaSettings):
                 found += error.problems
         if not self.enable_data_redaction and self.environment != "LOCAL":
             found.append("ENABLE_DATA_REDACTION=false is allowed only with ENVIRONMENT=LOCAL")
-        if self.redaction_key is not None and self.redaction_key_file is not None:
-            found.append("set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE, not both")
+        found += one_way(
+            CDC_REDACTION_KEY=self.redaction_key, CDC_REDACTION_KEY_FILE=self.redaction_key_file,
+            CDC_SSM_REDACTION_KEY=self.ssm_redaction_key,
+        )  # fmt: skip
         if found:
             raise ValueError("\n".join(found))
         return self
@@ -242,8 +237,13 @@ class Settings(KafkaSettings):
         return f"{self.topic_prefix}{name}"
 
     def redaction_secret(self) -> bytes:
-        """The key for HASH and TOKENIZE. Raises ConfigurationError if none is set or the file cannot be read."""
+        """The key for HASH and TOKENIZE. Raises ConfigurationError if none is set or the file cannot be read, and what
+        SSM answers if it stands there."""
         secret = secret_text("CDC_REDACTION_KEY", self.redaction_key, self.redaction_key_file)
+        if self.ssm_redaction_key:
+            from workers.secrets import read_parameters  # noqa: PLC0415  boto3 takes a while to import
+
+            secret = read_parameters(self, (self.ssm_redaction_key,))[self.ssm_redaction_key]
         if len(secret) < 16:
             raise ConfigurationError(
                 "no redaction key of at least 16 characters",

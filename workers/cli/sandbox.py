@@ -18,6 +18,7 @@ import psutil
 from sandbox.state import LOG, SandboxState, clear, keeper, take_lock
 from sandbox.world import World, end_leftovers
 from workers.failures import CommandError, ExitCode, NotFoundError, UnreachableError
+from workers.setting_types import secret_text
 from workers.settings import Settings, load_settings
 
 WATCH_SECONDS = 1.0
@@ -180,6 +181,7 @@ def _keep(settings: Settings, directory: Path, *, detached: bool) -> None:
     world = World(
         directory, stream=settings.kinesis_stream_name, bus=settings.event_bus_name, cache=settings.cache_dir,
         report=_say, postgres=True,
+        database_url=secret_text("DATABASE_URL", settings.database_url, settings.database_url_file),
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):
         _say(f"starting in {directory}")
