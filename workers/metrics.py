@@ -1,8 +1,8 @@
 """Every metric the worker exposes, by name: what it counts, in which unit, with which labels. Nothing is counted here:
 the values are read off the stages' own counters when somebody scrapes `/metrics`.
 
-Labels name stages, sources, shards, lookups and error codes; never a key, a value or anything else of a record (P6). A series
-about a shard is there as long as this worker has the shard.
+Labels name stages, sources, shards, lookups and error codes; never a key, a value or anything else of a record (P6). A
+series about a shard is there as long as this worker has the shard.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
