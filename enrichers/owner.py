@@ -1,15 +1,15 @@
 """Find the owner (orgId, userId) of a change. An owner is found or missing, never guessed.
 
-Order: record, before image, memory of the row, lookup table. Where a new or changed row itself names the row to look
-up, the lookup decides and memory is not asked: the reference may just have changed, and memory would then answer with
-the former owner (docs/decisions/0012).
+Order: record, before image, memory of the row, lookup table, database. Where a new or changed row itself names the row
+to look up, the lookup decides and memory is not asked: the reference may just have changed, and memory would then
+answer with the former owner (docs/decisions/0012). What the database says is of now, not of the change: `stale` (0031).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
-from enrichers.state import RowMemory, State
+from enrichers.state import Answer, LookupEntry, RowMemory, State
 from models.catalogue import Catalogue
 from models.change import Change, Operation
 from models.enrichment import Enrichment, OwnerSource
@@ -45,20 +45,32 @@ class Nowhere:
 
 
 def find_owner(
-    change: Change, spec: TableSpec, catalogue: Catalogue, state: State, memory: RowMemory | None, *, patient: bool
+    change: Change,
+    spec: TableSpec,
+    catalogue: Catalogue,
+    state: State,
+    memory: RowMemory | None,
+    *,
+    patient: bool,
+    ask: bool,
 ) -> Enrichment | Miss:
-    """The owner by the table's rule, or (only if `patient`) the lookup to wait for. `source` is that of the
-    organisation, of the user if the rule has no organisation; `missing` where nothing knows it."""
+    """The owner by the table's rule, or the lookup the database has to be asked for (only if `ask`), or to wait for
+    (only if `patient`). `source` is that of the organisation, of the user if the rule has no organisation; `missing`
+    where nothing knows it."""
     rule = spec.owner
     if rule is None:
         return Enrichment()
-    search = _Search(change, spec, catalogue, state)
+    search = _Search(change, spec, catalogue, state, ask=ask)
     org = search.id_of(rule.org, memory.org_id if memory else None)
     user = search.id_of(rule.user, memory.user_id if memory else None)
+    misses = [result.miss for result in (org, user) if isinstance(result, Nowhere) and result.miss is not None]
+    for miss in misses:
+        if miss.unasked:
+            return miss
     if patient:
-        for result in (org, user):
-            if isinstance(result, Nowhere) and result.miss is not None and result.miss.wait_seconds > 0:
-                return result.miss
+        for miss in misses:
+            if miss.wait_seconds > 0:
+                return miss
     return _combined(org, user, has_org=bool(rule.org), has_user=bool(rule.user))
 
 
@@ -77,11 +89,12 @@ def _combined(org: Found | Nowhere, user: Found | Nowhere, *, has_org: bool, has
 
 
 class _Search:
-    def __init__(self, change: Change, spec: TableSpec, catalogue: Catalogue, state: State) -> None:
+    def __init__(self, change: Change, spec: TableSpec, catalogue: Catalogue, state: State, *, ask: bool) -> None:
         self.change = change
         self.spec = spec
         self.catalogue = catalogue
         self.state = state
+        self.ask = ask
 
     def id_of(self, cases: tuple[OwnerCase, ...], remembered: str | None) -> Found | Nowhere:
         change = self.change
@@ -112,10 +125,21 @@ class _Search:
         schema = self.state.pinned_schema(provider.name) or self.change.schema
         entry = self.state.lookup(named.case.lookup, provider.row_key(schema, (named.value,)))
         if entry is None:
-            wait = self.spec.missing_owner.wait_seconds
-            return Nowhere(Miss(named.case.lookup, key_text(named.value), wait))
-        value = entry.org_id if named.case.take == "org" else entry.user_id
-        return Found(value, "table", stale=entry.since_ms > self.change.committed_ms)
+            return self.look_further(named, schema)
+        return Found(_taken(entry, named), "table", stale=entry.since_ms > self.change.committed_ms)
+
+    def look_further(self, named: Named, schema: str) -> Found | Nowhere:
+        key, policy = key_text(named.value), self.spec.missing_owner
+        said = self.state.database(named.case.lookup, schema, key) if self.ask else Answer.NO_DATABASE
+        if isinstance(said, LookupEntry):
+            return Found(_taken(said, named), "database", stale=True)
+        # P7: an outage never makes a dead letter, whatever else it may be allowed to do.
+        unasked = said is Answer.UNASKED or (said is Answer.AWAY and policy.then == "dead")
+        return Nowhere(Miss(named.case.lookup, key, policy.wait_seconds, unasked))
+
+
+def _taken(entry: LookupEntry, named: Named) -> str | None:
+    return entry.org_id if named.case.take == "org" else entry.user_id
 
 
 def first_match(cases: tuple[OwnerCase, ...], row: Mapping[str, Any], *, absent_is_null: bool = False) -> object:

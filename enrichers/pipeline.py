@@ -103,20 +103,26 @@ class Pipeline:
             for spec in catalogue.specs
         }
 
-    def run(self, record: RawRecord, state: State, *, patient: bool = True, trace: Trace | None = None) -> Enriched:
-        """Run all steps. Never raises for data. `patient=False`: lookups are not waited for any longer.
+    def run(
+        self, record: RawRecord, state: State, *, patient: bool = True, owner_only: bool = False,
+        trace: Trace | None = None,
+    ) -> Enriched:  # fmt: skip
+        """Run all steps. Never raises for data. `patient=False`: lookups are not waited for any longer. `owner_only`
+        ends after the search for the owner: what counts then is only what it asked `state` for.
 
         Raises MissingKeyError (a rule needs the redaction key), NewerFormatError and UnreadableEntryError (from the
         state): all mean that this worker must not work at all.
         """
         try:
-            return self._run(record, state, patient=patient, trace=trace)
+            return self._run(record, state, patient=patient, owner_only=owner_only, trace=trace)
         except (MissingKeyError, NewerFormatError, UnreadableEntryError):
             raise
         except Exception as error:  # noqa: BLE001 - P7: a bug that one record meets must not stop its neighbours
             return Enriched(Dead(Failure.TRANSFORMATION_ERROR, f"bug in the worker: {_place(error)}"))
 
-    def _run(self, record: RawRecord, state: State, *, patient: bool, trace: Trace | None) -> Enriched:
+    def _run(
+        self, record: RawRecord, state: State, *, patient: bool, owner_only: bool, trace: Trace | None
+    ) -> Enriched:
         if record.value is None or adapters.is_tombstone(record.value, record.adapter):
             return self._without_value(record)
         reading = self.options.readings.get(record.source, PLAIN)
@@ -171,11 +177,16 @@ class Pipeline:
         kept_back = _kept_back(change, table)
         if trace is not None and spec.where is not None:
             trace.append(("where", "not published" if kept_back is not None else "published"))
-        owner = find_owner(change, spec, self.catalogue, state, memory, patient=patient and kept_back is None)
+        published = kept_back is None
+        owner = find_owner(
+            change, spec, self.catalogue, state, memory, patient=patient and published, ask=published
+        )  # fmt: skip
         if isinstance(owner, Miss):
             if trace is not None:
                 trace.append(("owner", f"waits for lookup {owner.lookup}"))
             return Enriched(owner, table=spec.name)
+        if owner_only:
+            return Enriched(Drop("owner_found"), table=spec.name)
         if trace is not None:
             trace.owned(change, spec, owner, memory)
         if spec.memory:

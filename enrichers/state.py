@@ -5,6 +5,7 @@ Values carry a format version: a release reads what its successor of the same ve
 """
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import Protocol, TypeVar, assert_never
 
 import msgspec
@@ -66,6 +67,15 @@ class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
         return read_entry(_memory, raw)
 
 
+class Answer(Enum):
+    """What is known of a row behind the lookup tables, in the database, if it is not an entry."""
+
+    NO_DATABASE = "no database stands behind this lookup"
+    UNASKED = "the database has to be asked"
+    NO_ROW = "the database has no such row"
+    AWAY = "the database does not answer, and the tables' own policies are to decide"
+
+
 class State(Protocol):
     """What the agent lets the pipeline read. Reads see the effects of earlier records of the same unit."""
 
@@ -80,6 +90,9 @@ class State(Protocol):
 
     def pinned_schema(self, spec_name: str) -> str | None:
         """The schema a spec without one was first seen with."""
+
+    def database(self, name: str, schema: str, key: str) -> LookupEntry | Answer:
+        """What the database says of a row that the lookup lacks; `key` is the text of its key."""
 
     def seen(self, spec_name: str) -> bytes | None:
         """What the records of this partition showed of a table: an encoded `Seen`."""
@@ -182,6 +195,10 @@ class InMemoryState:
     def pinned_schema(self, spec_name: str) -> str | None:
         """See State."""
         return self.pins.get(spec_name)
+
+    def database(self, name: str, schema: str, key: str) -> LookupEntry | Answer:
+        """See State."""
+        return Answer.NO_DATABASE
 
     def seen(self, spec_name: str) -> bytes | None:
         """See State."""

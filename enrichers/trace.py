@@ -3,12 +3,12 @@ of the row (P6)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from enrichers.compiled import CompiledTable
 from enrichers.normalize import Content
 from enrichers.owner import ABSENT, Named, first_match
-from enrichers.state import Effect, Memorize, Pin, Remember, RowMemory
+from enrichers.state import Effect, Memorize, Note, Observe, Pin, Remember, RowMemory
 from models.change import Change, Control, SourceRow
 from models.enrichment import Enrichment
 from models.event import Event
@@ -128,9 +128,6 @@ def _listed(rules: Mapping[str, str]) -> str:
     return ", ".join(f"{name}: {rule}" for name, rule in rules.items())
 
 
-_OTHERS = {"Observe": "columns of the table noted", "Note": "change noted"}
-
-
 def _effect(effect: Effect) -> str:
     match effect:
         case Remember(lookup=lookup, entry=entry):
@@ -139,8 +136,12 @@ def _effect(effect: Effect) -> str:
             return f"memory of the row {'removed' if memory is None else 'written'}"
         case Pin(name=name, schema=schema):
             return f"{name} is pinned to schema {schema}"
+        case Observe():
+            return "columns of the table noted"
+        case Note():
+            return "change noted"
         case _:
-            return _OTHERS.get(type(effect).__name__, type(effect).__name__.lower())
+            assert_never(effect)
 
 
 def _redaction(rule: Redaction | None) -> str:

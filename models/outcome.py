@@ -62,3 +62,5 @@ class Miss:
     lookup: str
     key: str
     wait_seconds: float
+    unasked: bool = False
+    """The database has to be asked first; no deadline runs before it has answered."""

@@ -145,6 +145,9 @@ class Provides:
     key: str
     org: str | None = None
     user: str | None = None
+    query: str | None = None
+    """How to ask a database for rows the lookup lacks, if its tables have another shape: SELECT of key, organisation
+    and user (in this order; the user may be left out) for the keys in the array $1."""
 
 
 @dataclass(frozen=True, slots=True)

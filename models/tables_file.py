@@ -203,14 +203,14 @@ class _TableReader(OwnerReader):
             return ()
         found = []
         for item in self.items(node, "provides"):
-            given = self.fields(item, "provides", ["lookup", "key", "org", "user"]) or {}
+            given = self.fields(item, "provides", ["lookup", "key", "org", "user", "query"]) or {}
             texts = {name: self.text(value, f"provides.{name}") for name, value in given.items()}
             lookup, key = texts.get("lookup"), texts.get("key")
             self.lookups.update([lookup] if lookup else [])
             if lookup is None or key is None:
                 self.problems.at(item, "provides needs `lookup` and `key`")
                 continue
-            found.append(Provides(lookup, key, texts.get("org"), texts.get("user")))
+            found.append(Provides(lookup, key, texts.get("org"), texts.get("user"), texts.get("query")))
         return tuple(found)
 
     def _missing_owner(self, node: yaml.Node | None) -> MissingOwner | None:

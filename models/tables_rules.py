@@ -54,6 +54,8 @@ def _alone(spec: TableSpec) -> Iterator[str]:
             yield f"{spec.name}: provides.key must be the table's one key column, {', '.join(spec.key)}"
         if provided.org is None and provided.user is None:
             yield f"{spec.name}: provides needs `org` or `user`"
+        if provided.query is not None and "$1" not in provided.query:
+            yield f"{spec.name}: provides.query needs $1, the array of keys: … WHERE id = ANY($1)"
     if spec.where is not None:
         for column in sorted(columns(parse(spec.where)) - spec.known):
             if fold(column) in spec.folded:

@@ -194,7 +194,8 @@ def _owner_case() -> Schema:
 
 
 def _provides() -> Schema:
-    return _object({"lookup": TEXT, "key": TEXT, "org": TEXT, "user": TEXT}, required=["lookup", "key"])
+    query = _told(TEXT, "Instead of the one made from the columns: SELECT key, org, user … WHERE key = ANY($1).")
+    return _object({"lookup": TEXT, "key": TEXT, "org": TEXT, "user": TEXT, "query": query}, required=["lookup", "key"])
 
 
 def _example() -> Schema:

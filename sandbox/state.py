@@ -42,7 +42,7 @@ class SandboxState:
     pid: int
     started: float
     parts: list[PartState]
-    environment: dict[str, str] = field(repr=False)  # holds the redaction key
+    environment: dict[str, str] = field(repr=False)  # holds the redaction key and the database's password
 
     def save(self, directory: Path) -> None:
         """Write it readable for its owner only, all or nothing."""

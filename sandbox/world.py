@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Protocol, Self
 
 from sandbox.kafka.broker import KafkaBroker
+from sandbox.postgres import PostgresServer, is_of_a_sandbox
 from sandbox.stand_in import AwsStandIn
 from sandbox.state import LOG, PartState, SandboxState, clear, process_start, remove, take_lock
 from workers.failures import CommandError
@@ -42,7 +43,7 @@ class AlreadyRunningError(CommandError):
 
 
 class World:
-    """Kafka and the AWS stand-in, with the stream and the bus that `environment` names.
+    """Kafka, the AWS stand-in with the stream and the bus that `environment` names, and PostgreSQL if it is asked for.
 
     >>> with World(Path(".sandbox")) as world:
     ...     os.environ.update(world.environment())
@@ -52,12 +53,16 @@ class World:
 
     def __init__(
         self, directory: Path, *, stream: str = STREAM, shards: int = SHARDS, bus: str = BUS,
-        cache: Path | None = None, report: Report = lambda _: None,
+        cache: Path | None = None, report: Report = lambda _: None, postgres: bool = False, database_url: str = "",
     ) -> None:  # fmt: skip
+        """`postgres`: with a database of its own, or with that of `database_url`, unless that is a sandbox's."""
         self.directory = directory.absolute()
         self.kafka = KafkaBroker(self.directory / "kafka", cache=cache, report=report)
         self.aws = AwsStandIn(self.directory / "aws", stream=stream, shards=shards, bus=bus)
         self.parts: list[Part] = [self.kafka, self.aws]
+        self._database_url = "" if is_of_a_sandbox(database_url) else database_url
+        if postgres and not self._database_url:
+            self.parts.append(PostgresServer(self.directory / "postgres"))
         self._report = report
         self._redaction_key = secrets.token_hex(32)
         self._lock: IO[str] | None = None
@@ -67,6 +72,8 @@ class World:
         names: dict[str, str] = {}
         for part in self.parts:
             names.update(part.environment())
+        if self._database_url:
+            names["DATABASE_URL"] = self._database_url
         return names | {
             "ENVIRONMENT": "LOCAL",
             "CDC_REDACTION_KEY": self._redaction_key,

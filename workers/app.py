@@ -4,11 +4,14 @@
 attributes `bridge`, `enrich` and `publish` are made when they are asked for.
 """
 
+import asyncio
 import functools
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from pydantic import SecretStr
 
 from enrichers.routing import Router
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
@@ -24,7 +27,12 @@ from workers.agents.publish import Publish, add_publish
 from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
 from workers.boot_checks import check_all, check_bus_account, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
+from workers.database.connection import Postgres, require_client
+from workers.database.queries import query_of
+from workers.database.resolver import Resolver
+from workers.database.tally import measure
 from workers.engine.app import StageApp
+from workers.engine.clock import monotonic
 from workers.engine.delivery import WindowOptions
 from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
@@ -38,6 +46,7 @@ from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
 from workers.kinesis.reader import ReadOptions
 from workers.kinesis.source import Bridge, Source
+from workers.secrets import database_dsn, load_parameters
 from workers.settings import Settings, load_settings
 from workers.topics import Topics, ensure_topics, group_of
 from workers.web.tables import add_tables_view
@@ -132,16 +141,44 @@ def make_bridge(settings: Settings) -> StageApp:
 
 def make_enrich(settings: Settings) -> StageApp:
     """A new app for raw -> events."""
+    load_parameters(settings)
     catalogue = read_catalogue(settings)
     app = _stage(settings, catalogue, "enrich")
     app.table_values = TABLE_VALUES_FORMAT
     app.traces.add(Topics.of(settings).events)
     pipeline = enrich_pipeline(settings, catalogue)
     app.contract.update(key_checks(pipeline.options))
-    state = add_enrich(app, Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms))
+    fallback = _fallback(app, settings, catalogue) if settings.has_database else None
+    enrich = Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms, fallback)
+    state = add_enrich(app, enrich)
     add_forgetting(app, state.owners, now_ms)
     add_drift(app, state.schemas, catalogue, settings.partitions)
     return app
+
+
+def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolver:
+    """The database behind the lookups. Raises ConfigurationError without asyncpg, or for a URL that is none."""
+    require_client()
+    database_dsn(settings)
+
+    async def dsn(again: bool) -> SecretStr:
+        return await asyncio.to_thread(database_dsn, settings, again=again)
+
+    def report(lookup: str, why: str | None) -> None:
+        name = f"lookup {lookup}"
+        if why is None:
+            app.blockers.pop(name, None)
+        elif app.blockers.get(name) != why:
+            app.blockers[name] = why
+            app.log.error("lookup %s: %s", lookup, why)
+
+    resolver = Resolver(
+        Postgres(dsn, settings.database_timeout), functools.partial(query_of, catalogue), now=monotonic,
+        when_away=settings.database_away, lenient=settings.environment == "LOCAL", report=report,
+    )  # fmt: skip
+    app.measures.append(lambda: measure(resolver))
+    app.on_end.append(resolver.close)
+    return resolver
 
 
 def make_publish(settings: Settings) -> StageApp:

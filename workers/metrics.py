@@ -1,8 +1,8 @@
 """Every metric the worker exposes, by name: what it counts, in which unit, with which labels. Nothing is counted here:
 the values are read off the stages' own counters when somebody scrapes `/metrics`.
 
-Labels name stages, sources, shards and error codes; never a key, a value or anything else of a record (P6). A series
-about a shard is there as long as this worker has the shard.
+Labels name stages, sources, shards, lookups and error codes; never a key, a value or anything else of a record (P6). A
+series about a shard is there as long as this worker has the shard.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -114,6 +114,26 @@ SOURCE_KPL_FAILURES = Metric(
 )  # fmt: skip
 SOURCE_BUFFERED = Metric("source_buffered_bytes", "gauge", "Bytes that are read or asked for and not committed.", ())
 SOURCE_BUFFER_LIMIT = Metric("source_buffer_limit_bytes", "gauge", "Where reading stops until something commits.", ())
+
+DATABASE_UP = Metric(
+    "database_up", "gauge", "0 while the database behind the lookups does not answer and is left alone, else 1.", ()
+)
+DATABASE_QUERIES = Metric(
+    "database_queries", "counter", "Queries for rows a lookup lacks: answered, failed or refused.",
+    ("lookup", "outcome"),
+)  # fmt: skip
+DATABASE_SECONDS = Metric("database_query_seconds", "histogram", "Seconds a query took, however it ended.", ("lookup",))
+DATABASE_ROWS = Metric(
+    "database_rows", "counter", "Rows that were asked for: found, or missing.", ("lookup", "outcome")
+)
+DATABASE_CACHED = Metric(
+    "database_cached", "counter", "Searches for an owner that ended at an answer given before: found, or missing.",
+    ("lookup", "outcome"),
+)  # fmt: skip
+DATABASE_CIRCUIT_OPENED = Metric(
+    "database_circuit_opened", "counter", "Times the database failed so often that it was left alone for a while.", ()
+)
+DATABASE_WAITING = Metric("database_rows_waiting", "gauge", "Rows that are wanted and not answered.", ())
 
 METRICS = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
 

@@ -73,3 +73,9 @@ def secret_text(name: str, value: SecretStr | None, file: Path | None) -> str:
         raise ConfigurationError(
             f"{name}_FILE cannot be read: {reason}", hint="check the path and its permissions"
         ) from None
+
+
+def one_way(**ways: object) -> list[str]:
+    """A mistake if more than one of these settings is set: each is a way to say the same."""
+    used = [name for name, value in ways.items() if value]
+    return [f"set {' or '.join(used)}, not {'both' if len(used) == 2 else 'all of them'}"] if len(used) > 1 else []

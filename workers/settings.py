@@ -18,6 +18,7 @@ from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
+from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionSettings, key_mistakes
@@ -30,6 +31,7 @@ from workers.setting_types import (
     StartPosition,
     StreamName,
     TimeZone,
+    one_way,
     secret_text,
 )
 from workers.setting_types import env as _env
@@ -37,7 +39,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(RedactionSettings):
+class EnvVariables(DatabaseSettings, RedactionSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -76,17 +78,14 @@ class EnvVariables(RedactionSettings):
     )  # fmt: skip
 
     aws_region: str = Field(
-        "us-east-1", validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"),
-        description="region of stream and bus",
-    )  # fmt: skip
+        "us-east-1", validation_alias=_env("AWS_REGION", "AWS_DEFAULT_REGION"), description="region of stream and bus"
+    )
     aws_account_id: OptionalText = Field(
-        None, validation_alias=_env("AWS_ACCOUNT_ID"),
-        description="refuse to work in any other account, if set",
-    )  # fmt: skip
+        None, validation_alias=_env("AWS_ACCOUNT_ID"), description="refuse to work in any other account, if set"
+    )
     aws_endpoint_url: OptionalText = Field(
-        None, validation_alias=_env("AWS_ENDPOINT_URL"),
-        description="another endpoint for AWS calls, e.g. the sandbox",
-    )  # fmt: skip
+        None, validation_alias=_env("AWS_ENDPOINT_URL"), description="another endpoint for AWS calls, e.g. the sandbox"
+    )
     aws_client: Literal["aiohttp", "boto3"] = Field(
         "aiohttp", validation_alias=_env("CDC_AWS_CLIENT"), description="client of the hot AWS calls"
     )
@@ -217,7 +216,7 @@ class EnvVariables(RedactionSettings):
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = mistakes(self, local=self.environment == "LOCAL")
+        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))
@@ -225,9 +224,11 @@ class EnvVariables(RedactionSettings):
                 found += error.problems
         if not self.enable_data_redaction and self.environment != "LOCAL":
             found.append("ENABLE_DATA_REDACTION=false is allowed only with ENVIRONMENT=LOCAL")
-        if self.redaction_key is not None and self.redaction_key_file is not None:
-            found.append("set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE, not both")
-        found += key_mistakes(self, has_key=self.redaction_key is not None or self.redaction_key_file is not None)
+        ways = {
+            "CDC_REDACTION_KEY": self.redaction_key, "CDC_REDACTION_KEY_FILE": self.redaction_key_file,
+            "CDC_SSM_REDACTION_KEY": self.ssm_redaction_key,
+        }  # fmt: skip
+        found += [*one_way(**ways), *key_mistakes(self, has_key=self.has_redaction_key)]
         if found:
             raise ValueError("\n".join(found))
         return self
@@ -236,9 +237,19 @@ class EnvVariables(RedactionSettings):
         """Full topic name, e.g. `events` -> `cdc.events`."""
         return f"{self.topic_prefix}{name}"
 
+    @property
+    def has_redaction_key(self) -> bool:
+        """Whether anything says what the key is."""
+        return bool(self.redaction_key or self.redaction_key_file or self.ssm_redaction_key)
+
     def redaction_secret(self) -> bytes:
-        """The key for HASH and TOKENIZE. Raises ConfigurationError if none is set or the file cannot be read."""
+        """The key for HASH and TOKENIZE. Raises ConfigurationError if none is set or the file cannot be read, and what
+        SSM answers if it stands there."""
         secret = secret_text("CDC_REDACTION_KEY", self.redaction_key, self.redaction_key_file)
+        if self.ssm_redaction_key:
+            from workers.secrets import read_parameters  # noqa: PLC0415  boto3 takes a while to import
+
+            secret = read_parameters(self, (self.ssm_redaction_key,))[self.ssm_redaction_key]
         if len(secret) < MIN_KEY:
             raise ConfigurationError(
                 f"no redaction key of at least {MIN_KEY} characters",

@@ -26,6 +26,7 @@ from sandbox.aws.kinesis import Kinesis
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
 from sandbox.aws.sqs import Sqs
+from sandbox.aws.ssm import Ssm
 from sandbox.aws.streams import Behaviour
 from sandbox.aws.sts import Sts, denied_by_sts, refusal
 from sandbox.aws.subjects import subject
@@ -53,7 +54,7 @@ class Service:
 
 
 class StandIn:
-    """Kinesis, EventBridge, SQS and STS of one account, empty at first and gone when it stops."""
+    """Kinesis, EventBridge, SQS, STS and SSM's parameters of one account, empty at first and gone when it stops."""
 
     def __init__(
         self,
@@ -68,10 +69,12 @@ class StandIn:
         self.sqs = Sqs(place, clock, lambda: self.url)
         self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
         self.events = Events(place, clock, self.sqs.deliver, put_events_bytes)
+        self.ssm = Ssm(place)
         services = (
             Service("kinesis", "Kinesis_20131202", "application/x-amz-json-1.1", "", self.kinesis.operations()),
             Service("events", "AWSEvents", "application/x-amz-json-1.1", "", self.events.operations()),
             Service("sqs", "AmazonSQS", "application/x-amz-json-1.0", "com.amazonaws.sqs#", self.sqs.operations()),
+            Service("ssm", "AmazonSSM", "application/x-amz-json-1.1", "", self.ssm.operations()),
         )
         self.sts = Sts(place, clock)
         self._services = {service.prefix: service for service in services}
@@ -132,6 +135,7 @@ class StandIn:
         self.events.reset()
         self.sqs.queues.clear()
         self.sts.reset()
+        self.ssm.reset()
         self.faults.clear()
         self._calls.clear()
         self._errors.clear()

@@ -19,7 +19,7 @@ from workers.failures import ExitCode
 ENVIRONMENT_NAMES = {
     "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
     "KAFKA_BOOTSTRAP_SERVERS", "KINESIS_STREAM_NAME", "EVENT_BUS_NAME", "ENVIRONMENT", "CDC_REDACTION_KEY",
-    "CDC_PARTITIONS", "CDC_REPLICATION_FACTOR",
+    "CDC_PARTITIONS", "CDC_REPLICATION_FACTOR", "DATABASE_URL",
 }  # fmt: skip
 LAST_LINE_OF_UP = "Ctrl-C ends it"
 CDC = [sys.executable, "-m", "workers", "sandbox"]
@@ -30,7 +30,8 @@ class Shell:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CDC_")}
+        ours = ("CDC_", "DATABASE_URL")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.environment = clean | {"CDC_SANDBOX_DIR": str(directory), "CDC_CACHE_DIR": str(cache_directory())}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -90,7 +91,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 def test_status_shows_every_part_running(detached: Shell) -> None:
     shown = json.loads(detached.run("status", "--output", "json").stdout)
-    assert {(part["name"], part["state"]) for part in shown["parts"]} == {("kafka", "running"), ("aws", "running")}
+    assert [part["name"] for part in shown["parts"]] == ["kafka", "aws", "postgres"]
+    assert {part["state"] for part in shown["parts"]} == {"running"}
     assert all(part["memory_bytes"] > 1_000_000 for part in shown["parts"])
 
 
@@ -135,7 +137,7 @@ def test_down_without_a_sandbox_is_fine(shell: Shell) -> None:
 def test_down_leaves_no_process_and_no_file(shell: Shell) -> None:
     shell.run("up", "--detach")
     pids = shell.pids()
-    assert len(pids) == 2
+    assert len(pids) == 3
     assert shell.run("down").returncode == ExitCode.OK
     wait_until_gone(pids, 0)
     assert not shell.directory.exists()

@@ -250,6 +250,8 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "reason",
         "table",
         "change",
+        "lookup",
+        "outcome",
     }
 
 

@@ -1,13 +1,16 @@
 """`cdc.raw.<source>` -> `cdc.events`, exactly once (P2): events, dead letters, tables and offsets in one
 transaction."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from enrichers.pipeline import Enriched, Pipeline
 from enrichers.schema_memory import history_key, seen_key
 from enrichers.state import (
+    Answer,
     Effect,
     LookupEntry,
     Memorize,
@@ -35,6 +38,21 @@ RETYPED = "retyped"
 """Note of a unit: values of a table that came as another kind than that of their column, and were put right."""
 MISS_POLL = 0.25
 """Seconds between looks for an awaited lookup entry."""
+ANSWER_SECONDS = 30.0
+"""Longest pause for answers of the database; then the records say again what they want."""
+
+
+class Fallback(Protocol):
+    """A place behind the lookup tables, outside of Kafka (workers.database.resolver)."""
+
+    def find(self, lookup: str, schema: str, key: str) -> LookupEntry | Answer:
+        """What is known by now; what has to be asked for is noted."""
+
+    def forget_noted(self) -> None:
+        """Begin anew."""
+
+    def ask(self) -> asyncio.Event:
+        """Ask for what is noted; set when it is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +64,17 @@ class Enrich:
     partitions: int
     fingerprint: str
     now_ms: Callable[[], int]
+    fallback: Fallback | None = None
 
 
 class TableState:
-    """The pipeline's memory on Faust tables, as the running unit sees them."""
+    """The pipeline's memory on Faust tables, as the running unit sees them, and what the database told of the rest."""
 
-    def __init__(self, app: StageApp, partitions: int, lookups: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: StageApp, partitions: int, lookups: tuple[str, ...], fallback: Fallback | None = None
+    ) -> None:
         self.partitions = partitions
+        self.fallback = fallback
         self.lookups: dict[str, GlobalTable] = {
             name: app.everywhere(name, f"Owner ids by row of {name}, on every worker") for name in lookups
         }
@@ -89,6 +111,10 @@ class TableState:
         """See enrichers.state.State."""
         return self.schemas.find(history_key(spec_name), self.partitions)
 
+    def database(self, name: str, schema: str, key: str) -> LookupEntry | Answer:
+        """See enrichers.state.State."""
+        return Answer.NO_DATABASE if self.fallback is None else self.fallback.find(name, schema, key)
+
     def apply(self, effects: tuple[Effect, ...]) -> None:
         """Write what the pipeline asked for into the running unit."""
         for effect in effects:
@@ -111,7 +137,7 @@ class TableState:
 
 def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     """Register the stage's work and its tables."""
-    state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups)
+    state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups, enrich.fallback)
 
     sources = {topic: source for source, topic in enrich.topics.raw.items()}
 
@@ -142,6 +168,9 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                 case Dead() as dead:
                     _bury(enrich, unit, record, dead, table=result.table)
                     unit.dead()
+                case Miss(unasked=True):
+                    rest = (read(later) for later in unit.batch or () if later.offset >= record.offset)
+                    return Pause(record.offset, ANSWER_SECONDS, _ask(enrich, state, rest))
                 case Miss():
                     return Pause(record.offset, MISS_POLL)
                 case _:
@@ -168,6 +197,17 @@ def _run(enrich: Enrich, state: TableState, record: RawRecord) -> Enriched:
         if waited_ms >= result.outcome.wait_seconds * 1000:
             return enrich.pipeline.run(record, state, patient=False)
     return result
+
+
+def _ask(enrich: Enrich, state: TableState, rest: Iterable[RawRecord]) -> asyncio.Event | None:
+    """Ask the database for everything the rest of the batch will want, in one query per lookup."""
+    if state.fallback is None:
+        return None
+    state.fallback.forget_noted()
+    with contextlib.suppress(NewerFormatError, UnreadableEntryError):  # the record itself will tell
+        for record in rest:
+            enrich.pipeline.run(record, state, owner_only=True)
+    return state.fallback.ask()
 
 
 def _bury(

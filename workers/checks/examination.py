@@ -1,7 +1,7 @@
 """All checks in order. What cannot be looked at because of an earlier finding is said to be skipped."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -19,6 +19,7 @@ from workers.checks.brokers import (
     check_versions,
 )
 from workers.checks.configuration import check_examples_of, check_protection, check_redaction, check_tables
+from workers.checks.database import check_database, check_parameters
 from workers.checks.findings import Finding, Report
 from workers.checks.topic_settings import check_ladder, check_topic
 from workers.failures import ConfigurationError
@@ -26,7 +27,19 @@ from workers.kafka_connection import KafkaConnection, ask_servers, kafka_connect
 from workers.settings import Settings, SettingsError, load_settings
 from workers.topics import describe_topics, plan
 
-CHECKS = ("settings", "tables", "redaction", "connection", "brokers", "topics", "transactions")
+CHECKS = (
+    "settings",
+    "parameters",
+    "tables",
+    "redaction",
+    "database",
+    "connection",
+    "brokers",
+    "topics",
+    "transactions",
+)
+OPTIONAL = {"parameters": "ssm_names", "database": "has_database"}
+"""Made only where this property of the settings says that there is something to look at."""
 
 Config = Mapping[str, str]
 
@@ -36,25 +49,37 @@ def examine(*, seconds: float) -> Report:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return _report(("settings",), [Finding.of("settings.invalid", "settings", text) for text in error.problems])
+        return _report(
+            ("settings",), OPTIONAL, [Finding.of("settings.invalid", "settings", text) for text in error.problems]
+        )
+    unasked = {name for name, wanted in OPTIONAL.items() if not getattr(settings, wanted)}
     done = ["settings", "tables"]
     catalogue, found = check_tables(settings)
-    if catalogue is not None:
+    unread: list[Finding] = []
+    if settings.ssm_names:
+        done.append("parameters")
+        unread = check_parameters(settings)
+        found += unread
+    if catalogue is not None and not (unread and settings.ssm_redaction_key):
         done.append("redaction")
         found += check_examples_of(catalogue, settings)
         found += check_redaction(settings, catalogue)
+    if catalogue is not None and settings.has_database and not (unread and settings.ssm_database.given):
+        done.append("database")
+        found += asyncio.run(check_database(settings, catalogue, seconds))
     found += check_protection(settings)
     try:
         connection = kafka_connection(settings)
     except ConfigurationError as error:
-        return _report(done, [*found, Finding.of("kafka.settings", "CDC_KAFKA_*", str(error))])
+        return _report(done, unasked, [*found, Finding.of("kafka.settings", "CDC_KAFKA_*", str(error))])
     looked_at, more = asyncio.run(_kafka(settings, catalogue, connection, seconds))
-    return _report([*done, *looked_at], [*found, *more])
+    return _report([*done, *looked_at], unasked, [*found, *more])
 
 
-def _report(done: Iterable[str], found: Iterable[Finding]) -> Report:
+def _report(done: Iterable[str], unasked: Collection[str], found: Iterable[Finding]) -> Report:
     checked = tuple(name for name in CHECKS if name in set(done))
-    return Report(checked, tuple(name for name in CHECKS if name not in checked), tuple(found))
+    skipped = tuple(name for name in CHECKS if name not in checked and name not in unasked)
+    return Report(checked, skipped, tuple(found))
 
 
 async def _kafka(

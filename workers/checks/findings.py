@@ -27,6 +27,25 @@ KINDS: dict[str, Kind] = {
         "error", "set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE to at least 16 characters, and keep it"
     ),
     "redaction.off": Kind("warning", "set ENABLE_DATA_REDACTION=true, unless nothing here is worth hiding"),
+    "ssm.parameter": Kind("error", "create the parameter, or mend the CDC_SSM_* setting and AWS_REGION"),
+    "ssm.denied": Kind(
+        "error",
+        "allow ssm:GetParameters on the parameters, and kms:Decrypt on the key that encrypts them",
+        ExitCode.DENIED,
+    ),
+    "ssm.unreachable": Kind("error", "are AWS_REGION, AWS_ENDPOINT_URL and the network right?", ExitCode.UNREACHABLE),
+    "database.settings": Kind("error", "mend DATABASE_URL, its file or its parameters, or unset them"),
+    "database.unreachable": Kind(
+        "error",
+        "is it running, and are the host of DATABASE_URL and the network right? Records may wait for it",
+        ExitCode.UNREACHABLE,
+    ),
+    "database.denied": Kind(
+        "error", "check user and password of DATABASE_URL, and pg_hba.conf of the server", ExitCode.DENIED
+    ),
+    "database.query": Kind(
+        "error", "create the table, grant SELECT, or give the lookup a query of its own: provides.query in tables.yaml"
+    ),
     "kafka.settings": Kind("error", "mend the CDC_KAFKA_* setting or the file it names"),
     "kafka.plaintext": Kind(
         "warning", "set CDC_KAFKA_SECURITY_PROTOCOL to SASL_SSL or SSL, or keep the network between to yourself"

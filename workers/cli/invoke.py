@@ -242,8 +242,7 @@ def _schema_of(content: bytes) -> str | None:
 
 def _prepare(settings: Settings, source: str, *, steps: bool) -> Invocation:
     catalogue = read_catalogue(settings)
-    has_key = settings.redaction_key is not None or settings.redaction_key_file is not None
-    options = pipeline_options(settings, settings.redaction_secret() if has_key else None)
+    options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
     return Invocation(catalogue, Pipeline(catalogue, options), source, steps)
 
 

@@ -57,8 +57,7 @@ class _Redaction:
             names = [spec.name for spec in self.catalogue.specs]
             raise NotFoundError(f"there is no table {table}{suggestion(table, names)}")
         self.table = table
-        has_key = settings.redaction_key is not None or settings.redaction_key_file is not None
-        options = pipeline_options(settings, settings.redaction_secret() if has_key else None)
+        options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
         self.secret, self.other = _keys(
             [
                 Secret(key, version)

@@ -1,4 +1,4 @@
-"""`cdc sandbox`: Kafka and an AWS stand-in on this machine, for trying things out."""
+"""`cdc sandbox`: Kafka, an AWS stand-in and PostgreSQL on this machine, for trying things out."""
 
 import contextlib
 import json
@@ -18,6 +18,7 @@ import psutil
 from sandbox.state import LOG, SandboxState, clear, keeper, take_lock
 from sandbox.world import World, end_leftovers
 from workers.failures import CommandError, ExitCode, NotFoundError, UnreachableError
+from workers.setting_types import secret_text
 from workers.settings import Settings, load_settings
 
 WATCH_SECONDS = 1.0
@@ -33,16 +34,18 @@ def _say(line: str) -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def sandbox() -> None:
-    """Run Kafka and an AWS stand-in on this machine, without Docker.
+    """Run Kafka, an AWS stand-in and PostgreSQL on this machine, without Docker.
 
     Everything lives in CDC_SANDBOX_DIR (default .sandbox) and is gone after `down`; every `up` begins with an empty
-    world, in which the stream KINESIS_STREAM_NAME and the bus EVENT_BUS_NAME exist.
+    world, in which the stream KINESIS_STREAM_NAME, the bus EVENT_BUS_NAME and the built-in tables exist. If
+    DATABASE_URL names a database of yours, that one is used as it is, and no PostgreSQL is started.
 
     \b
     Examples:
       cdc sandbox up --detach
       eval "$(cdc sandbox env)"
       aws kinesis describe-stream-summary --stream-name "$KINESIS_STREAM_NAME"
+      psql "$DATABASE_URL" -c 'TABLE users'
       cdc worker
       cdc sandbox down
     """
@@ -78,7 +81,7 @@ def up(ctx: click.Context, detach: bool, as_keeper: bool) -> None:
 def env() -> None:
     """Print `export NAME=value` lines for a shell. Exit 6 if no sandbox runs.
 
-    They hold the sandbox's redaction key, a random one.
+    They hold the sandbox's redaction key and the password of its database, random ones.
 
     \b
     Example:
@@ -177,7 +180,8 @@ def _keep(settings: Settings, directory: Path, *, detached: bool) -> None:
         signal.signal(number, _end_on_signal)
     world = World(
         directory, stream=settings.kinesis_stream_name, bus=settings.event_bus_name, cache=settings.cache_dir,
-        report=_say,
+        report=_say, postgres=True,
+        database_url=secret_text("DATABASE_URL", settings.database_url, settings.database_url_file),
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):
         _say(f"starting in {directory}")

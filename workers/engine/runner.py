@@ -64,7 +64,7 @@ class Runner:
                     if ended.prefix < part.next_offset:
                         todo.appendleft((part.since(ended.prefix), body))
                     if ended.delay > 0:
-                        await self._hold(part, ended.delay)
+                        await self._hold(part, ended.delay, ended.until)
             except StaleBatch:
                 return
             except DataError as error:
@@ -117,13 +117,15 @@ class Runner:
         await self._hold(part, CONFIGURATION_PAUSE)
         return bool(await self.app.slots.repair(slot, counted=False))
 
-    async def _hold(self, part: RecordBatch, delay: float) -> None:
+    async def _hold(self, part: RecordBatch, delay: float, until: asyncio.Event | None = None) -> None:
         """Wait outside of any unit, without the slot's lock; the broker stops sending for this partition."""
         held = self.app.consumer.held
         held.add(part.tp)
         try:
             while delay > 0 and not self.app.consumer.is_stale(part):
-                if await self.app.slots.wait_stopping(min(delay, LOOK_EVERY)):
+                if await self.app.slots.wait_stopping(min(delay, LOOK_EVERY), until):
+                    return
+                if until is not None and until.is_set():
                     return
                 delay -= LOOK_EVERY
         finally:

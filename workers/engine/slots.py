@@ -202,15 +202,16 @@ class Slots:
             if await self.wait_stopping(max(0.5, wait) + random.random()):
                 return
 
-    async def wait_stopping(self, timeout: float) -> bool:
-        """Sleep, but wake when the slots are about to be given up; whether they are."""
+    async def wait_stopping(self, timeout: float, until: asyncio.Event | None = None) -> bool:
+        """Sleep, but wake when the slots are about to be given up, or when `until` is set; whether they are."""
         event = self.stopping
-        waiter = asyncio.ensure_future(event.wait())
+        waiters = [asyncio.ensure_future(each.wait()) for each in (event, until) if each is not None]
         try:
             # Not wait_for: on Python 3.11 it swallows a cancellation that comes together with the event.
-            await asyncio.wait([waiter], timeout=max(0.0, timeout))
+            await asyncio.wait(waiters, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            waiter.cancel()
+            for waiter in waiters:
+                waiter.cancel()
         return event.is_set()
 
     async def quiesce(self) -> None:

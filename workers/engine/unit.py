@@ -39,6 +39,8 @@ class Pause:
 
     prefix: int
     delay: float
+    until: asyncio.Event | None = None
+    """The wait is over when this is set, if that is earlier."""
 
 
 Sender = Callable[[bytes, bytes, bytes, int], None]

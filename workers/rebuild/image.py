@@ -7,6 +7,7 @@ from enrichers.observe import read_history, read_seen
 from enrichers.recent import Ring, digests_of, is_full
 from enrichers.schema_memory import history_key, is_history, is_seen, seen_key
 from enrichers.state import (
+    Answer,
     Effect,
     LookupEntry,
     Memorize,
@@ -80,6 +81,10 @@ class TableImage:
         """See State."""
         key = history_key(spec_name)
         return self.parts[PINS_TABLE, partition_of(key, self.partitions)].get(key)
+
+    def database(self, name: str, schema: str, key: str) -> LookupEntry | Answer:
+        """See State. It tells what is now: a rebuild knows only what raw says."""
+        return Answer.NO_DATABASE
 
     # what it asks for
 

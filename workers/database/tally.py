@@ -1,0 +1,56 @@
+"""What the resolver counts, for metrics and views: names of lookups and outcomes, never a key or an id (P6)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from workers import metrics
+from workers.metrics import Distribution, Sample
+
+if TYPE_CHECKING:
+    from workers.database.resolver import Resolver
+
+BOUNDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds."""
+
+
+class Tally:
+    """Since the start of the stage."""
+
+    def __init__(self) -> None:
+        self.queries: Counter[tuple[str, str]] = Counter()
+        """(lookup, answered | failed | refused)"""
+        self.rows: Counter[tuple[str, str]] = Counter()
+        """(lookup, found | missing)"""
+        self.cached: Counter[tuple[str, str]] = Counter()
+        """The same, of searches that an earlier answer ended; a record that runs again counts again."""
+        self._spread: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
+
+    def asked(self, lookup: str, outcome: str, seconds: float) -> None:
+        """One query has ended."""
+        self.queries[lookup, outcome] += 1
+        spread = self._spread.setdefault(lookup, [0] * (len(BOUNDS) + 1))
+        spread[next((place for place, bound in enumerate(BOUNDS) if seconds <= bound), len(BOUNDS))] += 1
+        self._seconds[lookup] = self._seconds.get(lookup, 0.0) + seconds
+
+    def seconds(self) -> Iterator[tuple[str, Distribution]]:
+        """How long queries took, by lookup."""
+        for lookup, spread in self._spread.items():
+            yield lookup, Distribution(BOUNDS, spread, self._seconds[lookup])
+
+
+def measure(resolver: "Resolver") -> Iterator[Sample]:
+    """Samples for a scrape."""
+    for names, number in resolver.tally.queries.items():
+        yield metrics.DATABASE_QUERIES.of(number, *names)
+    for names, number in resolver.tally.rows.items():
+        yield metrics.DATABASE_ROWS.of(number, *names)
+    for names, number in resolver.tally.cached.items():
+        yield metrics.DATABASE_CACHED.of(number, *names)
+    for lookup, spread in resolver.tally.seconds():
+        yield metrics.DATABASE_SECONDS.of(spread, lookup)
+    breaker = resolver.breaker
+    yield metrics.DATABASE_UP.of(1 if breaker.status == "AVAILABLE" else 0)
+    yield metrics.DATABASE_CIRCUIT_OPENED.of(breaker.opened)
+    yield metrics.DATABASE_WAITING.of(resolver.waiting)
