@@ -13,6 +13,8 @@ from models.tables import Transformation
 CENTS = Decimal("0.01")
 MILLISECONDS_FROM = 100_000_000_000
 """An epoch number at least this large counts milliseconds (1973 or later), a smaller one seconds (before 5138)."""
+MICROSECONDS_FROM = 1_000 * MILLISECONDS_FROM
+"""At least this large it counts microseconds, as timestamps of Aurora DSQL and of Debezium without schemas do."""
 
 
 class BadValueError(Exception):
@@ -57,11 +59,16 @@ def _iso_date(value: Any, zone: Any, *, means_z: bool) -> str:
             return iso(moment)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
             number = Decimal(value)
-            seconds = number / 1_000 if abs(number) >= MILLISECONDS_FROM else number
-            return iso(EPOCH + timedelta(microseconds=int(seconds * 1_000_000)))
+            return iso(EPOCH + timedelta(microseconds=int(number * _microseconds_per_unit(abs(number)))))
     except (ValueError, OverflowError, ArithmeticError, IndexError):
         pass
     raise BadValueError
+
+
+def _microseconds_per_unit(number: Decimal) -> int:
+    if number >= MICROSECONDS_FROM:
+        return 1
+    return 1_000 if number >= MILLISECONDS_FROM else 1_000_000
 
 
 def _decimal(value: Any) -> str:

@@ -14,13 +14,17 @@ from models.sources.debezium import NANOSECONDS, committed_at
 
 ADAPTER = "dsql"
 FULL = "full"
+FRAGMENT = "fragment"
+"""A piece of an image that a record of the type `chunked` names; it has no source of its own."""
 OPERATIONS: Mapping[str, Operation] = {"c": Operation.CREATE, "u": Operation.UPDATE, "d": Operation.DELETE}
 
 
 def recognises(document: Mapping[str, Any]) -> bool:
     """Whether a JSON object says of itself that it comes from Aurora DSQL."""
-    source = document.get("source")
-    return type(document.get("type")) is str and type(source) is dict and "cluster" in source
+    source, kind = document.get("source"), document.get("type")
+    if kind == FRAGMENT and "chunk_id" in document:
+        return True
+    return type(kind) is str and type(source) is dict and "cluster" in source
 
 
 def decode(document: Any) -> SourceRow | Dead:

@@ -61,7 +61,8 @@ def test_a_golden_file_is_what_the_contract_demands(path: Path) -> None:
             assert sides is None
         for image in (record.get("data") or {}, record.get("before-image") or {}):
             value = image.get(column)
-            if isinstance(value, str) and not spec.redact[column].action.keyed:
+            spared = rule.unless and all(str(image.get(name)) in words for name, words in rule.unless.items())
+            if isinstance(value, str) and not rule.action.keyed and not spared:
                 assert json.dumps(value) in raw
                 assert json.dumps(value) not in published
 

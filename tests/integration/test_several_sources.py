@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from models.raw import HEADER_SOURCE
+from models.routing import entity_key
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.server import StandIn
 from sandbox.world import World
@@ -19,6 +20,7 @@ from tests.integration.bridging import Stream, read_topic
 from tests.integration.hostile import Hostile, MovedClock, hostile, report, said
 from tests.integration.stage import eventually, running
 from tests.journey.traffic import Outside
+from tests.unit.changes import USER, dms
 from workers.app import make_bridge, make_enrich
 from workers.cli.checkpoint import checkpoint
 from workers.engine.app import StageApp
@@ -88,6 +90,18 @@ async def test_each_stream_stands_once_and_in_order_in_a_topic_of_its_own(two: T
         await eventually(two.crm.arrived)
     await two.core.stream.holds_everything_once_and_in_order()
     await two.crm.holds_everything_once_and_in_order()
+
+
+async def test_each_stream_is_read_as_its_dms_task_is_set(two: Two) -> None:
+    moved = dms("update", {**USER, "ID": 8, "old_ID": 7})
+    for stream in (two.core.stream, two.crm):
+        stream.kinesis.put_records(StreamName=stream.name, Records=[{"PartitionKey": "k", "Data": moved}])
+    async with running(make_bridge(two.settings(crm="before_prefix: old_"))):
+        await eventually(lambda: two.core.stream.arrived(1))
+        await eventually(lambda: two.crm.arrived(2))
+    assert [record.retired for record in await two.core.stream.raw()] == [False]
+    retired = [record.key for record in await two.crm.raw() if record.retired]
+    assert retired == [entity_key("core", "users", [7])]
 
 
 async def test_a_stream_with_a_role_is_read_as_that_role_and_the_other_one_is_not(two: Two) -> None:

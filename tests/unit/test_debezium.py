@@ -248,8 +248,12 @@ def test_dsql_has_the_same_operations_and_takes_an_unknown_one_for_an_upsert(op:
 
 
 def test_a_piece_of_a_split_record_of_dsql_is_refused_and_says_what_it_is() -> None:
-    assert reason(DSQL | {"type": "partial"}).startswith("a piece of a record that Aurora DSQL has split")
-    assert reason({"type": "partial"}, "dsql").startswith("a piece of a record that Aurora DSQL has split")
+    assert reason(DSQL | {"type": "chunked", "chunked": {"after": {"chunk_id": "c", "total_fragments": 2}}}).startswith(
+        "a piece of a record that Aurora DSQL has split"
+    )
+    fragment = {"type": "fragment", "chunk_id": "c", "index": 0, "data": '{"id":'}
+    for adapter in (None, "dsql"):
+        assert reason(fragment, adapter).startswith("a piece of a record that Aurora DSQL has split")
     assert reason({"type": "full"}, "dsql") == "no source object: not a record of Aurora DSQL"
     assert reason(DSQL | {"after": 7}) == "after is not an object"
     assert reason(DSQL | {"source": {"cluster": "kmab"}}) == "source.schema or source.table is missing"

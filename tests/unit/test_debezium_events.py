@@ -129,7 +129,7 @@ def test_with_and_without_schemas_a_plain_row_is_the_same_event(tmp_path: Path) 
 
 
 def test_a_piece_of_a_split_record_of_dsql_is_a_dead_letter_and_its_neighbours_go_on(worker: Worker) -> None:
-    dead = worker.dead(json.dumps(DSQL | {"type": "partial", "after": "eyJpZCI6"}).encode())
+    dead = worker.dead(json.dumps(DSQL | {"type": "chunked", "after": None}).encode())
     assert dead.failure is Failure.VALIDATION_ERROR
     assert "split for its size" in dead.reason
     assert worker.event(json.dumps(DSQL).encode())["entityId"] == "7"

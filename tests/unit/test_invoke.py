@@ -195,3 +195,22 @@ def test_records_of_several_databases_may_stand_in_one_call_and_the_second_schem
     result = run("mixed")
     assert [line["metadata"]["sourceSchema"] for line in lines(result)] == ["core", "public"]
     assert "users stands in schema public too" in result.stderr
+
+
+def test_what_a_source_says_of_its_dms_task_holds_for_its_records(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sources.yaml").write_text(
+        "version: 1\nsources:\n"
+        "  - {name: core, stream: one}\n"
+        "  - {name: crm, stream: two, before_prefix: old_, lob_max_size: 1}\n"
+    )
+    monkeypatch.setenv("CDC_SOURCES", "sources.yaml")
+    record = dms("update", {**USER, "ID": 7, "old_ID": 6, "old_Status": "NEW", "DisplayName": "x" * 1024})
+    crm = lines(run("--source", "crm", "-", stdin=record))[0]
+    assert crm["previousKeys"] == {"ID": 6}
+    assert crm["changes"]["Status"] == {"old": "NEW", "new": "ACTIVE"}
+    assert crm["metadata"]["truncatedFields"] == ["DisplayName"]
+    core = lines(run("--source", "core", "-", stdin=record))[0]
+    assert "previousKeys" not in core
+    assert "truncatedFields" not in core["metadata"]
