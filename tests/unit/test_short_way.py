@@ -1,0 +1,139 @@
+"""The short way to read a record of DMS: whatever it answers, the long way answers too."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enrichers.compiled import CompiledTable
+from enrichers.observe import Oddities
+from enrichers.short_way import MAX_LESSONS, PATIENCE, ShortWay
+from models.catalogue import Catalogue
+from models.change import SourceRow
+from models.sources import dms
+from models.strict_json import JsonError, decode
+from models.tables import ColumnType, TableSpec
+from tests.unit.changes import dms as record
+
+SPEC = TableSpec(
+    name="things", table="things", entity="thing", key=("ID",), unknown_columns="publish",
+    columns={
+        "ID": ColumnType.INT, "Name": ColumnType.TEXT, "Open": ColumnType.BOOL, "MadeAt": ColumnType.TIMESTAMP,
+        "Price": ColumnType.DECIMAL, "Notes": ColumnType.JSON,
+    },
+)  # fmt: skip
+TABLE = CompiledTable(SPEC, Catalogue([SPEC]), secret=None, redact=False, zone="UTC")
+ROW: dict[str, Any] = {
+    "ID": 7, "name": 'a"\\ü', "Open": True, "MadeAt": "2026-01-15T10:31:00Z", "Price": 4.75, "Notes": '{"a": 1}',
+    "Extra": None,
+}  # fmt: skip
+
+ODD = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
+ODD |= st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
+ODD |= st.sampled_from(["7", "7.0", "4.50", "1e3", "2026-01-15", "yes", 2**70, 1e22, 1e-9])
+PLAIN_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "ID": st.integers(), "name": st.text(max_size=5), "Open": st.booleans(), "MadeAt": st.just(ROW["MadeAt"]),
+    "Price": st.integers() | st.sampled_from([4.75, "12.50", 0.1]), "Notes": st.text('":\\{', max_size=5),
+    "Extra": st.integers() | st.text(max_size=3) | st.booleans(),
+}  # fmt: skip
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> dict[str, Any]:
+    """A row like the one that was learnt from, in which anything may be odd."""
+    row = {name: draw(values | st.none()) for name, values in PLAIN_VALUES.items() if draw(st.booleans())}
+    if draw(st.integers(0, 3)) == 0:
+        row[draw(st.sampled_from([*PLAIN_VALUES, "Name", "Other", "BI_ID", "_doc"]))] = draw(ODD)
+    return row
+
+
+def learnt() -> ShortWay:
+    way = ShortWay(SPEC)
+    way.learn(ROW, None)
+    return way
+
+
+def the_long_way(data: bytes) -> tuple[Any, Any, Oddities]:
+    source = dms.decode(decode(data))
+    assert isinstance(source, SourceRow)
+    odd: Oddities = []
+    row, before = (None if image is None else TABLE.read(image, odd) for image in (source.row, source.before))
+    return row, before, odd
+
+
+@given(rows(), st.none() | rows(), st.sampled_from(["insert", "update", "delete"]), st.sampled_from([None, "\t"]),
+       st.booleans(), st.sampled_from(["", '"ID": 1,', '"ID" : 1,', '"x": {"y": 1, "y": 2},']))  # fmt: skip
+def test_what_it_reads_is_what_the_long_way_reads(
+    row: dict[str, Any], before: dict[str, Any] | None, operation: str, indent: str | None, ascii_only: bool, more: str
+) -> None:
+    document = json.loads(record(operation, row, before=before, table="things"))
+    text = json.dumps(document, indent=indent, ensure_ascii=ascii_only, separators=None if indent else (",", ":"))
+    data = text.replace("{", "{" + more, 2).replace("{" + more, "{", 1).encode()
+    found = learnt().read(data)
+    if found is None:
+        return
+    source = dms.decode(found)
+    assert isinstance(source, SourceRow)
+    assert (source.row, source.before, []) == the_long_way(data)
+    for image in (source.row, source.before):
+        assert [type(value) for value in (image or {}).values()] == [
+            type(value)
+            for value in (TABLE.read(image, []) if image else {}).values()  # type: ignore[union-attr]
+        ]
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("before", [None, ROW | {"Price": "4.70"}, {"ID": 7}])
+def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, separators: tuple[str, str]) -> None:
+    document = json.loads(record("update", ROW, before=before, table="things", transaction=5))
+    found = learnt().read(json.dumps(document, separators=separators).encode())
+    assert found is not None
+    assert found["data"]["Name"] == ROW["name"]
+    assert found["data"]["Price"] == Decimal("4.75")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ID", "7"), ("ID", 7.0), ("Open", 1), ("Price", "4,75"), ("Price", 1e22), ("MadeAt", "yesterday"), ("Notes", {}),
+     ("Other", 1), ("BI_ID", 6), ("_doc", {})],
+)  # fmt: skip
+def test_what_is_unusual_goes_the_long_way(name: str, value: object) -> None:
+    assert learnt().read(record("update", ROW | {name: value}, table="things")) is None
+
+
+def test_a_key_that_stands_there_twice_goes_the_long_way_and_is_refused() -> None:
+    data = record("update", ROW, table="things").replace(b'"ID": 7', b'"ID": 7, "ID": 7')
+    assert learnt().read(data) is None
+    with pytest.raises(JsonError, match="duplicate"):
+        decode(data)
+
+
+def test_a_new_column_is_learnt() -> None:
+    way = learnt()
+    data = record("insert", ROW | {"Other": 1}, table="things")
+    assert way.read(data) is None
+    way.learn(ROW | {"Other": 1})
+    assert way.read(data) is not None
+
+
+def test_two_spellings_of_one_column_end_it() -> None:
+    way = learnt()
+    way.learn({"Name": "b"})
+    assert way.read(record("insert", ROW, table="things")) is None
+
+
+def test_a_source_whose_columns_never_settle_ends_it() -> None:
+    way = ShortWay(SPEC)
+    for number in range(MAX_LESSONS + 1):
+        way.learn({"ID": 1, f"c{number}": 1})
+    assert way.read(record("insert", {"ID": 1, "c0": 1}, table="things")) is None
+
+
+def test_a_source_of_unusual_records_ends_it() -> None:
+    way = learnt()
+    for _ in range(PATIENCE + 1):
+        assert way.read(record("insert", ROW | {"ID": "7"}, table="things")) is None
+    assert way.read(record("insert", ROW, table="things")) is None
