@@ -1,10 +1,13 @@
 """Normalize: the event envelope, the same bytes for the same raw record whenever and wherever it is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from enrichers.compiled import CompiledTable
 from enrichers.transform import iso
@@ -14,14 +17,13 @@ from models.event import Event
 from models.raw import RawRecord
 from models.routing import id_text, key_text
 from models.sources.binary import is_tagged
-from models.strict_json import encode, wire
+from models.strict_json import PLAIN, encode, wire
 from models.tables import TABLE_CHANGE
 
 ENVELOPE_VERSION = "1.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, gc=False):
     """What is left of a change after redaction: all that an event may say of the row."""
 
     keys: Mapping[str, Any]
@@ -119,7 +121,10 @@ def normalize(
         "operation": change.operation.wire,
         "timestamp": timestamp,
         "keys": wire(content.keys),
-        "changes": wire(content.changes),
+        "changes": {
+            name: {side: value if type(value) in PLAIN else wire(value) for side, value in sides.items()}
+            for name, sides in content.changes.items()
+        },
         "changedFields": sorted(content.changes),
         "metadata": metadata,
     }
@@ -154,5 +159,10 @@ def _published(columns: tuple[str, ...], table: CompiledTable) -> list[str]:
 def _processed_at(record: RawRecord, change: Change) -> str:
     """Kafka timestamp of the raw record; plain files have arrival or commit time."""
     stamp = record.timestamp_ms or record.origin.arrival_ms or change.committed_ms
-    moment = datetime.fromtimestamp(stamp // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{stamp % 1000:03d}Z"
+    return f"{_second(stamp // 1000)}.{stamp % 1000:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    """Many records of a batch share it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -6,8 +6,9 @@ answer with the former owner (docs/decisions/0012). What the database says is of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, assert_never
+
+import msgspec
 
 from enrichers.state import Answer, LookupEntry, RowMemory, State
 from models.catalogue import Catalogue
@@ -20,16 +21,14 @@ from models.tables import FromColumn, FromLookup, OwnerCase, TableSpec
 ABSENT: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True, gc=False):
     """A rule names a row of a lookup."""
 
     case: FromLookup
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, gc=False):
     """An id, or the certainty that there is none (`value` None)."""
 
     value: str | None
@@ -37,8 +36,7 @@ class Found:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Nowhere:
+class Nowhere(msgspec.Struct, frozen=True, gc=False):
     """No place knows the id; `miss` says which lookup may learn it."""
 
     miss: Miss | None = None
@@ -147,11 +145,12 @@ def first_match(cases: tuple[OwnerCase, ...], row: Mapping[str, Any], *, absent_
     row lacks. None: every case is decided and gives nothing."""
     missing = None if absent_is_null else ABSENT
     for case in cases:
-        applies = _applies(case.when, row)
-        if applies is None and not absent_is_null:
-            return ABSENT
-        if not applies:
-            continue
+        if case.when:
+            applies = _applies(case.when, row)
+            if applies is None and not absent_is_null:
+                return ABSENT
+            if not applies:
+                continue
         value = row.get(case.column if isinstance(case, FromColumn) else case.by, missing)
         if value is ABSENT:
             return ABSENT

@@ -14,10 +14,12 @@ normalize cannot leak: it gets only what redaction let through
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Literal, assert_never
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable
@@ -28,6 +30,7 @@ from enrichers.observe import Oddities
 from enrichers.owner import find_owner
 from enrichers.redact import MissingKeyError, Secret
 from enrichers.second_opinion import SecondOpinion, Validation
+from enrichers.short_way import ShortWay
 from enrichers.state import Effect, NewerFormatError, RowMemory, State, UnreadableEntryError
 from enrichers.trace import Trace
 from enrichers.validate import moment_of, validate
@@ -38,7 +41,7 @@ from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import RawRecord
 from models.record_type import RecordType
-from models.sources import adapters
+from models.sources import adapters, dms
 from models.sources.reading import PLAIN, Reading
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
@@ -67,8 +70,7 @@ class PipelineOptions:
     """Which changes pydantic looks at, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enriched:
+class Enriched(msgspec.Struct, frozen=True, gc=False):
     """How a record ended, and what is to be remembered of it in the same transaction."""
 
     outcome: Outcome
@@ -102,6 +104,7 @@ class Pipeline:
             )
             for spec in catalogue.specs
         }
+        self._ways: dict[tuple[str, str], ShortWay] = {}
 
     def run(
         self, record: RawRecord, state: State, *, patient: bool = True, owner_only: bool = False,
@@ -126,8 +129,12 @@ class Pipeline:
         if record.value is None or adapters.is_tombstone(record.value, record.adapter):
             return self._without_value(record)
         reading = self.options.readings.get(record.source, PLAIN)
+        odd: Oddities = []
+        way = self._way(record, reading)
+        document = way.read(record.value, odd) if way is not None else None
+        typed = document is not None
         try:
-            decoded = adapters.decode(decode(record.value), record.adapter, reading)
+            decoded = adapters.decode(document if typed else decode(record.value), record.adapter, reading)
         except JsonError as error:
             return Enriched(Dead(Failure.PARSE_ERROR, f"not acceptable JSON: {error}"))
         match decoded:
@@ -148,12 +155,16 @@ class Pipeline:
                 return Enriched(Dead(Failure.VALIDATION_ERROR, "unknown table"))
             return Enriched(Drop("unknown_table"))
         table = self._tables[spec.name]
-        odd: Oddities = []
-        valid = validate(decoded, table, record, odd, reading, self._zone)
+        if typed and way is not None and way.spec is not spec:  # the header names another table than the record
+            record = replace(record, table=None)
+            return self._run(record, state, patient=patient, owner_only=owner_only, trace=trace)
+        valid = validate(decoded, table, record, odd, reading, self._zone, typed=typed)
         moment = moment_of(decoded, record, self._zone) if isinstance(valid, Dead) else valid.value.committed_at
         observed = table.watch.row(decoded, state, odd, milliseconds(moment) if moment is not None else 0)
         if isinstance(valid, Dead):
             return Enriched(valid, observed, spec.name)
+        if way is not None and not typed and way.spec is spec:
+            way.learn(decoded.row, decoded.before)
         change = valid.value
         digest = change_digest(change, table, record)
         twice = self._second.wanted(digest)
@@ -236,6 +247,15 @@ class Pipeline:
         if self._second.wanted(digest) and (refused := self._second.on_event(event.value)) is not None:
             return refused
         return Ok(event)
+
+    def _way(self, record: RawRecord, reading: Reading) -> ShortWay | None:
+        """That of the table whose name the bridge wrote beside the record, for the records of one source."""
+        if record.adapter != dms.ADAPTER or record.table is None:
+            return None
+        way = self._ways.get((record.source, record.table))
+        if way is None and (spec := self.catalogue.named(record.table)) is not None:
+            way = self._ways[record.source, record.table] = ShortWay(spec, reading)
+        return way
 
     def _control(self, control: Control, state: State) -> Enriched:
         """Nothing to publish; the schema memory learns what it says of the columns of a known table."""

@@ -7,7 +7,9 @@ source spells this table. Both answer the same; only the time differs.
 from collections.abc import Iterable
 from typing import Any
 
+from enrichers.observe import Oddities
 from models.change import Row
+from models.column_types import KINDS
 from models.sources.dms import BEFORE_FIELD
 from models.sources.dms_typed import TypedReader
 from models.sources.reading import PLAIN, Reading
@@ -24,7 +26,7 @@ class ShortWay:
     """Of one table, for one source's spelling of its columns."""
 
     def __init__(self, spec: TableSpec, reading: Reading = PLAIN) -> None:
-        self._spec = spec
+        self.spec = spec
         self._reading = reading
         self._names: frozenset[str] = frozenset()
         self._renamed: dict[str, str] = {}
@@ -33,18 +35,20 @@ class ShortWay:
         self._lessons = 0
         self._credit = PATIENCE
 
-    def read(self, data: bytes) -> dict[str, Any] | None:
+    def read(self, data: bytes, odd: Oddities) -> dict[str, Any] | None:
         """A document as `dms.decode` takes it, its rows under the spec's spelling and of the spec's types; None: nobody
-        knows yet, or something about it is unusual."""
+        knows yet, or something about it is unusual. `odd` gets the columns whose values had to be put right."""
         if self._read is None:
             return None
-        document = self._read.read(data)
+        numbers: list[str] = []
+        document = self._read.read(data, numbers)
         if document is None:
             self._credit -= 1
             if self._credit < 0:
                 self._give_up()
             return None
         self._credit += 1
+        odd += [(self._renamed.get(name, name), KINDS[int], False) for name in numbers]
         if self._renamed:
             for part in ("data", self._reading.before_image or BEFORE_FIELD):
                 if part in document:
@@ -63,8 +67,8 @@ class ShortWay:
             self._give_up()
             return
         given = tuple(sorted(names))
-        known = dict(zip(given, spellings(self._spec, given), strict=True))
-        types = {name: self._spec.columns.get(column or name, ColumnType.ANY) for name, column in known.items()}
+        known = dict(zip(given, spellings(self.spec, given), strict=True))
+        types = {name: self.spec.columns.get(column or name, ColumnType.ANY) for name, column in known.items()}
         try:
             self._read = TypedReader(types, self._reading)
         except ValueError:

@@ -23,20 +23,24 @@ def validate(
     odd: Oddities,
     reading: Reading = PLAIN,
     zone: tzinfo = UTC,
+    *,
+    typed: bool = False,
 ) -> Ok[Change] | Dead:
     """Check operation, types, required columns, keys and time. Reasons name columns and types, never values (P6).
 
     `odd` gets the columns that came as another kind of value than the one of their type. `zone`: of commit times that
-    carry none."""
+    carry none. `typed`: the rows came the short way, which has checked their columns."""
     spec = table.spec
     if source.operation is Operation.UNKNOWN:
         return Dead(Failure.VALIDATION_ERROR, "unknown operation")
     imprecise: set[str] | None = set() if source.adapter == dms.ADAPTER else None
-    row = _read(source.row, table, odd, imprecise)
-    before = _read(source.before, table, odd, imprecise)
-    for image in (row, before):
-        if isinstance(image, WrongType):
-            return Dead(Failure.VALIDATION_ERROR, f"column {image.column} is not of type {image.expected.value}")
+    row: Any = source.row
+    before: Any = source.before
+    if not typed:
+        row, before = _read(row, table, odd, imprecise), _read(before, table, odd, imprecise)
+        for image in (row, before):
+            if isinstance(image, WrongType):
+                return Dead(Failure.VALIDATION_ERROR, f"column {image.column} is not of type {image.expected.value}")
     if row is None and source.operation is not Operation.DELETE:
         return Dead(Failure.VALIDATION_ERROR, "data is missing")
     if source.operation is Operation.CREATE:
@@ -60,7 +64,7 @@ def validate(
         previous = was if was != keys else None
         absent = spec.absent_columns or reading.absent_columns or ("null" if source.whole_images else "unchanged")
         if absent == "null":
-            _fill_with_null(row, before)
+            row, before = _filled_with_null(row, before), _filled_with_null(before, row)
     moment = moment_of(source, record, zone)
     if moment is None:
         return Dead(Failure.VALIDATION_ERROR, "commit time is missing or no time since 1970")
@@ -98,12 +102,9 @@ def _last_image(row: dict[str, Any] | None, before: dict[str, Any] | None) -> di
     return {name: value for name, value in image.items() if value is not None}
 
 
-def _fill_with_null(row: dict[str, Any], before: dict[str, Any]) -> None:
+def _filled_with_null(image: Row, other: Row) -> Row:
     """`absent_columns: null`: each image is whole, a column missing in one of them was or is null there."""
-    for name in before.keys() - row.keys():
-        row[name] = None
-    for name in row.keys() - before.keys():
-        before[name] = None
+    return {**image, **{name: None for name in other if name not in image}}
 
 
 def moment_of(source: SourceRow, record: RawRecord, zone: tzinfo = UTC) -> datetime | None:

@@ -36,6 +36,7 @@ _DDL = (
     "add-column", "drop-column", "rename-column", "change-columns", "column-type-change",
 )  # fmt: skip
 CONTROL_OPERATIONS = frozenset(_DDL) | {word.replace("-", "") for word in _DDL}
+_NESTED = frozenset({dict, list})
 PARTS = frozenset({"data", "metadata", "control"})
 """Of a document; a before image has another name."""
 
@@ -121,13 +122,14 @@ def decode(document: Any, reading: Reading = PLAIN) -> SourceRow | Control | Dea
     metadata = document.get("metadata")
     if type(metadata) is not dict:
         return Dead(Failure.PARSE_ERROR, "no metadata object: not a DMS record")
-    names = {name: metadata.get(name, "") for name in ("operation", "schema-name", "table-name", "record-type")}
-    for name, value in names.items():
-        if type(value) is not str and not (value is None and name in ("schema-name", "record-type")):
-            return Dead(Failure.VALIDATION_ERROR, f"metadata.{name} is not text")
-    schema, table = names["schema-name"] or "", names["table-name"]
-    word = names["operation"].lower()
-    if _is_control(document, names["record-type"] or "", word):
+    get = metadata.get
+    word, table = get("operation", ""), get("table-name", "")
+    schema, kind = get("schema-name"), get("record-type")
+    schema, kind = "" if schema is None else schema, "" if kind is None else kind
+    if not type(word) is type(table) is type(schema) is type(kind) is str:
+        return Dead(Failure.VALIDATION_ERROR, f"metadata.{_no_text(metadata)} is not text")
+    word = word.lower()
+    if kind != "data" and _is_control(document, kind, word):
         return control_of(document.get("control"), word, schema, table, metadata.get("timestamp"))
     if not table:
         return Dead(Failure.VALIDATION_ERROR, "metadata.table-name is missing")
@@ -140,10 +142,10 @@ def decode(document: Any, reading: Reading = PLAIN) -> SourceRow | Control | Dea
     before = _before_object(document, row or {}, operation, reading)
     if row is not None and before is None:
         row, before = _split_before_columns(row, operation, reading)
-    committed = metadata.get("commit-timestamp") or metadata.get("timestamp")
+    committed = get("commit-timestamp") or get("timestamp")
     if committed is not None and type(committed) is not str:
         return Dead(Failure.VALIDATION_ERROR, "metadata.commit-timestamp is not text")
-    transaction = metadata.get("transaction-id")
+    transaction = get("transaction-id")
     return SourceRow(
         adapter=ADAPTER,
         schema=schema,
@@ -156,6 +158,16 @@ def decode(document: Any, reading: Reading = PLAIN) -> SourceRow | Control | Dea
         transaction_id=None if transaction in (None, "") or type(transaction) in (dict, list) else str(transaction),
         snapshot=word in SNAPSHOT_OPERATIONS,
     )
+
+
+def _no_text(metadata: dict[str, Any]) -> str:
+    """Which of the four names is no text; two of them may be null."""
+    may_be_null = ("schema-name", "record-type")
+    for name in ("operation", "schema-name", "table-name"):
+        value = metadata.get(name, "")
+        if type(value) is not str and (value is not None or name not in may_be_null):
+            return name
+    return "record-type"
 
 
 def _is_control(document: dict[str, Any], record_type: str, word: str) -> bool:
@@ -203,7 +215,8 @@ def _split_before_columns(
 
 def _identity(metadata: dict[str, Any]) -> tuple[str, ...] | None:
     """DMS names a change only if all three are there; less may name two changes alike."""
-    parts = [metadata.get(name) for name in ("stream-position", "transaction-id", "transaction-record-id")]
-    if any(part is None or part == "" or type(part) in (dict, list) for part in parts):
+    get = metadata.get
+    parts = (get("stream-position"), get("transaction-id"), get("transaction-record-id"))
+    if None in parts or "" in parts or not _NESTED.isdisjoint(map(type, parts)):
         return None
-    return tuple(str(part) for part in parts)
+    return tuple(map(str, parts))

@@ -25,10 +25,12 @@ _TYPES: Mapping[ColumnType, Any] = {
     ColumnType.INT: int | None,
     ColumnType.TEXT: str | None,
     ColumnType.TIMESTAMP: str | None,
-    ColumnType.BOOL: bool | None,
+    ColumnType.BOOL: bool | int | None,
 }
 """What needs no look afterwards if it is null or of this type. The others are looked at by `_CHECKED`."""
 _NESTED = (dict, list)
+_NEVER = -1_000_000
+"""Far below any number of fractions."""
 
 
 def _fraction(text: str) -> Decimal:
@@ -44,6 +46,7 @@ def _scalar(value: Any) -> Any:
 
 _CHECKED: Mapping[ColumnType, Check] = {
     ColumnType.TIMESTAMP: CHECKS[ColumnType.TIMESTAMP],
+    ColumnType.BOOL: CHECKS[ColumnType.BOOL],
     ColumnType.DECIMAL: CHECKS[ColumnType.DECIMAL],
     ColumnType.JSON: _scalar,
     ColumnType.ANY: _scalar,
@@ -67,8 +70,9 @@ class TypedReader:
         self._decode = msgspec.json.Decoder(document, float_hook=_fraction).decode  # type: ignore[assignment]
         self._checked = tuple((name, _CHECKED[kind]) for name, kind in columns.items() if kind in _CHECKED)
 
-    def read(self, data: bytes) -> dict[str, Any] | None:
-        """The document, its rows checked; None: go the long way."""
+    def read(self, data: bytes, numbers: list[str]) -> dict[str, Any] | None:
+        """The document, its rows checked; None: go the long way. `numbers`: the names of flags that were numbers, as
+        MySQL has them."""
         try:
             document = self._decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
@@ -77,29 +81,39 @@ class TypedReader:
         if row is None or "metadata" not in document or len(data) > MAX_BYTES:
             return None
         before = document.get(self._before)
-        fractions = self._check(row)
+        flags: list[tuple[dict[str, Any], str]] = []
+        fractions = self._check(row, {}, flags)
         keys = len(document) + len(row) + len(document["metadata"])
         if before is not None:
             keys += len(before)
-            fractions += self._check(before)
+            fractions += self._check(before, row, flags)
         if fractions < 0 or not _whole(document, data, keys, fractions):
             return None
+        for image, name in flags:
+            image[name] = bool(image[name])
+            numbers.append(name)
         return document
 
-    def _check(self, row: dict[str, Any]) -> int:
-        """How many values are fractions; far below zero if one is not of its type."""
+    def _check(self, row: dict[str, Any], good: dict[str, Any], flags: list[tuple[dict[str, Any], str]]) -> int:
+        """How many values are fractions; far below zero if one is not of its type. `good`: values that are."""
         fractions = 0
+        get, known = row.get, good.get
         for name, check in self._checked:
-            value = row.get(name)
-            if value is None:
+            value = get(name)
+            if value is None or value is True or value is False:
                 continue
-            found = check(value)
-            if found is WRONG:
-                return -1_000_000
-            if type(value) is Decimal:
+            kind = type(value)
+            if kind is str:
+                if value == known(name):
+                    continue
+            elif kind is Decimal:
                 fractions += 1
-            elif found is not value:
-                return -1_000_000
+            found = check(value)
+            if found is value:
+                continue
+            if kind is not int or type(found) is not bool:
+                return _NEVER
+            flags.append((row, name))
         return fractions
 
 

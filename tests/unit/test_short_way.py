@@ -31,9 +31,11 @@ ROW: dict[str, Any] = {
     "Extra": None,
 }  # fmt: skip
 
-ODD = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
-ODD |= st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
-ODD |= st.sampled_from(["7", "7.0", "4.50", "1e3", "2026-01-15", "yes", 2**70, 1e22, 1e-9])
+ODD: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
+)
+ODD = ODD | st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
+ODD = ODD | st.sampled_from(["7", "7.0", "4.50", "1e3", "2026-01-15", "yes", 2**70, 1e22, 1e-9])
 PLAIN_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "ID": st.integers(), "name": st.text(max_size=5), "Open": st.booleans(), "MadeAt": st.just(ROW["MadeAt"]),
     "Price": st.integers() | st.sampled_from([4.75, "12.50", 0.1]), "Notes": st.text('":\\{', max_size=5),
@@ -72,12 +74,13 @@ def test_what_it_reads_is_what_the_long_way_reads(
     document = json.loads(record(operation, row, before=before, table="things"))
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only, separators=None if indent else (",", ":"))
     data = text.replace("{", "{" + more, 2).replace("{" + more, "{", 1).encode()
-    found = learnt().read(data)
+    odd: Oddities = []
+    found = learnt().read(data, odd)
     if found is None:
         return
     source = dms.decode(found)
     assert isinstance(source, SourceRow)
-    assert (source.row, source.before, []) == the_long_way(data)
+    assert (source.row, source.before, odd) == the_long_way(data)
     for image in (source.row, source.before):
         assert [type(value) for value in (image or {}).values()] == [
             type(value)
@@ -85,11 +88,19 @@ def test_what_it_reads_is_what_the_long_way_reads(
         ]
 
 
+def test_flags_that_are_numbers_are_put_right_and_told() -> None:
+    odd: Oddities = []
+    found = learnt().read(record("update", ROW | {"Open": 1}, before=ROW | {"Open": 0}, table="things"), odd)
+    assert found is not None
+    assert (found["data"]["Open"], found["before-image"]["Open"]) == (True, False)
+    assert odd == [("Open", "integer", False)] * 2
+
+
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 @pytest.mark.parametrize("before", [None, ROW | {"Price": "4.70"}, {"ID": 7}])
 def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, separators: tuple[str, str]) -> None:
     document = json.loads(record("update", ROW, before=before, table="things", transaction=5))
-    found = learnt().read(json.dumps(document, separators=separators).encode())
+    found = learnt().read(json.dumps(document, separators=separators).encode(), [])
     assert found is not None
     assert found["data"]["Name"] == ROW["name"]
     assert found["data"]["Price"] == Decimal("4.75")
@@ -97,16 +108,16 @@ def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, separators: t
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ID", "7"), ("ID", 7.0), ("Open", 1), ("Price", "4,75"), ("Price", 1e22), ("MadeAt", "yesterday"), ("Notes", {}),
+    [("ID", "7"), ("ID", 7.0), ("Open", 2), ("Price", "4,75"), ("Price", 1e22), ("MadeAt", "yesterday"), ("Notes", {}),
      ("Other", 1), ("BI_ID", 6), ("_doc", {})],
 )  # fmt: skip
 def test_what_is_unusual_goes_the_long_way(name: str, value: object) -> None:
-    assert learnt().read(record("update", ROW | {name: value}, table="things")) is None
+    assert learnt().read(record("update", ROW | {name: value}, table="things"), []) is None
 
 
 def test_a_key_that_stands_there_twice_goes_the_long_way_and_is_refused() -> None:
     data = record("update", ROW, table="things").replace(b'"ID": 7', b'"ID": 7, "ID": 7')
-    assert learnt().read(data) is None
+    assert learnt().read(data, []) is None
     with pytest.raises(JsonError, match="duplicate"):
         decode(data)
 
@@ -114,26 +125,26 @@ def test_a_key_that_stands_there_twice_goes_the_long_way_and_is_refused() -> Non
 def test_a_new_column_is_learnt() -> None:
     way = learnt()
     data = record("insert", ROW | {"Other": 1}, table="things")
-    assert way.read(data) is None
+    assert way.read(data, []) is None
     way.learn(ROW | {"Other": 1})
-    assert way.read(data) is not None
+    assert way.read(data, []) is not None
 
 
 def test_two_spellings_of_one_column_end_it() -> None:
     way = learnt()
     way.learn({"Name": "b"})
-    assert way.read(record("insert", ROW, table="things")) is None
+    assert way.read(record("insert", ROW, table="things"), []) is None
 
 
 def test_a_source_whose_columns_never_settle_ends_it() -> None:
     way = ShortWay(SPEC)
     for number in range(MAX_LESSONS + 1):
         way.learn({"ID": 1, f"c{number}": 1})
-    assert way.read(record("insert", {"ID": 1, "c0": 1}, table="things")) is None
+    assert way.read(record("insert", {"ID": 1, "c0": 1}, table="things"), []) is None
 
 
 def test_a_source_of_unusual_records_ends_it() -> None:
     way = learnt()
     for _ in range(PATIENCE + 1):
-        assert way.read(record("insert", ROW | {"ID": "7"}, table="things")) is None
-    assert way.read(record("insert", ROW, table="things")) is None
+        assert way.read(record("insert", ROW | {"ID": "7"}, table="things"), []) is None
+    assert way.read(record("insert", ROW, table="things"), []) is None
