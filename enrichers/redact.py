@@ -225,7 +225,7 @@ class RowRedactor:
     def _by_rule(self, rule: Redaction, column: str, value: Any, image: Mapping[str, Any]) -> tuple[Any, str]:
         if rule.spares(image):
             return value, SPARED
-        named = rule.action.value + "".join(f" {pattern.name}" for pattern in rule.patterns)
+        named = str(rule)
         if rule.action.keyed and not rule.patterns and is_token(value, rule.action, self.versions):
             return value, f"{named}, it already is one"
         return self.rules[column](value), named

@@ -75,6 +75,12 @@ class Redaction:
     patterns: tuple[RegexRedaction, ...] = ()
     """Not empty: the action is for what these find in a text, and the rest of it is published."""
 
+    def __str__(self) -> str:
+        """For people: the action, what it is for, and whom it spares."""
+        found = f" of {', '.join(pattern.name for pattern in self.patterns)}" if self.patterns else ""
+        spared = " and ".join(f"{column} is {' or '.join(values)}" for column, values in self.unless.items())
+        return f"{self.action.value}{found}" + (f" unless {spared}" if spared else "")
+
     @property
     def lossy(self) -> bool:
         """True if two values may come out alike, which neither an entity id nor an owner id may do."""

@@ -23,6 +23,7 @@ def check_together(specs: Iterable[TableSpec], *, read_lookups: AbstractSet[str]
             if isinstance(case, FromLookup) and case.lookup not in providers and case.lookup not in read_lookups:
                 hint = suggestion(case.lookup, providers)
                 yield spec.name, f"{spec.name}: no table provides the lookup {case.lookup}{hint}"
+    yield from _clear_references(known)
     yield from _same_source(known)
 
 
@@ -35,7 +36,7 @@ def _alone(spec: TableSpec) -> Iterator[str]:
         rule = spec.redact.get(column)
         if rule is not None and rule.lossy:
             yield (
-                f"{spec.name}: {rule.action.value} of the key column {column} would give two rows one entityId; "
+                f"{spec.name}: {_named(rule)} of the key column {column} would give two rows one entityId; "
                 "use HASH or TOKENIZE"
             )
         elif rule is not None and rule.unless:
@@ -92,9 +93,30 @@ def _owners(spec: TableSpec) -> Iterator[str]:
 
 def _lossy_owner(spec: TableSpec, rule: Redaction, column: str) -> str:
     return (
-        f"{spec.name}: {rule.action.value} of the owner column {column} would leave no usable orgId or userId; use "
+        f"{spec.name}: {_named(rule)} of the owner column {column} would leave no usable orgId or userId; use "
         "HASH or TOKENIZE, or an `unless` that the owner's `when` fulfils"
     )
+
+
+def _named(rule: Redaction) -> str:
+    return rule.action.value + (" with patterns" if rule.patterns else "")
+
+
+def _clear_references(specs: tuple[TableSpec, ...]) -> Iterator[tuple[str, str]]:
+    """A column that names rows of another table by their key holds that key: what hides one must hide the other."""
+    providers = {rule.lookup: (spec, rule.key) for spec in specs for rule in spec.provides}
+    for spec in specs:
+        cases = (*spec.owner.org, *spec.owner.user) if spec.owner else ()
+        for column, lookup in dict.fromkeys((case.by, case.lookup) for case in cases if isinstance(case, FromLookup)):
+            provider, key = providers.get(lookup, (None, ""))
+            if provider is not None and key in provider.redact and column not in spec.redact:
+                told = (
+                    f"{spec.name}: {column} is the key {key} of {provider.name}, which is redacted there and would be "
+                )
+                yield (
+                    spec.name,
+                    told + "published here; redact it, too (rules with the same `link_group` can be joined)",
+                )
 
 
 def _same_source(specs: tuple[TableSpec, ...]) -> Iterator[tuple[str, str]]:

@@ -144,6 +144,16 @@ def test_rules_that_would_break_ids_or_tell_what_they_hide_are_refused(
     assert any(text.startswith("tables.yaml:3: ") and expected in text for text in caught.value.problems)
 
 
+def test_a_reference_to_a_redacted_key_must_be_redacted_too(tmp_path: Path) -> None:
+    provider = (
+        "  - {table: g, entity: g, key: [Mail], provides: {lookup: g, key: Mail, org: O}, redact: {Mail: HASH}}\n"
+    )
+    entry = "  - {{table: t, entity: t, key: [ID], owner: {{org: {{lookup: g, by: Boss}}}}, redact: {{{}}}}}\n"
+    with pytest.raises(InvalidFile, match=r"tables.yaml:4: t: Boss is the key Mail of g"):
+        catalogue_of(tmp_path, provider + entry.format(""))
+    catalogue_of(tmp_path, provider + entry.format("Boss: HASH"))
+
+
 def test_an_owner_that_is_hashed_in_some_rows_is_always_hashed_as_owner(tmp_path: Path) -> None:
     entry = "table: t, entity: t, key: [ID], owner: {user: {column: V}}, redact: {V: {action: HASH, unless: {K: x}}}"
     worker = Worker(catalogue_of(tmp_path, f"  - {{{entry}}}\n"))

@@ -1,10 +1,8 @@
 """`cdc invoke`: change records from files through the enrich pipeline, without a broker and without AWS."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, assert_never
 
 import click
@@ -27,14 +25,14 @@ from models.sources import adapters
 from models.sources.reading import PLAIN
 from models.strict_json import lenient
 from workers.cli.expected import Document, differences, read_expected
+from workers.cli.files import read_input, shown_name
 from workers.cli.invoke_output import event_table, line, step_lines, steps_document
 from workers.cli.sources import named_source
 from workers.contract import pipeline_options, read_catalogue
-from workers.failures import CommandError, ConfigurationError, NotFoundError, PartialError
+from workers.failures import CommandError, ConfigurationError, PartialError
 from workers.settings import Settings, load_settings
 
 STAGE = "enrich"
-STDIN = "-"
 KEY_HINT = "set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; `openssl rand -hex 32` makes a good one"
 
 
@@ -248,20 +246,9 @@ def _prepare(settings: Settings, source: str, *, steps: bool) -> Invocation:
 
 def _results(invocation: Invocation, name: str) -> Iterator[Result]:
     try:
-        yield from invocation.run("stdin" if name == STDIN else name, _read(name))
+        yield from invocation.run(shown_name(name), read_input(name))
     except MissingKeyError as error:
         raise ConfigurationError(str(error), hint=KEY_HINT) from None
-
-
-def _read(name: str) -> bytes:
-    if name == STDIN:
-        return sys.stdin.buffer.read()
-    try:
-        return Path(name).read_bytes()
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {name}") from None
-    except OSError as error:
-        raise CommandError(f"{name} cannot be read: {error.strerror}") from None
 
 
 def _document(result: Result, fingerprint: str) -> dict[str, Any] | None:

@@ -109,7 +109,7 @@ def document_of(spec: TableSpec) -> dict[str, Any]:
         "provides": [rule.lookup for rule in spec.provides],
         "columns": {name: kind.value for name, kind in spec.columns.items()},
         "required": sorted(spec.required),
-        "redact": {name: rule.action.value for name, rule in spec.redact.items()},
+        "redact": {name: str(rule) for name, rule in spec.redact.items()},
         "transform": {name: rule.value for name, rule in spec.transform.items()},
         "unknownColumns": spec.unknown_columns,
         "includeFields": list(spec.include_fields),

@@ -1,20 +1,18 @@
 """`cdc tables init`: a draft of tables.yaml, from records or from a database."""
 
 import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
-from workers.failures import CommandError, ConfigurationError, NotFoundError
+from workers.cli.files import read_input
+from workers.failures import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
     from workers.drafts.seen import SeenTable
 
-STDIN = "-"
 DATABASE_URL = "DATABASE_URL"
 
 
@@ -82,7 +80,7 @@ def _of_records(names: tuple[str, ...]) -> "tuple[list[SeenTable], str]":
 
     observation = Observation()
     for name in names:
-        observation.look(_read(name))
+        observation.look(read_input(name))
     if observation.unread:
         click.echo(f"cdc tables: {observation.unread} of {observation.records} records could not be read", err=True)
     return observation.found(), f"{observation.records} records"
@@ -108,14 +106,3 @@ def _of_database(named: str, schema: str | None) -> "tuple[list[SeenTable], str]
 
 def _names(tables: "Sequence[SeenTable]") -> str:
     return ", ".join(sorted({table.table for table in tables})) or "none"
-
-
-def _read(name: str) -> bytes:
-    if name == STDIN:
-        return sys.stdin.buffer.read()
-    try:
-        return Path(name).read_bytes()
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {name}") from None
-    except OSError as error:
-        raise CommandError(f"{name} cannot be read: {error.strerror}") from None

@@ -18,8 +18,14 @@ _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 def column_schema(spec: TableSpec, name: str, *, nullable: bool = True) -> Schema | None:
     """What an event says of a column; None for one that is removed."""
     rule = spec.redact.get(name)
-    if rule is not None:
-        return _redacted(rule, nullable=nullable)
+    if rule is None:
+        return _plain(spec, name, nullable=nullable)
+    if rule.unless or rule.patterns:
+        return _redacted_in_part(rule, _plain(spec, name, nullable=nullable))
+    return _redacted(rule, nullable=nullable)
+
+
+def _plain(spec: TableSpec, name: str, *, nullable: bool) -> Schema:
     form = spec.transform.get(name)
     if form is not None:
         return _transformed(form, nullable=nullable)
@@ -95,6 +101,15 @@ def _redacted(rule: Redaction, *, nullable: bool) -> Schema | None:
             return {"enum": [rule.replacement, *([None] if nullable else [])]} | mark
         case _:
             assert_never(rule.action)
+
+
+def _redacted_in_part(rule: Redaction, plain: Schema) -> Schema:
+    """Some rows, or what stands beside a find in a text, leave as they are: a text, or of the column's own type."""
+    mark = {REDACTION: rule.action.value}
+    if "type" not in plain:
+        return mark
+    kinds = plain["type"] if isinstance(plain["type"], list) else [plain["type"]]
+    return {"type": list(dict.fromkeys(["string", *kinds]))} | mark
 
 
 def _with_null(schema: Schema, *, nullable: bool) -> Schema:

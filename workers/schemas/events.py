@@ -165,6 +165,11 @@ def _metadata() -> Schema:
         "transactionId": _TEXT,
         "diff": {"const": "none", "description": "There was no before image: every column is listed."},
         "replay": {"type": "integer", "minimum": 1},
+        "aliases": {
+            "type": "object",
+            "additionalProperties": _TEXT,
+            "description": "While the redaction key is changed: hash or token -> under the other key.",
+        },
         "precisionLoss": _NAMES,
         "truncatedFields": _NAMES,
     }

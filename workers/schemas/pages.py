@@ -90,7 +90,9 @@ def _form(spec: TableSpec, name: str) -> str:
         form = _FORMS[rule.action]
         style = f" ({rule.style})" if rule.action is RedactionAction.PARTIAL_MASK and rule.style != "text" else ""
         linked = f", the same in all columns of `{rule.link_group}`" if rule.link_group and rule.action.keyed else ""
-        return f"{rule.action.value}: {form}{style}{linked}"
+        where = f", where {', '.join(pattern.name for pattern in rule.patterns)} is found" if rule.patterns else ""
+        spared = " and ".join(f"{column} is {' or '.join(values)}" for column, values in rule.unless.items())
+        return f"{rule.action.value}: {form}{style}{linked}{where}" + (f"; as it is if {spared}" if spared else "")
     change = spec.transform.get(name)
     return change.value if change is not None else "as it is"
 
