@@ -26,6 +26,7 @@ from workers.schemas.registry import as_draft_4, bus_schema, registry_entry
 from workers.settings import Settings
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
+GOLDEN = Path(__file__).parents[1] / "golden"
 SCHEMAS = event_schemas(TELEPHONY.specs)
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 INTEGERS = st.integers(-(1 << 70), 1 << 70)
@@ -146,6 +147,14 @@ def test_example_events_of_the_shipped_tables_are_valid_under_their_schemas(file
         for operation in event.operations:
             validator.validate(example_event(catalogue, event.spec, operation))
     assert len(event_pages(catalogue, catalogue.specs)) == len(catalogue.specs) + 1
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.out.json")), ids=lambda path: path.name)
+def test_golden_events_are_valid_under_their_schemas(file: Path) -> None:
+    documents = json.loads(file.read_text("utf-8"))
+    for document in documents if isinstance(documents, list) else [documents]:
+        if "eventType" in document:
+            valid(document)
 
 
 def test_the_schemas_are_schemas() -> None:
