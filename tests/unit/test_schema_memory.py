@@ -179,6 +179,14 @@ def test_a_new_row_of_debezium_without_a_column_says_that_it_has_vanished(tmp_pa
     assert told(worker, "t") == [("vanished", "b", "", "")]
 
 
+def test_a_flat_row_of_debezium_may_be_a_document_and_lack_what_others_have(tmp_path: Path) -> None:
+    worker = free(tmp_path)
+    for minute, row in enumerate(({"id": 1, "a": "x", "b": 1}, {"id": 2, "a": "x"}), start=1):
+        flat = row | {"__op": "c", "__table": "t", "__db": "core", "__source_ts_ms": 1768473000000 + minute * 60_000}
+        assert isinstance(worker.feed(json.dumps(flat).encode()).outcome, Ok)
+    assert told(worker, "t") == []
+
+
 def test_the_schema_of_a_debezium_record_tells_types_and_what_is_gone(tmp_path: Path) -> None:
     worker = free(tmp_path)
     worker.feed(debezium("u", {"id": 1, "a": "x"}, 1, {"id": "int32", "a": "string", "b": "string"}))
