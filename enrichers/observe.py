@@ -21,8 +21,9 @@ from models.tables import ColumnType, TableSpec, spellings
 DAY_MS = 86_400_000
 MAX_MEMOS = 64
 MAX_SHAPES = 256
-WHOLE_ROWS = frozenset({"debezium", "debezium-flat"})
-"""Adapters whose new rows name every column of the table, the null ones too."""
+WHOLE_ROWS = frozenset({"debezium"})
+"""Adapters whose new rows name every column of the table, the null ones too. A flat row may come from a document
+database, where each row has columns of its own."""
 KIND_OF: Final[Mapping[type, str]] = {**KINDS, int: "number", Decimal: "number"}
 """Of columns without a declared type: 3 and 3.5 are of one kind."""
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,27 +58,34 @@ def counted(app: StageApp) -> dict[tuple[str, ...], Any]:
     return {sample.labels: sample.value for sample in samples if sample.metric is metrics.SCHEMA_CHANGES}
 
 
-async def counts(pipeline: Pipeline, expected: dict[tuple[str, ...], int]) -> None:
-    """A life of the stage, until this is what its metrics say and its table holds."""
-    app = make_enrich(pipeline.settings)
+async def counts(
+    pipeline: Pipeline, rows: Iterable[tuple[bytes, bytes]], expected: dict[tuple[str, ...], int], workers: int = 1
+) -> None:
+    """A life of the stage, until this is what its metrics say in sum and its table holds."""
+    apps = [make_enrich(pipeline.settings) for _ in range(workers)]
 
     async def told() -> bool:
-        return counted(app) == expected and await reported(pipeline, sum(expected.values()))
+        added = Counter[tuple[str, ...]]()
+        for app in apps:
+            added.update(counted(app))
+        return added == expected and await reported(pipeline, sum(expected.values()))
 
-    async with running(app):
+    async with running(*apps):
+        assert all(app.slots.owned for app in apps)
+        await pipeline.put(pipeline.raw, rows)
         await eventually(told)
 
 
-async def test_a_change_seen_by_every_slot_is_reported_once_also_after_a_restart(
+async def test_a_change_seen_by_every_slot_is_reported_once_over_restarts_and_workers(
     pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     await pipeline.make_topics()
-    await pipeline.put(pipeline.raw, [user(n, ShoeSize=42, Status=5) for n in range(20)])
-    await counts(pipeline, {("users", "new"): 1, ("users", "retyped"): 1})
+    rows = [user(n, ShoeSize=42, Status=5) for n in range(20)]
+    await counts(pipeline, rows, {("users", "new"): 1, ("users", "retyped"): 1})
     assert await shown(pipeline) == [("ShoeSize", "new"), ("Status", "retyped")]
-    await pipeline.put(pipeline.raw, [user(n, ShoeSize=43, Status=6, Hat="L") for n in range(20, 40)])
-    await counts(pipeline, {("users", "new"): 2, ("users", "retyped"): 1})
+    rows = [user(n, ShoeSize=43, Status=6, Hat="L") for n in range(20, 40)]
+    await counts(pipeline, rows, {("users", "new"): 2, ("users", "retyped"): 1}, workers=2)
     assert await shown(pipeline) == [("ShoeSize", "new"), ("Status", "retyped"), ("Hat", "new")]
     assert len(reports(caplog)) == len(set(reports(caplog))) == 3
     assert any(line.endswith("column ShoeSize is new (number): masked by unknown_columns") for line in reports(caplog))

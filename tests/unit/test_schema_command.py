@@ -109,6 +109,8 @@ def test_the_other_formats_are_one_document_or_files(settings: Path, form: str) 
         ({"redact": {**USERS.redact, "Role": Redaction(RedactionAction.REMOVE)}}, "changes.Role", "removed"),
         ({"redact": {**USERS.redact, "Email": Redaction(RedactionAction.TOKENIZE)}}, "changes.Email",
          "redaction PARTIAL_MASK became TOKENIZE"),
+        ({"redact": {**USERS.redact, "Role": Redaction(RedactionAction.FULL_MASK, unless={"Status": ("LEFT",)})}},
+         "changes.Role", "newly redacted: FULL_MASK unless Status is LEFT"),
         ({"operations": frozenset({Operation.CREATE, Operation.UPDATE})}, "", "event type removed"),
         ({"key": ("ID", "HomeOrgID")}, "keys.HomeOrgID", "added"),
         ({"include_fields": ("Email",)}, "changes.Role", "removed"),

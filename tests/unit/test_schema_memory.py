@@ -10,7 +10,7 @@ import pytest
 
 from enrichers.observe import read_history, read_seen
 from enrichers.pipeline import Enriched
-from enrichers.schema_memory import History, Seen, SeenColumn, report, together, treatment
+from enrichers.schema_memory import History, Seen, SeenColumn, history_key, report, seen_key, together, treatment
 from enrichers.state import NewerFormatError, Observe
 from models.change import Control
 from models.outcome import Dead, Drop, Ok
@@ -18,6 +18,8 @@ from models.records.identity import USERS
 from models.sources import dms as dms_source
 from models.tables import ColumnType, TableSpec
 from tests.unit.changes import TELEPHONY, USER, Worker, catalogue_of, dms
+from workers.rebuild.image import is_readable
+from workers.topics import PINS_TABLE
 
 FREE = "  - {table: t, entity: t, key: [id], unknown_columns: publish}\n"
 
@@ -177,6 +179,14 @@ def test_a_new_row_of_debezium_without_a_column_says_that_it_has_vanished(tmp_pa
     assert told(worker, "t") == [("vanished", "b", "", "")]
 
 
+def test_a_flat_row_of_debezium_may_be_a_document_and_lack_what_others_have(tmp_path: Path) -> None:
+    worker = free(tmp_path)
+    for minute, row in enumerate(({"id": 1, "a": "x", "b": 1}, {"id": 2, "a": "x"}), start=1):
+        flat = row | {"__op": "c", "__table": "t", "__db": "core", "__source_ts_ms": 1768473000000 + minute * 60_000}
+        assert isinstance(worker.feed(json.dumps(flat).encode()).outcome, Ok)
+    assert told(worker, "t") == []
+
+
 def test_the_schema_of_a_debezium_record_tells_types_and_what_is_gone(tmp_path: Path) -> None:
     worker = free(tmp_path)
     worker.feed(debezium("u", {"id": 1, "a": "x"}, 1, {"id": "int32", "a": "string", "b": "string"}))
@@ -250,6 +260,16 @@ def test_an_entry_of_a_later_release_stops_the_worker_instead_of_being_overwritt
     worker.state.schemas["users"] = b'{"v":99}'
     with pytest.raises(NewerFormatError):
         worker.feed(dms("insert", USER))
+
+
+def test_a_damaged_entry_is_found_by_what_its_key_says_it_is() -> None:
+    for key in (seen_key("users"), history_key("users")):
+        assert is_readable(PINS_TABLE, key, b'{"v":1}')
+        assert not is_readable(PINS_TABLE, key, b"core")
+        with pytest.raises(NewerFormatError):
+            is_readable(PINS_TABLE, key, b'{"v":99}')
+    assert is_readable(PINS_TABLE, b"users", b"core")
+    assert not is_readable(PINS_TABLE, b"users", b"\xff")
 
 
 def test_an_entry_holds_names_and_types_and_no_value() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from enrichers.observe import read_history, read_seen
 from enrichers.schema_memory import History, history_key, report, seen_key, together, treatment
+from enrichers.state import NewerFormatError, UnreadableEntryError
 from models.catalogue import Catalogue
 from models.routing import partition_of
 from models.tables import TableSpec
@@ -73,7 +74,10 @@ def add_drift(
     def measure() -> Iterable[metrics.Sample]:
         for index in sorted(app.slots.owned):
             for spec in homes.get(index, ()):
-                history = reported(spec, index)
+                try:
+                    history = reported(spec, index)
+                except (NewerFormatError, UnreadableEntryError):
+                    continue  # the stage refuses to work with it, and says so; a scrape goes on
                 for change, count in sorted(history.counts.items()) if history is not None else ():
                     yield metrics.SCHEMA_CHANGES.of(count, spec.name, change)
 

@@ -9,7 +9,7 @@ from models.tables import ColumnType, Redaction, RedactionAction, TableSpec, Tra
 Schema = dict[str, Any]
 
 REDACTION = "x-cdc-redaction"
-"""Annotation: the action that made the value what it is."""
+"""Annotation: the rule that made the value what it is."""
 ISO_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3,6}Z$"
 _INTEGER = r"^-?[0-9]+$"
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -19,17 +19,20 @@ def column_schema(spec: TableSpec, name: str, *, nullable: bool = True) -> Schem
     """What an event says of a column; None for one that is removed."""
     rule = spec.redact.get(name)
     if rule is None:
-        return _plain(spec, name, nullable=nullable)
-    if rule.unless or rule.patterns:
-        return _redacted_in_part(rule, _plain(spec, name, nullable=nullable))
-    return _redacted(rule, nullable=nullable)
+        return _clear(spec, name, nullable=nullable)
+    redacted = _in_text(spec, name, nullable=nullable) if rule.patterns else _redacted(rule, nullable=nullable)
+    mark = {REDACTION: redaction_named(rule)}
+    if rule.unless:
+        clear = _clear(spec, name, nullable=nullable)
+        return (clear if redacted is None else {"anyOf": [clear, redacted]}) | mark
+    return None if redacted is None else redacted | mark
 
 
-def _plain(spec: TableSpec, name: str, *, nullable: bool) -> Schema:
-    form = spec.transform.get(name)
-    if form is not None:
-        return _transformed(form, nullable=nullable)
-    return _typed(spec.columns.get(name, ColumnType.ANY), nullable=nullable)
+def redaction_named(rule: Redaction) -> str:
+    """`PARTIAL_MASK`, `PARTIAL_MASK in text (email, phone)`, `PARTIAL_MASK unless AgentType is USER`."""
+    found = f" in text ({', '.join(pattern.name for pattern in rule.patterns)})" if rule.patterns else ""
+    spared = " and ".join(f"{name} is {' or '.join(values)}" for name, values in rule.unless.items())
+    return rule.action.value + found + (f" unless {spared}" if spared else "")
 
 
 def unknown_schema(spec: TableSpec) -> Schema | bool:
@@ -42,7 +45,7 @@ def unknown_schema(spec: TableSpec) -> Schema | bool:
         case "publish":
             return True
         case "mask":
-            return _redacted(UNKNOWN_COLUMN, nullable=True) or False
+            return (_redacted(UNKNOWN_COLUMN, nullable=True) or {}) | {REDACTION: redaction_named(UNKNOWN_COLUMN)}
         case _:
             assert_never(spec.unknown_columns)
 
@@ -53,6 +56,22 @@ def published_columns(spec: TableSpec) -> list[str]:
     if "*" not in spec.include_fields:
         names = [name for name in names if name in spec.include_fields or name in spec.key]
     return [name for name in names if column_schema(spec, name) is not None]
+
+
+def _clear(spec: TableSpec, name: str, *, nullable: bool) -> Schema:
+    form = spec.transform.get(name)
+    if form is not None:
+        return _transformed(form, nullable=nullable)
+    return _typed(spec.columns.get(name, ColumnType.ANY), nullable=nullable)
+
+
+def _in_text(spec: TableSpec, name: str, *, nullable: bool) -> Schema:
+    """Parts of the text are other texts; a number or a time in which something was found is text, too."""
+    clear = _clear(spec, name, nullable=nullable)
+    if "type" not in clear:
+        return {}
+    kinds = clear["type"] if isinstance(clear["type"], list) else [clear["type"]]
+    return {"type": sorted({*kinds, "string"})}
 
 
 def _typed(kind: ColumnType, *, nullable: bool) -> Schema:
@@ -87,29 +106,19 @@ def _transformed(form: Transformation, *, nullable: bool) -> Schema:
 
 
 def _redacted(rule: Redaction, *, nullable: bool) -> Schema | None:
-    mark = {REDACTION: rule.action.value}
     match rule.action:
         case RedactionAction.REMOVE:
             return None
         case RedactionAction.HASH:
-            return _with_null({"type": "string", "pattern": r"^h[0-9]+\.[0-9a-f]{32}$"}, nullable=nullable) | mark
+            return _with_null({"type": "string", "pattern": r"^h[0-9]+\.[0-9a-f]{32}$"}, nullable=nullable)
         case RedactionAction.TOKENIZE:
-            return _with_null({"type": "string", "pattern": r"^tok[0-9]+_[0-9a-f]{24}$"}, nullable=nullable) | mark
+            return _with_null({"type": "string", "pattern": r"^tok[0-9]+_[0-9a-f]{24}$"}, nullable=nullable)
         case RedactionAction.PARTIAL_MASK:
-            return _with_null({"type": "string"}, nullable=nullable) | mark
+            return _with_null({"type": "string"}, nullable=nullable)
         case RedactionAction.FULL_MASK:
-            return {"enum": [rule.replacement, *([None] if nullable else [])]} | mark
+            return {"enum": [rule.replacement, *([None] if nullable else [])]}
         case _:
             assert_never(rule.action)
-
-
-def _redacted_in_part(rule: Redaction, plain: Schema) -> Schema:
-    """Some rows, or what stands beside a find in a text, leave as they are: a text, or of the column's own type."""
-    mark = {REDACTION: rule.action.value}
-    if "type" not in plain:
-        return mark
-    kinds = plain["type"] if isinstance(plain["type"], list) else [plain["type"]]
-    return {"type": list(dict.fromkeys(["string", *kinds]))} | mark
 
 
 def _with_null(schema: Schema, *, nullable: bool) -> Schema:

@@ -7,7 +7,7 @@ from typing import Any
 from workers.schemas.columns import REDACTION, Schema
 
 SIDES = frozenset({"old", "new"})
-_FORM = ("const", "enum", "pattern", "minimum", "maximum", "format")
+_FORM = ("anyOf", "const", "enum", "pattern", "minimum", "maximum", "format")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,7 +70,8 @@ def _of_value(old: Schema, new: Schema, path: tuple[str, ...]) -> Iterator[tuple
     if was != now:
         what = f"newly redacted: {now}" if was is None else f"redaction {was} became {now or 'none'}"
         # The clear value instead of a mask is text, too; another token or mask is another value for those who join.
-        yield _field(path), what, now is not None or _kinds(old) != _kinds(new) or was in ("HASH", "TOKENIZE")
+        joinable = was is not None and was.split()[0] in ("HASH", "TOKENIZE")
+        yield _field(path), what, now is not None or _kinds(old) != _kinds(new) or joinable
         return
     if _kinds(old) != _kinds(new):
         yield _field(path), f"type {_named(old)} became {_named(new)}", True

@@ -164,13 +164,10 @@ def _metadata() -> Schema:
         "shardId": _TEXT,
         "transactionId": _TEXT,
         "diff": {"const": "none", "description": "There was no before image: every column is listed."},
+        "aliases": {"type": "object", "additionalProperties": _TEXT,
+                    "description": "Hash or token -> the same value's under the other key, while there are two."},
         "replay": {"type": "integer", "minimum": 1},
-        "aliases": {
-            "type": "object",
-            "additionalProperties": _TEXT,
-            "description": "While the redaction key is changed: hash or token -> under the other key.",
-        },
         "precisionLoss": _NAMES,
         "truncatedFields": _NAMES,
-    }
+    }  # fmt: skip
     return {"type": "object", "required": required, "properties": dict(sorted(properties.items()))}

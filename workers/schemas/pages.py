@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from models.catalogue import Catalogue
 from models.change import Operation
 from models.tables import TABLE_CHANGE, ColumnType, FromColumn, OwnerCase, OwnerRule, RedactionAction, TableSpec
+from workers.schemas.columns import redaction_named
 from workers.schemas.events import EventType, event_types
 from workers.schemas.examples import example_event
 
@@ -87,12 +88,10 @@ def _type(spec: TableSpec, name: str) -> str:
 def _form(spec: TableSpec, name: str) -> str:
     rule = spec.redact.get(name)
     if rule is not None:
-        form = _FORMS[rule.action]
+        form = f"what is found is {_FORMS[rule.action]}" if rule.patterns else _FORMS[rule.action]
         style = f" ({rule.style})" if rule.action is RedactionAction.PARTIAL_MASK and rule.style != "text" else ""
         linked = f", the same in all columns of `{rule.link_group}`" if rule.link_group and rule.action.keyed else ""
-        where = f", where {', '.join(pattern.name for pattern in rule.patterns)} is found" if rule.patterns else ""
-        spared = " and ".join(f"{column} is {' or '.join(values)}" for column, values in rule.unless.items())
-        return f"{rule.action.value}: {form}{style}{linked}{where}" + (f"; as it is if {spared}" if spared else "")
+        return f"{redaction_named(rule)}: {form}{style}{linked}"
     change = spec.transform.get(name)
     return change.value if change is not None else "as it is"
 
