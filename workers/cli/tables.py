@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from models.change import Operation
-from models.tables import FromColumn, OwnerCase, OwnerRule, TableSpec
+from models.tables import FromColumn, OwnerCase, OwnerRule, Redaction, TableSpec
 from workers.cli.columns import columns
 from workers.cli.tables_init import init
 from workers.failures import NotFoundError
@@ -109,7 +109,7 @@ def document_of(spec: TableSpec) -> dict[str, Any]:
         "provides": [rule.lookup for rule in spec.provides],
         "columns": {name: kind.value for name, kind in spec.columns.items()},
         "required": sorted(spec.required),
-        "redact": {name: rule.action.value for name, rule in spec.redact.items()},
+        "redact": {name: _rule(rule) for name, rule in spec.redact.items()},
         "transform": {name: rule.value for name, rule in spec.transform.items()},
         "unknownColumns": spec.unknown_columns,
         "includeFields": list(spec.include_fields),
@@ -131,6 +131,15 @@ def _case(case: OwnerCase) -> str:
     told = case.column if isinstance(case, FromColumn) else f"{case.take} of {case.lookup}[{case.by}]"
     conditions = " and ".join(f"{column} is {value}" for column, value in case.when.items())
     return f"{told} when {conditions}" if conditions else told
+
+
+def _rule(rule: Redaction) -> str:
+    told = rule.action.value
+    if rule.patterns:
+        told += f" of {', '.join(pattern.name for pattern in rule.patterns)}"
+    if rule.unless:
+        told += " unless " + " and ".join(f"{name} is {' or '.join(values)}" for name, values in rule.unless.items())
+    return told
 
 
 def _source(document: dict[str, Any]) -> str:
