@@ -33,6 +33,7 @@ GOOD = {
         f"{{{T}, columns: {{id: int, a: any}}, event_types: {{INSERT: t.new, UPDATE: none}}}}",
         f"{{{T}, owner: none, provides: none, where: none, examples: none, memory: none, duplicates: pass}}",
         f"{{{T}, owner: {{org: {{column: o}}, user: [{{lookup: users, by: u, take: org, when: {{a: 1, b: yes}}}}]}}}}",
+        f"{{{T}, provides: {{lookup: l, key: id, org: o, query: 'SELECT id, o FROM t WHERE id = ANY($1)'}}}}",
         f"{{{T}, owner: {{org: none}}, provides: {{lookup: l, key: id, org: o, user: u}}}}",
         f"{{{T}, redact: {{a: HASH, b: {{action: PARTIAL_MASK, style: ip, visibleChars: 2, maskChar: x}}}}}}",
         f"{{{T}, redact: {{a: {{action: FULL_MASK, replacement: '[x]'}}, b: {{action: TOKENIZE, link_group: g}}}}}}",
