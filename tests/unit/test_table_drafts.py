@@ -101,6 +101,11 @@ def test_a_control_record_tells_types_and_the_key() -> None:
     }  # fmt: skip
 
 
+def test_tables_that_dms_keeps_for_itself_are_left_out() -> None:
+    own = dms("insert", {"STATEMENT": "x"}, table="awsdms_apply_exceptions", schema="")
+    assert drafted(own, dms("insert", {"id": 1}, table="t")).table == "t"
+
+
 def test_the_keys_of_dynamodb_are_the_key() -> None:
     record = record_of(ShortForm("INSERT", "t", after={"id": "a", "pk": "b", "sk": "c"}), "dynamodb", ("pk", "sk"))
     assert drafted(record).key == ("pk", "sk")

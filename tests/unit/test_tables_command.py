@@ -62,6 +62,10 @@ def test_a_table_is_shown_with_all_that_becomes_of_its_columns() -> None:
     assert "contains(changed, 'quantity')" in run("show", "inventory").stdout
 
 
+def test_a_rule_is_shown_with_the_rows_it_spares() -> None:
+    assert "PARTIAL_MASK unless AgentType is USER" in run("show", "call_center_agents").stdout
+
+
 @pytest.mark.usefixtures("commerce")
 def test_a_table_shown_for_scripts_is_one_json_document() -> None:
     assert json.loads(run("show", "users", "--output", "json").stdout) == json.loads(

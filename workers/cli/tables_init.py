@@ -11,6 +11,8 @@ from workers.cli.files import read_input
 from workers.failures import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from workers.drafts.seen import SeenTable
 
 DATABASE_URL = "DATABASE_URL"
@@ -89,19 +91,31 @@ def _of_records(names: tuple[str, ...]) -> "tuple[list[SeenTable], str]":
 def _of_database(named: str, schema: str | None) -> "tuple[list[SeenTable], str]":
     from workers.drafts.database import read_tables  # noqa: PLC0415
 
-    if "://" not in named:
-        url = os.environ.get(named, "")
-        if not url:
-            raise ConfigurationError(
-                f"{named} is not set", hint=f"export {named}=postgresql://user:password@host:5432/database"
-            )
-    else:
-        url = named
-        if urlsplit(url).password:
-            click.echo(
-                f"cdc tables: a command line is seen by others: better put the URL into {DATABASE_URL}", err=True
-            )
-    return read_tables(url, schema), "the catalog of a database"
+    return read_tables(_url(named), schema), "the catalog of a database"
+
+
+def _url(named: str) -> "SecretStr":
+    """Of the database the worker asks for owners, of another variable of the environment, or as it is given."""
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    from models.configuration import dsn_mistake  # noqa: PLC0415
+    from workers.secrets import database_dsn  # noqa: PLC0415
+    from workers.settings import load_settings  # noqa: PLC0415
+
+    hint = "postgresql://user:password@host:5432/database"
+    if named == DATABASE_URL:
+        settings = load_settings()
+        if not settings.has_database:
+            raise ConfigurationError(f"{DATABASE_URL} is not set", hint=f"export {DATABASE_URL}={hint}")
+        return database_dsn(settings)
+    url = named if "://" in named else os.environ.get(named, "")
+    if not url:
+        raise ConfigurationError(f"{named} is not set", hint=f"export {named}={hint}")
+    if mistake := dsn_mistake(url):
+        raise ConfigurationError(f"the URL of the database is none: {mistake}", hint=hint)
+    if url is named and urlsplit(url).password:
+        click.echo(f"cdc tables: others can see a command line: better put the URL into {DATABASE_URL}", err=True)
+    return SecretStr(url)
 
 
 def _names(tables: "Sequence[SeenTable]") -> str:

@@ -4,14 +4,20 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import SecretStr
+
 from models.tables import ColumnType
+from workers.database.connection import connect, sort_error
+from workers.database.failures import DatabaseAway, DatabaseDenied, DatabaseError, QueryRefused
 from workers.drafts.personal import IP, Personal
 from workers.drafts.seen import SeenTable
-from workers.failures import CommandError, ConfigurationError, DeniedError, NotFoundError, UnreachableError
+from workers.failures import CommandError, DeniedError, NotFoundError, UnreachableError
 
 SECONDS = 10.0
 """For connecting, and for the one query."""
 BY_CATALOG = "the primary key"
+NO_DATABASE = "3D000"
+"""SQLSTATE."""
 
 CATALOG = """
 SELECT n.nspname AS schema, c.relname AS table, a.attname AS column,
@@ -41,9 +47,9 @@ TYPES = {word: kind for kind, words in _WORDS.items() for word in words.split()}
 """PostgreSQL's type -> ours; any other one is `any`."""
 
 
-def read_tables(url: str, schema: str | None) -> list[SeenTable]:
-    """All tables of a database, or of one schema. Raises ConfigurationError (no asyncpg, no URL), UnreachableError,
-    DeniedError, NotFoundError (no such database), CommandError; none of them quotes the URL."""
+def read_tables(url: SecretStr, schema: str | None) -> list[SeenTable]:
+    """All tables of a database, or of one schema. Raises ConfigurationError (no asyncpg), DeniedError,
+    UnreachableError, NotFoundError (no such database), CommandError; none of them quotes the URL."""
     return described(asyncio.run(_fetch(url, schema)))
 
 
@@ -64,29 +70,28 @@ def described(rows: Iterable[Mapping[str, Any]]) -> list[SeenTable]:
     return list(found.values())
 
 
-async def _fetch(url: str, schema: str | None) -> list[Mapping[str, Any]]:
+async def _fetch(url: SecretStr, schema: str | None) -> list[Mapping[str, Any]]:
+    connection = None
     try:
-        import asyncpg  # noqa: PLC0415  only this command needs the extra
-    except ModuleNotFoundError:
-        raise ConfigurationError(
-            "--from-database needs the extra postgres (asyncpg is missing)", hint="pip install 'cdc-worker[postgres]'"
-        ) from None
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=SECONDS, command_timeout=SECONDS,
-            server_settings={"default_transaction_read_only": "on", "application_name": "cdc tables init"},
-        )  # fmt: skip
-        try:
+        connection = await connect(url, SECONDS)
+        async with asyncio.timeout(SECONDS), connection.transaction(readonly=True):
             return [dict(row) for row in await connection.fetch(CATALOG, schema)]
-        finally:
-            await connection.close(timeout=SECONDS)
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError):
-        raise DeniedError("the database refuses this user", hint="check user and password in the URL") from None
-    except asyncpg.InvalidCatalogNameError:
-        raise NotFoundError("the server has no such database", hint="the last part of the URL names it") from None
-    except (asyncpg.ClientConfigurationError, ValueError):
-        raise ConfigurationError("no URL of a database", hint="postgresql://user:password@host:5432/database") from None
-    except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
-        raise UnreachableError(f"the database does not answer ({type(error).__name__})") from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CommandError(f"the database's catalog cannot be read ({type(error).__name__})") from None
+    except CommandError:
+        raise
+    except Exception as error:  # noqa: BLE001  sorted: what asyncpg raises has many roots
+        raise _told(sort_error(error)) from None
+    finally:
+        if connection is not None:
+            connection.terminate()
+
+
+def _told(error: DatabaseError) -> CommandError:
+    match error:
+        case DatabaseDenied():
+            return DeniedError("the database refuses this user", hint="check user and password in the URL")
+        case QueryRefused() if error.code == NO_DATABASE:
+            return NotFoundError("the server has no such database", hint="the last part of the URL names it")
+        case DatabaseAway():
+            return UnreachableError(f"the database does not answer ({error.code})")
+        case _:
+            return CommandError(f"the catalog of the database cannot be read ({error.code})")

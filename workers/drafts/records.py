@@ -15,6 +15,8 @@ from models.strict_json import JsonError, decode
 from models.tables import ColumnType
 from workers.drafts.seen import SeenTable
 
+DMS_TABLES = "awsdms_"
+"""Tables that DMS keeps for itself in the target."""
 BY_CONTROL = "told by the control record of the table"
 BY_SOURCE = "told by the keys of its records"
 BY_PARTITION = "told by the partition keys of its records"
@@ -60,7 +62,9 @@ class Observation:
             ]  # fmt: skip
             if len(fitting) == 1:
                 table.tell_key(fitting, BY_PARTITION)
-        return [table for table in self.tables.values() if table.columns]
+        return [
+            table for table in self.tables.values() if table.columns and not table.table.startswith(DMS_TABLES)
+        ]  # fmt: skip
 
     def _record(self, content: bytes, partition_key: str) -> None:
         try:
