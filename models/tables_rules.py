@@ -7,6 +7,9 @@ from models.tables import FromColumn, FromLookup, Redaction, TableSpec, fold
 from models.where import columns, parse
 from models.yaml_nodes import suggestion
 
+TAKEN = frozenset({"schemas", "owners", "recent"})
+"""Names of the worker's own tables: a lookup of that name would be one of them."""
+
 
 def check_together(specs: Iterable[TableSpec], *, read_lookups: AbstractSet[str]) -> Iterator[tuple[str, str]]:
     """(table name, mistake). `read_lookups` are also those of entries that could not be used."""
@@ -18,6 +21,8 @@ def check_together(specs: Iterable[TableSpec], *, read_lookups: AbstractSet[str]
             other = providers.setdefault(rule.lookup, spec.name)
             if other != spec.name:
                 yield spec.name, f"{spec.name} and {other} both provide the lookup {rule.lookup}"
+            if rule.lookup in TAKEN:
+                yield spec.name, f"{spec.name}: {rule.lookup} is a table of the worker: give the lookup another name"
     for spec in known:
         for case in (*spec.owner.org, *spec.owner.user) if spec.owner else ():
             if isinstance(case, FromLookup) and case.lookup not in providers and case.lookup not in read_lookups:

@@ -10,6 +10,7 @@ from models.tables import RedactionAction
 from models.yaml_nodes import InvalidFile
 from tests.contract.test_event_schema import ROWS
 from tests.unit.changes import KEY, TELEPHONY, Worker, catalogue_of, dms
+from workers.topics import OWN_TABLES
 
 BUILT_IN = Path(__file__).parent / "tables" / "telephony.yaml"
 
@@ -135,6 +136,13 @@ def test_a_lookup_nobody_feeds_is_refused(tmp_path: Path) -> None:
 def test_two_providers_of_one_lookup_are_refused(tmp_path: Path) -> None:
     entry = "  - {table: t, entity: t, key: [ID], provides: {lookup: users, key: ID, org: O}}\n"
     assert "both provide the lookup users" in problems(tmp_path, entry)[0]
+
+
+@pytest.mark.parametrize("name", OWN_TABLES)
+def test_a_lookup_with_the_name_of_a_table_of_the_worker_is_refused(tmp_path: Path, name: str) -> None:
+    entry = f"  - {{table: t, entity: t, key: [ID], provides: {{lookup: {name}, key: ID, org: OrgID}}}}\n"
+    expected = f"tables.yaml:3: t: {name} is a table of the worker: give the lookup another name"
+    assert problems(tmp_path, entry) == [expected]
 
 
 def test_a_custom_table_feeds_a_custom_lookup(tmp_path: Path) -> None:
