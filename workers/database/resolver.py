@@ -96,13 +96,12 @@ class Resolver:
         if self.answers.missing.get(wanted):
             self.tally.cached[lookup, "missing"] += 1
             return Answer.NO_ROW
-        if self._when_away == "policy" and self.breaker.state is CircuitState.OPEN:
-            return Answer.AWAY
         group = self._groups.get((lookup, schema))
         if group is not None and group.ignored_until > self._now():
             return Answer.NO_DATABASE
         self._noted.add(wanted)
-        return Answer.UNASKED
+        away = self._when_away == "policy" and self.breaker.state is CircuitState.OPEN
+        return Answer.AWAY if away else Answer.UNASKED
 
     def forget_noted(self) -> None:
         """Before a body runs: what another one noted and did not ask for is of no interest."""
@@ -122,6 +121,8 @@ class Resolver:
                 group.wanted[wanted.key] = None
             lacks.add(wanted)
         self._askers[answered] = lacks
+        if not noted:
+            answered.set()
         for group in self._groups.values():
             if group.wanted and group.task is None:
                 group.task = asyncio.create_task(self._work(group))
