@@ -208,7 +208,10 @@ class PostgresServer:
 def is_of_a_sandbox(url: str) -> bool:
     """Whether a connection string leads to some sandbox, maybe one that is gone: `cdc sandbox env` leaves it in the
     environment of the shell."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.hostname == LOOPBACK and parts.username == USER and parts.path == f"/{DATABASE}"
 
 

@@ -177,6 +177,7 @@ def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolv
         when_away=settings.database_away, lenient=settings.environment == "LOCAL", report=report,
     )  # fmt: skip
     app.measures.append(lambda: measure(resolver))
+    app.reports["database"] = lambda: {"status": resolver.breaker.status, "rows_waiting": resolver.waiting}
     app.on_end.append(resolver.close)
     return resolver
 

@@ -33,6 +33,7 @@ async def test_owners_only_the_database_knows_reach_the_events_and_a_slow_databa
     async with running(app := make_enrich(pipeline.settings)):
         await eventually(lambda: published(20))
         assert app.ready
+        assert app.reports["database"]() == {"status": "AVAILABLE", "rows_waiting": 0}
         locker = await asyncpg.connect(database)
         await locker.execute("""BEGIN; LOCK TABLE groups; INSERT INTO groups ("ID", "OrgID") VALUES (22, 5)""")
         columns["GroupID"] = 22

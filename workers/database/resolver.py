@@ -14,7 +14,8 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from enrichers.state import Answer, LookupEntry
-from models.infrastructure import CircuitBreakerConfig, CircuitState, PreparedQuery, RetryConfig
+from models.infrastructure import CircuitBreakerConfig, CircuitState, PreparedQuery
+from models.retry import RetryConfig
 from workers.database.answers import AnswerLimits, Answers, Wanted
 from workers.database.breaker import CircuitBreaker
 from workers.database.connection import Database
@@ -27,6 +28,7 @@ MOST_WANTED = 200_000
 KEYS_PER_QUERY = 10_000
 REFUSED_SECONDS = 10.0
 """Until a query that was refused is tried again: somebody has to create a table or grant a right."""
+RETRY = RetryConfig(first=0.05, longest=0.5, jitter=0.5)
 UNKNOWN_SECONDS = 60.0
 """How long a table that the database lacks counts as one that it does not have to have."""
 NO_SUCH_TABLE = ("42P01", "3F000")
@@ -71,7 +73,6 @@ class Resolver:
         self.tally = Tally()
         self._database = database
         self._query_of = query_of
-        self._retry = RetryConfig()
         self._when_away = when_away
         self._lenient = lenient
         self._report = report
@@ -96,13 +97,12 @@ class Resolver:
         if self.answers.missing.get(wanted):
             self.tally.cached[lookup, "missing"] += 1
             return Answer.NO_ROW
-        if self._when_away == "policy" and self.breaker.state is CircuitState.OPEN:
-            return Answer.AWAY
         group = self._groups.get((lookup, schema))
         if group is not None and group.ignored_until > self._now():
             return Answer.NO_DATABASE
         self._noted.add(wanted)
-        return Answer.UNASKED
+        away = self._when_away == "policy" and self.breaker.state is CircuitState.OPEN
+        return Answer.AWAY if away else Answer.UNASKED
 
     def forget_noted(self) -> None:
         """Before a body runs: what another one noted and did not ask for is of no interest."""
@@ -122,6 +122,8 @@ class Resolver:
                 group.wanted[wanted.key] = None
             lacks.add(wanted)
         self._askers[answered] = lacks
+        if not noted:
+            answered.set()
         for group in self._groups.values():
             if group.wanted and group.task is None:
                 group.task = asyncio.create_task(self._work(group))
@@ -144,7 +146,7 @@ class Resolver:
 
     async def _work(self, group: _Group) -> None:
         """Ask until nothing of the group is wanted any more."""
-        delay = self._retry.first_delay
+        failures = 0
         try:
             while group.wanted:
                 if (rest := self.breaker.seconds_to_wait) > 0:
@@ -162,10 +164,10 @@ class Resolver:
                 except DatabaseError:
                     if self._when_away == "policy" and self.breaker.state is CircuitState.OPEN:
                         self._answered(group, list(group.wanted))
-                    await asyncio.sleep(delay * (0.5 + random.random() / 2))
-                    delay = min(delay * 2, self._retry.most_delay)
+                    await asyncio.sleep(RETRY.delay(failures, random.random()))
+                    failures += 1
                 else:
-                    delay = self._retry.first_delay
+                    failures = 0
                     for key in keys:
                         group.wanted.pop(key, None)
                     self._answered(group, keys)
