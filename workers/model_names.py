@@ -53,10 +53,7 @@ TEST_KIT = frozenset({"MockedRecordType"})
 
 _NO_DATABASE = "owners are asked from lookups that other tables feed; no database is asked"
 _NO_SSM = "settings come from the environment and from files; SSM is not read"
-_PER_COLUMN = "redaction is declared per column in a table's spec, and switched by one setting"
 MISSING: dict[str, str] = {
-    "CallCenterAgentRecord": "the table `call_center_agents` is not built in",
-    "CallCenterAgentEnrichment": "the table `call_center_agents` is not built in",
     "DatabaseCredentials": _NO_DATABASE,
     "PreparedQuery": _NO_DATABASE,
     "DatabaseInstanceStatus": _NO_DATABASE,
@@ -70,12 +67,6 @@ MISSING: dict[str, str] = {
     "ParameterResponse": _NO_SSM,
     "ParameterHandlerProps": _NO_SSM,
     "ParameterOptions": _NO_SSM,
-    "RedactionConfig": _PER_COLUMN,
-    "ObjectRedaction": _PER_COLUMN,
-    "RedactionRule": "the rule of one column is `Redaction`, in [models/tables.py](../models/tables.py)",
-    "IRedactor": "a redactor is a plain function from value to value, compiled from the rule of its column",
-    "RegexRedaction": "no rule looks into free text",
-    "LoggerRedaction": "no line holds a value of a row, so that there is nothing to redact in one",
     "CircuitBreakerConfig": "what is away is tried again with growing waits (`RetryConfig`); nothing is given up",
     "CircuitState": "what is away is tried again with growing waits (`RetryConfig`); nothing is given up",
     "RetryResult": "a call ends as an outcome (`Delivered`, `Retry`, `Undeliverable`) or an exception; a pair of "

@@ -21,7 +21,7 @@ from models.yaml_nodes import InvalidFile
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
-from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionSettings, key_mistakes
+from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
     OptionalPath,
     OptionalPort,
@@ -39,7 +39,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, RedactionSettings):
+class EnvVariables(DatabaseSettings, RedactionConfig):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -137,10 +137,9 @@ class EnvVariables(DatabaseSettings, RedactionSettings):
     )
     tables: OptionalPath = Field(None, validation_alias=_env("CDC_TABLES"), description="path of tables.yaml")
     strict_tables: bool = Field(
-        False,
-        validation_alias=_env("CDC_STRICT_TABLES"),
+        False, validation_alias=_env("CDC_STRICT_TABLES"),
         description="a record of an unknown table is a dead letter",
-    )
+    )  # fmt: skip
     time_zone: TimeZone = Field(
         "UTC", validation_alias=_env("CDC_TIME_ZONE"),
         description="zone of source times that carry none, e.g. Europe/Zurich",
@@ -150,15 +149,13 @@ class EnvVariables(DatabaseSettings, RedactionSettings):
         description="all, sample or off: which changes the pydantic models look at, too; sample is 1 in 100",
     )  # fmt: skip
     enable_data_redaction: bool = Field(
-        True,
-        validation_alias=_env("ENABLE_DATA_REDACTION"),
+        True, validation_alias=_env("ENABLE_DATA_REDACTION"),
         description="may be false only with ENVIRONMENT=LOCAL",
-    )
+    )  # fmt: skip
     redaction_key: OptionalSecret = Field(
-        None,
-        validation_alias=_env("CDC_REDACTION_KEY"),
+        None, validation_alias=_env("CDC_REDACTION_KEY"),
         description="secret for HASH and TOKENIZE, at least 16 characters",
-    )
+    )  # fmt: skip
     redaction_key_file: OptionalPath = Field(
         None, validation_alias=_env("CDC_REDACTION_KEY_FILE"), description="file that holds the redaction key"
     )
@@ -167,11 +164,9 @@ class EnvVariables(DatabaseSettings, RedactionSettings):
         "stop", validation_alias=_env("CDC_ON_GAP"), description="what a position outside of the log does"
     )
     max_retry_attempts: int = Field(
-        3,
-        ge=1,
-        validation_alias=_env("MAX_RETRY_ATTEMPTS"),
+        3, ge=1, validation_alias=_env("MAX_RETRY_ATTEMPTS"),
         description="fast attempts of one AWS call before it backs off",
-    )
+    )  # fmt: skip
     linger: float = Field(
         0.025, ge=0, le=10, validation_alias=_env("CDC_LINGER"), description="seconds between units of a slot"
     )
@@ -185,12 +180,9 @@ class EnvVariables(DatabaseSettings, RedactionSettings):
     )  # fmt: skip
 
     web_port: OptionalPort = Field(
-        None,
-        ge=1,
-        le=65535,
-        validation_alias=_env("CDC_WEB_PORT"),
+        None, ge=1, le=65535, validation_alias=_env("CDC_WEB_PORT"),
         description="unset: 6066, else the next free port",
-    )
+    )  # fmt: skip
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias=_env("CDC_LOG_LEVEL"), description="log level of the worker"
     )
@@ -198,10 +190,9 @@ class EnvVariables(DatabaseSettings, RedactionSettings):
         Path(".sandbox"), validation_alias=_env("CDC_SANDBOX_DIR"), description="state of `cdc sandbox`"
     )
     cache_dir: OptionalPath = Field(
-        None,
-        validation_alias=_env("CDC_CACHE_DIR"),
+        None, validation_alias=_env("CDC_CACHE_DIR"),
         description="Kafka jars of the sandbox; unset: the user's cache directory",
-    )
+    )  # fmt: skip
 
     _of_file: tuple[SourceSpec, ...] = PrivateAttr(())
 
