@@ -60,12 +60,3 @@ class CircuitBreakerConfig:
     """From the last failure to the next attempt."""
     half_open_requests: int = 3
     """Successes in a row that close it again; one failure opens it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryConfig:
-    """How long to wait between attempts at what failed for a moment, in seconds: twice as long each time, and a random
-    share of that."""
-
-    first_delay: float = 0.05
-    most_delay: float = 0.5

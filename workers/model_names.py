@@ -51,27 +51,12 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 TEST_KIT = frozenset({"MockedRecordType"})
 """Used by tests alone, on purpose."""
 
-_NO_DATABASE = "owners are asked from lookups that other tables feed; no database is asked"
-_NO_SSM = "settings come from the environment and from files; SSM is not read"
 MISSING: dict[str, str] = {
-    "DatabaseCredentials": _NO_DATABASE,
-    "PreparedQuery": _NO_DATABASE,
-    "DatabaseInstanceStatus": _NO_DATABASE,
-    "ProfilesGetOrgResponse": "owners of profiles come from the lookups of users and groups; no query answers with one",
-    "GroupsMapLogGetOrgResponse": "owners of group memberships come from the lookup of groups; no query answers "
-    "with one",
-    "ChannelsGetOrgAndUserResponse": "owners of channels come from the lookups of users and groups; no query answers "
-    "with one",
-    "SSMConfigParams": _NO_SSM,
-    "SSMDBParametersName": _NO_SSM,
-    "ParameterResponse": _NO_SSM,
-    "ParameterHandlerProps": _NO_SSM,
-    "ParameterOptions": _NO_SSM,
-    "CircuitBreakerConfig": "what is away is tried again with growing waits (`RetryConfig`); nothing is given up",
-    "CircuitState": "what is away is tried again with growing waits (`RetryConfig`); nothing is given up",
+    "ProfilesGetOrgResponse": "owners of profiles come from the lookups of users and groups, whose queries answer with "
+    "`GroupsMapLogGetOrgResponse` or `ChannelsGetOrgAndUserResponse`",
     "RetryResult": "a call ends as an outcome (`Delivered`, `Retry`, `Undeliverable`) or an exception; a pair of "
     "result and error would be a third way to say the same",
     "HeaderItem": "headers are pairs of name and bytes, as Kafka's clients take them; a class of its own would be made "
     "for each of a million records, and used nowhere else",
 }
-"""Name -> why there is no such class, as long as there is none."""
+"""Name -> why there is no such class."""

@@ -294,8 +294,5 @@ def _unknown_names(env_file: str | None) -> list[str]:
         lines = Path(env_file).read_text(encoding="utf-8").splitlines()
         names = (line.removeprefix("export ").split("=", 1)[0].strip() for line in lines if "=" in line)
         seen |= {name for name in names if name.startswith("CDC_")}
-    problems = []
-    for name in sorted(seen - known.keys()):
-        close = difflib.get_close_matches(name, known, n=1)
-        problems.append(f"unknown setting {name}" + (f", did you mean {close[0]}?" if close else ""))
-    return problems
+    close = {name: difflib.get_close_matches(name, known, n=1) for name in sorted(seen - known.keys())}
+    return [f"unknown setting {name}" + (f", did you mean {like[0]}?" if like else "") for name, like in close.items()]

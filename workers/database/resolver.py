@@ -14,7 +14,8 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from enrichers.state import Answer, LookupEntry
-from models.infrastructure import CircuitBreakerConfig, CircuitState, PreparedQuery, RetryConfig
+from models.infrastructure import CircuitBreakerConfig, CircuitState, PreparedQuery
+from models.retry import RetryConfig
 from workers.database.answers import AnswerLimits, Answers, Wanted
 from workers.database.breaker import CircuitBreaker
 from workers.database.connection import Database
@@ -29,6 +30,7 @@ REFUSED_SECONDS = 10.0
 """Until a query that was refused is tried again: somebody has to create a table or grant a right."""
 UNKNOWN_SECONDS = 60.0
 """How long a table that the database lacks counts as one that it does not have to have."""
+RETRY = RetryConfig(0.05, 0.5, jitter=0.5)
 NO_SUCH_TABLE = ("42P01", "3F000")
 
 WhenAway = Literal["pause", "policy"]
@@ -71,7 +73,6 @@ class Resolver:
         self.tally = Tally()
         self._database = database
         self._query_of = query_of
-        self._retry = RetryConfig()
         self._when_away = when_away
         self._lenient = lenient
         self._report = report
@@ -144,7 +145,7 @@ class Resolver:
 
     async def _work(self, group: _Group) -> None:
         """Ask until nothing of the group is wanted any more."""
-        delay = self._retry.first_delay
+        failures = 0
         try:
             while group.wanted:
                 if (rest := self.breaker.seconds_to_wait) > 0:
@@ -162,10 +163,10 @@ class Resolver:
                 except DatabaseError:
                     if self._when_away == "policy" and self.breaker.state is CircuitState.OPEN:
                         self._answered(group, list(group.wanted))
-                    await asyncio.sleep(delay * (0.5 + random.random() / 2))
-                    delay = min(delay * 2, self._retry.most_delay)
+                    await asyncio.sleep(RETRY.delay(failures, random.random()))
+                    failures += 1
                 else:
-                    delay = self._retry.first_delay
+                    failures = 0
                     for key in keys:
                         group.wanted.pop(key, None)
                     self._answered(group, keys)
