@@ -4,13 +4,14 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrichers.compiled import CompiledTable
-from enrichers.pipeline import PipelineOptions
+from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.validate import validate
 from models.catalogue import Catalogue
 from models.change import Operation, SourceRow
@@ -20,10 +21,12 @@ from models.outcome import Dead
 from models.raw import Origin, RawRecord
 from models.record_type import TableRecord
 from models.records.images import image_of
+from models.sources.reading import Reading
 from models.tables import ColumnType, TableSpec
 from sandbox.generator.traffic import Traffic
 from tests import captures, golden
 from tests.contract.test_event_schema import ROWS
+from tests.unit import test_any_record as any_record
 from tests.unit.changes import KEY, TELEPHONY, Worker, dms
 
 RECORD = RawRecord(b"", None, Origin("stream", "shard", "1"), "raw", 0, 0, 1768473060412, "core")
@@ -133,3 +136,18 @@ def test_golden_records_end_the_same_under_the_second_opinion(path: Path) -> Non
     for record in json.loads(path.read_text("utf-8")):
         document = json.dumps(record).encode()
         assert strict.feed(document).outcome == plain.feed(document).outcome
+
+
+STRICT = Pipeline(
+    any_record.CATALOGUE, PipelineOptions(redaction_key=KEY, readings={"core": Reading(lob_max_size=1)}, validate="all")
+)
+
+
+@settings(max_examples=150)
+@given(any_record.documents(), st.booleans())
+def test_a_record_of_any_adapter_ends_the_same_under_the_second_opinion(found: tuple[str, Any], fixed: bool) -> None:
+    adapter, document = found
+    value = any_record.as_bytes(document)
+    plain = any_record.run(value, adapter if fixed else None)
+    with mock.patch.object(any_record, "PIPELINE", STRICT):
+        assert any_record.run(value, adapter if fixed else None) == plain
