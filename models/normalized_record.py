@@ -92,8 +92,8 @@ class NormalizedRecord(Contract):
     """`<entity>.created`, `.updated` or `.deleted`, unless the table says otherwise."""
     entity_type: Name
     """Name of the table."""
-    entity_id: Name
-    """Values of the key joined by `:`."""
+    entity_id: str
+    """Values of the key joined by `:`; the key may be one empty text."""
     operation: Literal["INSERT", "UPDATE", "DELETE"]
     timestamp: Moment
     """Commit time."""

@@ -112,6 +112,12 @@ def test_an_event_with_the_tokens_of_two_keys_is_in_the_contract_too() -> None:
     assert len(Worker(options=options).event(dms("insert", org, table="orgs"))["metadata"]["aliases"]) == 1
 
 
+def test_a_row_whose_key_is_an_empty_text_is_in_the_contract_too(tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path, "  - {table: t, entity: t, key: [k]}\n")
+    strict = Worker(catalogue, PipelineOptions(redaction_key=KEY, validate="all"))
+    assert strict.event(dms("insert", {"k": ""}, table="t"))["entityId"] == ""
+
+
 def test_the_setting_reaches_the_pipeline() -> None:
     settings = Settings(_env_file=None, CDC_VALIDATE="sample")
     assert pipeline_options(settings, None).validate == "sample"
