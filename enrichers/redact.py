@@ -2,9 +2,9 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from enrichers.free_text import find, finder
 from enrichers.masks import normalised, partial_mask, text_of
@@ -24,7 +24,16 @@ _FORMS = {RedactionAction.HASH: ("h", ".", 32), RedactionAction.TOKENIZE: ("tok"
 """What a keyed action gives: prefix, key version, mark, hex digits."""
 _HEX = frozenset("0123456789abcdef")
 
-Redactor = Callable[[Any], Any]
+
+class IRedactor(Protocol):
+    """Makes of a value what may be published of it: the compiled rule of one column."""
+
+    def __call__(self, value: Any, /) -> Any:
+        """The redacted value, or REMOVED. Null stays null."""
+
+
+Redactor = IRedactor
+"""What the code calls it."""
 
 
 class MissingKeyError(Exception):
@@ -185,7 +194,7 @@ class RedactedRow:
     """(column, the rule and what it did), in the order of the row."""
 
 
-class RowRedactor:
+class ObjectRedaction:
     """The rules of one table, made ready for rows that are no part of a change."""
 
     def __init__(self, table: TableSpec, *, secret: Secret | None = None, other: Secret | None = None) -> None:
@@ -235,6 +244,9 @@ class RowRedactor:
             return value, None
         return self.unknown(value), f"unknown column, {self.table.unknown_columns}"
 
+
+RowRedactor = ObjectRedaction
+"""What the code calls it."""
 
 SPARED: Final = "spared by `unless`"
 

@@ -70,8 +70,12 @@ class RecordMetadata(Contract):
     snapshot: bool
     redacted_fields: list[str]
     """Columns that a redaction rule applies to."""
+    aliases: dict[str, str] | None = None
+    """Hash or token of an event -> the same value under the other redaction key, while there are two."""
     truncated_fields: list[str] | None = None
+    """Columns that the source has most likely cut off."""
     precision_loss: list[str] | None = None
+    """Columns whose integer came as a double too large to be exact."""
     enrichment: FoundOwner
     diff: Literal["none"] | None = None
     """`none`: there was no before image, so all columns are listed with their new value."""
@@ -88,8 +92,8 @@ class NormalizedRecord(Contract):
     """`<entity>.created`, `.updated` or `.deleted`, unless the table says otherwise."""
     entity_type: Name
     """Name of the table."""
-    entity_id: Name
-    """Values of the key joined by `:`."""
+    entity_id: str
+    """Values of the key joined by `:`; the key may be one empty text."""
     operation: Literal["INSERT", "UPDATE", "DELETE"]
     timestamp: Moment
     """Commit time."""

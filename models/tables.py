@@ -57,7 +57,7 @@ class RedactionAction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Redaction:
+class RedactionRule:
     """The rule for one column."""
 
     action: RedactionAction
@@ -98,6 +98,10 @@ class Redaction:
     def never_meets(self, conditions: Mapping[str, str]) -> bool:
         """True if every image whose columns have exactly these values is spared."""
         return bool(self.unless) and all(conditions.get(name) in values for name, values in self.unless.items())
+
+
+Redaction = RedactionRule
+"""What the code calls it."""
 
 
 class Transformation(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from workers.log_echoes import EchoFilter
-from workers.log_redaction import MaskingFormatter
+from workers.log_redaction import LoggerRedaction
 
 LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "botocore", "boto3", "urllib3", "kafka", "aiohttp")
 LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -41,4 +41,4 @@ class LoggerConfigOptions:
                 logging.getLogger(name).setLevel(logging.INFO if self.level == "DEBUG" else level)
         for handler in logging.getLogger().handlers:
             handler.addFilter(EchoFilter(self.libraries))
-            handler.setFormatter(MaskingFormatter(LINE))
+            handler.setFormatter(LoggerRedaction(LINE))

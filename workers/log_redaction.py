@@ -34,7 +34,7 @@ def _masked(text: str) -> str:
     return "".join([*pieces, text[at:]])
 
 
-class MaskingFormatter(logging.Formatter):
+class LoggerRedaction(logging.Formatter):
     """Masks whole lines: messages, their arguments, and the tracebacks behind them."""
 
     def format(self, record: logging.LogRecord) -> str:

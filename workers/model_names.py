@@ -51,36 +51,12 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 TEST_KIT = frozenset({"MockedRecordType"})
 """Used by tests alone, on purpose."""
 
-_NO_DATABASE = "owners are asked from lookups that other tables feed; no database is asked"
-_NO_SSM = "settings come from the environment and from files; SSM is not read"
-_PER_COLUMN = "redaction is declared per column in a table's spec, and switched by one setting"
 MISSING: dict[str, str] = {
-    "CallCenterAgentRecord": "the table `call_center_agents` is not built in",
-    "CallCenterAgentEnrichment": "the table `call_center_agents` is not built in",
-    "DatabaseCredentials": _NO_DATABASE,
-    "PreparedQuery": _NO_DATABASE,
-    "DatabaseInstanceStatus": _NO_DATABASE,
-    "ProfilesGetOrgResponse": "owners of profiles come from the lookups of users and groups; no query answers with one",
-    "GroupsMapLogGetOrgResponse": "owners of group memberships come from the lookup of groups; no query answers "
-    "with one",
-    "ChannelsGetOrgAndUserResponse": "owners of channels come from the lookups of users and groups; no query answers "
-    "with one",
-    "SSMConfigParams": _NO_SSM,
-    "SSMDBParametersName": _NO_SSM,
-    "ParameterResponse": _NO_SSM,
-    "ParameterHandlerProps": _NO_SSM,
-    "ParameterOptions": _NO_SSM,
-    "RedactionConfig": _PER_COLUMN,
-    "ObjectRedaction": _PER_COLUMN,
-    "RedactionRule": "the rule of one column is `Redaction`, in [models/tables.py](../models/tables.py)",
-    "IRedactor": "a redactor is a plain function from value to value, compiled from the rule of its column",
-    "RegexRedaction": "no rule looks into free text",
-    "LoggerRedaction": "no line holds a value of a row, so that there is nothing to redact in one",
-    "CircuitBreakerConfig": "what is away is tried again with growing waits (`RetryConfig`); nothing is given up",
-    "CircuitState": "what is away is tried again with growing waits (`RetryConfig`); nothing is given up",
+    "ProfilesGetOrgResponse": "owners of profiles come from the lookups of users and groups, whose queries answer with "
+    "`GroupsMapLogGetOrgResponse` or `ChannelsGetOrgAndUserResponse`",
     "RetryResult": "a call ends as an outcome (`Delivered`, `Retry`, `Undeliverable`) or an exception; a pair of "
     "result and error would be a third way to say the same",
     "HeaderItem": "headers are pairs of name and bytes, as Kafka's clients take them; a class of its own would be made "
     "for each of a million records, and used nowhere else",
 }
-"""Name -> why there is no such class, as long as there is none."""
+"""Name -> why there is no such class."""

@@ -19,7 +19,7 @@ class KeyOfVersion(NamedTuple):
     version: int
 
 
-class RedactionSettings(KafkaSettings):
+class RedactionConfig(KafkaSettings):
     """Two keys at once are for the time of a rotation: docs/runbook.md."""
 
     redaction_key_version: int = Field(
@@ -51,7 +51,7 @@ class RedactionSettings(KafkaSettings):
         return KeyOfVersion(secret.encode(), self.redaction_key_other_version)
 
 
-def key_mistakes(settings: RedactionSettings, *, has_key: bool) -> list[str]:
+def key_mistakes(settings: RedactionConfig, *, has_key: bool) -> list[str]:
     """Settings of the two keys that contradict each other, in words without values."""
     found = []
     if settings.redaction_key_other is not None and settings.redaction_key_other_file is not None:

@@ -21,7 +21,7 @@ from models.yaml_nodes import InvalidFile
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
-from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionSettings, key_mistakes
+from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
     OptionalPath,
     OptionalPort,
@@ -39,7 +39,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, RedactionSettings):
+class EnvVariables(DatabaseSettings, RedactionConfig):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -292,8 +292,5 @@ def _unknown_names(env_file: str | None) -> list[str]:
         lines = Path(env_file).read_text(encoding="utf-8").splitlines()
         names = (line.removeprefix("export ").split("=", 1)[0].strip() for line in lines if "=" in line)
         seen |= {name for name in names if name.startswith("CDC_")}
-    problems = []
-    for name in sorted(seen - known.keys()):
-        close = difflib.get_close_matches(name, known, n=1)
-        problems.append(f"unknown setting {name}" + (f", did you mean {close[0]}?" if close else ""))
-    return problems
+    close = {name: difflib.get_close_matches(name, known, n=1) for name in sorted(seen - known.keys())}
+    return [f"unknown setting {name}" + (f", did you mean {like[0]}?" if like else "") for name, like in close.items()]

@@ -19,7 +19,7 @@ from workers.app import make_enrich
 from workers.cli.invoke import invoke
 from workers.engine.app import StageApp
 from workers.engine.testing import Input, StageKit
-from workers.log_redaction import MaskingFormatter
+from workers.log_redaction import LoggerRedaction
 from workers.settings import Settings, environment_names
 from workers.web.tables import masked, masked_key
 
@@ -107,7 +107,7 @@ async def test_no_canary_leaves_the_enrich_stage(tables: Path, caplog: pytest.Lo
         "headers of a dead letter": [repr(record.headers) for record in dead],
         "view of a table": [repr((masked_key(key), masked(value))) for key, value in entries],
         "metric": [repr(samples), repr(list(metrics.families(samples)))],
-        "log line": [MaskingFormatter().format(record) for record in caplog.records],
+        "log line": [LoggerRedaction().format(record) for record in caplog.records],
         "settings": [repr(settings), repr(apps[-1].contract)],
     }
     assert all(left[place] for place in ("event", "headers of a dead letter", "view of a table", "settings"))

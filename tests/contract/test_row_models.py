@@ -2,14 +2,16 @@
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrichers.compiled import CompiledTable
-from enrichers.pipeline import PipelineOptions
+from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.validate import validate
 from models.catalogue import Catalogue
 from models.change import Operation, SourceRow
@@ -19,9 +21,12 @@ from models.outcome import Dead
 from models.raw import Origin, RawRecord
 from models.record_type import TableRecord
 from models.records.images import image_of
+from models.sources.reading import Reading
 from models.tables import ColumnType, TableSpec
 from sandbox.generator.traffic import Traffic
+from tests import captures, golden
 from tests.contract.test_event_schema import ROWS
+from tests.unit import test_any_record as any_record
 from tests.unit.changes import KEY, TELEPHONY, Worker, dms
 
 RECORD = RawRecord(b"", None, Origin("stream", "shard", "1"), "raw", 0, 0, 1768473060412, "core")
@@ -82,7 +87,7 @@ def test_a_value_of_every_type_is_accepted_by_both_or_by_neither(kind: ColumnTyp
 
 
 @pytest.mark.parametrize("name", SPECS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_both_give_the_same_verdict_on_every_change_of_every_table(name: str, data: st.DataObject) -> None:
     spec = SPECS[name]
@@ -116,3 +121,33 @@ def test_traffic_ends_the_same_whether_pydantic_looks_at_it_or_not() -> None:
     strict = Worker(options=PipelineOptions(redaction_key=KEY, validate="all"))
     ended = [(plain.feed(change.data).outcome, strict.feed(change.data).outcome) for change in Traffic(1, 1_500)]
     assert [pair for pair in ended if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize("path", list(captures.captures()), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_captured_records_end_the_same_under_the_second_opinion(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDC_VALIDATE", "all")
+    assert captures.results(path) == json.loads(captures.golden_of(path).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("path", list(golden.inputs()), ids=lambda path: path.name.removesuffix(".in.json"))
+def test_golden_records_end_the_same_under_the_second_opinion(path: Path) -> None:
+    plain = Worker(options=PipelineOptions(redaction_key=KEY))
+    strict = Worker(options=PipelineOptions(redaction_key=KEY, validate="all"))
+    for record in json.loads(path.read_text("utf-8")):
+        document = json.dumps(record).encode()
+        assert strict.feed(document).outcome == plain.feed(document).outcome
+
+
+STRICT = Pipeline(
+    any_record.CATALOGUE, PipelineOptions(redaction_key=KEY, readings={"core": Reading(lob_max_size=1)}, validate="all")
+)
+
+
+@settings(max_examples=150)
+@given(any_record.documents(), st.booleans())
+def test_a_record_of_any_adapter_ends_the_same_under_the_second_opinion(found: tuple[str, Any], fixed: bool) -> None:
+    adapter, document = found
+    value = any_record.as_bytes(document)
+    plain = any_record.run(value, adapter if fixed else None)
+    with mock.patch.object(any_record, "PIPELINE", STRICT):
+        assert any_record.run(value, adapter if fixed else None) == plain

@@ -49,6 +49,14 @@ def test_each_redacted_column_is_shown_with_its_rule() -> None:
     assert told["validate"] == "table users, 7 columns, key ID; no rule names Shoe (mask)"
 
 
+def test_a_rule_that_spares_rows_is_shown_only_where_it_did_something() -> None:
+    agent = {"ID": 1, "OrgID": 3, "AgentRef": "7", "Status": "ON"}
+    spared = steps(dms("insert", {**agent, "AgentType": "USER"}, table="call_center_agents"))
+    masked = steps(dms("insert", {**agent, "AgentType": "EXTERNAL"}, table="call_center_agents"))
+    assert spared["redact"] == "nothing"
+    assert masked["redact"] == "AgentRef: PARTIAL_MASK (unless AgentType is USER)"
+
+
 def test_the_owner_is_shown_with_the_case_that_decided_and_where_it_was_found() -> None:
     load = dms("load", {"ID": 21, "OrgID": 3, "Name": "x", "Type": "y"}, table="groups")
     profile = {"ID": 5, "ScopeType": "GROUP", "ScopeID": 21, "Name": "d", "ProfileKey": "k"}

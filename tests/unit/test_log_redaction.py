@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from models.free_text import MAX_TEXT
-from workers.log_redaction import MaskingFormatter, masked
+from workers.log_redaction import LoggerRedaction, masked
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def written() -> Iterator[io.StringIO]:
     """What a handler with the formatter writes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(MaskingFormatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(LoggerRedaction("%(levelname)s %(name)s: %(message)s"))
     logging.getLogger("aiokafka").addHandler(handler)
     yield stream
     logging.getLogger("aiokafka").removeHandler(handler)

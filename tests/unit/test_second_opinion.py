@@ -104,6 +104,20 @@ def test_an_event_under_the_detail_type_of_table_changes_is_in_the_contract_too(
     assert styled.event(dms("update", USER, before=USER))["detailType"] == "CDC.TableChange"
 
 
+def test_an_event_with_the_tokens_of_two_keys_is_in_the_contract_too() -> None:
+    options = PipelineOptions(
+        redaction_key=KEY, other_redaction_key=b"another key for tests", other_redaction_key_version=2, validate="all"
+    )
+    org = {"ID": 3, "Name": "Acme", "AccountNumber": "12-34", "Status": "ACTIVE"}
+    assert len(Worker(options=options).event(dms("insert", org, table="orgs"))["metadata"]["aliases"]) == 1
+
+
+def test_a_row_whose_key_is_an_empty_text_is_in_the_contract_too(tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path, "  - {table: t, entity: t, key: [k]}\n")
+    strict = Worker(catalogue, PipelineOptions(redaction_key=KEY, validate="all"))
+    assert strict.event(dms("insert", {"k": ""}, table="t"))["entityId"] == ""
+
+
 def test_the_setting_reaches_the_pipeline() -> None:
     settings = Settings(_env_file=None, CDC_VALIDATE="sample")
     assert pipeline_options(settings, None).validate == "sample"
