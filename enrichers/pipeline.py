@@ -16,7 +16,7 @@ normalize cannot leak: it gets only what redaction let through
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from typing import Literal, assert_never
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,18 +24,18 @@ import msgspec
 from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable
 from enrichers.diff import diff
-from enrichers.filter import REASON as FILTERED
+from enrichers.left_out import is_past, kept_back_by
 from enrichers.normalize import change_digest, normalize
 from enrichers.observe import Oddities
 from enrichers.owner import find_owner
 from enrichers.redact import MissingKeyError, Secret
 from enrichers.second_opinion import SecondOpinion, Validation
 from enrichers.short_way import ShortWay
-from enrichers.state import Effect, NewerFormatError, RowMemory, State, UnreadableEntryError
+from enrichers.state import Effect, NewerFormatError, State, UnreadableEntryError
 from enrichers.trace import Trace
 from enrichers.validate import moment_of, validate
 from models.catalogue import Catalogue
-from models.change import Change, Control, Operation, SourceRow, milliseconds
+from models.change import Change, Control, SourceRow, milliseconds
 from models.enrichment import Enrichment
 from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
@@ -174,7 +174,7 @@ class Pipeline:
             trace.validated(change, spec, digest, twice=twice)
         row = record.key or spec.row_key(change.schema, tuple(change.keys.values()))
         memory = state.memory(row) if spec.memory else None
-        if (past := _is_past(change, spec, record, memory, digest, state)) is not None:
+        if (past := is_past(change, spec, record, memory, digest, state)) is not None:
             return Enriched(Drop(past), table=spec.name)
         effects = (
             *observed,
@@ -185,7 +185,7 @@ class Pipeline:
         if trace is not None:
             trace.remembered(effects)
         retyped = len(odd)
-        kept_back = _kept_back(change, table)
+        kept_back = kept_back_by(change, table)
         if trace is not None and spec.where is not None:
             trace.append(("where", "not published" if kept_back is not None else "published"))
         published = kept_back is None
@@ -279,36 +279,6 @@ class Pipeline:
             return self.catalogue.match(record.adapter, str(schema), str(table))
         except (JsonError, ValueError, TypeError):
             return None
-
-
-def _is_past(
-    change: Change, spec: TableSpec, record: RawRecord, memory: RowMemory | None, digest: str, state: State
-) -> Literal["resent", "late"] | None:
-    """Why a change says nothing new of its row. The row knows its last changes for a month, the slot those of all its
-    rows as long as they are recent. Whoever replays asks for it all the same."""
-    if record.replay or spec.duplicates == "pass":
-        return None
-    if change.identity is not None and ((memory and digest in memory.changes) or state.is_recent(digest)):
-        return "resent"
-    return "late" if memory is not None and remember.is_late(change, memory) else None
-
-
-def _kept_back(change: Change, table: CompiledTable) -> Drop | Dead | None:
-    """Why a change is not published, although it is remembered."""
-    spec = table.spec
-    if change.snapshot and not spec.publish_snapshots:
-        return Drop("snapshot")
-    if change.operation is not Operation.UNKNOWN and change.operation not in spec.operations:
-        return Drop("operation_not_listed")
-    if table.where is None:
-        return None
-    match table.where.check(change, lambda: diff(change, table)[0]):
-        case True:
-            return None
-        case False:
-            return Drop(FILTERED)
-        case Dead() as dead:
-            return dead
 
 
 def _place(error: BaseException) -> str:

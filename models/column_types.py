@@ -16,6 +16,10 @@ WRONG: Final = object()
 
 _INTEGER = re.compile(r"([+-]?[0-9]{1,400})(\.0{1,400})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,3})?", re.ASCII)
+NO_MOMENT = re.compile(
+    r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}([T ][0-9:.]{5,15}(Z|[+-][0-9:]{2,5})?)?( BC)?", re.ASCII
+)
+"""What databases keep in columns of times although it is none: zero dates of MySQL, infinities of PostgreSQL."""
 _TRUE = frozenset({"true", "t", "1", "y", "yes"})
 _FALSE = frozenset({"false", "f", "0", "n", "no"})
 
@@ -59,7 +63,7 @@ def _timestamp(value: Any) -> Any:
         try:
             datetime.fromisoformat(value.strip())
         except ValueError:
-            return WRONG
+            return value if NO_MOMENT.fullmatch(value) else WRONG
         return value
     return value if kind is int or kind is Decimal else WRONG
 
@@ -109,7 +113,8 @@ EXAMPLES: tuple[tuple[ColumnType, Any], ...] = (
     (ColumnType.BOOL, True), (ColumnType.BOOL, 1), (ColumnType.BOOL, 0), (ColumnType.BOOL, "true"),
     (ColumnType.BOOL, "N"), (ColumnType.BOOL, 2), (ColumnType.BOOL, "maybe"),
     (ColumnType.TIMESTAMP, "2026-01-15T10:31:00Z"), (ColumnType.TIMESTAMP, "2026-01-15 10:31:00.5"),
-    (ColumnType.TIMESTAMP, "2026-01-15"), (ColumnType.TIMESTAMP, 1768473060), (ColumnType.TIMESTAMP, "yesterday"),
+    (ColumnType.TIMESTAMP, "2026-01-15"), (ColumnType.TIMESTAMP, "0000-00-00 00:00:00"),
+    (ColumnType.TIMESTAMP, "infinity"), (ColumnType.TIMESTAMP, 1768473060), (ColumnType.TIMESTAMP, "yesterday"),
     (ColumnType.TIMESTAMP, True),
     (ColumnType.DECIMAL, Decimal("7.50")), (ColumnType.DECIMAL, 7), (ColumnType.DECIMAL, "7.50"),
     (ColumnType.DECIMAL, "1e3"), (ColumnType.DECIMAL, "7,50"), (ColumnType.DECIMAL, False),

@@ -23,6 +23,7 @@ from pydantic import (
     create_model,
 )
 
+from models.column_types import NO_MOMENT
 from models.routing import is_key
 from models.tables import ColumnType
 
@@ -46,7 +47,11 @@ def _plain(value: Any) -> Any:
 
 
 def _moment(value: str) -> str:
-    datetime.fromisoformat(value.strip())
+    try:
+        datetime.fromisoformat(value.strip())
+    except ValueError:
+        if NO_MOMENT.fullmatch(value) is None:
+            raise
     return value
 
 

@@ -31,7 +31,6 @@ REFUSED_SECONDS = 10.0
 RETRY = RetryConfig(first=0.05, longest=0.5, jitter=0.5)
 UNKNOWN_SECONDS = 60.0
 """How long a table that the database lacks counts as one that it does not have to have."""
-RETRY = RetryConfig(0.05, 0.5, jitter=0.5)
 NO_SUCH_TABLE = ("42P01", "3F000")
 
 WhenAway = Literal["pause", "policy"]
