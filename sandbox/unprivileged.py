@@ -11,7 +11,9 @@ import pwd
 import signal
 import sys
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 28, 47, 2
+"""linux/prctl.h"""
+SECBIT_NO_SETUID_FIXUP = 1 << 2  # linux/securebits.h
 CAP_DAC_OVERRIDE = 1  # linux/capability.h
 CAPABILITY_VERSION_3 = 0x20080522
 
@@ -22,6 +24,8 @@ def become(user: str) -> None:
     linux = sys.platform == "linux"
     if linux:
         ctypes.CDLL(None).prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # initdb asks access(2) for its programs, which forgets the capabilities of other users than root without this.
+        ctypes.CDLL(None).prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)

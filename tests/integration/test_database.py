@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 from models.catalogue import TELEPHONY, Catalogue
 from models.infrastructure import ChannelsGetOrgAndUserResponse, GroupsMapLogGetOrgResponse, PreparedQuery
 from models.tables import ColumnType
-from sandbox.postgres import PostgresServer
+from sandbox.postgres import PostgresServer, find_programs
 from sandbox.telephony_tables import TYPES
 from tests.integration.postgres import database, postgres
 from tests.unit.changes import catalogue_of
@@ -237,6 +238,22 @@ def test_a_killed_parent_leaves_no_server_behind(tmp_path: Path) -> None:
     while any(map(psutil.pid_exists, [server, *sessions])):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_server_starts_whose_programs_lie_where_only_their_owner_may_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = find_programs()
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    wheel = programs.parent.parent
+    shutil.copytree(programs.parent, private / wheel.name / programs.parent.name)
+    for libraries in wheel.parent.glob(f"{wheel.name}.libs"):
+        shutil.copytree(libraries, private / libraries.name)
+    monkeypatch.setattr("sandbox.postgres.find_programs", lambda: private / programs.relative_to(wheel.parent))
+    server = PostgresServer(private / "server")
+    server.start()
+    server.kill()
 
 
 def test_types_of_columns_all_have_a_type_in_postgresql() -> None:
