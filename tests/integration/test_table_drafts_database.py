@@ -12,8 +12,9 @@ import pytest
 from models.catalogue import load_catalogue
 from models.tables import ColumnType, RedactionAction
 from sandbox.postgres import PostgresServer
+from tests.integration.postgres import database, postgres
 
-pytest_plugins = ["tests.integration.postgres"]
+__all__ = ["database", "postgres"]
 
 ROOT = Path(__file__).parents[2]
 SHOP = """
