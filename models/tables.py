@@ -69,9 +69,7 @@ class RedactionRule:
     link_group: str | None = None
     """Columns of one group, in any table, hash and tokenize alike, so that consumers can join on them."""
     unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Column -> values: an image that has one of them in each of these columns is spared. One that lacks such a
-    column, or has null there, is redacted: what is not known is never published (docs/decisions/0030)."""
-
+    """Column -> values: images with one of them in each column are spared; absent is redacted (docs/decisions/0030)."""
     patterns: tuple[RegexRedaction, ...] = ()
     """Not empty: the action is for what these find in a text, and the rest of it is published."""
 

@@ -1,6 +1,7 @@
 """The short way to read a record of DMS: whatever it answers, the long way answers too."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,12 +11,16 @@ from hypothesis import strategies as st
 
 from enrichers.compiled import CompiledTable
 from enrichers.observe import Oddities
+from enrichers.pipeline import Pipeline
 from enrichers.short_way import MAX_LESSONS, PATIENCE, ShortWay
 from models.catalogue import Catalogue
 from models.change import SourceRow
+from models.outcome import Ok
+from models.raw import Origin, RawRecord
 from models.sources import dms
 from models.strict_json import JsonError, decode
 from models.tables import ColumnType, TableSpec
+from tests.unit.changes import Worker
 from tests.unit.changes import dms as record
 
 SPEC = TableSpec(
@@ -120,6 +125,31 @@ def test_a_key_that_stands_there_twice_goes_the_long_way_and_is_refused() -> Non
     assert learnt().read(data, []) is None
     with pytest.raises(JsonError, match="duplicate"):
         decode(data)
+
+
+def test_the_pipeline_goes_it_from_the_second_record_on_and_makes_the_same_events() -> None:
+    catalogue = Catalogue([SPEC])
+    short, long = Worker(catalogue), Worker(catalogue)
+    for number in range(4):
+        row, before = ROW | {"Price": number + 0.5}, ROW | {"Open": number % 2}
+        data = record("update", row, before=before, table="things", transaction=number)
+        assert short.event(data) == long.event(data)
+        long.pipeline = Pipeline(catalogue, long.options)  # it has learnt nothing
+    assert short.pipeline._ways["core", "things"].read(data, []) is not None
+    assert not long.pipeline._ways
+
+
+def test_a_header_that_names_another_table_of_the_same_columns_changes_nothing() -> None:
+    columns = {**SPEC.columns, "ID": ColumnType.TEXT}
+    other = replace(SPEC, name="others", table="others", entity="other", columns=columns)
+    worker = Worker(Catalogue([SPEC, other]))
+    worker.event(record("insert", ROW, table="things"))
+    data = record("insert", ROW, table="others")
+    given = RawRecord(data, b"k", Origin("s", "h", "1"), "raw", 0, 9, 1, "core", adapter="dms", table="things")
+    outcomes = [worker.pipeline.run(one, worker.state).outcome for one in (given, replace(given, table="others"))]
+    assert outcomes[0] == outcomes[1]
+    assert isinstance(outcomes[0], Ok)
+    assert outcomes[0].value.entity_type == "others"
 
 
 def test_a_new_column_is_learnt() -> None:
