@@ -28,6 +28,8 @@ KEPT = (
     "orgId", "previousKeys", "table", "timestamp", "userId",
 )  # fmt: skip
 """Members of an event that stands for the one in S3."""
+MAX_ID = 200
+"""Characters of an event id in a key; S3 takes 1,024 bytes of everything."""
 _NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 
 
@@ -49,6 +51,10 @@ class Ladder:
     steps: frozenset[Step]
     bucket: str | None = None
     prefix: str = ""
+
+
+NO_LADDER = Ladder(frozenset())
+"""What is too large is a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ def fitted(value: bytes, limit: int, ladder: Ladder) -> Fitted | None:
 
 def _metadata(event: Mapping[str, Any]) -> _Members:
     raw = event.get("metadata")
-    return _object.decode(raw) if isinstance(raw, msgspec.Raw) and _begins(raw, b"{") else dict(raw or {})
+    return _object.decode(raw) if raw is not None and _begins(raw, b"{") else {}
 
 
 def _name(event: _Members, member: str, names: Iterable[str]) -> None:
@@ -251,4 +257,4 @@ def _key(event: Mapping[str, Any], value: bytes) -> str:
     metadata = _metadata(event)
     replay = f".{msgspec.json.decode(metadata['replay'])}" if "replay" in metadata else ""
     content = blake2b(value, digest_size=8).hexdigest()
-    return f"{day[:10].replace('-', '/')}/{quote(event_id, safe='')}{quote(replay, safe='.')}-{content}.json"
+    return f"{day[:10].replace('-', '/')}/{quote(event_id, safe='')[:MAX_ID]}{quote(replay, safe='.')}-{content}.json"

@@ -74,7 +74,7 @@ def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Deli
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:
     try:
         origin = msgspec.json.decode(record.value or b"", type=_Traced).metadata
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):
         origin = _Metadata()
     failure = Failure(outcome.failure)
     category = ErrorCategory.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]
