@@ -17,6 +17,7 @@ from enrichers.routing import Router
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
+from models.event_address import mistakes_of
 from models.source_spec import Adapter
 from models.sources.reading import Reading
 from workers.agents.bridge import add_bridge
@@ -41,6 +42,7 @@ from workers.engine.unit import UnitOfWork
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
+from workers.eventbridge.watched_bus import watched_bus
 from workers.failures import CommandError, ConfigurationError
 from workers.kafka_connection import kafka_connection, refuse_wrong_credentials
 from workers.kinesis.budget import Budget
@@ -187,12 +189,18 @@ def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolv
 def make_publish(settings: Settings) -> StageApp:
     """A new app for events -> EventBridge."""
     catalogue = read_catalogue(settings)
+    if mistakes := [f"table {name}: {text}" for name, text in mistakes_of(settings.event_source, catalogue.specs)]:
+        raise ConfigurationError("; ".join(mistakes), hint="`cdc check` tells all that is wrong")
     # Half a window: a larger batch would wait for the window to be empty.
     app = _stage(settings, catalogue, "publish", batch_records=WindowOptions().max_records // 2)
     session = Session(settings)
     client = hot_client(session, "events", "AWSEvents")
-    bus = ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes)
-    sink = EventBridgeSink(bus, EntryRules(settings.event_source, settings.put_events_max_bytes))
+    bus = watched_bus(
+        app, ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes), session, settings, catalogue,
+        now_ms,
+    )  # fmt: skip
+    rules = EntryRules(settings.event_source, settings.put_events_max_bytes, settings.ladder)
+    sink = EventBridgeSink(bus, rules)
     add_publish(app, Publish(sink, Topics.of(settings), catalogue.fingerprint, now_ms))
     app.traces.add(Topics.of(settings).receipts)
     app.before_boot.append(lambda: check_bus_account(session, settings))

@@ -135,6 +135,19 @@ DATABASE_CIRCUIT_OPENED = Metric(
 )
 DATABASE_WAITING = Metric("database_rows_waiting", "gauge", "Rows that are wanted and not answered.", ())
 
+BUS_SEEN = Metric(
+    "bus_seen", "gauge", "1 if the bus was there when it was last looked for, 0 if it was missing: then nothing is "
+    "sent to it.", ("bus",),
+)  # fmt: skip
+BUS_UNROUTED = Metric(
+    "bus_unrouted_event_types", "gauge", "Event types that no enabled rule with a target takes; no series where "
+    "the rules may not be read.", ("bus",),
+)  # fmt: skip
+FITTED = Metric(
+    "events_fitted", "counter", "Events that were too large and were made to fit, by what did it: images, truncate or "
+    "claim-check. One that comes into a window again is counted again.", ("bus", "step"),
+)  # fmt: skip
+
 METRICS = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
 
 

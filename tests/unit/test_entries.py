@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.event_address import address_mistake
 from models.outcome import Failure
 from workers.engine.delivery import Undeliverable
-from workers.eventbridge.entry import Entry, EntryRules, address_mistake, entry_of
+from workers.eventbridge.entry import Entry, EntryRules, entry_of
 
 RULES = EntryRules("cdc-pipeline", 262_144)
 SOURCE, TYPE = "cdc-pipeline.users", "user.updated"
@@ -128,7 +129,8 @@ def test_a_key_that_is_no_text_is_a_dead_letter() -> None:
 @given(st.text(min_size=4, alphabet=st.characters(min_codepoint=0x3040, max_codepoint=0x9FFF)))
 def test_no_refusal_quotes_a_value(secret: str) -> None:
     for value in (
-        event(eventType=secret * 200), event(entityType=secret * 200), event(text=secret * 90_000), event(timestamp=secret),
+        event(eventType=secret * 200), event(entityType=secret * 200), event(text=secret * 90_000),
+        event(timestamp=secret),
     ):  # fmt: skip
         found = entry_of(secret.encode(), value, RULES)
         assert isinstance(found, Undeliverable)

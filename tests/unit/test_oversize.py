@@ -1,4 +1,4 @@
-"""P3: what is made of an event that is too large depends on the event and the settings alone, and tells what it lacks."""
+"""P3: what is made of an event that is too large depends on it and the settings alone, and tells what it lacks."""
 
 import json
 from typing import Any
@@ -21,7 +21,8 @@ def event(changes: dict[str, Any], **more: Any) -> bytes:
     return encode({
         "eventId": "evt_1_00000000000000000000", "eventType": "user.updated", "entityType": "users", "entityId": "7",
         "operation": "UPDATE", "timestamp": "2026-01-15T10:31:00.000000Z", "orgId": "3", "keys": {"ID": 7},
-        "changes": changes, "changedFields": sorted(changes), "metadata": {"version": "1.0", "sequence": "0001-1"}, **more,
+        "changes": changes, "changedFields": sorted(changes), "metadata": {"version": "1.0", "sequence": "0001-1"},
+        **more,
     })  # fmt: skip
 
 

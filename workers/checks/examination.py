@@ -18,6 +18,7 @@ from workers.checks.brokers import (
     check_transactions,
     check_versions,
 )
+from workers.checks.bus import check_bus
 from workers.checks.configuration import check_examples_of, check_protection, check_redaction, check_tables
 from workers.checks.database import check_database, check_parameters
 from workers.checks.findings import Finding, Report
@@ -33,6 +34,7 @@ CHECKS = (
     "tables",
     "redaction",
     "database",
+    "bus",
     "connection",
     "brokers",
     "topics",
@@ -67,6 +69,9 @@ def examine(*, seconds: float) -> Report:
     if catalogue is not None and settings.has_database and not (unread and settings.ssm_database.given):
         done.append("database")
         found += asyncio.run(check_database(settings, catalogue, seconds))
+    if catalogue is not None:
+        done.append("bus")
+        found += asyncio.run(check_bus(settings, catalogue, seconds))
     found += check_protection(settings)
     try:
         connection = kafka_connection(settings)

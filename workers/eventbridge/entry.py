@@ -11,16 +11,11 @@ import msgspec
 
 from enrichers.oversize import NO_LADDER, Claim, Fitted, Ladder, Step, fitted
 from models.event import EventEnvelope, read_envelope
+from models.event_address import address_mistake, source_of
 from models.outcome import Failure
 from models.strict_json import INT64_MAX, INT64_MIN
 from workers.engine.delivery import Undeliverable
 
-MAX_DETAIL_TYPE = 128
-"""Characters."""
-MAX_SOURCE = 256
-"""Characters. A bus of the first generation names no limit; the second one has this."""
-RESERVED = "aws."
-"""Sources that begin so are AWS's own."""
 MAX_DEPTH = 1_000
 SHALLOW = 500
 """Levels that the decoder reads in any stack."""
@@ -112,36 +107,18 @@ def _checked(
     return Entry(envelope.event_id, group, address.source, address.detail_type, data.decode(), time, size, step, claim)
 
 
-def address_mistake(source: str, entity_type: str, detail_type: str) -> str | None:
-    """What a bus would refuse in every event of a type, before there is one."""
-    found = _address(source, entity_type, detail_type)
-    return found.reason if isinstance(found, Undeliverable) else None
-
-
 @lru_cache(maxsize=4_096)
-def _address(source: str, entity_type: str, detail_type: str) -> _Address | Undeliverable:
-    full = f"{source}.{entity_type}"
-    mistake = None
-    if len(detail_type) > MAX_DETAIL_TYPE:
-        mistake = (
-            f"the detail type has {len(detail_type)} characters, a bus takes {MAX_DETAIL_TYPE}: give the table shorter "
-            "event_types"
-        )
-    elif len(full) > MAX_SOURCE:
-        mistake = (
-            f"the source has {len(full)} characters, a bus takes {MAX_SOURCE}: shorten EVENT_SOURCE or the name of the "
-            "table"
-        )
-    elif full.lower().startswith(RESERVED):
-        mistake = "sources that begin with aws. are AWS's own: change EVENT_SOURCE"
+def _address(prefix: str, entity_type: str, detail_type: str) -> _Address | Undeliverable:
+    mistake = address_mistake(prefix, entity_type, detail_type)
     if mistake is not None:
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, mistake)
-    return _Address(full, detail_type, TIME_BYTES + len(full.encode()) + len(detail_type.encode()))
+    source = source_of(prefix, entity_type)
+    return _Address(source, detail_type, TIME_BYTES + len(source.encode()) + len(detail_type.encode()))
 
 
 def _unwrapped(data: bytes) -> tuple[int, bytes]:
-    """(levels of nesting, the outermost object with null for everything in it that is nested). Looks no further where
-    it is too deep for a bus."""
+    """(levels of nesting, the outermost object with nothing in all that is nested in it). Looks no further where it is
+    too deep for a bus."""
     depth = deepest = start = 0
     parts: list[bytes] = []
     for found in _TEXT_OR_BRACKET.finditer(data):
@@ -152,10 +129,10 @@ def _unwrapped(data: bytes) -> tuple[int, bytes]:
             if depth > MAX_DEPTH:
                 break
             if depth == 2:
-                parts += [data[start : found.start()], b"null"]
+                parts.append(data[start : found.end()])
         elif mark in (b"}", b"]"):
             if depth == 2:
-                start = found.end()
+                start = found.start()
             depth -= 1
     return deepest, b"".join([*parts, data[start:]])
 
