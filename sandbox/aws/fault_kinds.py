@@ -7,9 +7,10 @@ from sandbox.aws.errors import AwsError
 
 DATA_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "GetShardIterator"})
 KMS_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "StartStreamEncryption"})
+PUT_EVENTS = "events.PutEvents"
 BATCHES: Mapping[str, tuple[str, str]] = {
     "kinesis.PutRecords": ("Records", "FailedRecordCount"),
-    "events.PutEvents": ("Entries", "FailedEntryCount"),
+    PUT_EVENTS: ("Entries", "FailedEntryCount"),
 }
 """Calls that may fail for some of their entries: the member that has these, and the one that counts the failed."""
 
