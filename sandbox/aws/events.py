@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from models.event_pattern import Pattern, compile_pattern
+from models.pattern_operators import InvalidPattern
 from sandbox.aws.bus import Bus, Rule, Tally, Target
 from sandbox.aws.errors import AwsError, not_found, validation
 from sandbox.aws.event import Event, entry_size, missing_fields, read_event
 from sandbox.aws.event_ledger import EventLedger, Request
 from sandbox.aws.fields import Body, choice, entries, named, optional_text, text, texts
-from sandbox.aws.patterns import InvalidPattern, Pattern, compile_pattern
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operations
 from sandbox.aws.quota import Quota, Throttle
