@@ -1,4 +1,4 @@
-"""Event patterns as people keep them: a pattern alone, answers of the AWS command line, or a CloudFormation template."""
+"""Event patterns as people keep them: one alone, answers of the AWS command line, or a CloudFormation template."""
 
 import json
 from collections.abc import Iterator
@@ -34,17 +34,24 @@ _Loader.add_multi_constructor("!", lambda _loader, suffix, _node: f"!{suffix}")
 def read_patterns(text: str, name: str) -> list[NamedPattern]:
     """Every pattern of a document. `name`: what a pattern alone is called. Raises CommandError."""
     try:
-        document = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader; JSON is YAML, too
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise CommandError(f"{name} is neither JSON nor YAML{where}") from None
+        document = json.loads(text)
+    except ValueError:
+        document = _of_yaml(text, name)
     if not isinstance(document, dict):
         raise CommandError(f"{name} holds no event pattern", hint=f"give {FORMS}")
     found = list(_patterns(document, name))
     if not found:
         raise CommandError(f"{name} holds no rule with an event pattern", hint=f"give {FORMS}")
     return found
+
+
+def _of_yaml(text: str, name: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        raise CommandError(f"{name} is neither JSON nor YAML{where}") from None
 
 
 def _patterns(document: dict[str, Any], name: str) -> Iterator[NamedPattern]:
