@@ -1,5 +1,6 @@
 """Where every stage stands: committed offsets, lag, counts, and who works on it."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,9 @@ from aiokafka import TopicPartition
 
 from workers.audit.counts import Counted, Forwarded
 from workers.audit.evidence import CLIENT, read_shards, source_of
+from workers.aws.client import Session
+from workers.aws.errors import AwsError
+from workers.eventbridge.bus_sight import Sight, look_at_bus
 from workers.groups import GroupState, committed_offsets
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import ends
@@ -15,6 +19,7 @@ from workers.settings import Settings
 from workers.topics import Topics, group_of
 
 STAGES = ("bridge", "enrich", "publish")
+BUS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,24 @@ class ShardStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BusStatus:
+    """The bus that publish sends to. `trouble`: code of why it could not be looked at."""
+
+    name: str
+    sight: Sight | None
+    trouble: str = ""
+
+    @property
+    def told(self) -> str:
+        """In a word."""
+        if self.sight is None:
+            return f"not seen ({self.trouble})"
+        if not self.sight.exists:
+            return "missing"
+        return "there" if self.sight.takes_events else self.sight.state
+
+
+@dataclass(frozen=True, slots=True)
 class StageStatus:
     """One stage."""
 
@@ -56,6 +79,8 @@ class StageStatus:
     partitions: tuple[PartitionStatus, ...] = ()
     shards: tuple[ShardStatus, ...] = ()
     """Of the bridge, whose positions are checkpoints."""
+    bus: BusStatus | None = None
+    """Of publish."""
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
@@ -78,6 +103,9 @@ class StageStatus:
              "arrival": row.told.arrival_ms}
             for row in self.shards
         ]  # fmt: skip
+        if self.bus is not None:
+            takes = None if self.bus.sight is None else self.bus.sight.takes_events
+            found["bus"] = {"name": self.bus.name, "takes_events": takes, "trouble": self.bus.trouble}
         return found
 
 
@@ -121,8 +149,22 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
             )
             for tp in tps
         ]
-        found.append(StageStatus(stage, group, tuple(rows)))
+        bus = await _bus(settings) if stage == "publish" else None
+        found.append(StageStatus(stage, group, tuple(rows), bus=bus))
     return found
+
+
+async def _bus(settings: Settings) -> BusStatus:
+    """One try: a look at the stages does not wait for AWS."""
+    name = settings.event_bus_name
+    session = Session(settings.model_copy(update={"max_retry_attempts": 1}))
+    try:
+        async with asyncio.timeout(BUS_SECONDS):
+            return BusStatus(name, await look_at_bus(session, name))
+    except TimeoutError:
+        return BusStatus(name, None, "Timeout")
+    except AwsError as error:
+        return BusStatus(name, None, error.code)
 
 
 def _shard(settings: Settings, topics: Topics, told: Forwarded) -> ShardStatus:

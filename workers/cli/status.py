@@ -159,7 +159,8 @@ def _number(number: int | None) -> str:
 def _status_lines(found: "Sequence[StageStatus]") -> Iterator[str]:
     for stage in found:
         members = f", {', '.join(stage.group.members)}" if stage.group.members else ""
-        yield f"{stage.stage}: group {stage.group.state}, {len(stage.group.members)} members{members}"
+        bus = f"; bus {stage.bus.name}: {stage.bus.told}" if stage.bus is not None else ""
+        yield f"{stage.stage}: group {stage.group.state}, {len(stage.group.members)} members{members}{bus}"
     rows: list[tuple[str, ...]] = [
         ("STAGE", "SOURCE", "PARTITION", "OFFSET", "LAG", "SINCE", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED")
     ]

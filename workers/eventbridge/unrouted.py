@@ -6,7 +6,6 @@ from typing import Any
 
 from models.event_pattern import OR, Pattern, compile_pattern
 from models.pattern_operators import InvalidPattern
-
 from workers.eventbridge.bus_sight import Rules
 from workers.schemas.events import EventType
 

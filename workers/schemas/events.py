@@ -74,8 +74,11 @@ def event_schema(event: EventType) -> Schema:
         properties["previousKeys"] = _keys(spec) | {"description": "Only if the key has changed."}
     for name in sorted(spec.published_images):
         properties[name] = _image(spec)
-    properties["payloadRef"] = {"type": "string", "pattern": "^s3://[^/]+/.+$",
-                                "description": "The whole event, if it was too large; `changes` is empty then."}
+    properties["payloadRef"] = {
+        "type": "string",
+        "pattern": "^s3://[^/]+/.+$",
+        "description": "The whole event, if it was too large; `changes` is empty then.",
+    }
     return {
         "$schema": DIALECT,
         "$id": f"urn:cdc-event:{event.id}",
