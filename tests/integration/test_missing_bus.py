@@ -33,7 +33,7 @@ def events(first: int) -> list[tuple[bytes, bytes]]:
 
 
 async def test_a_bus_deleted_and_made_again_gets_everything_that_came_meanwhile(pipeline: Pipeline) -> None:
-    pipeline.outside()
+    pipeline.make_bus()
     await pipeline.make_topics()
     bus = pipeline.settings.event_bus_name
     control = StandInControl(pipeline.environment["AWS_ENDPOINT_URL"])

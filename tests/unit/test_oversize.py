@@ -136,11 +136,13 @@ def test_without_a_step_that_helps_nothing_is_made(ladder: Ladder) -> None:
     assert fitted(event({"Long": {"new": "a" * 9_000}}), 4_000, ladder) is None
 
 
-def test_the_same_record_is_the_same_bytes_on_every_try() -> None:
+@pytest.mark.parametrize(("limit", "step"), [(30_000, Step.TRUNCATE), (10_000, Step.CLAIM_CHECK)])
+def test_the_same_record_is_the_same_bytes_on_every_try(limit: int, step: Step) -> None:
     value = event({f"c{n}": {"new": "é" * (n * 100)} for n in range(40)})
-    rules = EntryRules("cdc-pipeline", 10_000, EVERY)
-    found = {entry.detail for _ in range(3) if isinstance(entry := entry_of(b"users:7", value, rules), Entry)}
-    assert len(found) == 1
+    rules = EntryRules("cdc-pipeline", limit, EVERY)
+    entries = [entry for _ in range(3) if isinstance(entry := entry_of(b"users:7", value, rules), Entry)]
+    assert {entry.step for entry in entries} == {step}
+    assert len({entry.detail for entry in entries}) == 1
 
 
 @pytest.mark.parametrize("limit", [262_144, 1_000_000])
