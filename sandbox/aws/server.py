@@ -1,4 +1,5 @@
-"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`; STS has none."""
+"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`; STS, S3 and SNS have
+none."""
 
 import asyncio
 import logging
@@ -26,6 +27,7 @@ from sandbox.aws.fault_kinds import OF_ENTRIES, PUT_EVENTS
 from sandbox.aws.faults import Fault, Faults, Subject, strike
 from sandbox.aws.fields import Body, entries
 from sandbox.aws.kinesis import Kinesis
+from sandbox.aws.moto_service import signed_for
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
 from sandbox.aws.sqs import Sqs
@@ -33,6 +35,7 @@ from sandbox.aws.ssm import Ssm
 from sandbox.aws.streams import Behaviour
 from sandbox.aws.sts import Sts, denied_by_sts, refusal
 from sandbox.aws.subjects import subject
+from sandbox.aws.xml_services import XmlServices
 
 LOOPBACK = "127.0.0.1"
 STS = "sts"
@@ -57,7 +60,8 @@ class Service:
 
 
 class StandIn:
-    """Kinesis, EventBridge, SQS, STS and SSM's parameters of one account, empty at first and gone when it stops."""
+    """Kinesis, EventBridge, SQS, SNS, S3, STS and SSM's parameters of one account, empty at first and gone when it
+    stops."""
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class StandIn:
         self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
         self.events = Events(place, clock, self.sqs.deliver, put_events_bytes, EventLedger(remembered_events))
         self.ssm = Ssm(place)
+        self.xml = XmlServices(place, clock, self.sqs.deliver)
         services = (
             Service("kinesis", "Kinesis_20131202", "application/x-amz-json-1.1", "", self.kinesis.operations()),
             Service("events", "AWSEvents", "application/x-amz-json-1.1", "", self.events.operations()),
@@ -85,7 +90,7 @@ class StandIn:
         self._first_behaviour = behaviour or Behaviour()
         calls = [f"{service.name}.{name}" for service in services for name in service.operations]
         self._clock = clock
-        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations)], clock)
+        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations), *self.xml.calls], clock)
         self._control = Control(self.kinesis.streams, self.events, self.faults, self.ledger, self.reset)
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -141,6 +146,7 @@ class StandIn:
         self.sqs.queues.clear()
         self.sts.reset()
         self.ssm.reset()
+        self.xml.reset()
         self.faults.clear()
         self._calls.clear()
         self._errors.clear()
@@ -150,6 +156,8 @@ class StandIn:
         if target is None:
             if request.path.startswith(PREFIX):
                 return self._control_answer(request.method, request.path, await request.read())
+            if (signed := signed_for(request.headers)) in self.xml.by_name:
+                return await self.xml.serve(signed, request, self.faults, self._calls, self._errors, self.sts.note)
             form = _form(await request.read()) if request.content_type == FORM else {}
             if "Action" in form:
                 return await self._serve_query(request, form)
