@@ -39,10 +39,10 @@ from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
+from workers.eventbridge.bus_watch import BusWatch
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
-from workers.eventbridge.watched_bus import watched_bus
 from workers.failures import CommandError, ConfigurationError
 from workers.kafka_connection import kafka_connection, refuse_wrong_credentials
 from workers.kinesis.budget import Budget
@@ -195,10 +195,8 @@ def make_publish(settings: Settings) -> StageApp:
     app = _stage(settings, catalogue, "publish", batch_records=WindowOptions().max_records // 2)
     session = Session(settings)
     client = hot_client(session, "events", "AWSEvents")
-    bus = watched_bus(
-        app, ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes), session, settings, catalogue,
-        now_ms,
-    )  # fmt: skip
+    classic = ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes)
+    bus = BusWatch(app, settings, now_ms).over(classic, session, catalogue.specs)
     rules = EntryRules(settings.event_source, settings.put_events_max_bytes, settings.ladder)
     sink = EventBridgeSink(bus, rules)
     add_publish(app, Publish(sink, Topics.of(settings), catalogue.fingerprint, now_ms))

@@ -30,7 +30,11 @@ def aws(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Set
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
     def settings(**more: Any) -> Settings:
-        named = {"aws_endpoint_url": stand_in.url, "event_bus_name": BUS, "max_retry_attempts": 1} | more
+        named: dict[str, Any] = {
+            "aws_endpoint_url": stand_in.url,
+            "event_bus_name": BUS,
+            "max_retry_attempts": 1,
+        } | more
         return Settings(_env_file=None, **named)
 
     return settings

@@ -1,11 +1,12 @@
 """Checks of the bus: there, reachable with these credentials, with rules behind it that take its events."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from models.catalogue import Catalogue
 from models.event_address import mistakes_of
+from models.tables import TableSpec
 from workers.aws.client import Session
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.checks.findings import Finding
@@ -31,16 +32,23 @@ async def check_bus(settings: Settings, catalogue: Catalogue, seconds: float) ->
         told = f"entries may have {settings.put_events_max_bytes} bytes, SNS and Step Functions take {SAFE_BYTES}"
         found.append(Finding.of("bus.max-bytes", "CDC_PUT_EVENTS_MAX_BYTES", told))
     session = Session(settings)
-    try:
-        sight = await _within(seconds, look_at_bus(session, settings.event_bus_name))
-    except AwsError as error:
-        found.append(_not_seen(error, settings.event_bus_name))
-    else:
-        found += _check_sight(settings, sight)
-        if sight.takes_events and CUSTOM not in settings.event_bus_name:
-            found += await _check_rules(session, settings, catalogue, sight, seconds)
+    found += await _check_one(session, settings, settings.event_bus_name, catalogue.specs, seconds)
     if settings.claim_check_bucket is not None:
         found += await _check_bucket(session, settings.claim_check_bucket, seconds)
+    return found
+
+
+async def _check_one(
+    session: Session, settings: Settings, bus: str, specs: Iterable[TableSpec], seconds: float
+) -> list[Finding]:
+    """One bus: `session` reaches it, the events of `specs` go there."""
+    try:
+        sight = await _within(seconds, look_at_bus(session, bus))
+    except AwsError as error:
+        return [_not_seen(error, bus)]
+    found = _check_sight(settings, bus, session.region, sight)
+    if sight.takes_events and CUSTOM not in bus:
+        found += await _check_rules(session, settings, bus, event_types(specs), sight.arn, seconds)
     return found
 
 
@@ -56,10 +64,9 @@ def _not_seen(error: AwsError, bus: str) -> Finding:
             return Finding.of("bus.missing", bus, f"EventBridge does not know what this is ({error.code})")
 
 
-def _check_sight(settings: Settings, sight: Sight) -> list[Finding]:
-    bus = settings.event_bus_name
+def _check_sight(settings: Settings, bus: str, region: str, sight: Sight) -> list[Finding]:
     if not sight.exists:
-        return [Finding.of("bus.missing", bus, f"there is no such bus in {settings.aws_region}")]
+        return [Finding.of("bus.missing", bus, f"there is no such bus in {region}")]
     if not sight.takes_events:
         return [Finding.of("bus.missing", bus, f"it takes no events: {sight.state}")]
     account = sight.arn.split(":")[4] if sight.arn.count(":") > 4 else ""
@@ -69,12 +76,10 @@ def _check_sight(settings: Settings, sight: Sight) -> list[Finding]:
 
 
 async def _check_rules(
-    session: Session, settings: Settings, catalogue: Catalogue, sight: Sight, seconds: float
+    session: Session, settings: Settings, bus: str, events: Sequence[EventType], arn: str, seconds: float
 ) -> list[Finding]:
-    bus, events = settings.event_bus_name, event_types(catalogue.specs)
-
     def sample(event: EventType) -> list[dict[str, Any]]:
-        return samples(event, settings.event_source, settings.environment, sight.arn)
+        return samples(event, settings.event_source, settings.environment, arn)
 
     try:
         nowhere = await _within(seconds * 3, unrouted(events, Rules(session, bus), sample))
