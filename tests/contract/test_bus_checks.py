@@ -43,7 +43,7 @@ def aws(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Set
 @pytest.fixture
 def check(aws: Callable[..., Settings]) -> Check:
     async def found(**more: Any) -> list[Finding]:
-        return await check_bus(aws(**more), CATALOGUE, 5.0)
+        return await check_bus(aws(**more), CATALOGUE, 60.0)
 
     return found
 

@@ -69,7 +69,7 @@ async def test_refusals_and_outages_are_told_apart(
 async def test_cdc_check_finds_a_bucket_that_is_missing(aws: Callable[..., Settings], s3: Any) -> None:
     client("events", aws().aws_endpoint_url or "").create_event_bus(Name="cdc-events")
     found = {
-        bucket: [one.id for one in await check_bus(aws(claim_check_bucket=bucket), Catalogue(()), 5.0)]
+        bucket: [one.id for one in await check_bus(aws(claim_check_bucket=bucket), Catalogue(()), 60.0)]
         for bucket in ("claims", "nowhere")
     }
     assert found == {"claims": [], "nowhere": ["claim-check.bucket"]}
