@@ -72,7 +72,10 @@ class StandIn:
         place = Place(account, region)
         self.sqs = Sqs(place, clock, lambda: self.url)
         self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
-        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes, EventLedger(remembered_events))
+        ledger = EventLedger(remembered_events)
+        self.events = Events(
+            place, clock, self.sqs.deliver, put_events_bytes, ledger, lambda: self.kinesis.streams.behaviour
+        )
         self.ssm = Ssm(place)
         services = (
             Service("kinesis", "Kinesis_20131202", "application/x-amz-json-1.1", "", self.kinesis.operations()),
@@ -114,6 +117,7 @@ class StandIn:
         return self.url
 
     async def stop(self) -> None:
+        self.events.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -123,7 +127,7 @@ class StandIn:
         return {
             "operations": dict(sorted(self._calls.items())),
             "errors": dict(sorted(self._errors.items())),
-            "buses": {name: asdict(bus.tally) for name, bus in sorted(self.events.buses.items())},
+            "buses": {name: asdict(bus.tally) for name, bus in sorted(self.events.buses.by_name.items())},
             "nowhere": asdict(self.events.nowhere),
             "streams": {
                 name: {shard.name: len(shard.sequences) for shard in stream.shards}
