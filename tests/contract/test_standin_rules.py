@@ -105,7 +105,7 @@ def test_targets_are_listed_page_by_page(events: Any) -> None:
     targets = [{"Id": str(number), "Arn": QUEUE} for number in range(3)]
     events.put_targets(Rule="all", EventBusName=BUS, Targets=targets)
     first = events.list_targets_by_rule(Rule="all", EventBusName=BUS, Limit=2)
-    second = events.list_targets_by_rule(Rule="all", EventBusName=BUS, NextToken=first["NextToken"])
+    second = events.list_targets_by_rule(Rule="all", EventBusName=BUS, Limit=2, NextToken=first["NextToken"])
     assert first["Targets"] + second["Targets"] == targets
 
 
