@@ -1,4 +1,4 @@
-"""An event the bus refused is sent again, byte for byte, and what it becomes names its place in `cdc.events` (P3, P5)."""
+"""An event the bus refused is sent again, byte for byte; what it becomes names its place in `cdc.events` (P3, P5)."""
 
 import json
 from collections.abc import Sequence
