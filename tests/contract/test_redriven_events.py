@@ -11,7 +11,9 @@ from workers.engine.app import StageApp
 from workers.engine.options import EngineOptions
 from workers.engine.testing import Input, StageKit
 from workers.engine.virtual_time import VirtualTime
-from workers.eventbridge.classic import Bus, ClassicBus
+from workers.eventbridge.classic import ClassicBus
+from workers.eventbridge.entry import EntryRules
+from workers.eventbridge.sink import EventBridgeSink
 
 AGAIN = REDRIVE["publish"]
 
@@ -42,9 +44,8 @@ def publishing(bus: RefusingBus) -> StageKit:
 
     def make() -> StageApp:
         app = StageApp("cdc-publish", EngineOptions(bootstrap="nowhere:9092", partitions=PARTITIONS))
-        add_publish(
-            app, Publish(ClassicBus(bus, Bus("cdc-events", "cdc-pipeline", 262_144)), TOPICS, "ab", clock.now_ms)
-        )
+        sink = EventBridgeSink(ClassicBus(bus, "cdc-events", 262_144), EntryRules("cdc-pipeline", 262_144))
+        add_publish(app, Publish(sink, TOPICS, "ab", clock.now_ms))
         return app
 
     return StageKit(make, clock=clock)
