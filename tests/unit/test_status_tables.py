@@ -54,10 +54,10 @@ def test_what_is_redriven_has_a_row_as_soon_as_there_is_something() -> None:
 
 
 def test_a_stage_that_stands_still_says_where_since_when_and_why() -> None:
-    stop = StandstillStatus("cdc.raw.core", 3, 1768473060412, "200 of the last 1,000 records would be dead letters")
+    stop = StandstillStatus("cdc.raw.core", 3, 1768473060412, "200 of the last 1,000 records")
     stage = StageStatus("enrich", GROUP, (partition("core"),), standstills=(stop,))
     assert list(_status_lines([stage]))[1] == (
-        "    stands still since 2026-01-15T10:31:00Z at cdc.raw.core/3: 200 of the last 1,000 records would be dead letters"
+        "    stands still since 2026-01-15T10:31:00Z at cdc.raw.core/3: 200 of the last 1,000 records"
     )
     assert stage.document()["standstills"] == [
         {"topic": "cdc.raw.core", "partition": 3, "since": 1768473060412, "why": stop.why}
