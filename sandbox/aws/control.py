@@ -1,4 +1,4 @@
-"""The control API of the stand-in, `/_sandbox/…`: faults, limits, the trim horizon, behaviour and status, as JSON.
+"""The control API of the stand-in, `/_sandbox/…`: faults, limits, horizon, buses, behaviour, status, as JSON.
 
 Mistakes are answered with 400 and `{"message": …}` that says what is allowed.
 """
@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.errors import AwsError
+from sandbox.aws.events import Events
 from sandbox.aws.faults import FaultReport, FaultRule, Faults
 from sandbox.aws.kinesis_read import SEQUENCE_NUMBER
-from sandbox.aws.orders import LimitOrder, ShardReport, Status, StreamReport, TrimOrder, read_order
+from sandbox.aws.orders import BusOrder, LimitOrder, ShardReport, Status, StreamReport, TrimOrder, read_order
 from sandbox.aws.rates import StreamRates
 from sandbox.aws.shard import Shard
 from sandbox.aws.stream import Stream
@@ -28,11 +29,13 @@ class Control:
     def __init__(
         self,
         streams: Streams,
+        events: Events,
         faults: Faults,
         ledger: Callable[[], dict[str, Any]],
         reset: Callable[[], None],
     ) -> None:
         self._streams = streams
+        self._events = events
         self._faults = faults
         self._ledger = ledger
         self._routes: dict[tuple[str, str], Callable[[bytes], Any]] = {
@@ -46,6 +49,7 @@ class Control:
             ("POST", "limits"): self._limit,
             ("DELETE", "limits"): lambda _: self._unlimit(self._all()),
             ("POST", "horizon"): self._trim,
+            ("POST", "buses"): self._move_bus,
             ("GET", "behaviour"): lambda _: self._streams.behaviour,
             ("POST", "behaviour"): self._behave,
         }
@@ -100,6 +104,12 @@ class Control:
         trimmed = {shard.name: shard.trim(_number(shard, order.up_to)) for shard in chosen}
         stream.forget(self._streams.clock())
         return trimmed
+
+    def _move_bus(self, raw: bytes) -> None:
+        order = read_order(raw, BusOrder)
+        moved = self._events.bring_back(order.bus) if order.exists else self._events.lose(order.bus)
+        if not moved:
+            raise NotThere(f"There is no {'lost ' if order.exists else ''}bus {order.bus}.")
 
     def _behave(self, raw: bytes) -> Behaviour:
         self._streams.behaviour = read_order(raw, Behaviour)

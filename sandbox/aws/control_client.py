@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sandbox.aws.faults import FaultReport, FaultRule
-from sandbox.aws.orders import LimitOrder, Status, TrimOrder
+from sandbox.aws.orders import BusOrder, LimitOrder, Status, TrimOrder
 from sandbox.aws.rates import Limits
 from sandbox.aws.streams import Behaviour
 
@@ -27,7 +27,7 @@ class ControlError(Exception):
 
 
 class StandInControl:
-    """Faults, limits, trimming, behaviour and status of the stand-in at `url`.
+    """Faults, limits, trimming, buses, behaviour and status of the stand-in at `url`.
 
     All methods raise ControlError for an order it refuses, and OSError if it does not answer.
     """
@@ -75,6 +75,14 @@ class StandInControl:
     def trim(self, stream: str, shard: str | None = None, up_to: str = "now") -> dict[str, int]:
         """Move the trim horizon (see TrimOrder). Returns how many records went, by shard."""
         return self._ask("POST", "horizon", dict[str, int], TrimOrder(stream=stream, shard=shard, up_to=up_to))
+
+    def lose_bus(self, bus: str) -> None:
+        """As if somebody had deleted it: PutEvents still answers with ids, and the events go nowhere."""
+        self._ask("POST", "buses", None, BusOrder(bus=bus, exists=False))
+
+    def bring_back_bus(self, bus: str) -> None:
+        """As if somebody had made it again, with the rules and targets it had."""
+        self._ask("POST", "buses", None, BusOrder(bus=bus, exists=True))
 
     def behave(self, **fields: Any) -> Behaviour:
         """Set fields of Behaviour; the others go back to their defaults."""

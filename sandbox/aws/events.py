@@ -32,14 +32,30 @@ class Events:
         self._deliver = deliver
         self._max_request_bytes = max_request_bytes
         self.buses: dict[str, Bus] = {}
+        self._lost: dict[str, Bus] = {}
         self.nowhere = Tally()  # events sent to buses that do not exist
         self.reset()
 
     def reset(self) -> None:
         """Only the default bus, without rules."""
         self.buses.clear()
+        self._lost.clear()
         self.nowhere = Tally()
         self._open_bus("default", None)
+
+    def lose(self, name: str) -> bool:
+        """Take a bus away, whatever rules it has; False if there is none."""
+        bus = self.buses.pop(name, None)
+        if bus is not None:
+            self._lost[name] = bus
+        return bus is not None
+
+    def bring_back(self, name: str) -> bool:
+        """Put a lost bus back as it was, in place of one made meanwhile; False if none was lost."""
+        bus = self._lost.pop(name, None)
+        if bus is not None:
+            self.buses[name] = bus
+        return bus is not None
 
     def operations(self) -> Operations:
         return {

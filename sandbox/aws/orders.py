@@ -30,6 +30,13 @@ class TrimOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     up_to: str = "now"
 
 
+class BusOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take a bus away with its rules and targets, or bring it back with them."""
+
+    bus: str
+    exists: bool
+
+
 class ShardReport(msgspec.Struct, frozen=True):
     """`records` are those held; numbers as on the wire, None where there is none."""
 

@@ -16,12 +16,13 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from sandbox.aws.broken import cut, partly, send_half
+from sandbox.aws.broken import cut, partly, send_half, shortened
 from sandbox.aws.control import PREFIX, Control, NotThere
 from sandbox.aws.errors import AwsError, serialization
 from sandbox.aws.events import Events
+from sandbox.aws.fault_kinds import OF_ENTRIES
 from sandbox.aws.faults import Fault, Faults, Subject, strike
-from sandbox.aws.fields import Body
+from sandbox.aws.fields import Body, entries
 from sandbox.aws.kinesis import Kinesis
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
@@ -80,8 +81,9 @@ class StandIn:
         self._services = {service.prefix: service for service in services}
         self._first_behaviour = behaviour or Behaviour()
         calls = [f"{service.name}.{name}" for service in services for name in service.operations]
-        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations)])
-        self._control = Control(self.kinesis.streams, self.faults, self.ledger, self.reset)
+        self._clock = clock
+        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations)], clock)
+        self._control = Control(self.kinesis.streams, self.events, self.faults, self.ledger, self.reset)
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._runner: web.ServerRunner | None = None
@@ -180,7 +182,7 @@ class StandIn:
     async def _serve_query(self, request: web.BaseRequest, form: dict[str, str]) -> web.StreamResponse:
         call = f"{STS}.{form['Action']}"
         self._calls[call] += 1
-        blow = strike(self.faults.of_call.get(call, ()), Subject(), call)
+        blow = strike(self.faults.of_call.get(call, ()), Subject(), call, self._clock())
         await asyncio.sleep(blow.delay)
         try:
             if blow.error is not None:
@@ -194,7 +196,8 @@ class StandIn:
     async def _serve_faultily(
         self, service: Service, call: str, request: web.BaseRequest, raw: bytes, faults: Sequence[Fault]
     ) -> web.StreamResponse:
-        blow = strike(faults, self._subject(service, raw), call)
+        now = self._clock()
+        blow = strike(faults, self._subject(service, raw, faults), call, now)
         if blow.cut == "cut_before":
             self._errors[f"{call}:cut_before"] += 1
             await asyncio.sleep(blow.delay)
@@ -203,8 +206,10 @@ class StandIn:
             response = self._refuse(service, call, blow.error)
         else:
             operation = service.operations[call.partition(".")[2]]
-            if blow.partial is not None:
-                operation = partly(operation, blow.partial, call)
+            if of_entries := [fault for fault in faults if fault.rule.kind in OF_ENTRIES]:
+                operation = partly(operation, of_entries, call, now)
+            if blow.short is not None:
+                operation = shortened(operation, blow.short, call)
             response = await self._serve(service, call, operation, raw)
         await asyncio.sleep(blow.delay)
         if blow.cut is None:
@@ -212,13 +217,15 @@ class StandIn:
         self._errors[f"{call}:{blow.cut}"] += 1
         return await (cut(request) if blow.cut == "cut_after" else send_half(request, response))
 
-    def _subject(self, service: Service, raw: bytes) -> Subject:
-        if service.name != "kinesis":
-            return Subject()
+    def _subject(self, service: Service, raw: bytes, faults: Sequence[Fault]) -> Subject:
         try:
-            return subject(self.kinesis.streams, _decode(raw))
+            if service.name == "kinesis":
+                return subject(self.kinesis.streams, _decode(raw))
+            if any(fault.rule.chooses and fault.rule.kind not in OF_ENTRIES for fault in faults):
+                return Subject(entries=entries(_decode(raw), "Entries"))
         except AwsError:
             return Subject()
+        return Subject()
 
     def _refuse(self, service: Service, call: str, refusal: AwsError) -> web.Response:
         self._errors[f"{call}:{refusal.code}"] += 1
