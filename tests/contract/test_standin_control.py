@@ -198,6 +198,7 @@ def test_a_reset_leaves_nothing_but_the_address(kinesis: Any, events: Any, sqs: 
         "operations": {}, "errors": {}, "streams": {}, "queues": {}, "roles": {},
         "buses": {"default": dict.fromkeys(("accepted", "matched", "unmatched", "delivered", "undelivered"), 0)},
         "nowhere": dict.fromkeys(("accepted", "matched", "unmatched", "delivered", "undelivered"), 0),
+        "customBuses": {},
     }  # fmt: skip
     assert (control.faults(), control.behaviour()) == ([], Behaviour())
     create(kinesis)
