@@ -53,22 +53,28 @@ def add_publish(app: StageApp, publish: Publish) -> None:
             letter = _letter(publish, record, outcome, attempts)
             unit.send(publish.topics.dead, record.key, record.value if with_value else None, letter.to_headers())
 
-    bus = publish.sink.bus
-    app.reports["bus"] = lambda: {"health": bus.health, "trouble": bus.trouble}
+    app.reports["bus"] = publish.sink.report
     app.deliver_to(
-        publish.sink, publish.topics.events, emit=emit, options=WindowOptions(per_call=bus.max_entries),
+        publish.sink, publish.topics.events, emit=emit, options=WindowOptions(per_call=publish.sink.max_entries),
         name="publish_events", doc="Events to EventBridge, at least once, in order per entity.",
     )  # fmt: skip
 
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
     event_id = read_envelope(record.value).event_id
-    bus_event_id = outcome.receipt.bus_event_id if isinstance(outcome.receipt, Receipt) else ""
-    receipt = {
-        "attempts": attempts, "busEventId": bus_event_id, "eventId": event_id, "offset": record.offset,
-        "time": publish.now_ms(),
+    receipt = receipt_value(event_id, outcome.receipt, attempts=attempts, offset=record.offset, now_ms=publish.now_ms())
+    unit.send(publish.topics.receipts, event_id.encode(), receipt)
+
+
+def receipt_value(event_id: str, receipt: Receipt, *, attempts: int, offset: int, now_ms: int) -> bytes:
+    """One record of `cdc.receipts` (docs/decisions/0046): JSON, keys sorted."""
+    told: dict[str, Any] = {
+        "attempts": attempts, "busEventId": receipt.bus_event_id, "code": receipt.code, "eventId": event_id,
+        "offset": offset,
     }  # fmt: skip
-    unit.send(publish.topics.receipts, event_id.encode(), msgspec.json.encode(receipt))
+    if receipt.sequence_number is not None:
+        told["sequenceNumber"] = receipt.sequence_number
+    return msgspec.json.encode(told | {"time": now_ms})
 
 
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:
