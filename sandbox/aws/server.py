@@ -33,7 +33,7 @@ from sandbox.aws.ssm import Ssm
 from sandbox.aws.streams import Behaviour
 from sandbox.aws.sts import Sts, denied_by_sts, refusal
 from sandbox.aws.subjects import subject
-from sandbox.aws.wire import Cbor, IWire, Json, rpc_target
+from sandbox.aws.wire import Cbor, Json, rpc_target
 
 LOOPBACK = "127.0.0.1"
 STS = "sts"
@@ -54,7 +54,7 @@ class Service:
 
     name: str
     prefix: str
-    wire: IWire
+    wire: Json | Cbor
     namespace: str
     operations: Operations
 

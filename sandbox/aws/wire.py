@@ -6,7 +6,7 @@ Source: Smithy specification, "Smithy RPC v2 CBOR protocol".
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import cbor2
 import msgspec
@@ -16,20 +16,9 @@ RPC_PATH = "/service/"
 SECONDS = 1  # tag of a time in seconds since 1970
 
 
-class IWire(Protocol):
-    """`read` raises ValueError."""
-
-    content_type: str
-    headers: Mapping[str, str]
-
-    def read(self, raw: bytes) -> Any: ...
-
-    def write(self, answer: Any) -> bytes: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Json:
-    """`content_type` has the version."""
+    """`content_type` has the version. `read` raises ValueError, here and below."""
 
     content_type: str
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
