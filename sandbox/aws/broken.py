@@ -6,7 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.aws.fault_kinds import BATCHES, TOLD, throttle_code
+from sandbox.aws.event_ledger import EventLedger
+from sandbox.aws.fault_kinds import BATCHES, PUT_EVENTS, TOLD, throttle_code
 from sandbox.aws.faults import Fault, FaultRule
 from sandbox.aws.fields import Body, entries
 from sandbox.aws.protocol import Answer, Operation
@@ -37,7 +38,7 @@ async def send_half(request: web.BaseRequest, response: web.Response) -> web.Str
     raise AssertionError("the connection was cut")
 
 
-def partly(operation: Operation, faults: Sequence[Fault], call: str, now: float) -> Operation:
+def partly(operation: Operation, faults: Sequence[Fault], call: str, now: float, ledger: EventLedger) -> Operation:
     """The operation with some entries of its batch failing; they are as if they had not been sent.
 
     Of several rules that mean an entry, the first that fires decides.
@@ -53,6 +54,9 @@ def partly(operation: Operation, faults: Sequence[Fault], call: str, now: float)
             failing |= dict.fromkeys(fault.failing(left, now), _entry_error(fault.rule, call))
         if not failing:
             return await operation(body)
+        if call == PUT_EVENTS:
+            for place, error in failing.items():
+                ledger.refuse(ledger.current(), error["ErrorCode"], given[place].get("Detail"))
         passing = [entry for place, entry in enumerate(given) if place not in failing]
         taken: Any = await operation({**body, member: passing}) if passing else {member: []}
         results = iter(taken[member])

@@ -1,10 +1,10 @@
-"""A Custom Event Bus (v2): what it took, what it recognised as a repeat, and who subscribed to it."""
+"""A Custom Event Bus (v2): what it recognises as a repeat, how much it took, and who subscribed to it."""
 
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.aws.patterns import Pattern
+from models.event_pattern import Pattern
 
 DEDUPLICATION_SECONDS = 300.0
 """How long a bus knows a deduplication id within its group."""
@@ -18,16 +18,6 @@ class Published:
     sequence_number: str | None
     repeat: bool
     content: int
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """One event in the order in which the bus took it. Repeats are none."""
-
-    event_id: str
-    group: str | None
-    deduplication_id: str | None
-    sequence_number: str | None
 
 
 @dataclass(slots=True)
@@ -69,7 +59,6 @@ class CustomBus:
     description: str | None = None
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     tally: CustomTally = field(default_factory=CustomTally)
-    taken: list[Taken] = field(default_factory=list)
     _known: dict[tuple[str | None, str], Published] = field(default_factory=dict)
     _ends: deque[tuple[float, tuple[str | None, str]]] = field(default_factory=deque)
     _last: int = 0
@@ -93,5 +82,4 @@ class CustomBus:
             self._known[group, deduplication_id] = published
             self._ends.append((now + DEDUPLICATION_SECONDS, (group, deduplication_id)))
         self.tally.published += 1
-        self.taken.append(Taken(event_id, group, deduplication_id, sequence_number))
         return published

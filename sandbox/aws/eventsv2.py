@@ -11,11 +11,12 @@ import string
 from collections.abc import Callable
 from typing import Any
 
+from models.event_pattern import InvalidPattern, Pattern, compile_pattern
 from sandbox.aws.custom_bus import CustomBus, Published, Subscriber
 from sandbox.aws.errors import AwsError
 from sandbox.aws.event import Event, read_event
+from sandbox.aws.event_ledger import EventLedger, Request
 from sandbox.aws.fields import Body, choice, entries, named, optional_text, structure, text, texts, whole
-from sandbox.aws.patterns import InvalidPattern, Pattern, compile_pattern
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
 from sandbox.aws.wire import time_of
@@ -34,9 +35,10 @@ MODEL_ERRORS = frozenset({"ValidationException", "SerializationException", "Inva
 
 
 class EventsV2:
-    """All Custom Event Buses of the account, by ARN."""
+    """All Custom Event Buses of the account, by ARN. `ledger` is told what they took, repeats left out."""
 
-    def __init__(self, place: Place, clock: Clock, deliver: Deliver) -> None:
+    def __init__(self, place: Place, clock: Clock, deliver: Deliver, ledger: EventLedger) -> None:
+        self._ledger = ledger
         self._place = place
         self._clock = clock
         self._deliver = deliver
@@ -138,19 +140,21 @@ class EventsV2:
         for entry in given:
             _check(entry)
         now = self._clock()
-        results = [self._put_event(bus, entry, now) for entry in given]
+        request = self._ledger.current()
+        results = [self._put_event(bus, entry, now, request) for entry in given]
         return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
 
-    def _put_event(self, bus: CustomBus, entry: Body, now: float) -> dict[str, str]:
+    def _put_event(self, bus: CustomBus, entry: Body, now: float, request: Request) -> dict[str, str]:
+        detail = entry.get("Detail", "{}")
         try:
-            event = read_event({"Detail": "{}", **entry}, self._place, now)
+            event = read_event({**entry, "Detail": detail}, self._place, now)
         except AwsError as refusal:
+            self._ledger.refuse(request, "InvalidInputException", detail)
             return {"ErrorCode": "InvalidInputException", "ErrorMessage": refusal.message}
         system = structure(entry, "SystemMetadata") or {}
-        published = bus.take(
-            event.id, system.get("EventGroupId"), system.get("DeduplicationId"), str(entry.get("Detail", "{}")), now
-        )
+        published = bus.take(event.id, system.get("EventGroupId"), system.get("DeduplicationId"), detail, now)
         if not published.repeat:
+            self._ledger.accept(request, bus.arn, event.id, event.fields["detail"], detail, now, nowhere=False)
             self._route(bus, event)
         return _result(published)
 

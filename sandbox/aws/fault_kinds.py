@@ -7,10 +7,12 @@ from sandbox.aws.errors import AwsError
 
 DATA_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "GetShardIterator"})
 KMS_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "StartStreamEncryption"})
+PUT_EVENTS = "events.PutEvents"
+PUT_EVENTS_V2 = "eventsv2.PutEvents"
 BATCHES: Mapping[str, tuple[str, str]] = {
     "kinesis.PutRecords": ("Records", "FailedRecordCount"),
-    "events.PutEvents": ("Entries", "FailedEntryCount"),
-    "eventsv2.PutEvents": ("Entries", "FailedEntryCount"),
+    PUT_EVENTS: ("Entries", "FailedEntryCount"),
+    PUT_EVENTS_V2: ("Entries", "FailedEntryCount"),
 }
 """Calls that may fail for some of their entries: the member that has these, and the one that counts the failed."""
 

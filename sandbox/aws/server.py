@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,9 +21,10 @@ from aiohttp.http import RawRequestMessage
 from sandbox.aws.broken import cut, partly, send_half, shortened
 from sandbox.aws.control import PREFIX, Control, NotThere
 from sandbox.aws.errors import AwsError, serialization
+from sandbox.aws.event_ledger import REMEMBERED, EventLedger
 from sandbox.aws.events import Events
 from sandbox.aws.eventsv2 import EventsV2
-from sandbox.aws.fault_kinds import OF_ENTRIES
+from sandbox.aws.fault_kinds import OF_ENTRIES, PUT_EVENTS, PUT_EVENTS_V2
 from sandbox.aws.faults import Fault, Faults, Subject, strike
 from sandbox.aws.fields import Body, entries
 from sandbox.aws.kinesis import Kinesis
@@ -70,12 +72,14 @@ class StandIn:
         clock: Clock = time.time,
         put_events_bytes: int = PUT_EVENTS_BYTES,
         behaviour: Behaviour | None = None,
+        remembered_events: int = REMEMBERED,
     ) -> None:
         place = Place(account, region)
         self.sqs = Sqs(place, clock, lambda: self.url)
         self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
-        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes)
-        self.eventsv2 = EventsV2(place, clock, self.sqs.deliver)
+        ledger = EventLedger(remembered_events)
+        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes, ledger)
+        self.eventsv2 = EventsV2(place, clock, self.sqs.deliver, ledger)
         self.ssm = Ssm(place)
         services = (
             Service("kinesis", "Kinesis_20131202", JSON_1_1, "", self.kinesis.operations()),
@@ -171,10 +175,11 @@ class StandIn:
         self._calls[call] += 1
         self.sts.note(request.headers.get("Authorization", ""), call)
         raw = await request.read()  # raises HTTP's own answer above MOST_REQUEST_BYTES
-        faults = self.faults.of_call.get(call)
-        if faults is None:
-            return await self._serve(service, call, service.operations[name], raw)
-        return await self._serve_faultily(service, call, request, raw, faults)
+        with self.events.ledger.request() if call in (PUT_EVENTS, PUT_EVENTS_V2) else nullcontext():
+            faults = self.faults.of_call.get(call)
+            if faults is None:
+                return await self._serve(service, call, service.operations[name], raw)
+            return await self._serve_faultily(service, call, request, raw, faults)
 
     async def _serve(self, service: Service, call: str, operation: Operation, raw: bytes) -> web.Response:
         try:
@@ -218,7 +223,7 @@ class StandIn:
         else:
             operation = service.operations[call.partition(".")[2]]
             if of_entries := [fault for fault in faults if fault.rule.kind in OF_ENTRIES]:
-                operation = partly(operation, of_entries, call, now)
+                operation = partly(operation, of_entries, call, now, self.events.ledger)
             if blow.short is not None:
                 operation = shortened(operation, blow.short, call)
             response = await self._serve(service, call, operation, raw)
@@ -226,6 +231,7 @@ class StandIn:
         if blow.cut is None:
             return response
         self._errors[f"{call}:{blow.cut}"] += 1
+        self.events.ledger.answered()  # for its client, it is over as soon as it is cut
         return await (cut(request) if blow.cut == "cut_after" else send_half(request, response))
 
     def _subject(self, service: Service, raw: bytes, faults: Sequence[Fault]) -> Subject:
