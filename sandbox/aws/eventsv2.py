@@ -11,7 +11,8 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from models.event_pattern import InvalidPattern, Pattern, compile_pattern
+from models.event_pattern import Pattern, compile_pattern
+from models.pattern_operators import InvalidPattern
 from sandbox.aws.custom_bus import CustomBus, Published, Subscriber
 from sandbox.aws.errors import AwsError
 from sandbox.aws.event import Event, read_event

@@ -1,5 +1,4 @@
-"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target` or the path; STS has
-neither."""
+"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`, path or form."""
 
 import asyncio
 import logging
