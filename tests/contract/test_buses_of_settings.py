@@ -21,6 +21,7 @@ from workers.aws import client as hot
 from workers.boot_checks import check_all
 from workers.engine.delivery import Delivered
 from workers.engine.errors import BootRefused
+from workers.eventbridge.bus import Prepared
 from workers.eventbridge.buses import Buses
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import EntryRules
@@ -47,6 +48,12 @@ def stand_in() -> Iterator[StandIn]:
         yield started
 
 
+def prepared(sink: EventBridgeSink, record: Any) -> Prepared:
+    found = sink.prepare(record)
+    assert isinstance(found, Prepared)
+    return found
+
+
 def settings(**fields: Any) -> Settings:
     return Settings(_env_file=None, **fields)
 
@@ -64,7 +71,7 @@ async def test_events_of_a_table_with_a_bus_go_there_and_all_others_to_the_one_o
     buses = Buses(wanted, tables(tmp_path, arn))
     sink = EventBridgeSink(buses.default, EntryRules("cdc-pipeline", 10_000), buses.of_table)
     for record in (event(1), event(2, entityType="orgs")):
-        assert [type(outcome) for outcome in await sink.put([sink.prepare(record)])] == [Delivered]
+        assert [type(outcome) for outcome in await sink.put([prepared(sink, record)])] == [Delivered]
     await buses.close()
     assert stand_in.eventsv2.buses[arn].tally.published == 1
     assert stand_in.events.buses["cdc-events"].tally.accepted == 1
@@ -92,7 +99,7 @@ async def test_every_bus_is_called_with_the_keys_of_the_role(stand_in: StandIn, 
     )  # fmt: skip
     buses = Buses(wanted, ())
     sink = EventBridgeSink(buses.default, EntryRules("cdc-pipeline", 10_000))
-    await sink.put([sink.prepare(event(1))])
+    await sink.put([prepared(sink, event(1))])
     await buses.close()
     assert stand_in.sts.ledger()[ROLE] == {"sessions": 1, "externalIds": ["ours"], "calls": {"eventsv2.PutEvents": 1}}
 
@@ -137,7 +144,7 @@ async def test_a_global_endpoint_is_named_in_the_request_which_is_signed_for_all
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     buses = Buses(settings(aws_endpoint_url=url, event_bus_endpoint_id="abcde.veo"), ())
     sink = EventBridgeSink(buses.default, EntryRules("cdc-pipeline", 10_000))
-    assert [type(outcome) for outcome in await sink.put([sink.prepare(event(1))])] == [Delivered]
+    assert [type(outcome) for outcome in await sink.put([prepared(sink, event(1))])] == [Delivered]
     await buses.close()
     await asyncio.shield(runner.cleanup())
     (request,) = requests
