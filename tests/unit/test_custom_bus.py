@@ -34,8 +34,9 @@ class Silent:
     async def close(self) -> None: ...
 
 
-def record(value: bytes, key: bytes = b"users:1") -> Any:
-    return SimpleNamespace(key=key, value=value)
+def record(value: bytes, key: bytes = b"users:1", **headers: bytes) -> Any:
+    named = tuple((name.replace("_", "-"), header) for name, header in headers.items())
+    return SimpleNamespace(key=key, value=value, headers=named)
 
 
 def entry(value: bytes, key: bytes = b"users:1") -> Entry:
@@ -131,6 +132,17 @@ def test_an_event_without_a_key_is_a_group_by_itself() -> None:
 def test_an_event_that_was_redriven_is_another_one_to_the_bus_under_the_same_event_id() -> None:
     ids = [deduplication_id(entry(event(metadata=metadata))) for metadata in ({}, {"replay": 1}, {"replay": 2})]
     assert ids == ["evt_1_1", "evt_1_1.1", "evt_1_1.2"]
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"), [(b"3", "evt_1_1.3"), (b"x", "evt_1_1"), (b"9" * 30, "evt_1_1"), (b"", "evt_1_1")]
+)
+def test_a_record_of_a_redrive_topic_is_another_one_too_and_keeps_its_bytes(header: bytes, wanted: str) -> None:
+    sink = EventBridgeSink(custom(), RULES)
+    found = sink.prepare(record(event(), cdc_replay=header))
+    assert isinstance(found, Prepared)
+    assert deduplication_id(found.entry) == wanted
+    assert found.entry.detail == event().decode()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ class Entry:
     size: int
     """Bytes by AWS's formula."""
     replay: int = 0
-    """How often it was redriven or replayed."""
+    """How often the raw record was redriven or replayed: `metadata.replay`."""
+    redriven: int = 0
+    """How often this record of `cdc.events` was."""
     trace_header: str | None = None
     """Of AWS X-Ray, if the event belongs to one of its traces."""
 
@@ -43,7 +45,9 @@ class EntryRules:
     max_bytes: int
 
 
-def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules) -> Entry | Undeliverable:
+def entry_of(
+    key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0
+) -> Entry | Undeliverable:
     """The entry of one record, or why no bus would ever take it. Never raises."""
     try:
         envelope = read_envelope(value or b"")
@@ -59,7 +63,7 @@ def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules) -> Entry
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, f"the entry has {size} bytes, {rules.max_bytes} fit a request")
     return Entry(
         envelope.event_id, group, source, detail_type, detail, envelope.time.timestamp(), size,
-        replay=envelope.metadata.replay, trace_header=trace_header(envelope.metadata.correlation_id),
+        replay=envelope.metadata.replay, redriven=redriven, trace_header=trace_header(envelope.metadata.correlation_id),
     )  # fmt: skip
 
 

@@ -5,10 +5,13 @@ from types import MappingProxyType
 from typing import Any
 
 from models.bus_health import EventBridgeHC
+from models.raw import HEADER_REPLAY, Headers
 from workers.engine.delivery import Outcome, Undeliverable
 from workers.eventbridge.bus import IBus, Prepared
 from workers.eventbridge.entry import EntryRules, entry_of
 
+MAX_DIGITS = 9
+"""Of a number in a header: a longer one takes its time to read."""
 NO_TABLES: Mapping[str, IBus] = MappingProxyType({})
 
 
@@ -28,7 +31,7 @@ class EventBridgeSink:
 
     def prepare(self, record: Any) -> Prepared | Undeliverable:
         """See Sink."""
-        entry = entry_of(record.key, record.value, self._rules)
+        entry = entry_of(record.key, record.value, self._rules, redriven=redriven(record.headers))
         if isinstance(entry, Undeliverable):
             return entry
         return self._of_source.get(entry.source, self.bus).prepare(entry)
@@ -48,6 +51,13 @@ class EventBridgeSink:
         told = {name: {"health": bus.health, "trouble": bus.trouble} for name, bus in self.buses.items()}
         worst: dict[str, Any] = max(told.values(), key=lambda one: _SEVERITY[one["health"]])
         return worst | ({"buses": told} if len(told) > 1 else {})
+
+
+def redriven(headers: Headers) -> int:
+    """How often a record of a redrive topic has come again; 0 for one of `cdc.events`, and for a header that is none of
+    ours."""
+    raw = next((value for name, value in headers if name == HEADER_REPLAY), b"")
+    return int(raw) if raw.isdigit() and len(raw) <= MAX_DIGITS else 0
 
 
 _SEVERITY = {EventBridgeHC.OK: 0, EventBridgeHC.UNKNOWN: 1, EventBridgeHC.IN_ALARM: 2}

@@ -75,8 +75,9 @@ def group_id(entry: Entry) -> str:
 
 
 def deduplication_id(entry: Entry) -> str:
-    """The eventId. An event that was redriven or replayed on purpose is to be delivered again (P3)."""
-    return _short(f"{entry.event_id}.{entry.replay}" if entry.replay else entry.event_id)
+    """The eventId. An event that was redriven or replayed on purpose is to be delivered again (P3): `<eventId>.<n>`."""
+    again = [str(times) for times in (entry.replay, entry.redriven) if times]
+    return _short(".".join([entry.event_id, *again]))
 
 
 def _short(text: str) -> str:
