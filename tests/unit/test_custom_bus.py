@@ -8,6 +8,8 @@ import boto3
 import cbor2
 import pytest
 from botocore.config import Config
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.event_bus import event_bus
 from tests.unit.test_classic_bus import event
@@ -143,6 +145,13 @@ def test_a_record_of_a_redrive_topic_is_another_one_too_and_keeps_its_bytes(head
     assert isinstance(found, Prepared)
     assert deduplication_id(found.entry) == wanted
     assert found.entry.detail == event().decode()
+
+
+@given(st.text(), st.text(min_size=1), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_ids_of_any_event_are_those_the_bus_takes(key: str, event_id: str, replay: int, redriven: int) -> None:
+    made = Entry(event_id, key, "s", "t", "{}", 0.0, 20, replay=replay, redriven=redriven)
+    assert all(1 <= len(text) <= MAX_ID for text in (group_id(made), deduplication_id(made)))
+    assert cbor2.loads(custom().prepare(made).wire)["SystemMetadata"]["EventGroupId"] == group_id(made)
 
 
 @pytest.mark.parametrize(
