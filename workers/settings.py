@@ -20,9 +20,11 @@ from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
 from workers.database_settings import DatabaseSettings, database_mistakes
+from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
 from workers.oversize_settings import OversizeSettings, oversize_mistakes
+from workers.poison_settings import PoisonSettings
 from workers.preflight_settings import PreflightSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
@@ -42,7 +44,9 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, RedactionConfig, OversizeSettings, PreflightSettings):
+class EnvVariables(
+    DatabaseSettings, EventBusSettings, RedactionConfig, PoisonSettings, OversizeSettings, PreflightSettings
+):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -123,9 +127,6 @@ class EnvVariables(DatabaseSettings, RedactionConfig, OversizeSettings, Prefligh
         None, validation_alias=_env("CHECKPOINT_TABLE_NAME"),
         description="table of `cdc checkpoint import --from dynamodb:`, if that names none; nothing else reads it",
     )  # fmt: skip
-    event_bus_name: str = Field(
-        "cdc-events", validation_alias=_env("EVENT_BUS_NAME"), description="the bus to publish to"
-    )
     event_source: str = Field(
         "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
         description="Source of an entry is <this>.<table name>",
@@ -206,7 +207,12 @@ class EnvVariables(DatabaseSettings, RedactionConfig, OversizeSettings, Prefligh
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self), *oversize_mistakes(self)]
+        found = [
+            *mistakes(self, local=self.environment == "LOCAL"),
+            *database_mistakes(self),
+            *event_bus_mistakes(self),
+            *oversize_mistakes(self),
+        ]
         found += [mistake] if (mistake := source_mistake(self.event_source)) else []
         if self.sources_file is not None:
             try:

@@ -9,9 +9,10 @@ from aiokafka import TopicPartition
 
 from workers.audit.counts import Counted, Forwarded
 from workers.audit.evidence import CLIENT, read_shards, source_of
-from workers.aws.client import Session
 from workers.aws.errors import AwsError
+from workers.engine.standstill import read_standstills
 from workers.eventbridge.bus_sight import Sight, look_at_bus
+from workers.eventbridge.buses import Buses
 from workers.groups import GroupState, committed_offsets
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import ends
@@ -28,12 +29,15 @@ class PartitionStatus:
 
     topic: str
     source: str | None
-    """Whose raw topic that is; None for the events of all sources."""
+    """Whose raw topic that is; None for the events of all sources, and for what is redriven."""
     partition: int
     counted: Counted | None
     """None: no committed offset."""
     end: int
     """Last stable offset."""
+
+    redriven: bool = False
+    """It is one of a redrive topic."""
 
     @property
     def lag(self) -> int | None:
@@ -71,6 +75,16 @@ class BusStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StandstillStatus:
+    """Where a stage stands still until an operator has decided."""
+
+    topic: str
+    partition: int
+    since_ms: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class StageStatus:
     """One stage."""
 
@@ -81,6 +95,7 @@ class StageStatus:
     """Of the bridge, whose positions are checkpoints."""
     bus: BusStatus | None = None
     """Of publish."""
+    standstills: tuple[StandstillStatus, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
@@ -97,6 +112,10 @@ class StageStatus:
             }
             for row in self.partitions
         ]
+        found["standstills"] = [
+            {"topic": row.topic, "partition": row.partition, "since": row.since_ms, "why": row.why}
+            for row in self.standstills
+        ]  # fmt: skip
         found["shards"] = [
             {"source": row.source, "topic": row.topic, "slot": row.told.slot, "stream": row.told.name,
              "arn": row.told.arn, "shard": row.told.shard, "state": row.told.state, "records": row.told.records,
@@ -113,21 +132,27 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
     """{topic: partitions} that the command reads."""
     topics, wide = Topics.of(settings), settings.partitions
     raw = dict.fromkeys(topics.raw.values(), wide)
-    found: dict[str, int] = {}
+    found: dict[str, int] = {topics.config: 1} if {"enrich", "publish"} & set(stages) else {}
     if "bridge" in stages:
         found |= {topics.checkpoints: settings.source_slots} | raw
     if "enrich" in stages:
-        found |= raw | ({topics.events: wide, topics.dead: wide} if audit else {})
+        found |= raw | {topics.redrive["enrich"]: wide}
+        found |= {topics.events: wide, topics.dead: wide} if audit else {}
     if "publish" in stages:
-        found |= {topics.events: wide} | ({topics.receipts: wide, topics.dead: wide} if audit else {})
+        found |= {topics.events: wide, topics.redrive["publish"]: wide}
+        found |= {topics.receipts: wide, topics.dead: wide} if audit else {}
     return found
 
 
 async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> list[StageStatus]:
     """One look at every stage. Raises KafkaError, CommandError."""
     topics = Topics.of(settings)
-    sources = {"enrich": tuple(topics.raw.values()), "publish": (topics.events,)}
+    sources = {"enrich": (*topics.raw.values(), topics.redrive["enrich"]),
+               "publish": (topics.events, topics.redrive["publish"])}  # fmt: skip
     names = {topic: name for name, topic in topics.raw.items()}
+    told = {}
+    if {"enrich", "publish"} & set(stages):
+        told = await read_standstills(kafka.connection.client(CLIENT), topics.config)
     found = []
     for stage in stages:
         group = await kafka.group(group_of(settings, stage))
@@ -146,21 +171,27 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
                 tp.partition,
                 Counted.of(offsets[tp].offset, offsets[tp].metadata) if tp in offsets else None,
                 stable[tp],
+                tp.topic in topics.redrive.values(),
             )
             for tp in tps
         ]
         bus = await _bus(settings) if stage == "publish" else None
-        found.append(StageStatus(stage, group, tuple(rows), bus=bus))
+        stands_still = tuple(
+            StandstillStatus(tp.topic, tp.partition, one.since_ms, one.why)
+            for (of, tp), one in sorted(told.items())
+            if of == group_of(settings, stage) and tp in offsets and offsets[tp].offset < one.end
+        )
+        found.append(StageStatus(stage, group, tuple(rows), standstills=stands_still, bus=bus))
     return found
 
 
 async def _bus(settings: Settings) -> BusStatus:
     """One try: a look at the stages does not wait for AWS."""
     name = settings.event_bus_name
-    session = Session(settings.model_copy(update={"max_retry_attempts": 1}))
     try:
+        buses = Buses(settings.model_copy(update={"max_retry_attempts": 1}), ())
         async with asyncio.timeout(BUS_SECONDS):
-            return BusStatus(name, await look_at_bus(session, name))
+            return BusStatus(name, await look_at_bus(buses.by_address[name].session, name))
     except TimeoutError:
         return BusStatus(name, None, "Timeout")
     except AwsError as error:

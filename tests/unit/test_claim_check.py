@@ -65,7 +65,7 @@ class World:
 
     def large(self, name: str) -> Prepared:
         claim = Claim("claims", name, b"{}")
-        found = self.bus.prepare(Entry(name, "users:1", "s", "t", "{}", 0.0, 10, Step.CLAIM_CHECK, claim))
+        found = self.bus.prepare(Entry(name, "users:1", "s", "t", "{}", 0.0, 10, step=Step.CLAIM_CHECK, claim=claim))
         assert isinstance(found, Prepared)
         return found
 

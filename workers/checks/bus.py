@@ -11,7 +11,9 @@ from workers.aws.client import Session
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.checks.findings import Finding
 from workers.eventbridge.bus_sight import CUSTOM, NO_PERMISSION, Rules, Sight, look_at_bus
+from workers.eventbridge.buses import Buses
 from workers.eventbridge.unrouted import samples, unrouted
+from workers.failures import ConfigurationError
 from workers.schemas.events import EventType, event_types
 from workers.settings import Settings
 
@@ -31,10 +33,15 @@ async def check_bus(settings: Settings, catalogue: Catalogue, seconds: float) ->
     if settings.put_events_max_bytes > SAFE_BYTES:
         told = f"entries may have {settings.put_events_max_bytes} bytes, SNS and Step Functions take {SAFE_BYTES}"
         found.append(Finding.of("bus.max-bytes", "CDC_PUT_EVENTS_MAX_BYTES", told))
-    session = Session(settings)
-    found += await _check_one(session, settings, settings.event_bus_name, catalogue.specs, seconds)
+    try:
+        buses = Buses(settings, catalogue.specs)
+    except ConfigurationError as error:
+        return [*found, Finding.of("settings.invalid", "EVENT_BUS_NAME", f"{error}; {error.hint}")]
+    for text, access in buses.by_address.items():
+        specs = [spec for spec in catalogue.specs if (spec.bus or settings.event_bus_name) == text]
+        found += await _check_one(access.session, settings, text, specs, seconds)
     if settings.claim_check_bucket is not None:
-        found += await _check_bucket(session, settings.claim_check_bucket, seconds)
+        found += await _check_bucket(Session(settings), settings.claim_check_bucket, seconds)
     return found
 
 
@@ -70,7 +77,8 @@ def _check_sight(settings: Settings, bus: str, region: str, sight: Sight) -> lis
     if not sight.takes_events:
         return [Finding.of("bus.missing", bus, f"it takes no events: {sight.state}")]
     account = sight.arn.split(":")[4] if sight.arn.count(":") > 4 else ""
-    if settings.aws_account_id is not None and account and account != settings.aws_account_id:
+    own = settings.aws_account_id is not None and settings.event_bus_role is None
+    if own and account and account != settings.aws_account_id:
         return [Finding.of("bus.account", bus, f"it belongs to account {account}, not to that of AWS_ACCOUNT_ID")]
     return []
 

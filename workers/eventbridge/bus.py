@@ -14,6 +14,10 @@ class Receipt:
     """What the bus answered for one event."""
 
     bus_event_id: str
+    sequence_number: str | None = None
+    """Of a Custom Event Bus: grows within the group of the entity."""
+    code: str = "PUBLISHED"
+    """Or DEDUPLICATED: a Custom Event Bus has had the event before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class IBus(Protocol):
 
     @property
     def name(self) -> str:
-        """Name or ARN."""
+        """Name or ARN, as the settings have it."""
 
     @property
     def max_entries(self) -> int:

@@ -31,6 +31,7 @@ _LONG = b":" + b"0" * INT64_DIGITS
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _LONG_INTEGER = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
+_XRAY = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}", re.ASCII)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +47,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """Commit time, seconds since the epoch."""
     size: int
     """Bytes by AWS's formula."""
+    replay: int = 0
+    """How often the raw record was redriven or replayed: `metadata.replay`."""
+    redriven: int = 0
+    """How often this record of `cdc.events` was."""
+    trace_header: str | None = None
+    """Of AWS X-Ray, if the event belongs to one of its traces."""
     step: Step | None = None
     """What made it fit, if it was too large."""
     claim: Claim | None = None
@@ -71,7 +78,7 @@ class _Address:
     size: int
 
 
-def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules) -> Entry | Undeliverable:
+def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0) -> Entry | Undeliverable:
     """The entry of one record, or why no bus would ever take it: in words that say what to do, and without a value of
     the record (P6). Never raises."""
     data = top = value or b""
@@ -88,11 +95,11 @@ def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules) -> Entry
     except ValueError:
         return Undeliverable(Failure.VALIDATION_ERROR, NO_EVENT)
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
-    return address if isinstance(address, Undeliverable) else _checked(envelope, group, address, data, rules)
+    return address if isinstance(address, Undeliverable) else _checked(envelope, group, address, data, rules, redriven)
 
 
 def _checked(
-    envelope: EventEnvelope, group: str, address: _Address, data: bytes, rules: EntryRules
+    envelope: EventEnvelope, group: str, address: _Address, data: bytes, rules: EntryRules, redriven: int
 ) -> Entry | Undeliverable:
     size, step, claim = address.size + len(data), None, None
     if size > rules.max_bytes:
@@ -103,8 +110,11 @@ def _checked(
         size = address.size + len(data)
     if _LONG in data.translate(_ALIKE, b"-") and _beyond_int64(data):
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_LONG)
-    time = envelope.time.timestamp()
-    return Entry(envelope.event_id, group, address.source, address.detail_type, data.decode(), time, size, step, claim)
+    metadata = envelope.metadata
+    return Entry(
+        envelope.event_id, group, address.source, address.detail_type, data.decode(), envelope.time.timestamp(), size,
+        metadata.replay, redriven, trace_header(metadata.correlation_id), step, claim,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4_096)
@@ -156,3 +166,10 @@ def _too_large(size: int, rules: EntryRules) -> str:
     ways = ["raise CDC_PUT_EVENTS_MAX_BYTES if every target takes more"] if rules.max_bytes < 1_000_000 else []
     ways += [] if rules.ladder.bucket else ["set CDC_CLAIM_CHECK_BUCKET"]
     return f"the entry has {size} bytes, {rules.max_bytes} fit: {', '.join([*ways, 'publish fewer columns'])}"
+
+
+def trace_header(correlation_id: str | None) -> str | None:
+    """TraceHeader for the id of an X-Ray trace; None for any other id. Source: AWS X-Ray, "Tracing header"."""
+    if correlation_id is None or _XRAY.fullmatch(correlation_id) is None:
+        return None
+    return f"Root={correlation_id}"
