@@ -127,10 +127,6 @@ class EnvVariables(
         None, validation_alias=_env("CHECKPOINT_TABLE_NAME"),
         description="table of `cdc checkpoint import --from dynamodb:`, if that names none; nothing else reads it",
     )  # fmt: skip
-    event_source: str = Field(
-        "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
-        description="Source of an entry is <this>.<table name>",
-    )  # fmt: skip
 
     catalogue: Literal["telephony", "none"] = Field(
         "telephony", validation_alias=_env("CDC_CATALOGUE"), description="built-in tables"

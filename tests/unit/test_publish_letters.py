@@ -8,12 +8,14 @@ import pytest
 from models.outcome import Failure
 from workers.agents.publish import Publish, _letter
 from workers.engine.delivery import Undeliverable
+from workers.settings import Settings
+from workers.topics import Topics
 
 
 @pytest.mark.parametrize("value", [b'{"metadata":{"sourceTable":"\xff"}}', b"\xff", b"[" * 5_000, b"", None])
 def test_a_record_that_cannot_be_read_has_a_dead_letter(value: bytes | None) -> None:
     sink: Any = None
-    topics: Any = None
+    topics = Topics.of(Settings(_env_file=None))
     record = SimpleNamespace(value=value, topic="cdc.events", partition=1, offset=7)
     letter = _letter(
         Publish(sink, topics, "", lambda: 1), record, Undeliverable(Failure.VALIDATION_ERROR, "no event"), 1
