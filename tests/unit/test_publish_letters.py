@@ -16,7 +16,7 @@ from workers.topics import Topics
 def test_a_record_that_cannot_be_read_has_a_dead_letter(value: bytes | None) -> None:
     sink: Any = None
     topics = Topics.of(Settings(_env_file=None))
-    record = SimpleNamespace(value=value, topic="cdc.events", partition=1, offset=7)
+    record = SimpleNamespace(value=value, topic="cdc.events", partition=1, offset=7, timestamp=1, headers=())
     letter = _letter(
         Publish(sink, topics, "", lambda: 1), record, Undeliverable(Failure.VALIDATION_ERROR, "no event"), 1
     )
