@@ -17,7 +17,8 @@ from bench.peers.contract_pydantic import PydanticPipeline
 from bench.results import Results, Run, machine, source_code
 from bench.summary import Ratio, table
 from bench.window import say
-from enrichers.pipeline import Enriched, Pipeline, PipelineOptions
+from enrichers.enriched import Enriched
+from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.state import InMemoryState
 from models.outcome import Ok
 from models.raw import RawRecord

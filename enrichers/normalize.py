@@ -1,6 +1,6 @@
 """Normalize: the event envelope, the same bytes for the same raw record whenever and wherever it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -8,19 +8,22 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from enrichers.compiled import CompiledTable
+from enrichers.detail import ENVELOPE_VERSION, Detail, Metadata, OwnerFound, written
 from enrichers.transform import iso
-from models.change import Change
+from models.change import Change, Operation
 from models.enrichment import Enrichment
 from models.event import Event
 from models.raw import RawRecord
 from models.routing import id_text, key_text
 from models.sources.binary import is_tagged
-from models.strict_json import PLAIN, encode, wire
+from models.strict_json import encode, wire
 from models.tables import TABLE_CHANGE
 
-ENVELOPE_VERSION = "1.0"
+NOT_COMPARED = "none"
+"""`metadata.diff` of an event that lists every column."""
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -47,15 +50,26 @@ def change_digest(change: Change, table: CompiledTable, record: RawRecord) -> st
     """
     if change.identity is not None and not (change.identity_needs_key and table.key_is_redacted):
         identity: list[Any] = ["change", *change.identity]
-    elif record.origin.stream or record.origin.shard:
-        origin = record.origin
-        identity = ["position", origin.stream, origin.shard, origin.sequence, origin.sub_sequence]
     else:
-        content = blake2b(record.value or b"", digest_size=16).hexdigest()
-        identity = ["file", record.origin.sequence, content]
+        identity = position_of(record)
     keys = None if table.key_is_redacted else [_key_part(value) for value in change.keys.values()]
-    named = [record.source, change.name, change.operation.value, change.schema, keys, identity]
+    return digest_of(record.source, change.name, change.operation, change.schema, keys, identity)
+
+
+def digest_of(
+    source: str, name: str, operation: Operation, schema: str, keys: list[Any] | None, identity: Sequence[Any]
+) -> str:
+    """The same from its parts."""
+    named = [source, name, operation.value, schema, keys, identity]
     return blake2b(encode(named), digest_size=10).hexdigest()
+
+
+def position_of(record: RawRecord) -> list[Any]:
+    """What names a change whose source gives it no name."""
+    origin = record.origin
+    if origin.stream or origin.shard:
+        return ["position", origin.stream, origin.shard, origin.sequence, origin.sub_sequence]
+    return ["file", origin.sequence, blake2b(record.value or b"", digest_size=16).hexdigest()]
 
 
 def _key_part(value: Any) -> Any:
@@ -84,69 +98,61 @@ def normalize(
     event_id = f"evt_{change.committed_ms}_{digest}"
     event_type = spec.event_type(change.operation)
     entity = entity_id(content.keys)
-    metadata: dict[str, Any] = {
-        "service": service,
-        "environment": environment,
-        "version": ENVELOPE_VERSION,
-        "source": change.adapter,
-        "sourceSchema": change.schema,
-        "sourceTable": change.table,
-        "sequenceNumber": record.origin.sequence,
-        "sequence": f"{record.generation:04d}-{record.offset:020d}",
-        "correlationId": record.trace or digest,
-        "processedAt": _processed_at(record, change),
-        "snapshot": change.snapshot,
-        "redactedFields": list(content.redacted),
-        "enrichment": {"source": enrichment.source, "stale": enrichment.stale},
-    }
-    if record.origin.shard:
-        metadata["shardId"] = record.origin.shard
-    if change.transaction_id is not None:
-        metadata["transactionId"] = change.transaction_id
-    if not content.compared:
-        metadata["diff"] = "none"
-    if content.aliases:
-        metadata["aliases"] = dict(content.aliases)
-    if change.imprecise and (named := _published(change.imprecise, table)):
-        metadata["precisionLoss"] = named
-    if change.truncated and (named := _published(change.truncated, table)):
-        metadata["truncatedFields"] = named
-    if record.replay:
-        metadata["replay"] = record.replay
-    detail: dict[str, Any] = {
-        "eventId": event_id,
-        "eventType": event_type,
-        "entityType": spec.name,
-        "entityId": entity,
-        "operation": change.operation.wire,
-        "timestamp": timestamp,
-        "keys": wire(content.keys),
-        "changes": {
-            name: {side: value if type(value) in PLAIN else wire(value) for side, value in sides.items()}
-            for name, sides in content.changes.items()
-        },
-        "changedFields": sorted(content.changes),
-        "metadata": metadata,
-    }
-    if content.org_id is not None:
-        detail["orgId"] = content.org_id
-    if content.user_id is not None:
-        detail["userId"] = content.user_id
-    if content.previous_keys is not None:
-        detail["previousKeys"] = wire(content.previous_keys)
-    for name, image in content.images.items():
-        detail[name] = wire(image)
-    if spec.detail_type_style == "table-change":
-        detail["detailType"] = TABLE_CHANGE
-        detail["table"] = change.table
+    images = {name: wire(image) for name, image in content.images.items()}
+    of_table_change = spec.detail_type_style == "table-change"
+    detail = Detail(
+        event_id=event_id,
+        event_type=event_type,
+        entity_type=spec.name,
+        entity_id=entity,
+        operation=change.operation.wire,
+        timestamp=timestamp,
+        keys=wire(content.keys),
+        previous_keys=UNSET if content.previous_keys is None else wire(content.previous_keys),
+        changes={name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()},
+        changed_fields=sorted(content.changes),
+        org_id=UNSET if content.org_id is None else content.org_id,
+        user_id=UNSET if content.user_id is None else content.user_id,
+        before=images.get("before", UNSET),
+        after=images.get("after", UNSET),
+        detail_type=TABLE_CHANGE if of_table_change else UNSET,
+        table=change.table if of_table_change else UNSET,
+        metadata=Metadata(
+            version=ENVELOPE_VERSION,
+            service=service,
+            environment=environment,
+            source=change.adapter,
+            source_schema=change.schema,
+            source_table=change.table,
+            sequence_number=record.origin.sequence,
+            sequence=sequence_of(record),
+            shard_id=record.origin.shard or UNSET,
+            transaction_id=UNSET if change.transaction_id is None else change.transaction_id,
+            correlation_id=record.trace or digest,
+            processed_at=processed_at(record, change.committed_ms),
+            snapshot=change.snapshot,
+            redacted_fields=content.redacted,
+            enrichment=OwnerFound(enrichment.source, enrichment.stale),
+            diff=UNSET if content.compared else NOT_COMPARED,
+            aliases=content.aliases or UNSET,
+            precision_loss=_published(change.imprecise, table) or UNSET,
+            truncated_fields=_published(change.truncated, table) or UNSET,
+            replay=record.replay or UNSET,
+        ),
+    )
     return Event(
         key=f"{spec.name}:{entity}".encode(),
         event_id=event_id,
         event_type=event_type,
         entity_type=spec.name,
         timestamp=timestamp,
-        value=encode(detail),
+        value=written(detail),
     )
+
+
+def sequence_of(record: RawRecord) -> str:
+    """Place of a raw record among those of its partition, comparable as text."""
+    return f"{record.generation:04d}-{record.offset:020d}"
 
 
 def _published(columns: tuple[str, ...], table: CompiledTable) -> list[str]:
@@ -156,9 +162,9 @@ def _published(columns: tuple[str, ...], table: CompiledTable) -> list[str]:
     return [name for name in columns if (included is None or name in included) and (not drops or name in spec.known)]
 
 
-def _processed_at(record: RawRecord, change: Change) -> str:
+def processed_at(record: RawRecord, committed_ms: int) -> str:
     """Kafka timestamp of the raw record; plain files have arrival or commit time."""
-    stamp = record.timestamp_ms or record.origin.arrival_ms or change.committed_ms
+    stamp = record.timestamp_ms or record.origin.arrival_ms or committed_ms
     return f"{_second(stamp // 1000)}.{stamp % 1000:03d}Z"
 
 

@@ -2,17 +2,20 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from enrichers.compiled import CompiledTable, WrongType
 from enrichers.observe import Oddities
-from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow
+from enrichers.transform import iso
+from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow, milliseconds
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
 from models.routing import is_key
 from models.sources import dms
 from models.sources.reading import PLAIN, Reading
 
+_CANONICAL = len("2026-01-15T10:31:00.000000Z")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]+", re.ASCII)
 
 
@@ -112,12 +115,36 @@ def moment_of(source: SourceRow, record: RawRecord, zone: tzinfo = UTC) -> datet
     if source.committed_at is None:
         arrived = record.origin.arrival_ms or record.timestamp_ms
         return EPOCH + timedelta(milliseconds=arrived) if 0 < arrived < MAX_MICROSECONDS // 1_000 else None
+    return moment_in(source.committed_at, zone)
+
+
+def moment_in(text: str, zone: tzinfo) -> datetime | None:
+    """The time a text holds; None if it holds none since 1970. `zone`: of a text without one."""
     try:
-        moment = datetime.fromisoformat(source.committed_at)
+        moment = datetime.fromisoformat(text)
         moment = (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return moment if moment >= EPOCH else None
+
+
+def commit_time(text: Any, zone: tzinfo) -> tuple[int, str] | None:
+    """The same as milliseconds since 1970 and as events have it; None also for what is no text."""
+    if type(text) is not str:
+        return None
+    if len(text) == _CANONICAL and text[19] == "." and text[26] == "Z" and text.isascii() and text[20:26].isdigit():
+        second = _second(text[:19])
+        if second is not None:
+            return second + int(text[20:23]), text
+    moment = moment_in(text, zone)
+    return None if moment is None else (milliseconds(moment), iso(moment))
+
+
+@lru_cache(maxsize=1_024)
+def _second(text: str) -> int | None:
+    """Milliseconds of `2026-01-15T10:31:00` in UTC, which many changes share; None for any other spelling."""
+    moment = moment_in(text, UTC)
+    return milliseconds(moment) if moment is not None and moment.isoformat()[:-6] == text else None
 
 
 def _cut_off(kibibytes: int, *images: Row | None) -> tuple[str, ...]:
