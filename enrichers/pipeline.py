@@ -148,10 +148,11 @@ class Pipeline:
                 return Enriched(Dead(Failure.VALIDATION_ERROR, "unknown table"))
             return Enriched(Drop("unknown_table"))
         table = self._tables[spec.name]
-        if typed and way is not None and way.spec is not spec:  # the header names another table than the record
+        valid = validate(decoded, table, record, odd, reading, self._zone, typed=typed)
+        if typed and way is not None and (way.spec is not spec or isinstance(valid, Dead)):
+            # The header names another table than the record, or the reason is one that the long way words.
             record = replace(record, table=None)
             return self._run(record, state, patient=patient, owner_only=owner_only, trace=trace)
-        valid = validate(decoded, table, record, odd, reading, self._zone, typed=typed)
         moment = moment_of(decoded, record, self._zone) if isinstance(valid, Dead) else valid.value.committed_at
         observed = table.watch.row(decoded, state, odd, milliseconds(moment) if moment is not None else 0)
         if isinstance(valid, Dead):
