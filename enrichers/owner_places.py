@@ -16,6 +16,8 @@ from models.sources.dms_typed import Values
 from models.tables import FromColumn, OwnerCase, TableSpec
 
 UNDECIDED: Final = object()
+_SURE = (int, str)
+"""Types of what is an id as it stands there."""
 
 
 class OwnerPlaces:
@@ -26,9 +28,14 @@ class OwnerPlaces:
         rule = spec.owner
         self._org = tuple(_Case(case, places, catalogue) for case in (rule.org if rule is not None else ()))
         self._user = tuple(_Case(case, places, catalogue) for case in (rule.user if rule is not None else ()))
+        self._plain = _plain(self._org, self._user)
 
     def find(self, row: Values, state: State, schema: str, committed_ms: int) -> Enrichment | None:
         """The owner, if the row names it, or a lookup that knows it. None: search on."""
+        if self._plain is not None:
+            org, user = row[self._plain[0]], row[self._plain[1]]
+            if type(org) in _SURE and type(user) in _SURE and org != "" and user != "":
+                return Enrichment(str(org), str(user))
         org, user = _decided(self._org, row, state, schema), _decided(self._user, row, state, schema)
         if org is UNDECIDED or user is UNDECIDED:
             return None
@@ -61,6 +68,15 @@ class _Case:
         self.lookup = case.lookup
         self.provider = catalogue.lookup_provider(case.lookup)
         self.takes_org = case.take == "org"
+
+
+def _plain(org: tuple[_Case, ...], user: tuple[_Case, ...]) -> tuple[int, int] | None:
+    """The two places of a rule that is nothing but two columns."""
+    if len(org) != 1 or len(user) != 1 or org[0].when or user[0].when or org[0].lookup or user[0].lookup:
+        return None
+    if org[0].place is None or user[0].place is None:
+        return None
+    return org[0].place, user[0].place
 
 
 def _decided(cases: tuple[_Case, ...], row: Values, state: State, schema: str) -> Any:

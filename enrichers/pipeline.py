@@ -114,7 +114,7 @@ class Pipeline:
     def _run(
         self, record: RawRecord, state: State, *, patient: bool, owner_only: bool, trace: Trace | None
     ) -> Enriched:
-        if record.value is None or adapters.is_tombstone(record.value, record.adapter):
+        if not record.value and (record.value is None or adapters.is_tombstone(record.value, record.adapter)):
             return self._without_value(record)
         reading = self.options.readings.get(record.source, PLAIN)
         odd: Oddities = []

@@ -13,14 +13,12 @@ from msgspec import UNSET
 
 from enrichers import remember
 from enrichers.compiled import CompiledTable
-from enrichers.detail import ENVELOPE_VERSION, Detail, Metadata, OwnerFound, written
-from enrichers.diff import same
+from enrichers.detail import Frame
 from enrichers.enriched import Enriched
-from enrichers.normalize import NOT_COMPARED, digest_of, entity_id, position_of, processed_at, sequence_of
+from enrichers.normalize import digest_of, position_of
 from enrichers.owner import find_owner
 from enrichers.owner_places import OwnerPlaces
-from enrichers.plan_columns import Word, plan_columns, published_id, redacted_keys, words
-from enrichers.redact import REMOVED
+from enrichers.plan_columns import PlanColumns, Word, published_id, redacted_keys, words
 from enrichers.second_opinion import SecondOpinion
 from enrichers.state import Effect, LookupEntry, Note, Remember, State
 from enrichers.transform import BadValueError
@@ -36,7 +34,7 @@ from models.routing import key_text
 from models.sources import dms
 from models.sources.dms_typed import TypedRecord, row_of
 from models.sources.reading import Reading
-from models.strict_json import PLAIN, wire
+from models.strict_json import wire
 
 FLAG = KINDS[int]
 """What a flag is that came as a number."""
@@ -64,7 +62,7 @@ class Plan:
         self._spec = spec
         self._options = options
         self._names = tuple(columns)
-        self._columns = plan_columns(table, columns)
+        self._columns = PlanColumns(table, columns)
         self._keys = tuple((name, places[name]) for name in spec.key)
         self._no_keys = tuple(place for name, place in places.items() if name not in spec.key)
         self._words = words(spec, places)
@@ -76,6 +74,7 @@ class Plan:
         self._fills = (spec.absent_columns or reading.absent_columns) == "null"
         self._drops_resent = spec.duplicates != "pass"
         self._needs_owner = spec.missing_owner.then == "dead"
+        self._frames: dict[tuple[str, str, str], Frame] = {}
         self._ours: dict[tuple[str, str], bool] = {}
 
     @staticmethod
@@ -99,8 +98,8 @@ class Plan:
             return None
         if not self._is_ours(schema, metadata.table_name, state) or not self._is_ordinary(word, typed):
             return None
-        committed = commit_time(metadata.commit_timestamp or metadata.timestamp, self._options.zone)
-        if committed is None:
+        time = metadata.commit_timestamp or metadata.timestamp
+        if type(time) is not str or (committed := commit_time(time, self._options.zone)) is None:
             return None
         committed_ms, timestamp = committed
         keys = {name: new[place] for name, place in self._keys}
@@ -158,20 +157,22 @@ class Plan:
     def _is_ordinary(self, word: Word, typed: TypedRecord) -> bool:
         """Whether the row is valid, its key has not changed, and its images can be compared, if there are two."""
         new, old = typed.new, typed.old
+        changed = typed.changed
         for _, place in self._keys:
             value = new[place]
             if value is None or value is UNSET:
                 return False
+            if place in changed and old is not None and old[place] is not None and old[place] is not UNSET:
+                return False
         if word.operation is Operation.CREATE:
-            return old is None and all(new[place] is not None and new[place] is not UNSET for place in word.required)
+            return old is None and not any(new[place] is None or new[place] is UNSET for place in word.required)
         if old is None:
             return True
-        for _, place in self._keys:
-            if place in typed.changed and old[place] is not None and old[place] is not UNSET:
-                return False
-        if self._fills and any(new[place] is UNSET or old[place] is UNSET for place in typed.changed):
+        if self._fills and any(new[place] is UNSET or old[place] is UNSET for place in changed):
             return False
-        return any(old[place] is not UNSET for place in self._no_keys)
+        # Fewer changes than columns beside the key: one of the others stands in both rows.
+        in_both = len(changed) + len(self._keys) < len(typed.shape.present)
+        return in_both or any(old[place] is not UNSET for place in self._no_keys)
 
     def _observed(self, typed: TypedRecord, schema: str, committed_ms: int, state: State) -> list[Effect]:
         watch, numbers = self._table.watch, typed.numbers
@@ -222,75 +223,38 @@ class Plan:
         committed_ms: int, timestamp: str,
     ) -> Event | None:  # fmt: skip
         """None: a value has no form that the table wants it in."""
-        options, spec, metadata, origin = self._options, self._spec, typed.metadata, record.origin
-        new, old = typed.new, typed.old
+        metadata, old, table = typed.metadata, typed.old, self._table
         compared = old is not None or word.operation is Operation.CREATE
-        touched = set()
-        changes = {}
-        for place in typed.changed if old is not None else typed.shape.present:
-            column = self._columns[place]
-            if column is None or (not compared and column.name in keys):
-                continue
-            sides = {"new": new[place]} if old is None else {"new": new[place], "old": old[place]}
-            if UNSET in sides.values() or (column.is_json and old is not None and same(**sides, is_json=True)):
-                continue
-            if column.forms:
-                if column.touched:
-                    touched.add(column.name)
-                try:
-                    sides = {side: column.formed(value) for side, value in sides.items()}
-                except BadValueError:
-                    return None
-                if REMOVED in sides.values():
-                    continue
-            changes[column.name] = {
-                side: value if type(value) in PLAIN else wire(value) for side, value in sides.items()
-            }  # fmt: skip
+        try:
+            if old is not None:
+                changes, touched = self._columns.differences(typed.new, old, typed.changed)
+            else:
+                changes, touched = self._columns.values(typed.new, typed.shape.present, () if compared else keys)
+        except BadValueError:
+            return None
         published, transaction = keys, metadata.transaction_id
         if self._key_rules:
-            touched.update(self._key_rules)
+            touched += self._key_rules
             published = redacted_keys(keys, self._key_rules)
-        entity = entity_id(published)
-        event_id = f"evt_{committed_ms}_{digest}"
-        detail = Detail(
-            event_id=event_id,
-            event_type=word.event_type,
-            entity_type=spec.name,
-            entity_id=entity,
-            operation=word.wire,
-            timestamp=timestamp,
-            keys=wire(published),
-            changes=changes,
-            changed_fields=sorted(changes),
-            org_id=published_id(owner.org_id, self._table.org_redactor),
-            user_id=published_id(owner.user_id, self._table.user_redactor),
-            metadata=Metadata(
-                version=ENVELOPE_VERSION,
-                service=options.service,
-                environment=options.environment,
-                source=dms.ADAPTER,
-                source_schema=metadata.schema_name,  # type: ignore[arg-type]
-                source_table=metadata.table_name,
-                sequence_number=origin.sequence,
-                sequence=sequence_of(record),
-                shard_id=origin.shard or UNSET,
-                transaction_id=UNSET if transaction in _NO_TRANSACTION else str(transaction),
-                correlation_id=record.trace or digest,
-                processed_at=processed_at(record, committed_ms),
-                snapshot=word.snapshot,
-                redacted_fields=sorted(touched),
-                enrichment=OwnerFound(owner.source, owner.stale),
-                diff=UNSET if compared else NOT_COMPARED,
-            ),
-        )
-        return Event(
-            key=f"{spec.name}:{entity}".encode(),
-            event_id=event_id,
-            event_type=word.event_type,
-            entity_type=spec.name,
-            timestamp=timestamp,
-            value=written(detail),
-        )
+        return self._frame(metadata.operation, str(metadata.schema_name), metadata.table_name).event(
+            record, digest=digest, committed_ms=committed_ms, timestamp=timestamp, keys=wire(published),
+            changes=changes, compared=compared, redacted=sorted({*touched}) if touched else (), owner=owner,
+            org_id=published_id(owner.org_id, table.org_redactor),
+            user_id=published_id(owner.user_id, table.user_redactor),
+            transaction_id=None if transaction in _NO_TRANSACTION else str(transaction),
+        )  # fmt: skip
+
+    def _frame(self, word: str, schema: str, table: str) -> Frame:
+        frame = self._frames.get((word, schema, table))
+        if frame is None:
+            options, about = self._options, self._words[word]
+            frame = Frame(
+                self._spec, about.operation, dms.ADAPTER, schema, table,
+                service=options.service, environment=options.environment, snapshot=about.snapshot,
+            )  # fmt: skip
+            if len(self._frames) < Catalogue.MAX_REMEMBERED:
+                self._frames[word, schema, table] = frame
+        return frame
 
 
 def _id(typed: TypedRecord, place: int | None) -> Any:

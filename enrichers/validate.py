@@ -15,7 +15,6 @@ from models.routing import is_key
 from models.sources import dms
 from models.sources.reading import PLAIN, Reading
 
-_CANONICAL = len("2026-01-15T10:31:00.000000Z")
 _HEXADECIMAL = re.compile("[0-9A-Fa-f]+", re.ASCII)
 
 
@@ -128,23 +127,11 @@ def moment_in(text: str, zone: tzinfo) -> datetime | None:
     return moment if moment >= EPOCH else None
 
 
-def commit_time(text: Any, zone: tzinfo) -> tuple[int, str] | None:
-    """The same as milliseconds since 1970 and as events have it; None also for what is no text."""
-    if type(text) is not str:
-        return None
-    if len(text) == _CANONICAL and text[19] == "." and text[26] == "Z" and text.isascii() and text[20:26].isdigit():
-        second = _second(text[:19])
-        if second is not None:
-            return second + int(text[20:23]), text
+@lru_cache(maxsize=1_024)
+def commit_time(text: str, zone: tzinfo) -> tuple[int, str] | None:
+    """The same as milliseconds since 1970 and as events have it. Changes of one transaction share it."""
     moment = moment_in(text, zone)
     return None if moment is None else (milliseconds(moment), iso(moment))
-
-
-@lru_cache(maxsize=1_024)
-def _second(text: str) -> int | None:
-    """Milliseconds of `2026-01-15T10:31:00` in UTC, which many changes share; None for any other spelling."""
-    moment = moment_in(text, UTC)
-    return milliseconds(moment) if moment is not None and moment.isoformat()[:-6] == text else None
 
 
 def _cut_off(kibibytes: int, *images: Row | None) -> tuple[str, ...]:

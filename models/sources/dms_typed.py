@@ -6,6 +6,7 @@ tuple of values in the order of the reader's columns, UNSET where the record has
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from itertools import compress
 from operator import ne
@@ -80,22 +81,26 @@ _BY_TYPE: Mapping[ColumnType, frozenset[type]] = {
     ColumnType.ANY: _SURE | frozenset({str, int, bool, Decimal}),
 }
 """The same by type of column."""
+_is_time = CHECKS[ColumnType.TIMESTAMP]
+_moment = datetime.fromisoformat
+"""Enough for most times, and quicker."""
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Shape:
     """What rows whose values are of the same types have in common."""
 
-    __slots__ = ("checks", "loose", "present")
+    __slots__ = ("checks", "loose", "present", "times")
 
     def __init__(self, types: tuple[type, ...], kinds: Sequence[ColumnType]) -> None:
         places = tuple(zip(range(len(types)), types, kinds, strict=True))
         self.present = tuple(place for place, kind, _ in places if kind is not UnsetType)
         """Columns the row has."""
+        self.times = tuple(place for place, kind, column in places if column is ColumnType.TIMESTAMP and kind is str)
         self.checks = tuple(
             (place, _CHECKED[column])
             for place, kind, column in places
-            if column in _CHECKED and kind not in _BY_TYPE.get(column, _SURE)
+            if column is not ColumnType.TIMESTAMP and column in _CHECKED and kind not in _BY_TYPE.get(column, _SURE)
         )
         self.loose = tuple(
             place for place, kind, column in places if column not in _TYPES and kind in (bool, int, Decimal)
@@ -163,15 +168,24 @@ class TypedReader:
             return None
         new = astuple(document.data)
         old: Values | None = None
-        if type(document.before) not in _SURE:
-            old = astuple(document.before)
+        before = document.before
+        if before is not None and before is not UNSET:
+            old = astuple(before)
         numbers: list[int] = []
-        if self._flags:
-            found = self._put_right(new, numbers), None if old is None else self._put_right(old, numbers)
-            if found[0] is None or (found[1] is None and old is not None):
-                return None
-            new, old = found  # type: ignore[assignment]
+        for place in self._flags:
+            if type(new[place]) is int or (old is not None and type(old[place]) is int):
+                found = self._put_right(new, numbers), None if old is None else self._put_right(old, numbers)
+                if found[0] is None or (found[1] is None and old is not None):
+                    return None
+                new, old = found  # type: ignore[assignment]
+                break
         shape = self._shape(tuple(map(type, new)))
+        try:
+            for place in shape.times:
+                _moment(new[place])
+        except ValueError:
+            if any(_is_time(new[place]) is WRONG for place in shape.times):
+                return None
         for place, check in shape.checks:
             if check(new[place]) is WRONG:
                 return None
@@ -182,7 +196,7 @@ class TypedReader:
                 check_old = self._checks[place]
                 if check_old is not None:
                     value = old[place]
-                    if type(value) not in _SURE and check_old(value) is WRONG:
+                    if value is not None and value is not UNSET and check_old(value) is WRONG:
                         return None
             for place in shape.loose:
                 if (type(new[place]) is bool) is not (type(old[place]) is bool):
