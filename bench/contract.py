@@ -91,7 +91,7 @@ class Ours:
 
 def check(records: Prepared) -> None:
     """All updates have the same events from both. Raises ContractFailed."""
-    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, KEY, SERVICE, ENVIRONMENT)
+    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, SERVICE, ENVIRONMENT)
     for record in records.loads:
         ours.run(record)
         theirs.run(record)
@@ -102,7 +102,7 @@ def check(records: Prepared) -> None:
 
 def contestants(records: Prepared) -> dict[str, Callable[[RawRecord], Any]]:
     """Fresh ones, that have seen the full load."""
-    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, KEY, SERVICE, ENVIRONMENT)
+    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, SERVICE, ENVIRONMENT)
     for record in records.loads:
         ours.run(record)
         theirs.run(record)

@@ -79,10 +79,11 @@ class Frame:
         org = "" if org_id is None else f'"orgId":{_text(org_id)},'
         user = "" if user_id is None else f',"userId":{_text(user_id)}'
         stale = "true" if owner.stale else "false"
+        trace = f'"{digest}"' if not record.trace else _text(record.trace)
         text = (
             f'{{{images}"changedFields":{_json(sorted(changes))},"changes":{_json(changes)},{self._detail_type}'
             f'"entityId":{_text(entity)},{self._types}{event_id}{self._event_type_and_keys}{_json(keys)},'
-            f'"metadata":{{{aliases}"correlationId":{_text(record.trace or digest)},{diff}'
+            f'"metadata":{{{aliases}"correlationId":{trace},{diff}'
             f'"enrichment":{{"source":"{owner.source}","stale":{stale}}}{self._environment}{precision}'
             f'"processedAt":"{processed_at(record, committed_ms)}","redactedFields":{_json(redacted)},{replay}'
             f'"sequence":"{record.generation:04d}-{record.offset:020d}","sequenceNumber":{_text(origin.sequence)}'

@@ -74,8 +74,9 @@ class Plan:
         self._fills = (spec.absent_columns or reading.absent_columns) == "null"
         self._drops_resent = spec.duplicates != "pass"
         self._needs_owner = spec.missing_owner.then == "dead"
-        self._frames: dict[tuple[str, str, str], Frame] = {}
-        self._ours: dict[tuple[str, str], bool] = {}
+        self._place = ("", "")
+        """Schema and table as the last record had them, which have frames."""
+        self._frames: dict[str, Frame] = {}
 
     @staticmethod
     def of(
@@ -118,10 +119,11 @@ class Plan:
         if note and ((memory is not None and digest in memory.changes) or state.is_recent(digest)):
             return Enriched(_RESENT, table=spec.name)
         effects = self._observed(typed, schema, committed_ms, state)
-        for effect in self._lookups(typed, row, committed_ms, state):
-            if effect is None:
+        if self._provides:
+            entries = self._lookups(typed, row, committed_ms, state)
+            if entries is None:
                 return None
-            effects.append(effect)
+            effects += entries
         if note:
             effects.append(Note(digest))
         owner = self._owner.find(new, state, schema, committed_ms)
@@ -146,13 +148,13 @@ class Plan:
 
     def _is_ours(self, schema: str, table: str, state: State) -> bool:
         """Whether the record is of this table, whose schema is fixed or pinned."""
-        ours = self._ours.get((schema, table))
         spec = self._spec
-        if ours is None:
-            ours = self._options.catalogue.first(dms.ADAPTER, schema, table) is spec
-            if len(self._ours) < Catalogue.MAX_REMEMBERED:
-                self._ours[schema, table] = ours
-        return ours and (spec.schema is not None or state.pinned_schema(spec.name) == schema)
+        if self._place != (schema, table):
+            if self._options.catalogue.first(dms.ADAPTER, schema, table) is not spec:
+                return False
+            self._place = schema, table
+            self._frames = {word: self._frame(about, schema, table) for word, about in self._words.items()}
+        return spec.schema is not None or state.pinned_schema(spec.name) == schema
 
     def _is_ordinary(self, word: Word, typed: TypedRecord) -> bool:
         """Whether the row is valid, its key has not changed, and its images can be compared, if there are two."""
@@ -187,13 +189,13 @@ class Plan:
             watch.settle(sight, tuple(row), state)
         return [*observed]
 
-    def _lookups(self, typed: TypedRecord, row: bytes, committed_ms: int, state: State) -> Sequence[Remember | None]:
-        """`remember.lookups`; None for an entry that needs more than the row."""
-        effects: list[Remember | None] = []
+    def _lookups(self, typed: TypedRecord, row: bytes, committed_ms: int, state: State) -> list[Remember] | None:
+        """`remember.lookups`; None if an entry needs more than the row."""
+        effects: list[Remember] = []
         for rule, org_place, user_place in self._provides:
             org, user = _id(typed, org_place), _id(typed, user_place)
             if org is UNSET or user is UNSET:
-                return (None,)
+                return None
             known = state.lookup(rule.lookup, row)
             if known is None or org != known.org_id or user != known.user_id:
                 entry = LookupEntry(org_id=org, user_id=user, since_ms=committed_ms)
@@ -236,7 +238,7 @@ class Plan:
         if self._key_rules:
             touched += self._key_rules
             published = redacted_keys(keys, self._key_rules)
-        return self._frame(metadata.operation, str(metadata.schema_name), metadata.table_name).event(
+        return self._frames[metadata.operation].event(
             record, digest=digest, committed_ms=committed_ms, timestamp=timestamp, keys=wire(published),
             changes=changes, compared=compared, redacted=sorted({*touched}) if touched else (), owner=owner,
             org_id=published_id(owner.org_id, table.org_redactor),
@@ -244,17 +246,12 @@ class Plan:
             transaction_id=None if transaction in _NO_TRANSACTION else str(transaction),
         )  # fmt: skip
 
-    def _frame(self, word: str, schema: str, table: str) -> Frame:
-        frame = self._frames.get((word, schema, table))
-        if frame is None:
-            options, about = self._options, self._words[word]
-            frame = Frame(
-                self._spec, about.operation, dms.ADAPTER, schema, table,
-                service=options.service, environment=options.environment, snapshot=about.snapshot,
-            )  # fmt: skip
-            if len(self._frames) < Catalogue.MAX_REMEMBERED:
-                self._frames[word, schema, table] = frame
-        return frame
+    def _frame(self, word: Word, schema: str, table: str) -> Frame:
+        options = self._options
+        return Frame(
+            self._spec, word.operation, dms.ADAPTER, schema, table,
+            service=options.service, environment=options.environment, snapshot=word.snapshot,
+        )  # fmt: skip
 
 
 def _id(typed: TypedRecord, place: int | None) -> Any:
