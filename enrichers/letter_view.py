@@ -77,7 +77,7 @@ class LetterView:
         if raw is None:
             return ""
         if buried.stage == PUBLISH:  # of an event, redacted when that was made
-            return _printable(raw)
+            return printable(raw.decode("utf-8", "replace"))
         try:
             parts = decode(raw)
         except JsonError:
@@ -182,5 +182,6 @@ def _keyless(rule: Redaction) -> Redaction:
     return replace(rule, action=RedactionAction.FULL_MASK, patterns=()) if rule.action.keyed else rule
 
 
-def _printable(text: bytes) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.decode("utf-8", "replace"))
+def printable(text: str) -> str:
+    """One line, without what would steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

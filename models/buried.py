@@ -1,5 +1,6 @@
 """One record of `cdc.dead` as people are told of it: a dead letter, a gap, or something that nobody can read."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ CODES = (*(failure.value for failure in Failure), GAP, UNREADABLE)
 CATEGORIES = tuple(category.value for category in ErrorCategory)
 Kind = tuple[str, str, str, str]
 """Stage, code, table, message: what letters are counted by."""
+_PLACE = re.compile(r"line \d+ column \d+", re.ASCII)
 _GAP_NUMBERS = ("partition", "start", "end", "since")
 
 
@@ -101,8 +103,8 @@ class Buried:
 
     @property
     def kind(self) -> Kind:
-        """What it is counted by."""
-        return self.stage, self.code, self.table, self.message
+        """What it is counted by; where in its bytes a record is broken makes no kind of its own."""
+        return self.stage, self.code, self.table, _PLACE.sub("line … column …", self.message)
 
     @property
     def replay(self) -> int:

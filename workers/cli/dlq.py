@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -70,10 +70,10 @@ def list_(
     with quiet():
         found, count, view, hidden = asyncio.run(_list(selection, limit, oldest=oldest, everything=everything))
     if output == "table":
-        for line in _lines(found, view, everything=everything):
+        for line in list_lines(found, view, everything=everything):
             click.echo(line)
     else:
-        documents = ({**letter.document(), "key": view.key(letter) or None} for letter in found)
+        documents = (list_document(letter, view) for letter in found)
         if output == "json":
             click.echo(json.dumps(list(documents), indent=2, ensure_ascii=False))
         else:
@@ -99,12 +99,18 @@ async def _list(
     return list(kept) if oldest else list(reversed(kept)), count, view, tell_held_back(found)
 
 
+def list_document(letter: "Buried", view: "LetterView") -> dict[str, Any]:
+    """A letter as `list` tells programs of it."""
+    return {**letter.document(), "key": view.key(letter) or None}
+
+
 def _counted(shown: int, count: int) -> str:
     letters = f"{count:,} letter{'' if count == 1 else 's'}"
     return letters if shown == count else f"{shown:,} of {letters}; --limit 0 shows all"
 
 
-def _lines(found: "list[Buried]", view: "LetterView", *, everything: bool) -> Iterator[str]:
+def list_lines(found: "Sequence[Buried]", view: "LetterView", *, everything: bool) -> Iterator[str]:
+    """A table of letters."""
     if not found:
         return
     head = ["ID", "TIME", "STAGE", "CODE", "TABLE", "KEY", "REPLAY", "BYTES", "MESSAGE"]
@@ -210,7 +216,7 @@ async def _stats(
 def _part(letter: "Buried", name: str) -> str:
     if name == "hour":
         return utc(letter.time_ms // HOUR_MS * HOUR_MS)
-    return str(getattr(letter, name))
+    return letter.kind[-1] if name == "message" else str(getattr(letter, name))
 
 
 for _command in (show, redrive, drop, export):

@@ -30,10 +30,10 @@ C = TypeVar("C", bound=Callable[..., Any])
 _IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
 _FILTERS = (
     click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Of this stage."),
-    click.option("--code", "codes", multiple=True, type=click.Choice(CODES, case_sensitive=False),
-                 help="With this code. GAP: what was lost unread."),
+    click.option("--code", "codes", multiple=True, type=click.Choice(CODES, case_sensitive=False), metavar="CODE",
+                 help=f"With this code: {', '.join(CODES)}."),
     click.option("--category", "categories", multiple=True, type=click.Choice(CATEGORIES, case_sensitive=False),
-                 help="Of this category."),
+                 metavar="CATEGORY", help=f"Of this category: {', '.join(CATEGORIES)}."),
     click.option("--table", "tables", multiple=True, metavar="NAME", help="Of this table."),
     click.option("--key", "keys", multiple=True, metavar="KEY", help="Of this row, as `list` shows it: users:7."),
     click.option("--since", metavar="WHEN", help="Written since then: 2026-01-15T10:00:00Z, or 90s, 30m, 2h, 7d ago."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from enrichers.letter_view import printable
 from models.buried import Buried
 from models.letter_selection import Selection
 from models.raw import (
@@ -66,14 +67,14 @@ def show(*, id: str, unmasked: bool, yes: bool, output: Literal["table", "json"]
         )
     with quiet():
         letter, view = asyncio.run(_find(Selection(ids=frozenset((wanted,)))))
-    document = _document(letter, view)
+    document = show_document(letter, view)
     if unmasked:
         click.echo(f"{NAME}: this shows the original of {wanted}, unmasked", err=True)
         document["original"] = _original(letter)
     if output == "json":
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    for line in _lines(letter, document):
+    for line in show_lines(letter, document):
         click.echo(line)
 
 
@@ -86,14 +87,15 @@ async def _find(selection: Selection) -> "tuple[Buried, LetterView]":
     raise CommandError(f"Kafka has deleted {wanted}, which was {found.marks[wanted].action}")
 
 
-def _document(letter: Buried, view: "LetterView") -> dict[str, Any]:
+def show_document(letter: Buried, view: "LetterView") -> dict[str, Any]:
+    """Everything that may be shown of a letter, for programs."""
     payload = view.payload(letter)
     again = redrive_of(letter.record)
     return {
         **letter.document(),
         "key": view.key(letter) or None,
         "headers": {
-            name: value.decode("utf-8", "replace") if name in TOLD else f"({len(value)} bytes)"
+            printable(name): printable(value.decode("utf-8", "replace")) if name in TOLD else f"({len(value)} bytes)"
             for name, value in letter.record.headers
             if not name.startswith(("cdc-dead-", "cdc-gap-"))
         },
@@ -105,18 +107,21 @@ def _document(letter: Buried, view: "LetterView") -> dict[str, Any]:
 
 
 def _original(letter: Buried) -> dict[str, Any]:
-    """Key and value as they are: text where they are text, base64 in any case."""
+    """Key and value as they are: text where they are text that a terminal can show, base64 in any case."""
     found: dict[str, Any] = {}
     for name, content in (("key", letter.record.key), ("value", letter.record.value)):
         found[f"{name}B64"] = base64.b64encode(content).decode() if content is not None else None
         try:
-            found[name] = content.decode() if content is not None else None
+            text = content.decode() if content is not None else None
         except UnicodeDecodeError:
-            found[name] = None
+            text = None
+        plain = (text or "").replace("\n", " ").replace("\t", " ")
+        found[name] = text if printable(plain) == plain else None
     return found
 
 
-def _lines(letter: Buried, document: dict[str, Any]) -> Iterator[str]:
+def show_lines(letter: Buried, document: dict[str, Any]) -> Iterator[str]:
+    """The same for people."""
     fields = [("id", str(letter.id)), ("code", f"{letter.code} {letter.category and f'({letter.category})'}".rstrip())]
     fields += [("message", letter.message), ("stage", letter.stage or "-"), ("table", letter.table or "-")]
     fields += [("key", document["key"] or "-"), *_hops(letter)]
@@ -130,8 +135,9 @@ def _lines(letter: Buried, document: dict[str, Any]) -> Iterator[str]:
     yield from _payload(document["payload"])
     if "original" in document:
         original = document["original"]
-        yield f"{'original':<9} key {original['key'] if original['key'] is not None else original['keyB64']}"
-        yield f"{'':<9} value {original['value'] if original['value'] is not None else original['valueB64']}"
+        for name, label in (("key", "original"), ("value", "")):
+            text = original[name] if original[name] is not None else f"in base64 {original[f'{name}B64']}"
+            yield f"{label:<9} {name} {text if original[f'{name}B64'] is not None else 'none'}"
     if "notRedrivable" in document:
         yield f"{'redrive':<9} not possible: {document['notRedrivable']}"
     else:
@@ -149,7 +155,7 @@ def _hops(letter: Buried) -> Iterator[tuple[str, str]]:
         if told.redriven is not None:
             yield "again", f"redrive topic of {told.stage}/{told.partition} offset {told.redriven}"
         yield "failed", f"{utc(told.last_failed_ms)}, first {utc(told.first_failed_ms)}"
-    yield "died", f"{utc(letter.time_ms)}, cdc.dead/{letter.id.partition} offset {letter.id.offset}"
+    yield "letter", f"{utc(letter.time_ms)}, partition {letter.id.partition} offset {letter.id.offset}"
     if letter.handled is not None:
         yield letter.handled.action, utc(letter.handled.at_ms)
 

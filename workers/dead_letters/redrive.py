@@ -7,7 +7,7 @@ P4: letters of one key stand in one partition, and are written in the order in w
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,7 +30,10 @@ from workers.topics import Topics
 MAX_BYTES = 8 * MEBIBYTE
 """Of the originals of one transaction, unless one letter is larger."""
 
-Sleep = Callable[[float], Any]
+DOING = "letters redriven"
+
+Chosen = tuple[Buried, RedriveRecord]
+Sleep = Callable[[float], Awaitable[object]]
 
 
 @dataclass(slots=True)
@@ -71,32 +74,20 @@ class Redrive:
 
     async def write(
         self, kafka: KafkaAccess, producer: SlotProducer, topics: Topics, *, pace: Pace, now_ms: Callable[[], int],
-        tell: Tell, total: int, clock: Callable[[], float] = monotonic, sleep: Sleep = asyncio.sleep,
+        tell: Tell, total: int,
     ) -> Tally:  # fmt: skip
         """Do it; `tell` hears how many of `total` letters are. `found` must have been looked at behind the fence of
         `producer`. Raises what `sole_writer` translates, KafkaError, CommandError."""
         tally = Tally()
-        written, due = 0, clock()
-        gone = obsolete(self.found)
         chosen = self._chosen(kafka, tally, lambda *_: None)
-        async with aclosing(chosen), aclosing(_parts(chosen, pace.at_once)) as parts:
-            async for part in parts:
-                if (delay := due - clock()) > 0:
-                    await sleep(delay)
-                due = pace.next_after(due, clock(), len(part))
-                at = now_ms()
-                async with transaction(producer):
-                    sent = [delivery for letter in part for delivery in await _send(producer, topics, *letter, at)]
-                    forgotten = islice(gone, MAX_RECORDS)
-                    sent += [await send_mark(producer, topics.handled, mark, forget=True) for mark in forgotten]
-                    await asyncio.gather(*sent)
-                written += len(part)
-                tell("letters redriven", written, total)
+        async with aclosing(chosen):
+            await write_letters(
+                producer, topics, chosen, pace=pace, now_ms=now_ms, tell=lambda done: tell(DOING, done, total),
+                forget=obsolete(self.found),
+            )  # fmt: skip
         return tally
 
-    async def _chosen(
-        self, kafka: KafkaAccess, tally: Tally, tell: Tell
-    ) -> AsyncGenerator[tuple[Buried, RedriveRecord]]:
+    async def _chosen(self, kafka: KafkaAccess, tally: Tally, tell: Tell) -> AsyncGenerator[Chosen]:
         read = letters(kafka, self.found, self.selection, self.keys_of, tell, doing="letters read")
         async with aclosing(read) as selected:
             async for buried in selected:
@@ -113,6 +104,28 @@ class Redrive:
                             return
 
 
+async def write_letters(
+    producer: SlotProducer, topics: Topics, chosen: AsyncIterable[Chosen], *, pace: Pace, now_ms: Callable[[], int],
+    tell: Callable[[int], None], forget: Iterator[Handled], clock: Callable[[], float] = monotonic,
+    sleep: Sleep = asyncio.sleep,
+) -> None:  # fmt: skip
+    """Write letters in their order, each with its mark; `tell` hears how many stand. Marks to `forget` go along."""
+    written, due = 0, clock()
+    async for part in _parts(chosen, pace.at_once):
+        if (delay := due - clock()) > 0:
+            await sleep(delay)
+        due = pace.next_after(due, clock(), len(part))
+        at = now_ms()
+        async with transaction(producer):
+            sent = [delivery for letter in part for delivery in await _send(producer, topics, *letter, at)]
+            sent += [
+                await send_mark(producer, topics.handled, mark, forget=True) for mark in islice(forget, MAX_RECORDS)
+            ]
+            await asyncio.gather(*sent)
+        written += len(part)
+        tell(written)
+
+
 async def _send(
     producer: SlotProducer, topics: Topics, buried: Buried, record: RedriveRecord, at_ms: int
 ) -> tuple[Any, Any]:  # fmt: skip
@@ -124,11 +137,9 @@ async def _send(
     return again, await send_mark(producer, topics.handled, Handled(buried.id, "redriven", at_ms, buried.time_ms))
 
 
-async def _parts(
-    chosen: AsyncGenerator[tuple[Buried, RedriveRecord]], at_once: int
-) -> AsyncGenerator[list[tuple[Buried, RedriveRecord]]]:
+async def _parts(chosen: AsyncIterable[Chosen], at_once: int) -> AsyncIterator[list[Chosen]]:
     """As many as fit into one transaction, in order."""
-    part: list[tuple[Buried, RedriveRecord]] = []
+    part: list[Chosen] = []
     size = 0
     async for buried, record in chosen:
         if part and (len(part) == at_once or size + len(record.value) > MAX_BYTES):
