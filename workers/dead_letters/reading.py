@@ -40,7 +40,6 @@ class DeadLetters:
 
 async def look(
     settings: Settings, kafka: KafkaAccess, selection: Selection, tell: Tell, *, fenced: bool = False,
-    patience: float = PATIENCE,
 ) -> DeadLetters:  # fmt: skip
     """Find out where to read for a selection. `fenced`: as for `read_marks`. Raises NotFoundError if a topic is
     missing, KafkaError."""
@@ -48,7 +47,7 @@ async def look(
     await kafka.require(dict.fromkeys((topics.dead, topics.handled), settings.partitions))
     marks = await read_marks(settings, kafka, tell, fenced=fenced)
     tps = [TopicPartition(topics.dead, index) for index in range(settings.partitions)]
-    goals, held_back = await _settled(kafka, tps, patience)
+    goals, held_back = await _settled(kafka, tps)
     consumer = AIOKafkaConsumer(**kafka.connection.client(CLIENT), isolation_level="read_committed")
     await consumer.start()
     try:
@@ -78,12 +77,10 @@ async def letters(
                 yield buried
 
 
-async def _settled(
-    kafka: KafkaAccess, tps: list[TopicPartition], patience: float
-) -> tuple[dict[TopicPartition, int], tuple[str, ...]]:
+async def _settled(kafka: KafkaAccess, tps: list[TopicPartition]) -> tuple[dict[TopicPartition, int], tuple[str, ...]]:
     """Where to read to: to the high watermarks of now, once every transaction before them has ended."""
     goals = await ends(kafka.connection, CLIENT, tps, stable=False)
-    deadline = monotonic() + patience
+    deadline = monotonic() + PATIENCE
     while True:
         stable = await ends(kafka.connection, CLIENT, tps, stable=True)
         held_back = [tp for tp in tps if stable[tp] < goals[tp]]
