@@ -174,7 +174,7 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                     unit.drop(reason)
                 case Dead() as dead:
                     _bury(enrich, unit, kafka_record, record, dead, table=result.table)
-                    unit.dead()
+                    unit.dead(f"{result.table or 'no table'}: {dead.failure}: {dead.reason}")
                 case Miss(unasked=True):
                     rest = (read(later) for later in unit.batch or () if later.offset >= record.offset)
                     return Pause(record.offset, ANSWER_SECONDS, _ask(enrich, state, rest))

@@ -8,11 +8,13 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from faust.types import TP
 from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
-from workers.engine.delivery import Emit, Pick, Sink, WindowOptions
+from workers.engine.dead_window import DeadWindow
+from workers.engine.delivery import Deliver, Emit, FunctionSink, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
 from workers.engine.options import EngineOptions
@@ -21,6 +23,7 @@ from workers.engine.runner import Bury, Runner, describe
 from workers.engine.slot import Slot
 from workers.engine.slot_task import SlotTask, Work
 from workers.engine.slots import Slots
+from workers.engine.standstill import report_standstill
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.transport import SCHEME, register
 from workers.engine.unit import Body, UnitOfWork
@@ -64,6 +67,7 @@ class StageApp(faust.App):
         self.record_gap: Callable[[UnitOfWork, Gap], None] | None = None
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
+        self.dead_window = DeadWindow(options.dead_limit, self._stand_still)
         self.blockers: dict[str, str] = {}
         """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
         self.reports: dict[str, Callable[[], Any]] = {}
@@ -120,25 +124,32 @@ class StageApp(faust.App):
 
         return register_body
 
-    def deliver(
-        self, *topics: str, emit: Emit, pick: Pick = len, options: WindowOptions | None = None
-    ) -> Callable[[Sink], Sink]:
+    def deliver(self, *topics: str, emit: Emit, options: WindowOptions | None = None) -> Callable[[Deliver], Deliver]:
         """At least once, in order per key: `async def sink(records) -> [Delivered | Undeliverable | Retry]`."""
+
+        def register_function(function: Deliver) -> Deliver:
+            name = getattr(function, "__name__", "deliver")
+            self.deliver_to(
+                FunctionSink(function), *topics, emit=emit, options=options, name=name, doc=function.__doc__
+            )
+            return function
+
+        return register_function
+
+    def deliver_to(
+        self, sink: Sink, *topics: str, emit: Emit, options: WindowOptions | None = None, name: str, doc: str | None
+    ) -> None:
+        """The same for a sink that prepares its records. `name` and `doc` are those of the agent."""
         bounds = options or WindowOptions()
+        self.slot_bodies.append(lambda slot: Window(slot, sink, emit, bounds))
 
-        def register_sink(sink: Sink) -> Sink:
-            self.slot_bodies.append(lambda slot: Window(slot, sink, emit, pick, bounds))
+        async def feed(batch: RecordBatch) -> None:
+            slot = self.slots.owned.get(batch.tp.partition)
+            window = next((b for b in slot.bodies if isinstance(b, Window)), None) if slot else None
+            if window is not None:
+                await window.feed(batch)
 
-            async def feed(batch: RecordBatch) -> None:
-                slot = self.slots.owned.get(batch.tp.partition)
-                window = next((b for b in slot.bodies if isinstance(b, Window)), None) if slot else None
-                if window is not None:
-                    await window.feed(batch)
-
-            self._agents(getattr(sink, "__name__", "deliver"), sink.__doc__, topics, feed)
-            return sink
-
-        return register_sink
+        self._agents(name, doc, topics, feed)
 
     def slot_task(self, topic: str) -> Callable[[Work], Work]:
         """A source outside of Kafka: `async def work(slot, stopping)`, one for each slot of `topic`, which stays
@@ -183,6 +194,11 @@ class StageApp(faust.App):
             await self.slots.rejoin(slot, error)
         except Exception as problem:  # noqa: BLE001  an exception that leaves an actor ends the process in the end
             self.log.error("slot %s: rejoin: %s", slot.index, describe(problem))
+
+    def _stand_still(self, why: str, tp: TP, end: int) -> None:
+        self.blockers["dead letters"] = why
+        self.log.critical("STOPPED at %s/%s: %s", tp.topic, tp.partition, why)
+        self.slots.in_background(report_standstill(self, why, tp, end))
 
     # tables
 

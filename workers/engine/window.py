@@ -16,7 +16,8 @@ from faust.types import TP
 
 from workers.engine.batch import RecordBatch, record_size
 from workers.engine.clock import monotonic
-from workers.engine.delivery import Delivered, Emit, Outcome, Pick, Retry, Sink, Undeliverable, WindowOptions
+from workers.engine.dead_window import WholesalePoison
+from workers.engine.delivery import Delivered, Emit, Outcome, Retry, Sink, Undeliverable, WindowOptions
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
 from workers.engine.ledger import DEAD, IN, OUT
 from workers.engine.runner import CONFIGURATION_PAUSE, describe
@@ -27,7 +28,7 @@ from workers.engine.unit import Advance, UnitOfWork
 class Item:
     """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send."""
 
-    __slots__ = ("attempts", "end", "outcome", "record", "start", "tp")
+    __slots__ = ("attempts", "end", "outcome", "prepared", "record", "start", "tp")
 
     def __init__(self, record: Any, tp: TP, start: int, end: int) -> None:
         self.record = record
@@ -35,18 +36,18 @@ class Item:
         self.start = start
         self.end = end
         self.attempts = 0
+        self.prepared: Any = None
         self.outcome: Delivered | Undeliverable | None = None
 
 
 class Window:
     """One slot's window. `start`, `feed`, `stop` are called by the engine."""
 
-    def __init__(self, slot: Slot, sink: Sink, emit: Emit, pick: Pick, options: WindowOptions) -> None:
+    def __init__(self, slot: Slot, sink: Sink, emit: Emit, options: WindowOptions) -> None:
         self.slot = slot
         self.app = slot.app
         self.sink = sink
         self.emit = emit
-        self.pick = pick
         self.options = options
         self.fifo: dict[TP, deque[Item]] = {}
         self.fed: dict[TP, int] = {}
@@ -92,6 +93,12 @@ class Window:
             self.progress.set()
         for item in _items(batch):
             queue.append(item)
+            prepared = self.sink.prepare(item.record)
+            if isinstance(prepared, Undeliverable):
+                item.attempts, item.outcome = 1, prepared
+                self.progress.set()
+                continue
+            item.prepared = prepared
             lane = self.lanes.setdefault(item.record.key, deque())
             lane.append(item)
             if len(lane) == 1:
@@ -114,7 +121,7 @@ class Window:
     # sending
 
     def _pump(self) -> None:
-        while self.ready and not self.stopping:
+        while self.ready and not self.stopping and not self.app.dead_window.stopped:
             # While the sink is down one call probes it at a time.
             if len(self.calls) >= (1 if self.failures else self.options.max_calls):
                 return
@@ -125,7 +132,7 @@ class Window:
                 self._timer = asyncio.get_running_loop().call_later(wait, self._pump)
                 return
             heads = [self.ready[i] for i in range(min(self.options.per_call, len(self.ready)))]
-            count = max(1, min(len(heads), self.pick([item.record for item in heads])))
+            count = max(1, min(len(heads), self.sink.fit([item.prepared for item in heads])))
             items = [self.ready.popleft() for _ in range(count)]
             call = asyncio.ensure_future(self._call(items))
             self.calls.add(call)
@@ -141,8 +148,8 @@ class Window:
         for item in items:
             item.attempts += 1
         try:
-            records = [item.record for item in items]
-            outcomes = await asyncio.wait_for(self.sink(records), self.options.call_timeout)
+            prepared = [item.prepared for item in items]
+            outcomes = await asyncio.wait_for(self.sink.put(prepared), self.options.call_timeout)
         except asyncio.CancelledError:
             self.ready.extendleft(reversed(items))  # quiesce: perhaps delivered, will be sent again
             return
@@ -183,11 +190,14 @@ class Window:
     # committing
 
     def _prefix(self, limit: int) -> list[Item]:
-        """Delivered items from the head of each source on, without a hole."""
+        """Delivered items from the head of each source on, without a hole; up to its first dead letter, if the stage
+        stands still over too many of them."""
         prefix: list[Item] = []
         for queue in self.fifo.values():
             for item in queue:
                 if (item.outcome is None and item.record is not None) or len(prefix) >= limit:
+                    break
+                if self.app.dead_window.stopped and isinstance(item.outcome, Undeliverable):
                     break
                 prefix.append(item)
         return prefix
@@ -196,6 +206,14 @@ class Window:
         """One transaction for what was delivered; whether there was anything."""
         if not self._prefix(1):
             return False
+        try:
+            ends = await self._commit(limit, with_value=with_value)
+        except WholesalePoison:
+            return bool(self._prefix(1))  # without dead letters from now on
+        self._forget(ends)
+        return bool(ends)
+
+    async def _commit(self, limit: int, *, with_value: bool) -> dict[TP, int]:
         async with UnitOfWork(self.slot, while_stopping=True) as unit:
             # Computed under the slot's lock: another commit may just have taken the same prefix.
             items = self._prefix(limit)
@@ -204,11 +222,12 @@ class Window:
                 advance.end = item.end
                 if item.outcome is None:
                     continue
+                if isinstance(item.outcome, Undeliverable):
+                    advance.letters.append((advance.counts[IN], f"{item.outcome.failure}: {item.outcome.reason}"))
                 advance.counts[IN] += 1
                 advance.counts[OUT if isinstance(item.outcome, Delivered) else DEAD] += 1
                 self.emit(unit, item.record, item.outcome, item.attempts, with_value)
-        self._forget({tp: advance.end for tp, advance in unit.advances.items()})
-        return bool(items)
+        return {tp: advance.end for tp, advance in unit.advances.items()}
 
     def _forget(self, ends: dict[TP, int]) -> None:
         for tp, end in ends.items():
