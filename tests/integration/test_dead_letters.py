@@ -28,7 +28,7 @@ from workers.dead_letters.marks import sole_writer, transaction
 from workers.failures import ExitCode, NotFoundError, RefusedError
 from workers.kafka_access import kafka_access
 
-ROWS, VERSIONS = 20, 10
+ROWS, VERSIONS = 18, 10
 
 
 @pytest.fixture
