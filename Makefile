@@ -28,7 +28,7 @@ $(SETUP): requirements/dev.txt requirements/java.txt pyproject.toml
 demo: setup ## run the main job: generator -> Kinesis -> Kafka -> EventBridge, on a sandbox of its own
 	@$(BIN)/cdc demo
 
-JOBS ?= 2
+JOBS ?= 3
 
 test: setup ## unit, contract, integration and journey tests, on real parts
 	@$(PYTEST) -n $(JOBS) --dist loadfile tests

@@ -38,7 +38,9 @@ from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
-from workers.eventbridge.classic import Bus, ClassicBus
+from workers.eventbridge.classic import ClassicBus
+from workers.eventbridge.entry import EntryRules
+from workers.eventbridge.sink import EventBridgeSink
 from workers.failures import CommandError, ConfigurationError
 from workers.kafka_connection import kafka_connection, refuse_wrong_credentials
 from workers.kinesis.budget import Budget
@@ -189,8 +191,9 @@ def make_publish(settings: Settings) -> StageApp:
     app = _stage(settings, catalogue, "publish", batch_records=WindowOptions().max_records // 2)
     session = Session(settings)
     client = hot_client(session, "events", "AWSEvents")
-    bus = ClassicBus(client, Bus(settings.event_bus_name, settings.event_source, settings.put_events_max_bytes))
-    add_publish(app, Publish(bus, Topics.of(settings), catalogue.fingerprint, now_ms))
+    bus = ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes)
+    sink = EventBridgeSink(bus, EntryRules(settings.event_source, settings.put_events_max_bytes))
+    add_publish(app, Publish(sink, Topics.of(settings), catalogue.fingerprint, now_ms))
     app.traces.add(Topics.of(settings).receipts)
     app.before_boot.append(lambda: check_bus_account(session, settings))
     app.on_end.append(client.close)

@@ -100,7 +100,7 @@ class TypedReader:
         get, known = row.get, good.get
         for name, check in self._checked:
             value = get(name)
-            if value is None or value is True or value is False:
+            if value is None:
                 continue
             kind = type(value)
             if kind is str:

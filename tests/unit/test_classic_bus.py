@@ -1,6 +1,7 @@
 """P3: one record of `cdc.events` is always the same entry; every answer of the bus has one meaning."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +9,10 @@ import pytest
 from models.bus_health import EventBridgeHC
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Delivered, Retry, Undeliverable
-from workers.eventbridge.classic import Bus, ClassicBus
+from workers.eventbridge.bus import Prepared
+from workers.eventbridge.classic import ClassicBus
+from workers.eventbridge.entry import EntryRules
+from workers.eventbridge.sink import EventBridgeSink
 
 
 def event(number: int = 1, **changes: Any) -> bytes:
@@ -41,13 +45,23 @@ OK = {"EventId": "bus-1"}
 
 
 def bus(client: Scripted, max_bytes: int = 262_144) -> ClassicBus:
-    return ClassicBus(client, Bus("cdc-events", "cdc-pipeline", max_bytes))
+    return ClassicBus(client, "cdc-events", max_bytes)
+
+
+def prepared(value: bytes, max_bytes: int = 262_144) -> Prepared | Undeliverable:
+    sink = EventBridgeSink(bus(Scripted(), max_bytes), EntryRules("cdc-pipeline", max_bytes))
+    return sink.prepare(SimpleNamespace(key=b"users:1", value=value))
+
+
+def ready(*values: bytes) -> list[Prepared]:
+    found = [prepared(value) for value in values]
+    return [one for one in found if isinstance(one, Prepared)]
 
 
 async def test_the_same_record_is_sent_with_the_same_bytes_every_time() -> None:
     client = Scripted([OK], AwsUnavailable("Timeout"), [OK])
     for _ in range(3):
-        await bus(client).put([event()])
+        await bus(client).put(ready(event()))
     assert len(set(client.requests)) == 1
     entry = json.loads(client.requests[0])["Entries"][0]
     assert entry == {
@@ -58,49 +72,44 @@ async def test_the_same_record_is_sent_with_the_same_bytes_every_time() -> None:
 
 async def test_outcomes_are_aligned_with_the_entries() -> None:
     client = Scripted([OK, {"ErrorCode": "ThrottlingException"}, {"ErrorCode": "MalformedDetail"}])
-    outcomes = await bus(client).put([event(1), event(2), event(3)])
+    outcomes = await bus(client).put(ready(event(1), event(2), event(3)))
     assert [type(outcome) for outcome in outcomes] == [Delivered, Retry, Undeliverable]
 
 
-async def test_a_record_that_is_no_event_is_undeliverable_and_its_neighbours_are_sent() -> None:
-    client = Scripted([OK, OK])
-    outcomes = await bus(client).put([event(1), b"garbage", event(2)])
-    assert [type(outcome) for outcome in outcomes] == [Delivered, Undeliverable, Delivered]
+def test_a_record_that_is_no_event_is_undeliverable() -> None:
+    assert isinstance(prepared(b"garbage"), Undeliverable)
 
 
 @pytest.mark.parametrize("fault", [AwsThrottled("ThrottlingException"), AwsUnavailable("HTTP500")])
 async def test_throttles_and_outages_are_retried(fault: AwsError) -> None:
-    assert await bus(Scripted(fault)).put([event()]) == [Retry(fault.code)]
+    assert await bus(Scripted(fault)).put(ready(event())) == [Retry(fault.code)]
 
 
 async def test_missing_permissions_pause_and_drain_nothing_into_the_dead_letters() -> None:
-    (outcome,) = await bus(Scripted(AwsDenied("AccessDeniedException"))).put([event()])
+    (outcome,) = await bus(Scripted(AwsDenied("AccessDeniedException"))).put(ready(event()))
     assert isinstance(outcome, Retry)
     assert outcome.pause > 0
 
 
 async def test_a_short_answer_counts_as_unknown() -> None:
-    outcomes = await bus(Scripted([OK])).put([event(1), event(2)])
+    outcomes = await bus(Scripted([OK])).put(ready(event(1), event(2)))
     assert [type(outcome) for outcome in outcomes] == [Retry, Retry]
 
 
 async def test_a_refused_request_finds_the_entry_to_blame() -> None:
     refused = AwsError("ValidationException")
-    outcomes = await bus(Scripted(refused, [OK], refused)).put([event(1), event(2)])
+    outcomes = await bus(Scripted(refused, [OK], refused)).put(ready(event(1), event(2)))
     assert [type(outcome) for outcome in outcomes] == [Delivered, Undeliverable]
 
 
-async def test_an_entry_that_fits_no_request_is_not_sent() -> None:
-    client = Scripted()
-    (outcome,) = await bus(client, max_bytes=2_000).put([event(1, padding="x" * 2_000)])
-    assert isinstance(outcome, Undeliverable)
-    assert client.requests == []
+def test_an_entry_that_fits_no_request_is_undeliverable() -> None:
+    assert isinstance(prepared(event(1, padding="x" * 2_000), max_bytes=2_000), Undeliverable)
 
 
 def test_a_request_is_filled_up_to_ten_entries_or_the_byte_limit() -> None:
     small, large = event(1), event(2, padding="x" * 900)
-    assert bus(Scripted()).fit([small] * 12) == 10
-    assert bus(Scripted(), max_bytes=2_500).fit([large] * 5) == 2
+    assert bus(Scripted()).fit(ready(*[small] * 12)) == 10
+    assert bus(Scripted(), max_bytes=2_500).fit(ready(*[large] * 5)) == 2
 
 
 @pytest.mark.parametrize(
@@ -116,12 +125,12 @@ def test_a_request_is_filled_up_to_ten_entries_or_the_byte_limit() -> None:
 )
 async def test_the_health_of_the_bus_is_what_its_last_answer_said(answer: Any, health: str, trouble: str) -> None:
     classic = bus(Scripted(answer))
-    await classic.put([event()])
+    await classic.put(ready(event()))
     assert (classic.health, classic.trouble) == (health, trouble)
 
 
 async def test_a_bus_that_answers_again_is_well_again() -> None:
     classic = bus(Scripted(AwsUnavailable("Timeout"), [OK]))
-    await classic.put([event()])
-    await classic.put([event()])
+    await classic.put(ready(event()))
+    await classic.put(ready(event()))
     assert (classic.health, classic.trouble) == (EventBridgeHC.OK, "")

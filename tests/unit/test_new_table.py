@@ -13,7 +13,7 @@ from models.outcome import Ok
 from workers.checks.configuration import check_redaction, check_tables
 from workers.cli.invoke import invoke
 from workers.cli.tables import tables
-from workers.eventbridge.classic import Bus, ClassicBus, Entry
+from workers.eventbridge.entry import Entry, EntryRules, entry_of
 from workers.settings import Settings
 from workers.topics import plan
 
@@ -70,7 +70,7 @@ def test_publish_sends_them_under_its_name(catalogue: Catalogue) -> None:
     (spec,) = catalogue.specs
     outcome = ending(example_pipeline(catalogue), spec, spec.examples[0]).outcome
     assert isinstance(outcome, Ok)
-    entry = ClassicBus(None, Bus("bus", "cdc-pipeline", 1 << 20)).entry(outcome.value.value)  # type: ignore[arg-type]
+    entry = entry_of(outcome.value.key, outcome.value.value, EntryRules("cdc-pipeline", 1 << 20))
     assert isinstance(entry, Entry)
     assert (entry.source, entry.detail_type) == ("cdc-pipeline.invoices", "invoice.created")
 

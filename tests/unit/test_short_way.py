@@ -101,6 +101,11 @@ def test_flags_that_are_numbers_are_put_right_and_told() -> None:
     assert odd == [("Open", "integer", False)] * 2
 
 
+@pytest.mark.parametrize("column", ["Price", "MadeAt"])
+def test_a_flag_in_a_column_of_another_type_goes_the_long_way(column: str) -> None:
+    assert learnt().read(record("update", ROW, before=ROW | {column: False}, table="things"), []) is None
+
+
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 @pytest.mark.parametrize("before", [None, ROW | {"Price": "4.70"}, {"ID": 7}])
 def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, separators: tuple[str, str]) -> None:

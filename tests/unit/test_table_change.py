@@ -10,7 +10,7 @@ from models.outcome import Ok
 from models.yaml_nodes import InvalidFile
 from tests.contract.test_event_schema import SCHEMA
 from tests.unit.changes import TELEPHONY, USER, Worker, catalogue_of, dms
-from workers.eventbridge.classic import Bus, ClassicBus, Entry
+from workers.eventbridge.entry import Entry, EntryRules, entry_of
 
 ENTRY = "  - {table: users, detail_type_style: table-change}\n"
 
@@ -19,26 +19,24 @@ def styled(directory: Path) -> Catalogue:
     return catalogue_of(directory, ENTRY, builtin="telephony")
 
 
-def entry_of(catalogue: Catalogue, record: bytes) -> Entry:
+def entry_made_of(catalogue: Catalogue, record: bytes) -> Entry:
     outcome = Worker(catalogue).feed(record).outcome
     assert isinstance(outcome, Ok)
-    bus = ClassicBus(None, Bus("bus", "cdc-pipeline", 1 << 20))  # type: ignore[arg-type]  # nothing is sent
-    entry = bus.entry(outcome.value.value)
+    entry = entry_of(outcome.value.key, outcome.value.value, EntryRules("cdc-pipeline", 1 << 20))
     assert isinstance(entry, Entry)
-    assert bus.entry(outcome.value.value) == entry
     assert entry.detail.encode() == outcome.value.value
     return entry
 
 
 @pytest.mark.parametrize("operation", ["insert", "update", "delete"])
 def test_every_change_of_the_table_has_the_one_detail_type(tmp_path: Path, operation: str) -> None:
-    entry = entry_of(styled(tmp_path), dms(operation, USER, before=USER if operation == "update" else None))
+    entry = entry_made_of(styled(tmp_path), dms(operation, USER, before=USER if operation == "update" else None))
     assert (entry.detail_type, entry.source) == ("CDC.TableChange", "cdc-pipeline.users")
 
 
 def test_other_tables_keep_their_own_detail_types(tmp_path: Path) -> None:
     record = dms("insert", {"ID": 3, "Name": "Acme", "Status": "ACTIVE"}, table="orgs")
-    assert entry_of(styled(tmp_path), record).detail_type == "org.created"
+    assert entry_made_of(styled(tmp_path), record).detail_type == "org.created"
 
 
 def test_the_event_holds_both_rows_redacted_and_is_valid_under_the_event_schema(tmp_path: Path) -> None:

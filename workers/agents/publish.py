@@ -1,7 +1,7 @@
 """`cdc.events` -> EventBridge: at least once (P3), in order per entity (P4). Offsets move only past delivered
 events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,10 @@ from models.event import read_envelope
 from models.outcome import ErrorCategory, Failure
 from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
-from workers.engine.delivery import Delivered, Outcome, Undeliverable, WindowOptions
+from workers.engine.delivery import Delivered, Undeliverable, WindowOptions
 from workers.engine.unit import UnitOfWork
-from workers.eventbridge.classic import MAX_ENTRIES, ClassicBus, Receipt
+from workers.eventbridge.bus import Receipt
+from workers.eventbridge.sink import EventBridgeSink
 from workers.topics import Topics
 
 STAGE = "publish"
@@ -24,7 +25,7 @@ STAGE = "publish"
 class Publish:
     """What the stage works with. `now_ms` stamps receipts and dead letters, never an event."""
 
-    bus: ClassicBus
+    sink: EventBridgeSink
     topics: Topics
     fingerprint: str
     now_ms: Callable[[], int]
@@ -52,15 +53,12 @@ def add_publish(app: StageApp, publish: Publish) -> None:
             letter = _letter(publish, record, outcome, attempts)
             unit.send(publish.topics.dead, record.key, record.value if with_value else None, letter.to_headers())
 
-    def fit(records: Sequence[Any]) -> int:
-        return publish.bus.fit([record.value or b"" for record in records])
-
-    app.reports["bus"] = lambda: {"health": publish.bus.health, "trouble": publish.bus.trouble}
-
-    @app.deliver(publish.topics.events, emit=emit, pick=fit, options=WindowOptions(per_call=MAX_ENTRIES))
-    async def publish_events(records: Sequence[Any]) -> list[Outcome]:
-        """Events to EventBridge, at least once, in order per entity."""
-        return await publish.bus.put([record.value or b"" for record in records])
+    bus = publish.sink.bus
+    app.reports["bus"] = lambda: {"health": bus.health, "trouble": bus.trouble}
+    app.deliver_to(
+        publish.sink, publish.topics.events, emit=emit, options=WindowOptions(per_call=bus.max_entries),
+        name="publish_events", doc="Events to EventBridge, at least once, in order per entity.",
+    )  # fmt: skip
 
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:

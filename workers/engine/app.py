@@ -12,7 +12,7 @@ from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
-from workers.engine.delivery import Emit, Pick, Sink, WindowOptions
+from workers.engine.delivery import Deliver, Emit, FunctionSink, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
 from workers.engine.options import EngineOptions
@@ -120,25 +120,32 @@ class StageApp(faust.App):
 
         return register_body
 
-    def deliver(
-        self, *topics: str, emit: Emit, pick: Pick = len, options: WindowOptions | None = None
-    ) -> Callable[[Sink], Sink]:
+    def deliver(self, *topics: str, emit: Emit, options: WindowOptions | None = None) -> Callable[[Deliver], Deliver]:
         """At least once, in order per key: `async def sink(records) -> [Delivered | Undeliverable | Retry]`."""
+
+        def register_function(function: Deliver) -> Deliver:
+            name = getattr(function, "__name__", "deliver")
+            self.deliver_to(
+                FunctionSink(function), *topics, emit=emit, options=options, name=name, doc=function.__doc__
+            )
+            return function
+
+        return register_function
+
+    def deliver_to(
+        self, sink: Sink, *topics: str, emit: Emit, options: WindowOptions | None = None, name: str, doc: str | None
+    ) -> None:
+        """The same for a sink that prepares its records. `name` and `doc` are those of the agent."""
         bounds = options or WindowOptions()
+        self.slot_bodies.append(lambda slot: Window(slot, sink, emit, bounds))
 
-        def register_sink(sink: Sink) -> Sink:
-            self.slot_bodies.append(lambda slot: Window(slot, sink, emit, pick, bounds))
+        async def feed(batch: RecordBatch) -> None:
+            slot = self.slots.owned.get(batch.tp.partition)
+            window = next((b for b in slot.bodies if isinstance(b, Window)), None) if slot else None
+            if window is not None:
+                await window.feed(batch)
 
-            async def feed(batch: RecordBatch) -> None:
-                slot = self.slots.owned.get(batch.tp.partition)
-                window = next((b for b in slot.bodies if isinstance(b, Window)), None) if slot else None
-                if window is not None:
-                    await window.feed(batch)
-
-            self._agents(getattr(sink, "__name__", "deliver"), sink.__doc__, topics, feed)
-            return sink
-
-        return register_sink
+        self._agents(name, doc, topics, feed)
 
     def slot_task(self, topic: str) -> Callable[[Work], Work]:
         """A source outside of Kafka: `async def work(slot, stopping)`, one for each slot of `topic`, which stays

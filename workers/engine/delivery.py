@@ -1,10 +1,11 @@
-"""What a sink outside of Kafka answers for each record, and the bounds of the window that feeds it."""
+"""What a sink outside of Kafka is to the engine, what it answers for each record, and the bounds of its window."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from models.retry import RetryConfig
+from workers.engine.batch import record_size
 from workers.engine.unit import UnitOfWork
 
 
@@ -32,11 +33,64 @@ class Retry:
 
 
 Outcome = Delivered | Undeliverable | Retry
-Sink = Callable[[Sequence[Any]], Awaitable[Sequence[Outcome]]]
 Emit = Callable[[UnitOfWork, Any, Delivered | Undeliverable, int, bool], None]
 """(unit, record, outcome, attempts, with_value): write receipt or dead letter of a record that leaves the window."""
-Pick = Callable[[Sequence[Any]], int]
-"""How many of these records, from the first on, fit one call."""
+Deliver = Callable[[Sequence[Any]], Awaitable[Sequence[Outcome]]]
+"""A sink in its plainest form: records to outcomes, index-aligned."""
+
+
+class Prepared(Protocol):
+    """A record as its sink sends it. It stays the same for every try (P3)."""
+
+    @property
+    def channel(self) -> str:
+        """Where it goes; what one channel refuses says nothing of the others."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes of a call."""
+
+
+class Sink(Protocol):
+    """A system outside of Kafka."""
+
+    def prepare(self, record: Any) -> Any:
+        """A `Prepared` of this sink, or `Undeliverable`. Asked once, when the record comes into the window: quick,
+        and it never raises."""
+
+    def fit(self, prepared: Sequence[Any]) -> int:
+        """How many of these, from the first on, go into one call. All are of one channel; at least one goes."""
+
+    async def put(self, prepared: Sequence[Any]) -> Sequence[Outcome]:
+        """One call; outcomes aligned with `prepared`. What it raises is an unknown outcome for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A record that is sent as it is."""
+
+    record: Any
+    size: int
+    channel: str = ""
+
+
+class FunctionSink:
+    """A function as a sink with one channel."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    def prepare(self, record: Any) -> Bare:
+        """See Sink."""
+        return Bare(record, record_size(record))
+
+    def fit(self, prepared: Sequence[Bare]) -> int:
+        """See Sink."""
+        return len(prepared)
+
+    async def put(self, prepared: Sequence[Bare]) -> Sequence[Outcome]:
+        """See Sink."""
+        return await self._deliver([bare.record for bare in prepared])
 
 
 @dataclass(frozen=True, slots=True)

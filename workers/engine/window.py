@@ -16,7 +16,7 @@ from faust.types import TP
 
 from workers.engine.batch import RecordBatch, record_size
 from workers.engine.clock import monotonic
-from workers.engine.delivery import Delivered, Emit, Outcome, Pick, Retry, Sink, Undeliverable, WindowOptions
+from workers.engine.delivery import Delivered, Emit, Outcome, Retry, Sink, Undeliverable, WindowOptions
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
 from workers.engine.ledger import DEAD, IN, OUT
 from workers.engine.runner import CONFIGURATION_PAUSE, describe
@@ -27,7 +27,7 @@ from workers.engine.unit import Advance, UnitOfWork
 class Item:
     """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send."""
 
-    __slots__ = ("attempts", "end", "outcome", "record", "start", "tp")
+    __slots__ = ("attempts", "end", "outcome", "prepared", "record", "start", "tp")
 
     def __init__(self, record: Any, tp: TP, start: int, end: int) -> None:
         self.record = record
@@ -35,18 +35,18 @@ class Item:
         self.start = start
         self.end = end
         self.attempts = 0
+        self.prepared: Any = None
         self.outcome: Delivered | Undeliverable | None = None
 
 
 class Window:
     """One slot's window. `start`, `feed`, `stop` are called by the engine."""
 
-    def __init__(self, slot: Slot, sink: Sink, emit: Emit, pick: Pick, options: WindowOptions) -> None:
+    def __init__(self, slot: Slot, sink: Sink, emit: Emit, options: WindowOptions) -> None:
         self.slot = slot
         self.app = slot.app
         self.sink = sink
         self.emit = emit
-        self.pick = pick
         self.options = options
         self.fifo: dict[TP, deque[Item]] = {}
         self.fed: dict[TP, int] = {}
@@ -92,6 +92,12 @@ class Window:
             self.progress.set()
         for item in _items(batch):
             queue.append(item)
+            prepared = self.sink.prepare(item.record)
+            if isinstance(prepared, Undeliverable):
+                item.attempts, item.outcome = 1, prepared
+                self.progress.set()
+                continue
+            item.prepared = prepared
             lane = self.lanes.setdefault(item.record.key, deque())
             lane.append(item)
             if len(lane) == 1:
@@ -125,7 +131,7 @@ class Window:
                 self._timer = asyncio.get_running_loop().call_later(wait, self._pump)
                 return
             heads = [self.ready[i] for i in range(min(self.options.per_call, len(self.ready)))]
-            count = max(1, min(len(heads), self.pick([item.record for item in heads])))
+            count = max(1, min(len(heads), self.sink.fit([item.prepared for item in heads])))
             items = [self.ready.popleft() for _ in range(count)]
             call = asyncio.ensure_future(self._call(items))
             self.calls.add(call)
@@ -141,8 +147,8 @@ class Window:
         for item in items:
             item.attempts += 1
         try:
-            records = [item.record for item in items]
-            outcomes = await asyncio.wait_for(self.sink(records), self.options.call_timeout)
+            prepared = [item.prepared for item in items]
+            outcomes = await asyncio.wait_for(self.sink.put(prepared), self.options.call_timeout)
         except asyncio.CancelledError:
             self.ready.extendleft(reversed(items))  # quiesce: perhaps delivered, will be sent again
             return

@@ -1,0 +1,48 @@
+"""What every generation of bus is to the publisher."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.bus_health import EventBridgeHC
+from workers.engine.delivery import Outcome, Undeliverable
+from workers.eventbridge.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the bus answered for one event."""
+
+    bus_event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An entry in the bytes its bus wants. They are made once and sent again as they are (P3)."""
+
+    entry: Entry
+    channel: str
+    """Name of the bus."""
+    size: int
+    """Bytes by AWS's formula."""
+    wire: bytes
+
+
+class IBus(Protocol):
+    """One bus. Nothing here raises: the world's faults are outcomes, too."""
+
+    name: str
+    max_entries: int
+    """Of one request."""
+    health: EventBridgeHC
+    trouble: str
+    """Code of what is wrong while the bus is IN_ALARM."""
+
+    def prepare(self, entry: Entry) -> Prepared | Undeliverable:
+        """The entry in this bus's bytes, or why it would never take it."""
+
+    def fit(self, prepared: Sequence[Prepared]) -> int:
+        """How many, from the first on, go into one request."""
+
+    async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """One request; outcomes aligned with `prepared`."""
