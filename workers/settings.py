@@ -18,6 +18,7 @@ from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
+from workers.archive_settings import ArchiveSettings, archive_mistakes
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
@@ -39,7 +40,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, RedactionConfig):
+class EnvVariables(DatabaseSettings, ArchiveSettings, RedactionConfig):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -207,7 +208,7 @@ class EnvVariables(DatabaseSettings, RedactionConfig):
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
+        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self), *archive_mistakes(self)]
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))
