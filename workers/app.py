@@ -213,9 +213,10 @@ def make_archive(settings: Settings) -> StageApp:
             hint="set DLQ_ARCHIVE_BUCKET, ALERT_TOPIC_ARN or CDC_DLQ_QUEUE_URL",
         )
     app = _stage(settings, read_catalogue(settings), ARCHIVE, batch_records=WindowOptions().max_records // 2)
-    topic = alert_topic(settings)
+    session_of = functools.cache(functools.partial(Session, settings))
+    topic = alert_topic(settings, session_of)
     notices = LetterNotices(topic, settings.archive_bucket, monotonic) if topic is not None else None
-    add_archive(app, Topics.of(settings).dead, letter_sinks(settings), notices)
+    add_archive(app, Topics.of(settings).dead, letter_sinks(settings, session_of), notices)
     return app
 
 

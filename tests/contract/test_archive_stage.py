@@ -1,5 +1,6 @@
 """The stage `archive` against S3, SQS and SNS of the stand-in, through unmodified boto3."""
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from models.dead_letter import GAP_PREFIX
 from models.outcome import Failure
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.server import StandIn
-from tests.contract.standin import client, clock, control, stand_in
+from tests.contract.standin import SESSION, client, clock, control, stand_in
 from tests.unit.test_filed_letter import LETTER, ROW, SECRET
 from workers.agents.archive import add_archive
 from workers.archive.notices import LetterNotices, alert_topic
 from workers.archive.sinks import letter_sinks
+from workers.aws.client import Session
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.options import EngineOptions
@@ -39,9 +41,10 @@ class Outside:
 
     def make_app(self) -> StageApp:
         app = StageApp("cdc-archive", EngineOptions(bootstrap="localhost:9092", partitions=2))
-        topic = alert_topic(self.settings)
+        session_of = functools.cache(functools.partial(Session, self.settings))
+        topic = alert_topic(self.settings, session_of)
         notices = LetterNotices(topic, self.settings.archive_bucket, monotonic) if topic is not None else None
-        add_archive(app, DEAD, letter_sinks(self.settings), notices)
+        add_archive(app, DEAD, letter_sinks(self.settings, session_of), notices)
         return app
 
     def objects(self) -> list[str]:
@@ -67,8 +70,7 @@ class Outside:
 
 @pytest.fixture
 def outside(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Outside:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr("workers.aws.client.boto3.Session", lambda **_: SESSION)  # one for all: they are slow to make
     client("s3", stand_in.url).create_bucket(Bucket=BUCKET)
     sqs, sns = client("sqs", stand_in.url), client("sns", stand_in.url)
     queue, alerts = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("letters", "alerts"))

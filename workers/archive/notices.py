@@ -12,7 +12,7 @@ import msgspec
 from models.alerts import MAX_WHY, Change, Due, LetterAlerts, Matter, plain
 from models.filed_letter import FiledLetter, iso_time
 from workers import metrics
-from workers.archive.sinks import attributes
+from workers.archive.sinks import SessionOf, attributes
 from workers.archive_settings import region_of_topic
 from workers.aws.client import Reach, Session
 from workers.settings import Settings
@@ -69,7 +69,7 @@ class AlertTopic:
         self.sent[notice.kind] += 1
 
 
-def alert_topic(settings: Settings) -> AlertTopic | None:
+def alert_topic(settings: Settings, session_of: SessionOf) -> AlertTopic | None:
     """The topic of these settings; None if nobody wants to hear."""
     arn = settings.alert_topic_arn
     if arn is None:
@@ -77,7 +77,7 @@ def alert_topic(settings: Settings) -> AlertTopic | None:
     identity = {"service": settings.event_source, "app": settings.app, "environment": str(settings.environment)}
     if settings.worker_name:
         identity["worker"] = settings.worker_name
-    return AlertTopic(Session(settings, Reach(region_of_topic(arn) or settings.aws_region)), arn, identity)
+    return AlertTopic(session_of(Reach(region_of_topic(arn) or settings.aws_region)), arn, identity)
 
 
 class LetterNotices:

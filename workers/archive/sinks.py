@@ -1,6 +1,7 @@
 """Where dead letters go outside of Kafka. A sink may be asked for the same letter again: S3 keeps one object, and
 messages carry the id by which whoever reads them drops repeats."""
 
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -92,14 +93,17 @@ def attributes(**texts: str) -> dict[str, dict[str, str]]:
     return {name: {"DataType": "String", "StringValue": plain(text)} for name, text in texts.items() if plain(text)}
 
 
-def letter_sinks(settings: Settings) -> list[LetterSink]:
+SessionOf = Callable[[Reach], Session]
+
+
+def letter_sinks(settings: Settings, session_of: SessionOf) -> list[LetterSink]:
     """Those that the settings switch on, but alerts."""
     found: list[LetterSink] = []
     if settings.archive_bucket is not None:
-        session = Session(settings)
+        session = session_of(Reach(settings.aws_region))
         found.append(Bucket(session, settings.archive_bucket, settings.archive_encryption, settings.archive_kms_key))
     if settings.dlq_queue_url is not None:
         region = region_of_queue(settings.dlq_queue_url) or settings.aws_region
-        session = Session(settings, Reach(region))
+        session = session_of(Reach(region))
         found.append(QueueCopy(session, settings.dlq_queue_url, settings.archive_bucket))
     return found

@@ -41,6 +41,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.app import FACTORIES, make_archive, make_enrich, make_publish, stages_of  # noqa: PLC0415
     from workers.archive.notices import alert_topic  # noqa: PLC0415
     from workers.archive.watch import Watch  # noqa: PLC0415
+    from workers.aws.client import Session  # noqa: PLC0415
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
@@ -55,7 +56,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     for make in {"enrich": make_enrich, "publish": make_publish, "archive": make_archive}.items():
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
-    topic = alert_topic(settings)
+    topic = alert_topic(settings, functools.partial(Session, settings))
     sender = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
     port = choose_port(settings.web_port)
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at http://127.0.0.1:{port}/", err=True)
