@@ -92,13 +92,15 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
         found |= raw | ({topics.events: wide, topics.dead: wide} if audit else {})
     if "publish" in stages:
         found |= {topics.events: wide} | ({topics.receipts: wide, topics.dead: wide} if audit else {})
+    if "archive" in stages:
+        found |= {topics.dead: wide}
     return found
 
 
 async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> list[StageStatus]:
     """One look at every stage. Raises KafkaError, CommandError."""
     topics = Topics.of(settings)
-    sources = {"enrich": tuple(topics.raw.values()), "publish": (topics.events,)}
+    sources = {"enrich": tuple(topics.raw.values()), "publish": (topics.events,), "archive": (topics.dead,)}
     names = {topic: name for name, topic in topics.raw.items()}
     found = []
     for stage in stages:
