@@ -12,7 +12,7 @@ from sandbox.aws.broken import cut, send_half
 from sandbox.aws.errors import AwsError
 from sandbox.aws.faults import Faults, Subject, strike
 from sandbox.aws.moto_service import Answered, Call, MotoService
-from sandbox.aws.place import Place
+from sandbox.aws.place import Clock, Place
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 XML = {"Content-Type": "application/xml"}
@@ -21,7 +21,8 @@ XML = {"Content-Type": "application/xml"}
 class XmlServices:
     """S3 and SNS of one account. `deliver`: puts a text on the queue of an ARN."""
 
-    def __init__(self, place: Place, deliver: sns.Deliver) -> None:
+    def __init__(self, place: Place, clock: Clock, deliver: sns.Deliver) -> None:
+        self._clock = clock
         self.s3 = s3.s3(place)
         self.sns = sns.sns(place, deliver)
         self.by_name = {service.name: service for service in (self.s3, self.sns)}
@@ -49,7 +50,7 @@ class XmlServices:
         named = f"{name}.{operation}"
         calls[named] += 1
         note(request.headers.get("Authorization", ""), named)
-        blow = strike(faults.of_call.get(named, ()), Subject(), named)
+        blow = strike(faults.of_call.get(named, ()), Subject(), named, self._clock())
         if blow.cut == "cut_before":
             errors[f"{named}:cut_before"] += 1
             await asyncio.sleep(blow.delay)
