@@ -19,6 +19,7 @@ GROUPS = {
     "kafka_bootstrap_servers": "Kafka: connection",
     "redaction_key_version": "Redaction: versions of the key",
     "database_url": "Database behind the lookups, and secrets in AWS Systems Manager",
+    "dead_window": "Dead letters: how many are too many",
     "environment": "Environment",
     "app": "Kafka: groups, topics, workers",
     "aws_region": "AWS: stream and bus",

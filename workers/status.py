@@ -23,12 +23,15 @@ class PartitionStatus:
 
     topic: str
     source: str | None
-    """Whose raw topic that is; None for the events of all sources."""
+    """Whose raw topic that is; None for the events of all sources, and for what is redriven."""
     partition: int
     counted: Counted | None
     """None: no committed offset."""
     end: int
     """Last stable offset."""
+
+    redriven: bool = False
+    """It is one of a redrive topic."""
 
     @property
     def lag(self) -> int | None:
@@ -89,9 +92,11 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
     if "bridge" in stages:
         found |= {topics.checkpoints: settings.source_slots} | raw
     if "enrich" in stages:
-        found |= raw | ({topics.events: wide, topics.dead: wide} if audit else {})
+        found |= raw | {topics.redrive["enrich"]: wide}
+        found |= {topics.events: wide, topics.dead: wide} if audit else {}
     if "publish" in stages:
-        found |= {topics.events: wide} | ({topics.receipts: wide, topics.dead: wide} if audit else {})
+        found |= {topics.events: wide, topics.redrive["publish"]: wide}
+        found |= {topics.receipts: wide, topics.dead: wide} if audit else {}
     if "archive" in stages:
         found |= {topics.dead: wide}
     return found
@@ -100,7 +105,8 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
 async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> list[StageStatus]:
     """One look at every stage. Raises KafkaError, CommandError."""
     topics = Topics.of(settings)
-    sources = {"enrich": tuple(topics.raw.values()), "publish": (topics.events,), "archive": (topics.dead,)}
+    sources = {"enrich": (*topics.raw.values(), topics.redrive["enrich"]),
+               "publish": (topics.events, topics.redrive["publish"]), "archive": (topics.dead,)}  # fmt: skip
     names = {topic: name for name, topic in topics.raw.items()}
     found = []
     for stage in stages:
@@ -120,6 +126,7 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
                 tp.partition,
                 Counted.of(offsets[tp].offset, offsets[tp].metadata) if tp in offsets else None,
                 stable[tp],
+                tp.topic in topics.redrive.values(),
             )
             for tp in tps
         ]

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from models.dead_letter import DeadLetter
+from models.dead_letter import DeadLetter, dead_headers
 from models.event import read_envelope
 from models.outcome import ErrorCategory, Failure
+from models.redrive import RedriveOrigin, origin_of, replay_of
 from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
 from workers.engine.delivery import Delivered, Undeliverable, WindowOptions
@@ -51,12 +52,14 @@ def add_publish(app: StageApp, publish: Publish) -> None:
             _send_receipt(publish, unit, record, outcome, attempts)
         else:
             letter = _letter(publish, record, outcome, attempts)
-            unit.send(publish.topics.dead, record.key, record.value if with_value else None, letter.to_headers())
+            value, headers = (record.value, record.headers) if with_value else (None, ())
+            unit.send(publish.topics.dead, record.key, value, dead_headers(letter, headers))
 
     bus = publish.sink.bus
     app.reports["bus"] = lambda: {"health": bus.health, "trouble": bus.trouble}
+    topics = [publish.topics.events, *(topic for stage, topic in publish.topics.redrive.items() if stage == STAGE)]
     app.deliver_to(
-        publish.sink, publish.topics.events, emit=emit, options=WindowOptions(per_call=bus.max_entries),
+        publish.sink, *topics, emit=emit, options=WindowOptions(per_call=bus.max_entries),
         name="publish_events", doc="Events to EventBridge, at least once, in order per entity.",
     )  # fmt: skip
 
@@ -68,20 +71,37 @@ def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Deli
         "attempts": attempts, "busEventId": bus_event_id, "eventId": event_id, "offset": record.offset,
         "time": publish.now_ms(),
     }  # fmt: skip
+    origin = _origin(publish, record)
+    if origin is not None:
+        receipt |= {"offset": origin.offset, "redriven": record.offset, "replay": replay_of(record.headers)}
     unit.send(publish.topics.receipts, event_id.encode(), msgspec.json.encode(receipt))
 
 
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:
     try:
-        origin = msgspec.json.decode(record.value or b"", type=_Traced).metadata
+        source = msgspec.json.decode(record.value or b"", type=_Traced).metadata
     except (msgspec.MsgspecError, RecursionError):
-        origin = _Metadata()
+        source = _Metadata()
     failure = Failure(outcome.failure)
     category = ErrorCategory.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]
     now = publish.now_ms()
+    origin = _origin(publish, record)
+    first = origin or RedriveOrigin(record.topic, record.partition, record.offset, record.timestamp, 0, now)
     return DeadLetter(
-        stage=STAGE, code=failure, category=category, message=outcome.reason, attempts=attempts, first_failed_ms=now,
-        last_failed_ms=now, stream="", shard=origin.shard_id, sequence=origin.sequence_number, sub_sequence=0,
-        topic=record.topic, partition=record.partition, offset=record.offset, replay=0,
-        fingerprint=publish.fingerprint, table=origin.source_table,
+        stage=STAGE, code=failure, category=category, message=outcome.reason, attempts=first.attempts + attempts,
+        first_failed_ms=first.first_failed_ms, last_failed_ms=now, stream="", shard=source.shard_id,
+        sequence=source.sequence_number, sub_sequence=0, topic=first.topic, partition=first.partition,
+        offset=first.offset, replay=replay_of(record.headers) if origin is not None else 0,
+        fingerprint=publish.fingerprint, table=source.source_table, timestamp_ms=first.timestamp_ms,
+        redriven=record.offset if origin is not None else None,
     )  # fmt: skip
+
+
+def _origin(publish: Publish, record: Any) -> RedriveOrigin | None:
+    """Which record of `cdc.events` comes again; None for one that comes for the first time. What somebody else wrote
+    into the redrive topic stands for itself."""
+    if record.topic != publish.topics.redrive.get(STAGE):
+        return None
+    return origin_of(record.headers) or RedriveOrigin(
+        record.topic, record.partition, record.offset, record.timestamp, 0, publish.now_ms()
+    )

@@ -12,6 +12,7 @@ from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
+from workers.engine.dead_window import DeadWindow
 from workers.engine.delivery import Deliver, Emit, FunctionSink, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
@@ -64,6 +65,7 @@ class StageApp(faust.App):
         self.record_gap: Callable[[UnitOfWork, Gap], None] | None = None
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
+        self.dead_window = DeadWindow(options.dead_limit, self._stand_still)
         self.blockers: dict[str, str] = {}
         """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
         self.reports: dict[str, Callable[[], Any]] = {}
@@ -190,6 +192,10 @@ class StageApp(faust.App):
             await self.slots.rejoin(slot, error)
         except Exception as problem:  # noqa: BLE001  an exception that leaves an actor ends the process in the end
             self.log.error("slot %s: rejoin: %s", slot.index, describe(problem))
+
+    def _stand_still(self, why: str) -> None:
+        self.blockers["dead letters"] = why
+        self.log.critical("STOPPED: %s", why)
 
     # tables
 
