@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from models.buried import Buried
 from models.dead_letter import GAP_PREFIX, PREFIX, DeadLetter
 from models.event import read_envelope
 from models.kinesis import KinesisDecodedData
 from models.outcome import Dead
-from models.raw import HEADER_ADAPTER, Headers
+from models.raw import HEADER_ADAPTER
+from models.redrive import DeadRecord
 from models.sources import adapters
 from models.strict_json import lenient
 
@@ -35,44 +37,32 @@ Kind = Literal["letter", "gap", "unreadable"]
 
 @dataclass(frozen=True)
 class FiledLetter:
-    """One record of `cdc.dead`. `letter` is None for a record that tells of a gap, and for one nobody can read."""
+    """One record of `cdc.dead`."""
 
     topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    """Kafka timestamp, milliseconds since the epoch."""
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    letter: DeadLetter | None
-    gap: dict[str, str] | None
-    """Stage, topic, partition, start and end of offsets that nobody could read."""
+    buried: Buried
 
     @staticmethod
     def of(record: Any) -> "FiledLetter":
         """From a record of any Kafka client. Never raises for data."""
         headers = [(name, value or b"") for name, value in record.headers or ()]
-        gap = {
-            name.removeprefix(GAP_PREFIX): value.decode("utf-8", "replace")
-            for name, value in headers
-            if name.startswith(GAP_PREFIX)
-        }
-        letter = None
-        if not gap:
-            try:
-                letter = DeadLetter.from_headers(headers)
-            except ValueError:
-                letter = None
-        return FiledLetter(
-            record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, headers, letter,
-            gap or None,
-        )  # fmt: skip
+        dead = DeadRecord(record.partition, record.offset, record.timestamp, record.key, record.value, headers)
+        return FiledLetter(record.topic, Buried.of(dead))
+
+    @property
+    def record(self) -> DeadRecord:
+        """As it stands in Kafka."""
+        return self.buried.record
+
+    @property
+    def letter(self) -> DeadLetter | None:
+        """None for a record that tells of a gap, and for one nobody can read."""
+        return self.buried.letter
 
     @property
     def kind(self) -> Kind:
         """What the record is."""
-        if self.gap is not None:
+        if self.buried.gap:
             return "gap"
         return "letter" if self.letter is not None else "unreadable"
 
@@ -80,33 +70,22 @@ class FiledLetter:
     def id(self) -> str:
         """`<partition>-<offset>-<digest>`. A topic that was made anew has the same offsets, and other digests."""
         digest = hashlib.blake2b(digest_size=ID_BYTES)
-        for part in (self.topic.encode(), b"%d" % self.timestamp_ms, self.key or b"", self.value or b""):
+        record = self.record
+        for part in (self.topic.encode(), b"%d" % record.timestamp_ms, record.key or b"", record.value or b""):
             digest.update(b"%d:" % len(part) + part)
-        for name, value in self.headers:
+        for name, value in record.headers:
             digest.update(b"%d:" % len(value) + name.encode() + value)
-        return f"{self.partition}-{self.offset}-{digest.hexdigest()}"
+        return f"{record.partition}-{record.offset}-{digest.hexdigest()}"
 
     @property
     def failed_ms(self) -> int:
         """When the record failed last; that of a gap, when it was written down."""
-        return self.letter.last_failed_ms if self.letter is not None else self.timestamp_ms
+        return self.letter.last_failed_ms if self.letter is not None else self.buried.time_ms
 
     @property
     def object_key(self) -> str:
         """`failed-events/YYYY-MM-DD/<id>.json`, the day in UTC."""
         return f"{FOLDER}/{iso_time(self.failed_ms)[:10]}/{self.id}.json"
-
-    @property
-    def stage(self) -> str:
-        """Who wrote it; empty if nobody knows."""
-        if self.gap is not None:
-            return self.gap.get("stage", "")
-        return self.letter.stage if self.letter is not None else ""
-
-    @property
-    def code(self) -> str:
-        """Of the failure; GAP and UNREADABLE for what is no dead letter."""
-        return str(self.letter.code) if self.letter is not None else self.kind.upper()
 
     def document(self) -> bytes:
         """The object in the archive: everything that Kafka holds of the record."""
@@ -114,16 +93,16 @@ class FiledLetter:
             "redacted": self.letter is not None and self.letter.stage in REDACTED_STAGES,
             "headers": {
                 name: value.decode("utf-8", "replace")
-                for name, value in self.headers
+                for name, value in self.record.headers
                 if not name.startswith((PREFIX, GAP_PREFIX))
             },
         }
-        if self.key is not None:
-            found["keyB64"] = base64.b64encode(self.key).decode()
+        if self.record.key is not None:
+            found["keyB64"] = base64.b64encode(self.record.key).decode()
         if self.letter is not None:
             found["error"]["message"] = self.letter.message
-        if self.value is not None:
-            found |= _original(self.value)
+        if self.record.value is not None:
+            found |= _original(self.record.value)
         return msgspec.json.encode(found)
 
     def pointer(self, bucket: str | None) -> dict[str, Any]:
@@ -135,24 +114,25 @@ class FiledLetter:
 
     def view(self) -> Any:
         """The payload without a value of the source's row (P6): an event, columns with kinds, or size and digest."""
-        value = self.value or b""
+        value = self.record.value or b""
         if self.letter is not None and self.letter.stage in REDACTED_STAGES:
             if len(value) <= MAX_VIEW and (event := _event(value)) is not None:
                 return event
         elif self.letter is not None:
-            adapter = dict(self.headers).get(HEADER_ADAPTER, b"").decode("utf-8", "replace")
+            adapter = dict(self.record.headers).get(HEADER_ADAPTER, b"").decode("utf-8", "replace")
             decoded = _decoded(value, adapter or None)
             if decoded is not None and len(msgspec.json.encode(decoded)) <= MAX_VIEW:
                 return decoded
         return {"bytes": len(value), "digest": hashlib.blake2b(value, digest_size=ID_BYTES).hexdigest()}
 
     def _facts(self) -> dict[str, Any]:
-        place = {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+        place = {"topic": self.topic, "partition": self.record.partition, "offset": self.record.offset}
         found: dict[str, Any] = {
-            "schemaVersion": SCHEMA_VERSION, "id": self.id, "kind": self.kind, "stage": self.stage, "letter": place,
+            "schemaVersion": SCHEMA_VERSION, "id": self.id, "kind": self.kind, "stage": self.buried.stage,
+            "letter": place,
         }  # fmt: skip
-        if self.gap is not None:
-            found["gap"] = self.gap
+        if self.buried.gap:
+            found["gap"] = dict(self.buried.gap)
         letter = self.letter
         if letter is None:
             return found

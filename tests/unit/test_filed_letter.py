@@ -118,10 +118,10 @@ def test_an_event_was_redacted_before_and_is_shown_and_anything_else_of_that_sta
 def test_a_gap_and_a_record_nobody_can_read_are_filed_as_what_they_are() -> None:
     headers = [(f"{GAP_PREFIX}{name}", b"7") for name in ("stage", "topic", "partition", "start", "end")]
     gap = filed(None, None, headers=headers)
-    assert (gap.kind, gap.code, gap.stage) == ("gap", "GAP", "7")
+    assert (gap.kind, gap.buried.code, gap.buried.stage) == ("gap", "GAP", "7")
     assert json.loads(gap.document())["gap"]["start"] == "7"
     unreadable = filed(None, b"what", headers=[("cdc-dead-code", b"NOT_A_CODE")])
-    assert (unreadable.kind, unreadable.code) == ("unreadable", "UNREADABLE")
+    assert (unreadable.kind, unreadable.buried.code) == ("unreadable", "UNREADABLE")
     assert base64.b64decode(json.loads(unreadable.document())["originalB64"]) == b"what"
 
 

@@ -99,7 +99,7 @@ class LetterNotices:
         async with self._one_at_a_time:
             now = self._now()
             if letter.id not in self._noted:
-                matter = Matter(letter.stage, letter.code, _table(letter))
+                matter = Matter(letter.buried.stage, letter.buried.code, _table(letter))
                 latest = _latest(letter, self._bucket)
                 self._noted[letter.id] = self.alerts.note(matter, latest, letter.failed_ms, now)
             due = self.alerts.due_of(self._noted[letter.id], now)
@@ -164,8 +164,8 @@ def trouble_notice(change: Change, sender: str) -> Notice:
 
 
 def _table(letter: FiledLetter) -> str:
-    return (letter.letter.table or "") if letter.letter is not None else (letter.gap or {}).get("topic", "")
+    return letter.buried.table or letter.buried.gap.get("topic", "")
 
 
 def _latest(letter: FiledLetter, bucket: str | None) -> dict[str, Any]:
-    return {**letter.pointer(bucket), "letterId": f"{letter.partition}:{letter.offset}"}
+    return {**letter.pointer(bucket), "letterId": str(letter.buried.id)}

@@ -59,7 +59,7 @@ class Bucket:
 def _metadata(letter: FiledLetter) -> dict[str, str]:
     """To be looked at without opening the object; ASCII."""
     attempts = str(letter.letter.attempts) if letter.letter is not None else ""
-    found = {"kind": letter.kind, "stage": letter.stage, "code": letter.code, "attempts": attempts}
+    found = {"kind": letter.kind, "stage": letter.buried.stage, "code": letter.buried.code, "attempts": attempts}
     return {name: plain(text) for name, text in found.items() if plain(text)}
 
 
@@ -76,15 +76,18 @@ class QueueCopy:
     async def take(self, letter: FiledLetter) -> None:
         """See LetterSink."""
         found = letter.pointer(self._bucket)
-        if letter.value is not None:
+        if letter.record.value is not None:
             found["payload"] = letter.view()
         body = msgspec.json.encode(found)
         more: dict[str, Any] = {}
         if self._url.endswith(".fifo"):
-            more = {"MessageGroupId": letter.stage or letter.kind, "MessageDeduplicationId": letter.id}
+            more = {"MessageGroupId": letter.buried.stage or letter.kind, "MessageDeduplicationId": letter.id}
         await self._session.cold(
             "sqs", "send_message", QueueUrl=self._url, MessageBody=body.decode(),
-            MessageAttributes=attributes(id=letter.id, kind=letter.kind, stage=letter.stage, code=letter.code), **more,
+            MessageAttributes=attributes(
+                id=letter.id, kind=letter.kind, stage=letter.buried.stage, code=letter.buried.code
+            ),
+            **more,
         )  # fmt: skip
 
 
