@@ -15,8 +15,7 @@ AT_ONCE = 10
 HIDDEN_SECONDS = 600
 """So long a message that was read is nobody else's; it is back before if it is released."""
 WAIT_SECONDS = 1
-"""A queue that seems empty is asked again for so long: SQS does not ask all of its servers otherwise."""
-EMPTY_ANSWERS = 2
+"""An empty queue is waited for: SQS does not ask all of its servers otherwise."""
 MISSING = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress"})
 
 
@@ -39,10 +38,9 @@ class LetterQueue:
         self._url = url
 
     async def take(self, most: int) -> list[Message]:
-        """Up to `most` messages; none if the queue is empty, or others have what is in it."""
+        """Up to `most` messages; fewer if the queue is empty, or others have what is in it."""
         taken: list[Message] = []
-        empty = 0
-        while len(taken) < most and empty < EMPTY_ANSWERS:
+        while len(taken) < most:
             answer = await self._call(
                 "receive_message", MaxNumberOfMessages=min(AT_ONCE, most - len(taken)),
                 VisibilityTimeout=HIDDEN_SECONDS, WaitTimeSeconds=WAIT_SECONDS,
@@ -50,7 +48,8 @@ class LetterQueue:
             )  # fmt: skip
             found = [_message(one) for one in answer.get("Messages", ())]
             taken += found
-            empty = 0 if found else empty + 1
+            if not found:
+                break
         return taken
 
     async def delete(self, messages: Sequence[Message]) -> int:

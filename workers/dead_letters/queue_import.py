@@ -6,6 +6,7 @@ which is longer than SQS keeps a message.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from models.taxonomy import CATEGORY_OF
 from workers.dead_letters.marks import CLIENT, transaction
 from workers.dead_letters.queue import LetterQueue, Message, without_repeats
 from workers.engine.slot_producer import SlotProducer
+from workers.failures import CommandError
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell, ends, read_logs, refuse_unread
 from workers.settings import Settings
@@ -67,17 +69,22 @@ class QueueImport:
         """Look, or with a producer, which has fenced every other command, write and delete. Raises CommandError,
         KafkaError, what `sole_writer` translates."""
         known = await self._imported(kafka, tell, fenced=producer is not None)
-        tally, seen, kept = ImportTally(), set[str](), list[Message]()
+        tally, seen, held = ImportTally(), set[str](), dict[str, Message]()
         try:
             while (most := self._most(tally)) > 0:
                 taken = await self.queue.take(most)
                 messages = without_repeats(taken, seen)
                 if not messages:
                     break  # empty, or only what stays comes round again
-                kept += await self._work(messages, known, producer, tally)
+                held |= {message.id: message for message in messages}
+                for message in await self._work(messages, known, producer, tally):
+                    del held[message.id]
                 tell(DOING, tally.messages, max(tally.messages, self.limit or 0))
+                if len(taken) < most:
+                    break
         finally:
-            await self.queue.release(kept)
+            with contextlib.suppress(CommandError):  # they come back by themselves, later
+                await self.queue.release(list(held.values()))
         return tally
 
     def _most(self, tally: ImportTally) -> int:
@@ -102,9 +109,9 @@ class QueueImport:
     async def _work(
         self, messages: Sequence[Message], known: set[str], producer: SlotProducer | None, tally: ImportTally
     ) -> list[Message]:
-        """Returns those that are to be released."""
+        """Returns those that are out of the queue."""
         tally.messages += len(messages)
-        done, kept = [], []
+        done: list[Message] = []
         letters: list[tuple[QueuedLetter, str]] = []
         for message in messages:
             if message.id in known:
@@ -114,7 +121,6 @@ class QueueImport:
             found = queued_letters(message.body, message.id, message.sent_ms, message.received)
             if isinstance(found, NotImportable):
                 tally.refused[found.reason] += 1
-                kept.append(message)
                 continue
             done.append(message)
             letters += [(letter, f"{message.id}:{number}") for number, letter in enumerate(found)]
@@ -122,12 +128,12 @@ class QueueImport:
         records = [self._record(letter, message_id) for letter, message_id in letters]
         tally.letters.update((str(letter.code), letter.table or "") for letter, _ in records)
         if producer is None:
-            return [*done, *kept]
+            return []
         if records:
             async with transaction(producer):
                 await asyncio.gather(*[await producer.send(**arguments) for _, arguments in records])
-        tally.undeleted += len(done) - await self.queue.delete(done)  # P7: behind the commit, never before it
-        return kept
+        tally.undeleted += len(done) - await self.queue.delete(done)  # P8: behind the commit, never before it
+        return done
 
     def _record(self, letter: QueuedLetter, message_id: str) -> tuple[DeadLetter, dict[str, Any]]:
         """The letter, and what is to be sent. Its record never stood in Kafka: it counts as older than all that did."""
