@@ -56,6 +56,7 @@ class Process:
         ({"bus": {"health": EventBridgeHC.IN_ALARM, "trouble": "InternalFailure"}}, "unreachable", "bus"),
         ({"database": {"status": DatabaseInstanceStatus.UNAVAILABLE, "rows_waiting": 3}}, "unreachable", "database"),
         ({"bus": {"health": EventBridgeHC.OK, "trouble": "", "throttled": True}}, "throttled", "bus"),
+        ({"delivery": {"buses": {"a": {"circuit": "OPEN"}, "b": {"circuit": "CLOSED"}}}}, "unreachable", "a"),
     ],
 )  # fmt: skip
 def test_what_keeps_a_stage_from_its_work_is_trouble(state: Mapping[str, Any], kind: str, name: str) -> None:

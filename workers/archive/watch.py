@@ -8,7 +8,7 @@ import mode
 
 from models.alerts import RULES, Trouble, TroubleAlerts
 from models.bus_health import EventBridgeHC
-from models.infrastructure import DatabaseInstanceStatus
+from models.infrastructure import CircuitState, DatabaseInstanceStatus
 from models.taxonomy import Alert
 from workers.archive.notices import AlertTopic, trouble_notice
 from workers.aws.errors import AwsError
@@ -19,7 +19,10 @@ log = logging.getLogger("cdc.alerts")
 LOOK_SECONDS = 2.0
 CRASH_SECONDS = 60.0
 """So long a crash counts as trouble: the new app is there after seconds."""
-IN_ALARM = frozenset({EventBridgeHC.IN_ALARM.value, DatabaseInstanceStatus.UNAVAILABLE.value})
+IN_ALARM = frozenset({
+    EventBridgeHC.IN_ALARM.value, DatabaseInstanceStatus.UNAVAILABLE.value, CircuitState.OPEN.value,
+    CircuitState.HALF_OPEN.value,
+})  # fmt: skip
 
 
 def troubles_of(stage: str, state: Mapping[str, Any]) -> Iterator[Trouble]:
@@ -30,14 +33,22 @@ def troubles_of(stage: str, state: Mapping[str, Any]) -> Iterator[Trouble]:
         yield Trouble(stage, "pause", f"slot {index}", str(why))
     for where, why in state.get("gaps", {}).items():
         yield Trouble(stage, "gap", str(where), str(why))
-    for name, report in state.items():
-        if isinstance(report, dict) and name not in state.get("blocked_by", {}):
+    for name, report in _dependencies(state):
+        if name not in state.get("blocked_by", {}):
             yield from _of_dependency(stage, name, report)
 
 
+def _dependencies(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Reports of the stage, those of several buses one by one."""
+    for name, report in state.items():
+        if isinstance(report, dict):
+            buses = report.get("buses")
+            yield from buses.items() if isinstance(buses, dict) else [(name, report)]
+
+
 def _of_dependency(stage: str, name: str, report: Mapping[str, Any]) -> Iterator[Trouble]:
-    """By its report: `health` or `status`, with `trouble`; `throttled` while it slows the stage down."""
-    if str(report.get("health") or report.get("status")) in IN_ALARM:
+    """By its report: `health`, `status` or `circuit`, with `trouble`; `throttled` while it slows the stage down."""
+    if any(str(report.get(word)) in IN_ALARM for word in ("health", "status", "circuit")):
         yield Trouble(stage, "unreachable", name, str(report.get("trouble") or "it does not answer"))
     if report.get("throttled"):
         rule = RULES[Alert.AFTER_5_MINUTES]

@@ -67,7 +67,7 @@ def _sorted(error: AwsError, subject: str, kind: str) -> Finding:
         case AwsThrottled() | AwsUnavailable():
             return _of(subject, "archive.unreachable", f"no answer ({error.code})")
         case _:
-            return _of(subject, kind, f"it cannot be used ({error.code})")
+            return _of(subject, kind, f"there is none, or it cannot be used ({error.code})")
 
 
 def _of(subject: str, kind: str, message: str) -> Finding:

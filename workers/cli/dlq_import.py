@@ -73,6 +73,8 @@ def import_(
         click.echo(f"{NAME}: {tally.known:,} messages had been imported before", err=True)
     if tally.undeleted:
         click.echo(f"{NAME}: SQS did not delete {tally.undeleted:,} messages; the next import does", err=True)
+    if tally.refused:
+        click.echo(f"{NAME}: {tally.refused.total():,} messages stay in the queue", err=True)
     if tally.refused or tally.undeleted:
         ctx.exit(int(ExitCode.PARTIAL))
 
