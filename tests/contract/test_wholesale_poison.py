@@ -155,7 +155,7 @@ async def test_a_stage_that_is_to_stop_stops_before_the_first_one(making: Making
         await kit.feed("in", records(GOOD, GOOD, POISON, GOOD), within=5)
         assert (count(kit, "out"), count(kit, "dead")) == (2, 0)
         assert kit.committed("in", 0) == 2
-        assert "a record would become a dead letter" in kit.app.blockers["dead letters"]
+        assert "a record would be a dead letter" in kit.app.blockers["dead letters"]
 
 
 @KINDS

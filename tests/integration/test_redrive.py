@@ -17,7 +17,9 @@ from tests.integration.stage import eventually, running
 from workers.app import make_enrich, make_publish
 from workers.audit.verdicts import Verdict
 from workers.engine.app import StageApp
+from workers.kafka_access import kafka_access
 from workers.settings import load_settings
+from workers.status import look
 
 ORDERS = """
 version: 1
@@ -59,6 +61,13 @@ async def orders(pipeline: Pipeline) -> None:
     headers = raw_headers(Origin("stream", "shard", "4966", 0, 1768473060400), adapter="dms")
     records = [row("orders", number, "insert", {"Total": "twelve"}) for number in range(COUNT)]
     await pipeline.put(pipeline.raw, records, headers=headers)
+
+
+async def standstills(pipeline: Pipeline) -> list[str]:
+    """Why enrich stands still, as `cdc status` shows it."""
+    async with kafka_access(pipeline.settings) as kafka:
+        (enrich,) = await look(pipeline.settings, kafka, ["enrich"])
+    return [one.why for one in enrich.standstills]
 
 
 def events_of(records: list[Any]) -> dict[str, dict[str, Any]]:
@@ -129,8 +138,14 @@ async def test_a_flood_of_poison_stops_the_stage_until_somebody_says_that_it_may
 
         await eventually(stopped)
         assert not app.ready
+
+        async def shown() -> bool:
+            return any("3 of the last 30 records" in why for why in await standstills(pipeline))
+
+        await eventually(shown)
     assert len(await pipeline.read(pipeline.topics.dead)) < 3
     monkeypatch.setenv("CDC_DEAD_WINDOW", "off")
     async with running(make_enrich(load_settings())):
         await pipeline.has_read("enrich", pipeline.raw, COUNT)
     assert len(await pipeline.read(pipeline.topics.dead)) == COUNT
+    assert await standstills(pipeline) == [], "it is over"

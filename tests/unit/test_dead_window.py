@@ -24,7 +24,7 @@ def unit(dead: list[bool], tp: TP = SOURCE) -> dict[TP, Advance]:
 
 def window(limit: DeadLimit | None) -> tuple[DeadWindow, list[str]]:
     told: list[str] = []
-    found = DeadWindow(limit, told.append)
+    found = DeadWindow(limit, lambda why, *_: told.append(why))
     found.uncounted.add(AGAIN.topic)
     return found, told
 

@@ -39,7 +39,7 @@ class Log:
 
     @property
     def marks(self) -> dict[LetterId, Handled]:
-        found = {}
+        found: dict[LetterId, Handled] = {}
         for topic, _, key, value in self.records:
             if topic == TOPICS.handled:
                 name = LetterId.parse((key or b"").decode())
@@ -119,7 +119,7 @@ async def test_whenever_it_is_killed_every_letter_is_redriven_exactly_once_in_th
 ) -> None:
     found = letters(14)
     clock = Clock()
-    options = {"pace": Pace(rate), "clock": clock, "sleep": slept(clock)}
+    options: dict[str, Any] = {"pace": Pace(rate), "clock": clock, "sleep": slept(clock)}
     whole = Log()
     await run(found, whole, **options)
     kills, killed_at = 0, 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,6 +36,7 @@ Examples:
   cdc dlq stats --by hour --since 1d
 """
 BY = ("stage", "code", "category", "table", "hour", "message")
+MORE = ", there are more: --limit 0 shows all, `cdc dlq stats` counts them"
 HOUR_MS = 3_600_000
 MESSAGE = 100
 """Characters of a message in a table."""
@@ -69,7 +69,7 @@ def list_(
     """
     selection = chosen(**filters)
     with quiet():
-        found, count, view, hidden = asyncio.run(_list(selection, limit, oldest=oldest, everything=everything))
+        found, more, view, hidden = asyncio.run(_list(selection, limit, oldest=oldest, everything=everything))
     if output == "table":
         for line in list_lines(found, view, everything=everything):
             click.echo(line)
@@ -80,24 +80,29 @@ def list_(
         else:
             for document in documents:
                 click.echo(json.dumps(document, ensure_ascii=False))
-    click.echo(f"{NAME}: {_counted(len(found), count)}", err=True)
+    click.echo(f"{NAME}: {_counted(len(found))}{MORE if more else ''}", err=True)
     if hidden:
         ctx.exit(int(ExitCode.PARTIAL))
 
 
 async def _list(
     selection: "Selection", limit: int, *, oldest: bool, everything: bool
-) -> "tuple[list[Buried], int, LetterView, bool]":
-    kept: deque[Buried] = deque(maxlen=limit or None)
-    count = 0
-    async with opened(selection, everything=everything) as (letters, found, view):
-        async for letter in letters:
-            count += 1
-            if not (oldest and limit and count > limit):
+) -> "tuple[list[Buried], bool, LetterView, bool]":
+    kept: list[Buried] = []
+    more = False
+    async with opened(selection, everything=everything) as now:
+        if oldest or not limit:
+            async for letter in now.letters:
+                if more := limit > 0 and len(kept) == limit:
+                    break
                 kept.append(letter.without_value())
-    if not count:
-        require_ids(selection, found)
-    return list(kept) if oldest else list(reversed(kept)), count, view, tell_held_back(found)
+            if not oldest:
+                kept.reverse()
+        else:
+            kept, more = await now.newest(limit)
+    if not kept:
+        require_ids(selection, now.found)
+    return kept, more, now.view, tell_held_back(now.found)
 
 
 def list_document(letter: "Buried", view: "LetterView") -> dict[str, Any]:
@@ -105,9 +110,8 @@ def list_document(letter: "Buried", view: "LetterView") -> dict[str, Any]:
     return {**letter.document(), "key": view.key(letter) or None}
 
 
-def _counted(shown: int, count: int) -> str:
-    letters = f"{count:,} letter{'' if count == 1 else 's'}"
-    return letters if shown == count else f"{shown:,} of {letters}; --limit 0 shows all"
+def _counted(count: int) -> str:
+    return f"{count:,} letter{'' if count == 1 else 's'}"
 
 
 def list_lines(found: "Sequence[Buried]", view: "LetterView", *, everything: bool) -> Iterator[str]:
@@ -173,7 +177,7 @@ def stats(
         for line in columns(lines, left=lines[0][2:]):
             click.echo(line)
     total = sum(row.letters for row in rows.values())
-    click.echo(f"{NAME}: {_counted(total, total)}", err=True)
+    click.echo(f"{NAME}: {_counted(total)}", err=True)
     if hidden:
         ctx.exit(int(ExitCode.PARTIAL))
 
@@ -208,10 +212,10 @@ async def _stats(
     selection: "Selection", names: tuple[str, ...], *, everything: bool
 ) -> tuple[dict[tuple[str, ...], _Row], bool]:
     rows: dict[tuple[str, ...], _Row] = {}
-    async with opened(selection, everything=everything) as (letters, found, _):
-        async for letter in letters:
+    async with opened(selection, everything=everything) as now:
+        async for letter in now.letters:
             rows.setdefault(tuple(_part(letter, name) for name in names), _Row()).add(letter)
-    return rows, tell_held_back(found)
+    return rows, tell_held_back(now.found)
 
 
 def _part(letter: "Buried", name: str) -> str:

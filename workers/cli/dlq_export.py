@@ -65,13 +65,13 @@ def export(ctx: click.Context, /, *, file: Path, everything: bool, **filters: An
 
 async def _export(selection: "Selection", to: Any, *, everything: bool) -> tuple[int, bool]:
     count = 0
-    async with opened(selection, everything=everything) as (letters, found, _):
-        async for letter in letters:
+    async with opened(selection, everything=everything) as now:
+        async for letter in now.letters:
             to.write(json.dumps(_document(letter), ensure_ascii=False, separators=(",", ":")) + "\n")
             count += 1
     if not count:
-        require_ids(selection, found)
-    return count, tell_held_back(found)
+        require_ids(selection, now.found)
+    return count, tell_held_back(now.found)
 
 
 def _document(letter: "Buried") -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What the commands of `cdc dlq` have in common: how letters are chosen, and how they are named and masked."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -94,13 +95,22 @@ def letter_view(settings: "Settings") -> LetterView:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The letters of a selection, at one moment."""
+
+    letters: "AsyncIterator[Buried]"
+    """Oldest first, with their originals."""
+    newest: "Callable[[int], Awaitable[tuple[list[Buried], bool]]]"
+    """See workers.dead_letters.reading.newest."""
+    found: "DeadLetters"
+    view: LetterView
+
+
 @asynccontextmanager
-async def opened(
-    selection: Selection, *, everything: bool
-) -> "AsyncIterator[tuple[AsyncIterator[Buried], DeadLetters, LetterView]]":
-    """The letters of a selection as they stand now, and what else is known of the topic. `everything`, or ids: also
-    those that were handled."""
-    from workers.dead_letters.reading import letters, look  # noqa: PLC0415  importing aiokafka takes half a second
+async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Opened]":
+    """Read the topic. `everything`, or ids: also letters that were handled."""
+    from workers.dead_letters.reading import letters, look, newest  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.kafka_access import kafka_access  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
 
@@ -109,8 +119,12 @@ async def opened(
     handled = (None, *ACTIONS) if everything or selection.ids else (None,)
     async with kafka_access(settings) as kafka:
         found = await look(settings, kafka, selection, tell)
-        async with aclosing(letters(kafka, found, selection, view.keys, tell, handled=handled)) as selected:
-            yield selected, found, view
+
+        def read(part: "DeadLetters") -> "AsyncGenerator[Buried]":
+            return letters(kafka, part, selection, view.keys, tell, handled=handled)
+
+        async with aclosing(read(found)) as selected:
+            yield Opened(selected, lambda limit: newest(found, limit, read), found, view)
 
 
 def require_ids(selection: Selection, found: "DeadLetters") -> None:

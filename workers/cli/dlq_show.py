@@ -79,12 +79,12 @@ def show(*, id: str, unmasked: bool, yes: bool, output: Literal["table", "json"]
 
 
 async def _find(selection: Selection) -> "tuple[Buried, LetterView]":
-    async with opened(selection, everything=True) as (letters, found, view):
-        async for letter in letters:
-            return letter, view
-    require_ids(selection, found)
+    async with opened(selection, everything=True) as now:
+        async for letter in now.letters:
+            return letter, now.view
+    require_ids(selection, now.found)
     (wanted,) = selection.ids
-    raise CommandError(f"Kafka has deleted {wanted}, which was {found.marks[wanted].action}")
+    raise CommandError(f"Kafka has deleted {wanted}, which was {now.found.marks[wanted].action}")
 
 
 def show_document(letter: Buried, view: "LetterView") -> dict[str, Any]:

@@ -167,6 +167,8 @@ def _status_lines(found: "Sequence[StageStatus]") -> Iterator[str]:
     for stage in found:
         members = f", {', '.join(stage.group.members)}" if stage.group.members else ""
         yield f"{stage.stage}: group {stage.group.state}, {len(stage.group.members)} members{members}"
+        for stop in stage.standstills:
+            yield f"    stands still since {_time(stop.since_ms)} at {stop.topic}/{stop.partition}: {stop.why}"
     rows: list[tuple[str, ...]] = [
         ("STAGE", "SOURCE", "PARTITION", "OFFSET", "LAG", "SINCE", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED")
     ]

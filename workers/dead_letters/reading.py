@@ -1,9 +1,10 @@
 """`cdc.dead` read from the outside, up to where it ended when the reading began."""
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,6 +23,8 @@ from workers.topics import Topics
 PATIENCE = 5.0
 """Seconds that open transactions get to end; letters behind those that do not are left out, and it is said."""
 PAUSE = 0.1
+FIRST_SPAN, GROWTH = 4, 8
+"""Offsets per letter that `newest` looks at first (a transaction takes one, too), and by how much more after that."""
 
 KeysOf = Callable[[Buried], Collection[str]]
 
@@ -36,6 +39,15 @@ class DeadLetters:
     """Partitions with an open transaction, and where it begins: what stands behind it cannot be read."""
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     """Where the logs begin. Letters before that are gone, and nobody asks any more what was done with them."""
+
+    def last(self, offsets: int) -> "DeadLetters":
+        """Only the end of every partition."""
+        ends = {tp: replace(found, start=max(found.start, found.end - offsets)) for tp, found in self.ranges.items()}
+        return replace(self, ranges=ends)
+
+    def beyond(self, other: "DeadLetters") -> frozenset[int]:
+        """Partitions of which `other`, the end of this, has not everything."""
+        return frozenset(tp.partition for tp, found in self.ranges.items() if found.start < other.ranges[tp].start)
 
 
 async def look(
@@ -75,6 +87,28 @@ async def letters(
             action = buried.handled.action if buried.handled is not None else None
             if action in handled and selection.holds(buried, keys_of):
                 yield buried
+
+
+Read = Callable[[DeadLetters], AsyncGenerator[Buried]]
+
+
+async def newest(found: DeadLetters, limit: int, read: Read) -> tuple[list[Buried], bool]:
+    """At most `limit` letters, newest first and without their originals, and whether there may be more. `read` gives
+    those of a part, oldest first. Of a long topic only the end is read."""
+    span = FIRST_SPAN * limit
+    while True:
+        part = found.last(span)
+        kept: deque[Buried] = deque(maxlen=limit)
+        counts = Counter[int]()
+        async with aclosing(read(part)) as selected:
+            async for letter in selected:
+                counts[letter.id.partition] += 1
+                kept.append(letter.without_value())
+        unread = found.beyond(part)
+        # The newest letters of all are among so many newest of each partition.
+        if all(counts[partition] >= limit for partition in unread):
+            return list(reversed(kept)), bool(unread) or counts.total() > limit
+        span *= GROWTH
 
 
 async def _settled(kafka: KafkaAccess, tps: list[TopicPartition]) -> tuple[dict[TopicPartition, int], tuple[str, ...]]:

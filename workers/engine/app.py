@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from faust.types import TP
 from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
@@ -22,6 +23,7 @@ from workers.engine.runner import Bury, Runner, describe
 from workers.engine.slot import Slot
 from workers.engine.slot_task import SlotTask, Work
 from workers.engine.slots import Slots
+from workers.engine.standstill import report_standstill
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.transport import SCHEME, register
 from workers.engine.unit import Body, UnitOfWork
@@ -193,9 +195,10 @@ class StageApp(faust.App):
         except Exception as problem:  # noqa: BLE001  an exception that leaves an actor ends the process in the end
             self.log.error("slot %s: rejoin: %s", slot.index, describe(problem))
 
-    def _stand_still(self, why: str) -> None:
+    def _stand_still(self, why: str, tp: TP, end: int) -> None:
         self.blockers["dead letters"] = why
-        self.log.critical("STOPPED: %s", why)
+        self.log.critical("STOPPED at %s/%s: %s", tp.topic, tp.partition, why)
+        self.slots.in_background(report_standstill(self, why, tp, end))
 
     # tables
 

@@ -43,9 +43,9 @@ class Admitted:
 class DeadWindow:
     """Counts inputs and dead letters of units that commit; `limit` None: whatever comes may become a dead letter.
 
-    `tell` is called once, with the reason, when the stage has to stand still."""
+    `tell` is called once when the stage has to stand still: (why, partition, offset behind the unit)."""
 
-    def __init__(self, limit: DeadLimit | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, limit: DeadLimit | None, tell: Callable[[str, TP, int], None]) -> None:
         self.limit = limit
         self.uncounted: set[str] = set()
         """Topics that bring what has been a dead letter before: if it fails again, nothing new is lost."""
@@ -66,16 +66,16 @@ class DeadWindow:
         added = Admitted()
         if self.limit is None:
             return added
-        clean = None
+        first: TP | None = None
         for tp, advance in advances.items():
             if tp.topic in self.uncounted:
                 continue
             for before, why in advance.letters:
-                clean = before if clean is None else clean
+                first = first or tp
                 added.letters.append(Letter(self._inputs + added.inputs + before, why))
             added.inputs += advance.counts[IN]
-        if clean is not None:
-            self._judge(added, clean, self.limit)
+        if first is not None:
+            self._judge(added, self.limit, first, advances[first])
         self._inputs += added.inputs
         self._letters.extend(added.letters)
         while self._letters and self._letters[0].number < self._inputs - self.limit.records:
@@ -94,21 +94,25 @@ class DeadWindow:
                 kept.append(letter)
         self._letters = deque(kept)
 
-    def _judge(self, added: Admitted, clean: int, limit: DeadLimit) -> None:
+    def _judge(self, added: Admitted, limit: DeadLimit, tp: TP, advance: Any) -> None:
         found = sorted([*self._letters, *added.letters])
         firsts, lasts = found, islice(found, limit.letters - 1, None)
         within = any(last.number - first.number < limit.records for first, last in zip(firsts, lasts, strict=False))
         if within and not self.stopped:
             self.stopped = self._text(found[-limit.letters :], limit)
-            self._tell(self.stopped)
+            self._tell(self.stopped, tp, advance.end)
         if self.stopped:
-            raise WholesalePoison(self.stopped, clean)
+            raise WholesalePoison(self.stopped, advance.letters[0][0])
 
     def _text(self, letters: list[Letter], limit: DeadLimit) -> str:
         why, _ = Counter(letter.why for letter in letters).most_common(1)[0]
         if limit.letters == 1:
-            what = f"a record would become a dead letter: {why}"
+            what, way_out = f"a record would be a dead letter: {why}", "CDC_ON_DEAD=continue"
         else:
             often = f"{limit.letters} of the last {limit.records:,} records"
             what = f"{often} would be dead letters, most of them for this: {why}"
-        return f"{what}. It is not written, and the stage stands still until its workers are started again"
+            way_out = "CDC_DEAD_WINDOW=off"
+        return (
+            f"{what}. The stage stands still before it. Put right what is wrong and start its workers again; {way_out} "
+            "lets it pass"
+        )
