@@ -15,6 +15,7 @@ from workers import metrics
 from workers.archive.sinks import SessionOf, attributes
 from workers.archive_settings import region_of_topic
 from workers.aws.client import Reach, Session
+from workers.log_redaction import masked
 from workers.settings import Settings
 
 HIGH, INFO = "HIGH", "INFO"
@@ -150,12 +151,13 @@ def trouble_notice(change: Change, sender: str) -> Notice:
     digest = hashlib.blake2b(
         f"{sender}|{trouble.stage}|{trouble.kind}|{trouble.name}|{change.since}|{change.over}".encode(), digest_size=8
     ).hexdigest()
-    what = "is over" if change.over else trouble.why
+    why = masked(trouble.why)[:MAX_WHY]  # P6: it may be what a library said
+    what = "is over" if change.over else why
     document: dict[str, Any] = {
         "stage": trouble.stage, "what": trouble.name, "trouble": trouble.kind, "seconds": round(change.seconds),
     }  # fmt: skip
     if not change.over:
-        document |= {"why": trouble.why[:MAX_WHY], "run": [COMMANDS[trouble.kind]]}
+        document |= {"why": why, "run": [COMMANDS[trouble.kind]]}
     return Notice(
         id=f"{trouble.kind}-{digest}", kind="recovered" if change.over else trouble.kind,
         severity=INFO if change.over else HIGH, stage=trouble.stage, code=trouble.kind.upper(),
