@@ -55,7 +55,6 @@ class Process:
         ({"gaps": {"cdc.events/1": "offsets 5 to 7 were deleted"}}, "gap", "cdc.events/1"),
         ({"bus": {"health": EventBridgeHC.IN_ALARM, "trouble": "InternalFailure"}}, "unreachable", "bus"),
         ({"database": {"status": DatabaseInstanceStatus.UNAVAILABLE, "rows_waiting": 3}}, "unreachable", "database"),
-        ({"bus": {"health": EventBridgeHC.OK, "trouble": "", "throttled": True}}, "throttled", "bus"),
         ({"delivery": {"buses": {"a": {"circuit": "OPEN"}, "b": {"circuit": "CLOSED"}}}}, "unreachable", "a"),
     ],
 )  # fmt: skip
@@ -94,9 +93,17 @@ async def test_a_pause_and_its_end_are_told() -> None:
 
 async def test_throttling_is_told_after_five_minutes_only() -> None:
     process = Process()
-    process.state = {"bus": {"health": EventBridgeHC.OK, "throttled": True}}
-    assert await process.passes(295) == []
-    assert [kind for kind, _ in await process.passes(60)] == ["throttled"]
+    bus: dict[str, Any] = {"health": EventBridgeHC.OK, "throttles": 7}
+    process.state = {"delivery": {"buses": {"orders": bus}}}
+    assert await process.passes(600) == []
+    for _ in range(9):
+        bus["throttles"] += 1
+        assert await process.passes(30) == []
+    bus["throttles"] += 1
+    assert await process.passes(60) == [
+        ("throttled", "cdc publish: throttled orders: it refuses calls because there are too many")
+    ]
+    assert [kind for kind, _ in await process.passes(60)] == ["recovered"]
 
 
 async def test_an_alert_topic_that_is_away_hears_later_of_what_still_is() -> None:

@@ -1,6 +1,7 @@
 """Watches the stages of this process, and tells the alert topic when one of them waits, and when it goes on."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ log = logging.getLogger("cdc.alerts")
 LOOK_SECONDS = 2.0
 CRASH_SECONDS = 60.0
 """So long a crash counts as trouble: the new app is there after seconds."""
+THROTTLED_SECONDS = 60.0
+"""So long a dependency counts as throttling behind the last call that it refused for being one too many."""
 IN_ALARM = frozenset({
     EventBridgeHC.IN_ALARM.value, DatabaseInstanceStatus.UNAVAILABLE.value, CircuitState.OPEN.value,
     CircuitState.HALF_OPEN.value,
@@ -47,12 +50,9 @@ def _dependencies(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
 
 
 def _of_dependency(stage: str, name: str, report: Mapping[str, Any]) -> Iterator[Trouble]:
-    """By its report: `health`, `status` or `circuit`, with `trouble`; `throttled` while it slows the stage down."""
+    """By its report: `health`, `status` or `circuit`, with `trouble`."""
     if any(str(report.get(word)) in IN_ALARM for word in ("health", "status", "circuit")):
         yield Trouble(stage, "unreachable", name, str(report.get("trouble") or "it does not answer"))
-    if report.get("throttled"):
-        rule = RULES[Alert.AFTER_5_MINUTES]
-        yield Trouble(stage, "throttled", name, "it refuses calls because there are too many", rule)
 
 
 class Watch(mode.Service):
@@ -72,6 +72,8 @@ class Watch(mode.Service):
         self._sender = sender
         self._restarts: dict[str, int] = {}
         self._crashed_at: dict[str, float] = {}
+        self._throttles: dict[tuple[str, str], tuple[int, float]] = {}
+        """Count of each dependency, and when it grew last."""
         self._failing = ""
         super().__init__(**kwargs)
 
@@ -99,7 +101,22 @@ class Watch(mode.Service):
     def _troubles(self, now: float) -> Iterable[Trouble]:
         for stage in self._stages:
             yield from self._crashes(stage, now)
-            yield from troubles_of(stage.name, self._state(stage))
+            state = self._state(stage)
+            yield from troubles_of(stage.name, state)
+            yield from self._throttled(stage.name, state, now)
+
+    def _throttled(self, stage: str, state: Mapping[str, Any], now: float) -> Iterator[Trouble]:
+        """By the count `throttles` of a report: it grows as long as calls are refused."""
+        for name, report in _dependencies(state):
+            count = report.get("throttles")
+            if not isinstance(count, int):
+                continue
+            known, grew_at = self._throttles.get((stage, name), (count, -math.inf))
+            grew_at = now if count > known else grew_at
+            self._throttles[stage, name] = count, grew_at
+            if now - grew_at < THROTTLED_SECONDS:
+                why = "it refuses calls because there are too many"
+                yield Trouble(stage, "throttled", name, why, RULES[Alert.AFTER_5_MINUTES])
 
     def _crashes(self, stage: Stage, now: float) -> Iterator[Trouble]:
         if stage.restarts > self._restarts.get(stage.name, 0):
