@@ -10,6 +10,7 @@ import click
 from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns
 from workers.cli.dlq_export import export
+from workers.cli.dlq_import import import_
 from workers.cli.dlq_options import NAME, choosing, chosen, opened, require_ids, tell_held_back
 from workers.cli.dlq_redrive import drop, redrive
 from workers.cli.dlq_show import show
@@ -223,5 +224,5 @@ def _part(letter: "Buried", name: str) -> str:
     return letter.kind[-1] if name == "message" else str(getattr(letter, name))
 
 
-for _command in (show, redrive, drop, export):
+for _command in (show, redrive, drop, export, import_):
     dlq.add_command(_command)
