@@ -45,9 +45,7 @@ class EntryRules:
     max_bytes: int
 
 
-def entry_of(
-    key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0
-) -> Entry | Undeliverable:
+def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0) -> Entry | Undeliverable:
     """The entry of one record, or why no bus would ever take it. Never raises."""
     try:
         envelope = read_envelope(value or b"")
