@@ -72,6 +72,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
         session_timeout=settings.session_timeout,
         data_dir=str(settings.data_dir),
         config_topic=Topics.of(settings).config,
+        dead_limit=settings.dead_limit,
         **options,
     )
     app = StageApp(group_of(settings, stage), engine, web_port=settings.web_port or DEFAULT_WEB_PORT)
@@ -79,6 +80,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
     if stage != "publish":
         app.contract.update({f"key.{spec.name}": ",".join(spec.key) for spec in catalogue.specs})
     app.fingerprint = catalogue.fingerprint
+    app.dead_window.uncounted.update(Topics.of(settings).redrive.values())
     app.record_gap = functools.partial(_record_gap, Topics.of(settings).dead, stage)
     add_tables_view(app)
 

@@ -22,6 +22,7 @@ from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
+from workers.poison_settings import PoisonSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
     OptionalPath,
@@ -40,7 +41,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, EventBusSettings, RedactionConfig):
+class EnvVariables(DatabaseSettings, EventBusSettings, RedactionConfig, PoisonSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(

@@ -77,7 +77,9 @@ class StandIn:
         self.sqs = Sqs(place, clock, lambda: self.url)
         self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
         ledger = EventLedger(remembered_events)
-        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes, ledger)
+        self.events = Events(
+            place, clock, self.sqs.deliver, put_events_bytes, ledger, lambda: self.kinesis.streams.behaviour
+        )
         self.eventsv2 = EventsV2(place, clock, self.sqs.deliver, ledger)
         self.ssm = Ssm(place)
         services = (
@@ -123,6 +125,7 @@ class StandIn:
         return self.url
 
     async def stop(self) -> None:
+        self.events.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -132,7 +135,7 @@ class StandIn:
         return {
             "operations": dict(sorted(self._calls.items())),
             "errors": dict(sorted(self._errors.items())),
-            "buses": {name: asdict(bus.tally) for name, bus in sorted(self.events.buses.items())},
+            "buses": {name: asdict(bus.tally) for name, bus in sorted(self.events.buses.by_name.items())},
             "nowhere": asdict(self.events.nowhere),
             "customBuses": {arn: asdict(bus.tally) for arn, bus in sorted(self.eventsv2.buses.items())},
             "streams": {

@@ -85,7 +85,7 @@ class Side:
     def taken(self) -> int:
         """Events that the bus has, repeats of a custom bus not counted."""
         if self.generation == "classic":
-            return sum(bus.tally.accepted for bus in self.stand_in.events.buses.values())
+            return sum(bus.tally.accepted for bus in self.stand_in.events.buses.by_name.values())
         return sum(bus.tally.published for bus in self.stand_in.eventsv2.buses.values())
 
 

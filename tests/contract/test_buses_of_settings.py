@@ -74,7 +74,7 @@ async def test_events_of_a_table_with_a_bus_go_there_and_all_others_to_the_one_o
         assert [type(outcome) for outcome in await sink.put([prepared(sink, record)])] == [Delivered]
     await buses.close()
     assert stand_in.eventsv2.buses[arn].tally.published == 1
-    assert stand_in.events.buses["cdc-events"].tally.accepted == 1
+    assert stand_in.events.buses.by_name["cdc-events"].tally.accepted == 1
 
 
 def test_a_bus_is_called_where_its_arn_says_and_each_region_has_one_session(tmp_path: Path) -> None:
