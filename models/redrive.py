@@ -127,13 +127,15 @@ def replay_of(headers: Headers) -> int:
 
 def redriven_raw(record: Any, sources: Mapping[str, str]) -> RawRecord:
     """A record of `cdc.redrive.enrich`, of any Kafka client, as the stage read the original. `sources`: name of the
-    source by raw topic. `source` is empty where nobody knows it: such a record cannot be enriched."""
+    source by raw topic. `source` is empty where nobody knows it, or where the record is not in the partition of its
+    original, whose slot alone may write its tables: such a record cannot be enriched."""
     origin = origin_of(record.headers)
+    at_home = origin is not None and origin.partition == record.partition
     where = origin if origin is not None else record
     found = raw_record(
         topic=where.topic, partition=where.partition, offset=where.offset,
         timestamp_ms=origin.timestamp_ms if origin is not None else record.timestamp,
         key=record.key, value=record.value, headers=record.headers,
-        source=sources.get(where.topic, "") if origin is not None else "",
+        source=sources.get(where.topic, "") if at_home else "",
     )  # fmt: skip
     return replace(found, replay=replay_of(record.headers))

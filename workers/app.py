@@ -28,7 +28,7 @@ from workers.agents.publish import Publish, add_publish
 from workers.archive.notices import LetterNotices, alert_topic
 from workers.archive.sinks import letter_sinks
 from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
-from workers.boot_checks import check_all, check_bus_account, check_checkpoints, check_stream_account
+from workers.boot_checks import check_all, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
 from workers.database.connection import Postgres, require_client
 from workers.database.queries import query_of
@@ -41,7 +41,7 @@ from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
-from workers.eventbridge.classic import ClassicBus
+from workers.eventbridge.buses import Buses
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
 from workers.failures import CommandError, ConfigurationError
@@ -196,14 +196,13 @@ def make_publish(settings: Settings) -> StageApp:
     catalogue = read_catalogue(settings)
     # Half a window: a larger batch would wait for the window to be empty.
     app = _stage(settings, catalogue, "publish", batch_records=WindowOptions().max_records // 2)
-    session = Session(settings)
-    client = hot_client(session, "events", "AWSEvents")
-    bus = ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes)
-    sink = EventBridgeSink(bus, EntryRules(settings.event_source, settings.put_events_max_bytes))
+    buses = Buses(settings, catalogue.specs)
+    rules = EntryRules(settings.event_source, settings.put_events_max_bytes)
+    sink = EventBridgeSink(buses.default, rules, buses.of_table)
     add_publish(app, Publish(sink, Topics.of(settings), catalogue.fingerprint, now_ms))
     app.traces.add(Topics.of(settings).receipts)
-    app.before_boot.append(lambda: check_bus_account(session, settings))
-    app.on_end.append(client.close)
+    app.before_boot.append(lambda: check_all(buses.account_checks))
+    app.on_end.append(buses.close)
     return app
 
 

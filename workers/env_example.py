@@ -18,6 +18,7 @@ HEADER = """\
 GROUPS = {
     "kafka_bootstrap_servers": "Kafka: connection",
     "redaction_key_version": "Redaction: versions of the key",
+    "event_bus_name": "EventBridge: buses",
     "database_url": "Database behind the lookups, and secrets in AWS Systems Manager",
     "dead_window": "Dead letters: how many are too many",
     "environment": "Environment",

@@ -20,6 +20,7 @@ from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
 from workers.archive_settings import ArchiveSettings, archive_mistakes
 from workers.database_settings import DatabaseSettings, database_mistakes
+from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
 from workers.poison_settings import PoisonSettings
@@ -41,7 +42,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, ArchiveSettings, RedactionConfig, PoisonSettings):
+class EnvVariables(DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -122,9 +123,6 @@ class EnvVariables(DatabaseSettings, ArchiveSettings, RedactionConfig, PoisonSet
         None, validation_alias=_env("CHECKPOINT_TABLE_NAME"),
         description="table of `cdc checkpoint import --from dynamodb:`, if that names none; nothing else reads it",
     )  # fmt: skip
-    event_bus_name: str = Field(
-        "cdc-events", validation_alias=_env("EVENT_BUS_NAME"), description="the bus to publish to"
-    )
     event_source: str = Field(
         "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
         description="Source of an entry is <this>.<table name>",
@@ -209,7 +207,8 @@ class EnvVariables(DatabaseSettings, ArchiveSettings, RedactionConfig, PoisonSet
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self), *archive_mistakes(self)]
+        found = mistakes(self, local=self.environment == "LOCAL")
+        found += [*database_mistakes(self), *event_bus_mistakes(self), *archive_mistakes(self)]
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))

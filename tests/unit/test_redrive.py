@@ -98,9 +98,11 @@ def test_what_cannot_be_tried_again_says_why(record: DeadRecord, why: str) -> No
     assert why in found.reason
 
 
-def test_a_record_of_another_source_or_of_nobody_has_no_source() -> None:
+def test_a_record_of_another_source_or_partition_or_of_nobody_has_no_source() -> None:
     other = redriven(dead_record(letter_of(replace(ORIGINAL, topic="cdc.raw.gone"))))
     assert (read_back(other).topic, read_back(other).source) == ("cdc.raw.gone", "")
+    elsewhere = replace(redriven(dead_record(letter_of(ORIGINAL))), partition=2)
+    assert (read_back(elsewhere).partition, read_back(elsewhere).source) == (3, "")
     strange = RedriveRecord("enrich", 3, b"k", b"{", ())
     assert read_back(strange, offset=9) == RawRecord(
         b"{", b"k", Origin("", "", ""), "cdc.redrive.enrich", 3, 9, 1768480000000, "", replay=1

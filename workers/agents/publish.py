@@ -1,7 +1,7 @@
 """`cdc.events` -> EventBridge: at least once (P3), in order per entity (P4). Offsets move only past delivered
 events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,26 +55,37 @@ def add_publish(app: StageApp, publish: Publish) -> None:
             value, headers = (record.value, record.headers) if with_value else (None, ())
             unit.send(publish.topics.dead, record.key, value, dead_headers(letter, headers))
 
-    bus = publish.sink.bus
-    app.reports["bus"] = lambda: {"health": bus.health, "trouble": bus.trouble}
+    app.reports["bus"] = publish.sink.report
     topics = [publish.topics.events, *(topic for stage, topic in publish.topics.redrive.items() if stage == STAGE)]
     app.deliver_to(
-        publish.sink, *topics, emit=emit, options=WindowOptions(per_call=bus.max_entries),
+        publish.sink, *topics, emit=emit, options=WindowOptions(per_call=publish.sink.max_entries),
         name="publish_events", doc="Events to EventBridge, at least once, in order per entity.",
     )  # fmt: skip
 
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
     event_id = read_envelope(record.value).event_id
-    bus_event_id = outcome.receipt.bus_event_id if isinstance(outcome.receipt, Receipt) else ""
-    receipt = {
-        "attempts": attempts, "busEventId": bus_event_id, "eventId": event_id, "offset": record.offset,
-        "time": publish.now_ms(),
-    }  # fmt: skip
     origin = _origin(publish, record)
-    if origin is not None:
-        receipt |= {"offset": origin.offset, "redriven": record.offset, "replay": replay_of(record.headers)}
-    unit.send(publish.topics.receipts, event_id.encode(), msgspec.json.encode(receipt))
+    again = {} if origin is None else {"redriven": record.offset, "replay": replay_of(record.headers)}
+    receipt = receipt_value(
+        event_id, outcome.receipt, attempts=attempts, offset=record.offset if origin is None else origin.offset,
+        now_ms=publish.now_ms(), again=again,
+    )  # fmt: skip
+    unit.send(publish.topics.receipts, event_id.encode(), receipt)
+
+
+def receipt_value(
+    event_id: str, receipt: Receipt, *, attempts: int, offset: int, now_ms: int, again: Mapping[str, int]
+) -> bytes:
+    """One record of `cdc.receipts` (docs/decisions/0046): JSON. `again`: of what is redriven, its offset in the redrive
+    topic and how often it was (docs/decisions/0039)."""
+    told: dict[str, Any] = {
+        "attempts": attempts, "busEventId": receipt.bus_event_id, "code": receipt.code, "eventId": event_id,
+        "offset": offset,
+    }  # fmt: skip
+    if receipt.sequence_number is not None:
+        told["sequenceNumber"] = receipt.sequence_number
+    return msgspec.json.encode({**told, **again, "time": now_ms}, order="sorted")
 
 
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:
