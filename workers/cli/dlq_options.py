@@ -13,6 +13,7 @@ from enrichers.redact import Secret
 from models.buried import CATEGORIES, CODES, Kind
 from models.handled import ACTIONS, LetterId
 from models.letter_selection import Selection, moment
+from models.yaml_nodes import suggestion
 from workers.cli.columns import columns
 from workers.cli.progress import Progress
 from workers.contract import pipeline_options, read_catalogue
@@ -77,8 +78,13 @@ def letter_id(text: str) -> LetterId:
         raise click.UsageError(str(error)) from None
 
 
-def letter_view(settings: "Settings") -> LetterView:
-    """With the redaction key, so that hashes and tokens are those of events; without it, if it cannot be had."""
+def letter_view(settings: "Settings", selection: Selection) -> LetterView:
+    """With the redaction key, so that hashes and tokens are those of events; without it, if it cannot be had. Says on
+    stderr if a table that is asked for is none that is configured: letters may be of one that was."""
+    catalogue = read_catalogue(settings)
+    known = {name for spec in catalogue.specs for name in (spec.name, spec.table)}
+    for name in sorted(selection.tables - known):
+        click.echo(f"{NAME}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
     secret = other = None
     try:
         options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
@@ -90,9 +96,7 @@ def letter_view(settings: "Settings") -> LetterView:
     if options.other_redaction_key is not None:
         other = Secret(options.other_redaction_key, options.other_redaction_key_version)
     readings = {topic: options.readings[name] for name, topic in Topics.of(settings).raw.items()}
-    return LetterView(
-        read_catalogue(settings), secret=secret, other=other, zone=options.time_zone, readings=readings
-    )  # fmt: skip
+    return LetterView(catalogue, secret=secret, other=other, zone=options.time_zone, readings=readings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Op
     from workers.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
-    view, tell = letter_view(settings), Progress(NAME)
+    view, tell = letter_view(settings, selection), Progress(NAME)
     handled = (None, *ACTIONS) if everything or selection.ids else (None,)
     async with kafka_access(settings) as kafka:
         found = await look(settings, kafka, selection, tell)

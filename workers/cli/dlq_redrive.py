@@ -114,13 +114,17 @@ async def _redrive(
         topics, tell = Topics.of(settings), Progress(NAME)
         await kafka.require(dict.fromkeys(topics.redrive.values(), settings.partitions))
         found = await look(settings, kafka, selection, tell, fenced=write)
-        work = Redrive(found, selection, letter_view(settings).keys, max_replays, limit)
+        work = Redrive(found, selection, letter_view(settings, selection).keys, max_replays, limit)
         tally = await work.plan(kafka, tell)
         if producer is not None and tally.letters:
-            with ProgressBar(NAME) as bar:
-                tally = await work.write(
-                    kafka, producer, topics, pace=Pace(rate), now_ms=now_ms, tell=bar, total=tally.letters
-                )
+            try:
+                with ProgressBar(NAME) as bar:
+                    tally = await work.write(
+                        kafka, producer, topics, pace=Pace(rate), now_ms=now_ms, tell=bar, total=tally.letters
+                    )
+            except asyncio.CancelledError:  # Ctrl-C
+                click.echo(f"{NAME}: stopped; run it again, and it goes on with the letters that are left", err=True)
+                raise
     _require(selection, found, tally)
     return tally, tell_held_back(found)
 
@@ -197,7 +201,7 @@ async def _drop(
     async with _access(write=write) as (settings, kafka, producer):
         tell = Progress(NAME)
         found = await look(settings, kafka, selection, tell, fenced=write)
-        keys_of = letter_view(settings).keys
+        keys_of = letter_view(settings, selection).keys
         marks, kinds = await plan_drop(kafka, found, selection, keys_of, tell, undo=undo)
         if producer is not None:
             await write_drop(producer, Topics.of(settings), marks, undo=undo, now_ms=now_ms, tell=tell)

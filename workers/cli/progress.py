@@ -36,6 +36,8 @@ class ProgressBar:
         self._began = time.monotonic()
         self._drawn_at = 0.0
         self._open = False
+        self._width = 0
+        """Of what was drawn last: a shorter text must cover it."""
 
     def __enter__(self) -> Self:
         return self
@@ -54,5 +56,7 @@ class ProgressBar:
             full = BAR_WIDTH * done // max(1, total)
             left = (now - self._began) * (total - done) / max(1, done)
             bar = "#" * full + "-" * (BAR_WIDTH - full)
-            click.echo(f"\r[{bar}] {done:,} of {total:,} {what}, {left:,.0f} s left ", err=True, nl=False)
+            text = f"[{bar}] {done:,} of {total:,} {what}, {left:,.0f} s left"
+            click.echo(f"\r{text:<{self._width}}", err=True, nl=False)
+            self._width = len(text)
             sys.stderr.flush()

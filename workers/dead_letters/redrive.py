@@ -97,6 +97,8 @@ class Redrive:
                 match redrive_of(buried.record, max_replays=self.max_replays):
                     case NotRedrivable(reason):
                         tally.refused.append((buried.id, reason))
+                    case RedriveRecord(partition=partition) if partition != buried.id.partition:
+                        tally.refused.append((buried.id, "it stands in another partition than its original"))
                     case RedriveRecord() as record:
                         tally.kinds[buried.kind] += 1
                         yield buried, record
