@@ -19,6 +19,7 @@ from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
+from workers.archive_settings import ArchiveSettings, archive_mistakes
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
@@ -45,8 +46,9 @@ MEBIBYTE = 1 << 20
 
 
 class EnvVariables(
-    DatabaseSettings, EventBusSettings, RedactionConfig, PoisonSettings, OversizeSettings, PreflightSettings
-):
+    DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings, OversizeSettings,
+    PreflightSettings,
+):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -203,12 +205,8 @@ class EnvVariables(
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = [
-            *mistakes(self, local=self.environment == "LOCAL"),
-            *database_mistakes(self),
-            *event_bus_mistakes(self),
-            *oversize_mistakes(self),
-        ]
+        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
+        found += [*event_bus_mistakes(self), *archive_mistakes(self), *oversize_mistakes(self)]
         found += [mistake] if (mistake := source_mistake(self.event_source)) else []
         if self.sources_file is not None:
             try:

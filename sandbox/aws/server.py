@@ -13,9 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import RawRequestMessage
+from aiohttp import web
 
 from sandbox.aws.broken import cut, partly, send_half, shortened
 from sandbox.aws.control import PREFIX, Control, NotThere
@@ -30,6 +28,7 @@ from sandbox.aws.kinesis import Kinesis
 from sandbox.aws.moto_service import signed_for
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
+from sandbox.aws.roomy_request import roomy_request
 from sandbox.aws.sqs import Sqs
 from sandbox.aws.ssm import Ssm
 from sandbox.aws.streams import Behaviour
@@ -41,7 +40,6 @@ from sandbox.aws.xml_services import XmlServices
 LOOPBACK = "127.0.0.1"
 STS = "sts"
 FORM = "application/x-www-form-urlencoded"
-MOST_REQUEST_BYTES = 32 << 20  # PutRecords carries 10 MiB, a third more as base64, and its keys
 PUT_EVENTS_BYTES = 1_048_576
 RECURSION = 4_000  # frames; a Detail of 1000 levels is parsed and matched recursively
 STOP_SECONDS = 0.5  # for requests under way; a long poll is cut off
@@ -116,7 +114,7 @@ class StandIn:
         """Listen on loopback (port 0: a free one) and return the URL. Raises OSError if the port is taken."""
         sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION))
         # A client that hangs up in a long poll must not be handed messages: hence the cancellation.
-        server = web.Server(self._answer, request_factory=_request, handler_cancellation=True, access_log=None)
+        server = web.Server(self._answer, request_factory=roomy_request, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, LOOPBACK, port, backlog=1024)
@@ -296,15 +294,3 @@ def _refusal(service: Service | None, refusal: AwsError) -> web.Response:
     query_error = f"{refusal.query_code or refusal.code};{fault}" if namespace else None
     body = {"__type": namespace + refusal.code, "message": refusal.message}
     return _respond(service, refusal.status, (service.wire if service else JSON_1_1).write(body), query_error)
-
-
-def _request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: web.RequestHandler,
-    writer: AbstractStreamWriter,
-    task: "asyncio.Task[None]",
-) -> web.BaseRequest:
-    """aiohttp's own request, but with room for a full PutRecords."""
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_REQUEST_BYTES)

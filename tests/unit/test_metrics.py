@@ -254,6 +254,8 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "outcome",
         "bus",
         "step",
+        "sink",
+        "kind",
     }
 
 
