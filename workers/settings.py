@@ -18,6 +18,7 @@ from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
+from workers.archive_settings import ArchiveSettings, archive_mistakes
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
@@ -41,7 +42,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, EventBusSettings, RedactionConfig, PoisonSettings):
+class EnvVariables(DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -210,6 +211,7 @@ class EnvVariables(DatabaseSettings, EventBusSettings, RedactionConfig, PoisonSe
             *mistakes(self, local=self.environment == "LOCAL"),
             *database_mistakes(self),
             *event_bus_mistakes(self),
+            *archive_mistakes(self),
         ]
         if self.sources_file is not None:
             try:

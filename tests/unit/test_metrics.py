@@ -252,6 +252,8 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "change",
         "lookup",
         "outcome",
+        "sink",
+        "kind",
     }
 
 
