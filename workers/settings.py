@@ -208,11 +208,9 @@ class EnvVariables(DatabaseSettings, EventBusSettings, ArchiveSettings, Redactio
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
         found = [
-            *mistakes(self, local=self.environment == "LOCAL"),
-            *database_mistakes(self),
-            *event_bus_mistakes(self),
+            *mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self), *event_bus_mistakes(self),
             *archive_mistakes(self),
-        ]
+        ]  # fmt: skip
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))
