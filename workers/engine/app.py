@@ -12,7 +12,7 @@ from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
-from workers.engine.delivery import Deliver, Emit, FunctionSink, Sink, WindowOptions
+from workers.engine.delivery import Deliver, Emit, FunctionSink, Gate, OpenGate, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
 from workers.engine.options import EngineOptions
@@ -133,11 +133,19 @@ class StageApp(faust.App):
         return register_function
 
     def deliver_to(
-        self, sink: Sink, *topics: str, emit: Emit, options: WindowOptions | None = None, name: str, doc: str | None
+        self,
+        sink: Sink,
+        *topics: str,
+        emit: Emit,
+        options: WindowOptions | None = None,
+        gate_of: Callable[[str], Gate] = lambda _channel: OpenGate(),
+        name: str,
+        doc: str | None,
     ) -> None:
-        """The same for a sink that prepares its records. `name` and `doc` are those of the agent."""
+        """The same for a sink that prepares its records. `gate_of` gives the gate of a channel; `name` and `doc` are
+        those of the agent."""
         bounds = options or WindowOptions()
-        self.slot_bodies.append(lambda slot: Window(slot, sink, emit, bounds))
+        self.slot_bodies.append(lambda slot: Window(slot, sink, emit, bounds, gate_of))
 
         async def feed(batch: RecordBatch) -> None:
             slot = self.slots.owned.get(batch.tp.partition)
