@@ -23,7 +23,7 @@ from workers.agents.bridge import add_bridge
 from workers.agents.drift import add_drift
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
-from workers.agents.publish import Publish, add_publish
+from workers.agents.publish import Publish, add_publish, gate_options, window_options
 from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
 from workers.boot_checks import check_all, check_bus_account, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
@@ -33,7 +33,6 @@ from workers.database.resolver import Resolver
 from workers.database.tally import measure
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
-from workers.engine.delivery import WindowOptions
 from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
@@ -70,6 +69,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
         linger=settings.linger,
         on_gap=settings.on_gap,
         session_timeout=settings.session_timeout,
+        retry=settings.retry_state,
         data_dir=str(settings.data_dir),
         config_topic=Topics.of(settings).config,
         **options,
@@ -126,7 +126,10 @@ def make_bridge(settings: Settings) -> StageApp:
         Bridge(
             sources=tuple(sources),
             reading=ReadOptions(
-                settings.kinesis_batch_size, settings.kinesis_poll_interval, settings.kinesis_read_share
+                settings.kinesis_batch_size,
+                settings.kinesis_poll_interval,
+                settings.kinesis_read_share,
+                settings.retry_kinesis,
             ),
             topics=topics,
             slots=settings.source_slots,
@@ -176,10 +179,11 @@ def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolv
 
     resolver = Resolver(
         Postgres(dsn, settings.database_timeout), functools.partial(query_of, catalogue), now=monotonic,
+        circuit=settings.circuit, retry=settings.retry_database,
         when_away=settings.database_away, lenient=settings.environment == "LOCAL", report=report,
     )  # fmt: skip
     app.measures.append(lambda: measure(resolver))
-    app.reports["database"] = lambda: {"status": resolver.breaker.status, "rows_waiting": resolver.waiting}
+    app.reports["database"] = lambda: {"status": resolver.status, "rows_waiting": resolver.waiting}
     app.on_end.append(resolver.close)
     return resolver
 
@@ -188,12 +192,15 @@ def make_publish(settings: Settings) -> StageApp:
     """A new app for events -> EventBridge."""
     catalogue = read_catalogue(settings)
     # Half a window: a larger batch would wait for the window to be empty.
-    app = _stage(settings, catalogue, "publish", batch_records=WindowOptions().max_records // 2)
+    app = _stage(settings, catalogue, "publish", batch_records=max(1, settings.publish_window_records // 2))
     session = Session(settings)
     client = hot_client(session, "events", "AWSEvents")
     bus = ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes)
     sink = EventBridgeSink(bus, EntryRules(settings.event_source, settings.put_events_max_bytes))
-    add_publish(app, Publish(sink, Topics.of(settings), catalogue.fingerprint, now_ms))
+    publish = Publish(
+        sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings)
+    )
+    add_publish(app, publish)
     app.traces.add(Topics.of(settings).receipts)
     app.before_boot.append(lambda: check_bus_account(session, settings))
     app.on_end.append(client.close)

@@ -19,6 +19,7 @@ GROUPS = {
     "kafka_bootstrap_servers": "Kafka: connection",
     "redaction_key_version": "Redaction: versions of the key",
     "database_url": "Database behind the lookups, and secrets in AWS Systems Manager",
+    "publish_order": "Delivery: order, pace, window; retries and circuit breakers",
     "environment": "Environment",
     "app": "Kafka: groups, topics, workers",
     "aws_region": "AWS: stream and bus",

@@ -21,6 +21,7 @@ from models.yaml_nodes import InvalidFile
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
+from workers.publish_settings import PublishSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
     OptionalPath,
@@ -39,7 +40,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, RedactionConfig):
+class EnvVariables(PublishSettings, DatabaseSettings, RedactionConfig):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(

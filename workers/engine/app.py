@@ -66,6 +66,8 @@ class StageApp(faust.App):
         self.on_end: list[Callable[[], Any]] = []
         self.blockers: dict[str, str] = {}
         """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
+        self.outages: dict[str, str] = {}
+        """What does not answer now, by name: the stage is not ready, and nobody has to decide anything."""
         self.reports: dict[str, Callable[[], Any]] = {}
         """More for the web view, by name: plain data, no keys and no values."""
         self.measures: list[Callable[[], Iterable[Any]]] = []
@@ -226,6 +228,7 @@ class StageApp(faust.App):
             and self.slots.ready
             and not consumer.open_gaps
             and not self.blockers
+            and not self.outages
         )
 
     async def on_first_start(self) -> None:

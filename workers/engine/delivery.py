@@ -1,12 +1,12 @@
 """What a sink outside of Kafka is to the engine, what it answers for each record, and the bounds of its window."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 from models.outcome import ErrorCategory
-from models.retry import RetryConfig
+from models.retry import RETRY_OF, Component, RetryConfig
 from workers.engine.batch import record_size
 from workers.engine.unit import UnitOfWork
 
@@ -159,5 +159,5 @@ class WindowOptions:
     max_records: int = 2_000
     max_bytes: int = 8 << 20
     call_timeout: float = 10.0
-    retry: RetryConfig = field(default_factory=lambda: RetryConfig(0.2, 5.0))
+    retry: RetryConfig = RETRY_OF[Component.PUT_EVENTS]
     commit_records: int = 1_000

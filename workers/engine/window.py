@@ -17,7 +17,7 @@ from workers.engine.clock import monotonic
 from workers.engine.delivery import Delivered, Emit, Gate, Sink, Undeliverable, WindowOptions
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
 from workers.engine.flow import Flow
-from workers.engine.lanes import Channel, Item
+from workers.engine.lanes import Channel, Item, Lane
 from workers.engine.ledger import DEAD, IN, OUT
 from workers.engine.runner import CONFIGURATION_PAUSE, describe
 from workers.engine.slot import Slot
@@ -100,6 +100,14 @@ class Window:
             channel = Channel(name, self.options.order, self.options.retry)
             flow = self.channels[name] = Flow(self, channel, self._gate_of(name))
         return flow
+
+    def oldest(self, now: float) -> float:
+        """Seconds since the oldest record that is not committed came into the window; 0 if there is none."""
+        return max((now - queue[0].since for queue in self.fifo.values() if queue), default=0.0)
+
+    def stalled(self) -> list[Lane]:
+        """Lanes whose head has failed so often that the quick tries are over."""
+        return [lane for flow in self.channels.values() for lane in flow.channel.stalled()]
 
     def skip(self, tp: TP, offset: int) -> None:
         """The engine has committed a jump over a gap; nothing of the partition is in memory."""

@@ -8,22 +8,15 @@ from collections.abc import Sequence
 import msgspec
 
 from models.bus_health import EventBridgeHC
-from models.outcome import Failure
+from models.outcome import ErrorCategory, Failure
 from workers.aws.client import IRequester
-from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
+from workers.aws.errors import AwsError
 from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
+from workers.eventbridge.answers import of_entry, of_request, unreadable
 from workers.eventbridge.bus import Prepared, Receipt
 from workers.eventbridge.entry import Entry
 
 MAX_ENTRIES = 10
-RETRYABLE = frozenset({"InternalFailure", "InternalException", "InternalError", "ThrottlingException", "Throttling"})
-THROTTLES = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
-CONFIGURATION = frozenset({
-    "AccessDeniedException", "InvalidAccountIdException", "NotAuthorizedForSourceException",
-    "NotAuthorizedForDetailTypeException", "ResourceNotFoundException",
-})  # fmt: skip
-CONFIGURATION_PAUSE = 10.0
-"""Seconds. A wrong bus or a missing permission drains nothing into the dead letters: the window waits."""
 
 
 class _Entry(msgspec.Struct, rename="pascal"):
@@ -77,44 +70,34 @@ class ClassicBus:
 
     def _judge(self, outcomes: Sequence[Outcome]) -> None:
         """Health by what the bus said of one request. An entry it refuses for good is no trouble of the bus."""
-        troubles = [outcome.reason for outcome in outcomes if isinstance(outcome, Retry)]
-        if any(reason not in THROTTLES for reason in troubles):
-            self.health = EventBridgeHC.IN_ALARM
-            self.trouble = next(reason for reason in troubles if reason not in THROTTLES)
-        elif len(troubles) < len(outcomes):
+        again = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
+        troubles = [outcome.reason for outcome in again if outcome.category is not ErrorCategory.THROTTLING]
+        if troubles:
+            self.health, self.trouble = EventBridgeHC.IN_ALARM, troubles[0]
+        elif len(again) < len(outcomes):
             self.health, self.trouble = EventBridgeHC.OK, ""
 
     async def _put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         request = b'{"Entries":[' + b",".join(one.wire for one in prepared) + b"]}"
         try:
             answer = msgspec.json.decode(await self._client.call("PutEvents", request), type=_Answer)
-        except (AwsThrottled, AwsUnavailable) as error:
-            return [Retry(error.code)] * len(prepared)
-        except AwsDenied as error:
-            return [Retry(error.code, pause=CONFIGURATION_PAUSE)] * len(prepared)
         except AwsError as error:
-            return await self._refused(error, prepared)
+            failed = of_request(error)
+            return await self._refused(error, prepared) if failed is None else [failed] * len(prepared)
         except msgspec.MsgspecError:
-            return [Retry("UnreadableAnswer")] * len(prepared)
+            return [unreadable("UnreadableAnswer")] * len(prepared)
         if len(answer.entries) != len(prepared):
-            return [Retry("ShortAnswer")] * len(prepared)  # unknown outcome: sent again with identical bytes
+            return [unreadable("ShortAnswer")] * len(prepared)
         return [_outcome(result) for result in answer.entries]
 
     async def _refused(self, error: AwsError, prepared: Sequence[Prepared]) -> list[Outcome]:
         """The request as a whole was refused: find out which entry is to blame, one by one."""
-        if error.code in CONFIGURATION:
-            return [Retry(error.code, pause=CONFIGURATION_PAUSE)] * len(prepared)
         if len(prepared) == 1:
             return [Undeliverable(Failure.EVENTBRIDGE_ERROR, f"the bus refused it: {error.code}")]
         return [(await self._put([one]))[0] for one in prepared]
 
 
 def _outcome(result: _Result) -> Outcome:
-    code = result.error_code
-    if code is None and result.event_id:
+    if result.error_code is None and result.event_id:
         return Delivered(Receipt(result.event_id))
-    if code is None or code in RETRYABLE:
-        return Retry(code or "NoAnswer")
-    if code in CONFIGURATION:
-        return Retry(code, pause=CONFIGURATION_PAUSE)
-    return Undeliverable(Failure.EVENTBRIDGE_ERROR, f"the bus refused it: {code}")
+    return of_entry(result.error_code) if result.error_code else Retry("NoAnswer")
