@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 
+from sandbox.aws.event_ledger import REMEMBERED
 from sandbox.aws.server import PUT_EVENTS_BYTES, StandIn
 from sandbox.aws.streams import ITERATOR_SECONDS, Behaviour
 
@@ -25,11 +26,13 @@ def main() -> None:
     parser.add_argument("--put-events-bytes", type=int, default=PUT_EVENTS_BYTES, help="bytes of one PutEvents request")
     parser.add_argument("--update-seconds", type=float, default=0.0, help="how long a stream is UPDATING")
     parser.add_argument("--iterator-seconds", type=float, default=ITERATOR_SECONDS, help="how long an iterator lives")
+    parser.add_argument("--remembered-events", type=int, default=REMEMBERED, help="accepted events the ledger keeps")
     arguments = parser.parse_args()
     stand_in = StandIn(
         account=arguments.account,
         region=arguments.region,
         put_events_bytes=arguments.put_events_bytes,
+        remembered_events=arguments.remembered_events,
         behaviour=Behaviour(update_seconds=arguments.update_seconds, iterator_seconds=arguments.iterator_seconds),
     )
     try:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sandbox.aws.patterns import Pattern
+from models.event_pattern import Pattern
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The control API of the stand-in, `/_sandbox/…`: faults, limits, the trim horizon, behaviour and status, as JSON.
+"""The control API of the stand-in, `/_sandbox/…`: faults, limits, horizon, buses, behaviour, status, as JSON.
 
 Mistakes are answered with 400 and `{"message": …}` that says what is allowed.
 """
@@ -7,9 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.errors import AwsError
+from sandbox.aws.event_ledger import Accepted, Deliveries
+from sandbox.aws.events import Events
 from sandbox.aws.faults import FaultReport, FaultRule, Faults
 from sandbox.aws.kinesis_read import SEQUENCE_NUMBER
-from sandbox.aws.orders import LimitOrder, ShardReport, Status, StreamReport, TrimOrder, read_order
+from sandbox.aws.orders import (
+    AcceptedOrder,
+    BusOrder,
+    DeliveriesOrder,
+    LimitOrder,
+    ShardReport,
+    Status,
+    StreamReport,
+    TrimOrder,
+    read_order,
+)
+from sandbox.aws.quota import Quota
 from sandbox.aws.rates import StreamRates
 from sandbox.aws.shard import Shard
 from sandbox.aws.stream import Stream
@@ -28,11 +41,13 @@ class Control:
     def __init__(
         self,
         streams: Streams,
+        events: Events,
         faults: Faults,
         ledger: Callable[[], dict[str, Any]],
         reset: Callable[[], None],
     ) -> None:
         self._streams = streams
+        self._events = events
         self._faults = faults
         self._ledger = ledger
         self._routes: dict[tuple[str, str], Callable[[bytes], Any]] = {
@@ -46,6 +61,12 @@ class Control:
             ("POST", "limits"): self._limit,
             ("DELETE", "limits"): lambda _: self._unlimit(self._all()),
             ("POST", "horizon"): self._trim,
+            ("GET", "quota"): lambda _: self._quota(),
+            ("POST", "quota"): self._set_quota,
+            ("DELETE", "quota"): lambda _: self._events.limit(None),
+            ("POST", "accepted"): self._accepted,
+            ("POST", "deliveries"): self._deliveries,
+            ("POST", "buses"): self._move_bus,
             ("GET", "behaviour"): lambda _: self._streams.behaviour,
             ("POST", "behaviour"): self._behave,
         }
@@ -100,6 +121,28 @@ class Control:
         trimmed = {shard.name: shard.trim(_number(shard, order.up_to)) for shard in chosen}
         stream.forget(self._streams.clock())
         return trimmed
+
+    def _quota(self) -> Quota | None:
+        throttle = self._events.throttle
+        return throttle.quota if throttle is not None else None
+
+    def _set_quota(self, raw: bytes) -> Quota | None:
+        self._events.limit(read_order(raw, Quota))
+        return self._quota()
+
+    def _accepted(self, raw: bytes) -> list[Accepted]:
+        order = read_order(raw, AcceptedOrder)
+        return self._events.ledger.accepted(order.bus, order.after)[: order.most]
+
+    def _deliveries(self, raw: bytes) -> Deliveries:
+        order = read_order(raw, DeliveriesOrder)
+        return self._events.ledger.deliveries(order.expected, order.bus)
+
+    def _move_bus(self, raw: bytes) -> None:
+        order = read_order(raw, BusOrder)
+        moved = self._events.bring_back(order.bus) if order.exists else self._events.lose(order.bus)
+        if not moved:
+            raise NotThere(f"There is no {'lost ' if order.exists else ''}bus {order.bus}.")
 
     def _behave(self, raw: bytes) -> Behaviour:
         self._streams.behaviour = read_order(raw, Behaviour)

@@ -4,12 +4,15 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
 
+from sandbox.aws.event_ledger import Accepted, Deliveries
 from sandbox.aws.faults import FaultReport, FaultRule
-from sandbox.aws.orders import LimitOrder, Status, TrimOrder
+from sandbox.aws.orders import AcceptedOrder, BusOrder, DeliveriesOrder, LimitOrder, Status, TrimOrder
+from sandbox.aws.quota import Quota
 from sandbox.aws.rates import Limits
 from sandbox.aws.streams import Behaviour
 
@@ -27,7 +30,7 @@ class ControlError(Exception):
 
 
 class StandInControl:
-    """Faults, limits, trimming, behaviour and status of the stand-in at `url`.
+    """Faults, limits, trimming, buses, behaviour and status of the stand-in at `url`.
 
     All methods raise ControlError for an order it refuses, and OSError if it does not answer.
     """
@@ -75,6 +78,39 @@ class StandInControl:
     def trim(self, stream: str, shard: str | None = None, up_to: str = "now") -> dict[str, int]:
         """Move the trim horizon (see TrimOrder). Returns how many records went, by shard."""
         return self._ask("POST", "horizon", dict[str, int], TrimOrder(stream=stream, shard=shard, up_to=up_to))
+
+    def set_quota(self, **fields: Any) -> Quota:
+        """Throttle PutEvents: `calls` and `entries` per second (see Quota). Buckets are full again."""
+        return self._ask("POST", "quota", Quota, Quota(**fields))
+
+    def quota(self) -> Quota | None:
+        return self._ask("GET", "quota", Quota | None)
+
+    def lift_quota(self) -> None:
+        """Take as much as comes."""
+        self._ask("DELETE", "quota", None)
+
+    def accepted(self, bus: str | None = None) -> list[Accepted]:
+        """Every remembered entry that a bus took (None: any bus), in order of acceptance."""
+        found: list[Accepted] = []
+        while True:
+            after = found[-1].number if found else 0
+            page = self._ask("POST", "accepted", list[Accepted], AcceptedOrder(bus=bus, after=after))
+            if not page:
+                return found
+            found.extend(page)
+
+    def deliveries(self, expected: Iterable[str] = (), bus: str | None = None) -> Deliveries:
+        """What became of events: lost ones among the `expected` eventIds, repeats, disorder, concurrency."""
+        return self._ask("POST", "deliveries", Deliveries, DeliveriesOrder(bus=bus, expected=tuple(expected)))
+
+    def lose_bus(self, bus: str) -> None:
+        """As if somebody had deleted it: PutEvents still answers with ids, and the events go nowhere."""
+        self._ask("POST", "buses", None, BusOrder(bus=bus, exists=False))
+
+    def bring_back_bus(self, bus: str) -> None:
+        """As if somebody had made it again, with the rules and targets it had."""
+        self._ask("POST", "buses", None, BusOrder(bus=bus, exists=True))
 
     def behave(self, **fields: Any) -> Behaviour:
         """Set fields of Behaviour; the others go back to their defaults."""

@@ -4,13 +4,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from models.event_pattern import Pattern, compile_pattern
+from models.pattern_operators import InvalidPattern
 from sandbox.aws.bus import Bus, Rule, Tally, Target
 from sandbox.aws.errors import AwsError, not_found, validation
 from sandbox.aws.event import Event, entry_size, missing_fields, read_event
+from sandbox.aws.event_ledger import EventLedger, Request
 from sandbox.aws.fields import Body, choice, entries, named, optional_text, text, texts
-from sandbox.aws.patterns import InvalidPattern, Pattern, compile_pattern
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operations
+from sandbox.aws.quota import Quota, Throttle
 
 Deliver = Callable[[str, str], bool]  # target ARN, event text; False if nothing took it
 
@@ -26,20 +29,46 @@ SHAPING = ("Input", "InputPath", "InputTransformer")
 class Events:
     """All buses of the account. `max_request_bytes` limits one PutEvents by the entry size formula."""
 
-    def __init__(self, place: Place, clock: Clock, deliver: Deliver, max_request_bytes: int) -> None:
+    def __init__(
+        self, place: Place, clock: Clock, deliver: Deliver, max_request_bytes: int, ledger: EventLedger
+    ) -> None:
+        self.ledger = ledger
+        self.throttle: Throttle | None = None
         self._place = place
         self._clock = clock
         self._deliver = deliver
         self._max_request_bytes = max_request_bytes
         self.buses: dict[str, Bus] = {}
+        self._lost: dict[str, Bus] = {}
         self.nowhere = Tally()  # events sent to buses that do not exist
         self.reset()
 
     def reset(self) -> None:
         """Only the default bus, without rules."""
         self.buses.clear()
+        self._lost.clear()
+        self.ledger.clear()
+        self.throttle = None
         self.nowhere = Tally()
         self._open_bus("default", None)
+
+    def limit(self, quota: Quota | None) -> None:
+        """Throttle PutEvents, or no longer."""
+        self.throttle = Throttle(quota, self._clock()) if quota is not None else None
+
+    def lose(self, name: str) -> bool:
+        """Take a bus away, whatever rules it has; False if there is none."""
+        bus = self.buses.pop(name, None)
+        if bus is not None:
+            self._lost[name] = bus
+        return bus is not None
+
+    def bring_back(self, name: str) -> bool:
+        """Put a lost bus back as it was, in place of one made meanwhile; False if none was lost."""
+        bus = self._lost.pop(name, None)
+        if bus is not None:
+            self.buses[name] = bus
+        return bus is not None
 
     def operations(self) -> Operations:
         return {
@@ -137,27 +166,37 @@ class Events:
 
     async def _put_events(self, body: Body) -> dict[str, Any]:
         """Per-entry results in the order of the entries. Raises ValidationException for the request as a whole."""
+        now = self._clock()
+        if self.throttle is not None:
+            self.throttle.call(now)
         given = entries(body, "Entries", most=MOST_ENTRIES)
         if all(missing_fields(entry) for entry in given):
             raise validation("No entry has all of Source, DetailType and Detail.")
         size = sum(entry_size(entry) for entry in given)
         if size > self._max_request_bytes:
             raise validation(f"Entries of {size} bytes are above the limit of {self._max_request_bytes} per request.")
-        now = self._clock()
-        results = [self._put_event(entry, now) for entry in given]
+        request = self.ledger.current()
+        results = [self._put_event(entry, now, request) for entry in given]
         return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
 
-    def _put_event(self, entry: Body, now: float) -> dict[str, str]:
+    def _put_event(self, entry: Body, now: float, request: Request) -> dict[str, str]:
         try:
+            if self.throttle is not None:
+                self.throttle.entry(now)
             event = read_event(entry, self._place, now)
-            bus = self._find_bus(optional_text(entry, "EventBusName", longest=1600))
+            name = optional_text(entry, "EventBusName", longest=1600)
+            bus = self._find_bus(name)
         except AwsError as refusal:
+            self.ledger.refuse(request, refusal.code, entry.get("Detail"))
             return {"ErrorCode": refusal.code, "ErrorMessage": refusal.message}
+        detail, text = event.fields["detail"], entry["Detail"]
         if bus is None:
             # As AWS does: an event for a bus that does not exist is accepted and goes nowhere.
             self.nowhere.accepted += 1
             self.nowhere.unmatched += 1
+            self.ledger.accept(request, str(name), event.id, detail, text, now, nowhere=True)
         else:
+            self.ledger.accept(request, bus.name, event.id, detail, text, now, nowhere=False)
             self._route(bus, event)
         return {"EventId": event.id}
 

@@ -7,9 +7,10 @@ from sandbox.aws.errors import AwsError
 
 DATA_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "GetShardIterator"})
 KMS_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "StartStreamEncryption"})
+PUT_EVENTS = "events.PutEvents"
 BATCHES: Mapping[str, tuple[str, str]] = {
     "kinesis.PutRecords": ("Records", "FailedRecordCount"),
-    "events.PutEvents": ("Entries", "FailedEntryCount"),
+    PUT_EVENTS: ("Entries", "FailedEntryCount"),
 }
 """Calls that may fail for some of their entries: the member that has these, and the one that counts the failed."""
 
@@ -32,6 +33,8 @@ KINDS: Mapping[str, Kind] = {
     "internal_failure": Kind("InternalFailure", 500),
     "unavailable": Kind("ServiceUnavailable", 503),
     "access_denied": Kind("AccessDeniedException"),
+    "expired_token": Kind("ExpiredTokenException"),
+    "error": Kind(),  # whatever the rule says
     "expired_iterator": Kind("ExpiredIteratorException", calls=frozenset({"kinesis.GetRecords"})),
     "kms_access_denied": _kms("KMSAccessDeniedException"),
     "kms_disabled": _kms("KMSDisabledException"),
@@ -40,13 +43,20 @@ KINDS: Mapping[str, Kind] = {
     "kms_opt_in_required": _kms("KMSOptInRequired"),
     "kms_throttling": _kms("KMSThrottlingException"),
     "partial": Kind(calls=frozenset(BATCHES)),
+    "entry": Kind(calls=frozenset(BATCHES)),
+    "short": Kind(calls=frozenset(BATCHES)),
     "slow": Kind(),
     "cut_before": Kind(),
     "cut_after": Kind(),
     "truncate": Kind(),
 }
 # These say nothing about the answer, or cut it off: they have no error of their own.
-SILENT = frozenset({"partial", "slow", "cut_before", "cut_after", "truncate"})
+SILENT = frozenset({"partial", "entry", "short", "slow", "cut_before", "cut_after", "truncate"})
+# These are asked once the rest of the call is settled, and say which entries of its batch fail.
+OF_ENTRIES = frozenset({"partial", "entry"})
+
+
+TOLD = "A fault rule of the stand-in says so."
 
 
 def throttle_code(call: str) -> str:
@@ -65,4 +75,4 @@ def refusal(kind: str, call: str, message: str | None) -> AwsError:
     """The error of a kind that has one."""
     found = KINDS[kind]
     code = throttle_code(call) if kind == "throttle" else found.code
-    return AwsError(code, message or "A fault rule of the stand-in says so.", status=found.status)
+    return AwsError(code, message or TOLD, status=found.status)

@@ -1,6 +1,6 @@
 """What travels over the control API of the stand-in, both ways. `sandbox/aws/control_client.py` sends and reads it."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -28,6 +28,28 @@ class TrimOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stream: str
     shard: str | None = None
     up_to: str = "now"
+
+
+class BusOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take a bus away with its rules and targets, or bring it back with them."""
+
+    bus: str
+    exists: bool
+
+
+class AcceptedOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for accepted entries of one bus or all: those with numbers above `after`, at most `most`."""
+
+    bus: str | None = None
+    after: int = 0
+    most: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+
+
+class DeliveriesOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask what became of events; `expected` are eventIds that must have been accepted."""
+
+    bus: str | None = None
+    expected: tuple[str, ...] = ()
 
 
 class ShardReport(msgspec.Struct, frozen=True):

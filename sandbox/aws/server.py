@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,12 +17,14 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from sandbox.aws.broken import cut, partly, send_half
+from sandbox.aws.broken import cut, partly, send_half, shortened
 from sandbox.aws.control import PREFIX, Control, NotThere
 from sandbox.aws.errors import AwsError, serialization
+from sandbox.aws.event_ledger import REMEMBERED, EventLedger
 from sandbox.aws.events import Events
+from sandbox.aws.fault_kinds import OF_ENTRIES, PUT_EVENTS
 from sandbox.aws.faults import Fault, Faults, Subject, strike
-from sandbox.aws.fields import Body
+from sandbox.aws.fields import Body, entries
 from sandbox.aws.kinesis import Kinesis
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
@@ -64,11 +67,12 @@ class StandIn:
         clock: Clock = time.time,
         put_events_bytes: int = PUT_EVENTS_BYTES,
         behaviour: Behaviour | None = None,
+        remembered_events: int = REMEMBERED,
     ) -> None:
         place = Place(account, region)
         self.sqs = Sqs(place, clock, lambda: self.url)
         self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
-        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes)
+        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes, EventLedger(remembered_events))
         self.ssm = Ssm(place)
         services = (
             Service("kinesis", "Kinesis_20131202", "application/x-amz-json-1.1", "", self.kinesis.operations()),
@@ -80,8 +84,9 @@ class StandIn:
         self._services = {service.prefix: service for service in services}
         self._first_behaviour = behaviour or Behaviour()
         calls = [f"{service.name}.{name}" for service in services for name in service.operations]
-        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations)])
-        self._control = Control(self.kinesis.streams, self.faults, self.ledger, self.reset)
+        self._clock = clock
+        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations)], clock)
+        self._control = Control(self.kinesis.streams, self.events, self.faults, self.ledger, self.reset)
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._runner: web.ServerRunner | None = None
@@ -158,10 +163,11 @@ class StandIn:
         self._calls[call] += 1
         self.sts.note(request.headers.get("Authorization", ""), call)
         raw = await request.read()  # raises HTTP's own answer above MOST_REQUEST_BYTES
-        faults = self.faults.of_call.get(call)
-        if faults is None:
-            return await self._serve(service, call, service.operations[name], raw)
-        return await self._serve_faultily(service, call, request, raw, faults)
+        with self.events.ledger.request() if call == PUT_EVENTS else nullcontext():
+            faults = self.faults.of_call.get(call)
+            if faults is None:
+                return await self._serve(service, call, service.operations[name], raw)
+            return await self._serve_faultily(service, call, request, raw, faults)
 
     async def _serve(self, service: Service, call: str, operation: Operation, raw: bytes) -> web.Response:
         try:
@@ -180,7 +186,7 @@ class StandIn:
     async def _serve_query(self, request: web.BaseRequest, form: dict[str, str]) -> web.StreamResponse:
         call = f"{STS}.{form['Action']}"
         self._calls[call] += 1
-        blow = strike(self.faults.of_call.get(call, ()), Subject(), call)
+        blow = strike(self.faults.of_call.get(call, ()), Subject(), call, self._clock())
         await asyncio.sleep(blow.delay)
         try:
             if blow.error is not None:
@@ -194,7 +200,8 @@ class StandIn:
     async def _serve_faultily(
         self, service: Service, call: str, request: web.BaseRequest, raw: bytes, faults: Sequence[Fault]
     ) -> web.StreamResponse:
-        blow = strike(faults, self._subject(service, raw), call)
+        now = self._clock()
+        blow = strike(faults, self._subject(service, raw, faults), call, now)
         if blow.cut == "cut_before":
             self._errors[f"{call}:cut_before"] += 1
             await asyncio.sleep(blow.delay)
@@ -203,22 +210,27 @@ class StandIn:
             response = self._refuse(service, call, blow.error)
         else:
             operation = service.operations[call.partition(".")[2]]
-            if blow.partial is not None:
-                operation = partly(operation, blow.partial, call)
+            if of_entries := [fault for fault in faults if fault.rule.kind in OF_ENTRIES]:
+                operation = partly(operation, of_entries, call, now, self.events.ledger)
+            if blow.short is not None:
+                operation = shortened(operation, blow.short, call)
             response = await self._serve(service, call, operation, raw)
         await asyncio.sleep(blow.delay)
         if blow.cut is None:
             return response
         self._errors[f"{call}:{blow.cut}"] += 1
+        self.events.ledger.answered()  # for its client, it is over as soon as it is cut
         return await (cut(request) if blow.cut == "cut_after" else send_half(request, response))
 
-    def _subject(self, service: Service, raw: bytes) -> Subject:
-        if service.name != "kinesis":
-            return Subject()
+    def _subject(self, service: Service, raw: bytes, faults: Sequence[Fault]) -> Subject:
         try:
-            return subject(self.kinesis.streams, _decode(raw))
+            if service.name == "kinesis":
+                return subject(self.kinesis.streams, _decode(raw))
+            if any(fault.rule.chooses and fault.rule.kind not in OF_ENTRIES for fault in faults):
+                return Subject(entries=entries(_decode(raw), "Entries"))
         except AwsError:
             return Subject()
+        return Subject()
 
     def _refuse(self, service: Service, call: str, refusal: AwsError) -> web.Response:
         self._errors[f"{call}:{refusal.code}"] += 1

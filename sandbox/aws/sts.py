@@ -16,6 +16,7 @@ from sandbox.aws.errors import AwsError, validation
 from sandbox.aws.place import Clock, Place
 
 NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
+QUERY_CODES = {"AccessDeniedException": "AccessDenied", "ExpiredTokenException": "ExpiredToken"}
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/(.+)")
 CREDENTIAL = re.compile(r"Credential=([A-Za-z0-9]+)/")
 DURATIONS = (900, 43_200)
@@ -109,8 +110,10 @@ class Sts:
 
 
 def denied_by_sts(error: AwsError) -> AwsError:
-    """The query protocol has another name for it."""
-    return AwsError("AccessDenied", error.message, 403) if error.code == "AccessDeniedException" else error
+    """The query protocol has other names for it."""
+    if error.code in QUERY_CODES:
+        return AwsError(QUERY_CODES[error.code], error.message, 403)
+    return error
 
 
 def refusal(error: AwsError) -> str:

@@ -11,9 +11,9 @@ import pytest
 from enrichers.examples import check_examples, ending, example_pipeline
 from models.catalogue import Catalogue, load_catalogue
 from models.change import Operation
+from models.event_pattern import compile_pattern
 from models.outcome import Ok
 from models.tables import TABLE_CHANGE
-from sandbox.aws.patterns import compile_pattern
 from tests.contract.test_event_schema import ROWS, SCHEMA
 from tests.unit.changes import TELEPHONY, Worker, dms
 from workers.eventbridge.entry import Entry, EntryRules, entry_of

@@ -15,7 +15,7 @@ from sandbox.aws.fault_kinds import KINDS, SILENT
 from sandbox.aws.faults import FaultRule
 from sandbox.aws.server import StandIn
 from tests.contract.kinesis_calls import STREAM, create, iterator, name, put, read, split, summary
-from tests.contract.standin import clock, control, events, kinesis, refused, sqs, stand_in
+from tests.contract.standin import HandClock, clock, control, events, kinesis, refused, sqs, stand_in
 
 __all__ = ["clock", "control", "events", "kinesis", "sqs", "stand_in"]  # fixtures
 
@@ -27,6 +27,7 @@ ERRORS = [
     ("internal_failure", "InternalFailure", 500),
     ("unavailable", "ServiceUnavailable", 503),
     ("access_denied", "AccessDeniedException", 400),
+    ("expired_token", "ExpiredTokenException", 400),
     ("expired_iterator", "ExpiredIteratorException", 400),
     ("kms_access_denied", "KMSAccessDeniedException", 400),
     ("kms_disabled", "KMSDisabledException", 400),
@@ -68,7 +69,13 @@ def test_a_read_fails_as_it_was_told_and_then_goes_on(
 
 
 def test_every_kind_of_error_is_tried_above() -> None:
-    assert {kind for kind, _, _ in ERRORS} == KINDS.keys() - SILENT
+    assert {kind for kind, _, _ in ERRORS} == KINDS.keys() - SILENT - {"error"}
+
+
+def test_an_error_may_have_any_code_and_status(kinesis: Any, control: StandInControl) -> None:
+    control.fault("error", "ListStreams", code="UnheardOfException", status=418, times=1)
+    with refused("UnheardOfException", 418):
+        kinesis.list_streams()
 
 
 @pytest.mark.parametrize(
@@ -206,6 +213,18 @@ def test_the_same_seed_throws_the_same_dice(kinesis: Any, control: StandInContro
     assert 5 < sum(runs[0]) < 35
 
 
+def test_a_rule_may_end_by_itself(kinesis: Any, control: StandInControl, clock: HandClock) -> None:
+    create(kinesis)
+    start = iterator(kinesis)
+    fault = control.fault("throttle", GET, lasts=60)
+    assert fails(kinesis, 1, start) == [True]
+    clock.advance(59)
+    assert fails(kinesis, 1, start) == [True]
+    clock.advance(1)
+    assert fails(kinesis, 1, start) == [False]
+    assert (control.counts(fault).matched, control.counts(fault).fired) == (2, 2)
+
+
 def test_of_several_rules_the_first_that_fires_decides(kinesis: Any, control: StandInControl) -> None:
     create(kinesis)
     start = iterator(kinesis)
@@ -309,15 +328,6 @@ def test_a_batch_of_records_may_fail_in_parts(kinesis: Any, control: StandInCont
         "ProvisionedThroughputExceededException", None, "ProvisionedThroughputExceededException", None,
     ]  # fmt: skip
     assert read(kinesis, iterator(kinesis)) == [b"1", b"3"]
-
-
-def test_a_batch_of_events_may_fail_in_parts(events: Any, control: StandInControl) -> None:
-    control.fault("partial", "PutEvents", service="events", entries=(1,), code="InternalFailure")
-    entry = {"Source": "s", "DetailType": "t", "Detail": "{}"}
-    answer = events.put_events(Entries=[entry] * 3)
-    assert answer["FailedEntryCount"] == 1
-    assert [result.get("ErrorCode") for result in answer["Entries"]] == [None, "InternalFailure", None]
-    assert control.ledger()["buses"]["default"]["accepted"] == 2
 
 
 def test_a_batch_may_fail_as_a_whole_and_still_be_answered_with_200(kinesis: Any, control: StandInControl) -> None:
