@@ -13,6 +13,9 @@ from workers.engine.runner import describe
 if TYPE_CHECKING:
     from workers.engine.window import Window
 
+LEAST_WAIT = 0.001
+"""Seconds: less than a loop's timers tell apart would be asked for again and again."""
+
 
 class Flow:
     """Sends what one channel of a window has ready, as far as its pauses, its gate and its calls allow."""
@@ -31,10 +34,10 @@ class Flow:
             self._timer.cancel()
             self._timer = None
 
-    def _pump(self) -> None:
+    def _pump(self, rung_at: float = 0.0) -> None:
         window, channel, options = self.window, self.channel, self.window.options
         while not window.stopping:
-            now = monotonic()
+            now = max(monotonic(), rung_at)  # a loop rings a little early
             next_wake = channel.wake(now)
             if next_wake is not None:
                 self._ring(next_wake)
@@ -52,7 +55,7 @@ class Flow:
             if wait is None:
                 return
             if wait > 0:
-                self._ring(now + wait)
+                self._ring(now + max(wait, LEAST_WAIT))
                 return
             items = channel.take(options.per_call, window.sink.fit)
             self.gate.begin(len(items))
@@ -70,7 +73,7 @@ class Flow:
 
     def _rung(self) -> None:
         self._timer = None
-        self._pump()
+        self._pump(self._rings_at)
 
     async def _call(self, items: list[Item]) -> None:
         window, channel = self.window, self.channel
