@@ -53,8 +53,9 @@ def test_one_trial_at_a_time_and_three_of_them_close_it() -> None:
     bus = gate(clock, circuit=CircuitBreakerConfig(1, 30.0, 3))
     call(bus, clock, [DOWN])
     clock.now += 30.0
-    for _ in range(3):
-        assert bus.down
+    for trial in range(3):
+        assert bus.breaker.state is CircuitState.HALF_OPEN
+        assert bool(bus.down) == (trial == 0)
         assert bus.wait(never) == 0.0
         bus.begin(1)
         assert bus.wait(lambda: None) is None

@@ -55,8 +55,8 @@ class BusGate:
 
     @property
     def down(self) -> str:
-        """Why the bus is left alone; empty if it is not. A throttled one works, slowly."""
-        if self.breaker.state is CircuitState.CLOSED:
+        """Why the bus is left alone; empty from its first answer on. A throttled one works, slowly."""
+        if self.breaker.answers:
             return ""
         return f"the bus does not answer; it is tried again every {self.breaker.config.recovery_seconds:g} s"
 
