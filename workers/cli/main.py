@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "workers.cli.demo:demo",
     "invoke": "workers.cli.invoke:invoke",
     "redact": "workers.cli.redact:redact",
+    "rules": "workers.cli.rules:rules",
     "sandbox": "workers.cli.sandbox:sandbox",
     "schema": "workers.cli.schema:schema",
     "status": "workers.cli.status:status",
