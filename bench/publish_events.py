@@ -8,6 +8,8 @@ from models.routing import partition_of
 
 EVENT_BYTES = 1_000
 ENTITIES = 2_000
+CHANGES_IN_A_ROW = 3
+"""Of an entity, before the next one's turn."""
 _EVENT = (
     '{"changedFields":["Status"],"changes":{"Status":{"new":"ACTIVE","old":"INVITED"}},"entityId":"%d",'
     '"entityType":"users","eventId":"evt_1768473060000_%020x","eventType":"user.updated","keys":{"ID":%d},'
@@ -25,7 +27,9 @@ def event(number: int, entity: int) -> bytes:
 
 def events(records: int, entities: int, first: int = 0) -> Iterator[tuple[int, bytes]]:
     """(entity, event) of the numbers from `first` on."""
-    return ((number % entities, event(number, number % entities)) for number in islice(count(first), records))
+    for number in islice(count(first), records):
+        entity = number // CHANGES_IN_A_ROW % entities
+        yield entity, event(number, entity)
 
 
 def entries(records: int, entities: int, partitions: int, first: int = 0) -> Iterator[Entry]:

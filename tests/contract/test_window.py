@@ -159,5 +159,5 @@ async def test_every_order_delivers_everything(order: Order) -> None:
     world, chance = World(order), random.Random(11)
     async with world.kit:
         world.sink.failing = lambda _: chance.random() < 0.3
-        await world.feed([ONE, OTHER, BESIDE, ONE] * 20)
+        await world.feed([ONE, OTHER, BESIDE, ONE, (b"a:1", "refused"), (b"b:1", "poison")] * 20)
         await world.finish()
