@@ -176,11 +176,13 @@ class Pipeline:
         memory = state.memory(row) if spec.memory else None
         if (past := is_past(change, spec, record, memory, digest, state)) is not None:
             return Enriched(Drop(past), table=spec.name)
+        replay = record.replay > 0
+        outdated = replay and remember.is_outdated(change, memory, digest)
         effects = (
             *observed,
             *remember.pin(change.schema, spec, state),
-            *remember.lookups(change, spec, row, state, replay=record.replay > 0),
-            *remember.note(change, spec, digest, replay=record.replay > 0),
+            *remember.lookups(change, spec, row, state, replay=replay, outdated=outdated),
+            *remember.note(change, spec, digest, replay=replay),
         )
         if trace is not None:
             trace.remembered(effects)
@@ -201,7 +203,9 @@ class Pipeline:
         if trace is not None:
             trace.owned(change, spec, owner, memory)
         if spec.memory:
-            learnt = remember.memorize(change, owner, row, memory, digest)
+            learnt = remember.memorize(
+                change, owner, row, memory, digest, outdated=outdated, provides=bool(spec.provides)
+            )
             effects = (*effects, *learnt)
             if trace is not None and learnt:
                 trace.remembered(learnt)

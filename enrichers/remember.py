@@ -19,13 +19,30 @@ def pin(change_schema: str, spec: TableSpec, state: State) -> tuple[Effect, ...]
     return ()
 
 
-def lookups(change: Change, spec: TableSpec, row: bytes, state: State, *, replay: bool) -> tuple[Effect, ...]:
+def is_outdated(change: Change, known: RowMemory | None, digest: str) -> bool:
+    """Of a change that comes again: whether a later one of its row may have been here (docs/decisions/0039). Where the
+    source does not name its changes, a memory may be a day older than it says."""
+    if known is None:
+        return False
+    if known.changes and known.changes[-1] == digest:
+        return False  # it is the last one itself
+    latest = known.updated_ms if change.identity is not None else known.updated_ms + REFRESH_MS
+    return change.committed_ms <= latest
+
+
+def lookups(
+    change: Change, spec: TableSpec, row: bytes, state: State, *, replay: bool, outdated: bool = False
+) -> tuple[Effect, ...]:
     """Entries this table provides for others. A change that is old, by replay or because its source has no order, never
-    overwrites what is newer."""
+    overwrites what is newer; nor does a replay what nobody can date, where rows are not remembered."""
+    if outdated:
+        return ()
     effects: list[Effect] = []
     for rule in spec.provides:
         known = state.lookup(rule.lookup, row)
         if (replay or change.order is not None) and known is not None and known.since_ms > change.committed_ms:
+            continue
+        if replay and known is not None and not spec.memory:
             continue
         if change.operation is Operation.DELETE:
             effects.append(Remember(rule.lookup, row, None))
@@ -36,12 +53,15 @@ def lookups(change: Change, spec: TableSpec, row: bytes, state: State, *, replay
     return tuple(effects)
 
 
-def memorize(change: Change, owner: Enrichment, row: bytes, known: RowMemory | None, digest: str) -> tuple[Effect, ...]:
+def memorize(
+    change: Change, owner: Enrichment, row: bytes, known: RowMemory | None, digest: str, *, outdated: bool = False,
+    provides: bool = False,
+) -> tuple[Effect, ...]:  # fmt: skip
     """The memory of the row after this change: its last owner and, if the source names changes, their ids. A deleted
-    row is forgotten, but where an older change may still come: its place in the order stays (docs/decisions/0028).
-    """
+    row is forgotten, but where an older change may still come and do harm: its place in the order stays
+    (docs/decisions/0028), and its time if others look it up (docs/decisions/0039). `outdated`: of a replay."""
     deleted = change.operation is Operation.DELETE
-    if deleted and change.order is None:
+    if deleted and change.order is None and not provides and not outdated:
         return (Memorize(row, None),)
     before = known or RowMemory()
     found = owner.source != "missing"
@@ -58,7 +78,7 @@ def memorize(change: Change, owner: Enrichment, row: bytes, known: RowMemory | N
     same = replace(memory, updated_ms=before.updated_ms) == before
     if known is not None and same and memory.updated_ms - before.updated_ms < REFRESH_MS:
         return ()
-    if known is not None and (before.updated_ms > change.committed_ms or is_late(change, before)):
+    if known is not None and (outdated or before.updated_ms > change.committed_ms or is_late(change, before)):
         # An old change came again, by replay or by a source that lost order: its id counts, its owner does not.
         memory = replace(before, changes=changes)
     return (Memorize(row, memory),)

@@ -1,10 +1,11 @@
-"""A record that could not be published: the original bytes stay the Kafka value, everything else is headers."""
+"""A record that could not be published: the original bytes stay the Kafka value, its own headers stay as they were, and
+everything else is headers beside them."""
 
 from dataclasses import dataclass, fields
 from typing import Any
 
 from models.outcome import Dead, ErrorCategory, Failure
-from models.raw import Headers, RawRecord
+from models.raw import REDRIVE_PREFIX, Headers, RawRecord
 from models.taxonomy import handling
 
 PREFIX = "cdc-dead-"
@@ -35,6 +36,10 @@ class DLQMessage:
     replay: int
     fingerprint: str
     table: str | None = None
+    timestamp_ms: int | None = None
+    """Kafka timestamp of the record; None in letters of before it was kept, which cannot be redriven."""
+    redriven: int | None = None
+    """Offset in `cdc.redrive.<stage>` of the attempt that failed; None: the first one, at `offset` of `topic`."""
 
     def to_headers(self) -> list[tuple[str, bytes]]:
         """Headers of the record in `cdc.dead`; `from_headers` reads them back."""
@@ -62,11 +67,11 @@ class DLQMessage:
         for field in fields(DLQMessage):
             raw = found.get(field.name)
             if raw is None:
-                if field.name == "table":
+                if field.default is None:
                     continue
                 raise ValueError(f"header {PREFIX}{field.name.replace('_', '-')} is missing")
             text = raw.decode("utf-8", "replace")
-            values[field.name] = int(text) if field.type is int else text
+            values[field.name] = int(text) if field.type in (int, int | None) else text
         values["code"] = Failure(values["code"])
         values["category"] = ErrorCategory(values["category"])
         return DLQMessage(**values)
@@ -86,8 +91,9 @@ def dead_letter(
     table: str | None = None,
     attempts: int = 1,
     first_failed_ms: int | None = None,
+    redriven: int | None = None,
 ) -> DeadLetter:
-    """The letter for a record of a raw topic that ended as `Dead`."""
+    """The letter for a record of a raw topic that ended as `Dead`, at its first attempt or `redriven`."""
     return DeadLetter(
         stage=stage,
         code=dead.failure,
@@ -106,4 +112,15 @@ def dead_letter(
         replay=record.replay,
         fingerprint=fingerprint,
         table=table,
+        timestamp_ms=record.timestamp_ms,
+        redriven=redriven,
     )
+
+
+def dead_headers(letter: DeadLetter, headers: Headers) -> list[tuple[str, bytes]]:
+    """Headers of the record in `cdc.dead`: the letter, and `headers` of the record it stands for, but those of an
+    earlier letter or redrive. Kafka knows headers without a value; here they have an empty one."""
+    return [
+        *letter.to_headers(),
+        *((name, value or b"") for name, value in headers if not name.startswith((PREFIX, REDRIVE_PREFIX))),
+    ]

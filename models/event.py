@@ -17,6 +17,13 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
+class EnvelopeMetadata(msgspec.Struct, frozen=True, rename="camel"):
+    """How often the event was redriven or replayed, and the trace it belongs to."""
+
+    replay: int = 0
+    correlation_id: str | None = None
+
+
 class EventEnvelope(msgspec.Struct, frozen=True, rename="camel"):
     """What a publisher needs: Source is `<EVENT_SOURCE>.<entity_type>`, DetailType `detail_type` if there is one, else
     `event_type`, Time `timestamp`."""
@@ -26,6 +33,7 @@ class EventEnvelope(msgspec.Struct, frozen=True, rename="camel"):
     entity_type: str
     timestamp: str
     detail_type: str | None = None
+    metadata: EnvelopeMetadata = EnvelopeMetadata()
 
     @property
     def time(self) -> datetime:

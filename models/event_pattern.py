@@ -81,11 +81,13 @@ def compile_pattern(text: str) -> Pattern:
     """Raises InvalidPattern. The length is not looked at."""
     try:
         given = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        if not isinstance(given, dict):
+            raise InvalidPattern("Filter is not an object")
+        return Pattern(_compile_node(given, ()))
+    except msgspec.DecodeError:
         raise InvalidPattern("The pattern is not JSON") from None
-    if not isinstance(given, dict):
-        raise InvalidPattern("Filter is not an object")
-    return Pattern(_compile_node(given, ()))
+    except RecursionError:
+        raise InvalidPattern("The pattern is nested too deeply") from None
 
 
 def _compile_node(given: dict[str, Any], path: tuple[str, ...], *, chosen: bool = False) -> Node:

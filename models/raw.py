@@ -18,6 +18,10 @@ HEADER_REPLAY = "cdc-replay"
 HEADER_SOURCE = "cdc-source"
 """Of an event in `cdc.events`: name of the source, hence the raw topic that its `metadata.sequence` is an offset of."""
 HEADER_RETIRED = "cdc-retired"
+REDRIVE_PREFIX = "cdc-redrive-"
+"""Of headers that say which record was redriven (models.redrive)."""
+HEADER_REDRIVEN = "cdc-redriven"
+"""Of an event in `cdc.events`: offset in `cdc.redrive.enrich` of the record it was made of, if that was redriven."""
 HEADER_OUT_OF_RANGE = "cdc-out-of-range"
 """A KPL user record whose hash key lies outside of its shard, as after a reshard: the KCL drops those."""
 
@@ -160,7 +164,7 @@ def raw_record(
         return raw.decode("utf-8", "replace") if raw is not None else None
 
     def number(name: str) -> int:
-        raw = found.get(name, b"")
+        raw = found.get(name) or b""
         return int(raw) if raw.isdigit() and len(raw) < 20 else 0
 
     return RawRecord(

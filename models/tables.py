@@ -1,5 +1,6 @@
 """What is declared about a source table: plain frozen data, compiled into steps by `enrichers`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -205,6 +206,8 @@ class TableSpec:
     """JMESPath over the change; what it denies is not published (docs/decisions/0032)."""
     detail_type_style: DetailTypeStyle = "event-type"
     """`table-change`: one detail type for all, and `table`, `before` and `after` in the event (docs/decisions/0033)."""
+    bus: str | None = None
+    """Name or ARN of the bus its events go to; None: EVENT_BUS_NAME."""
     examples: tuple[Example, ...] = field(default=(), compare=False)
     """What `cdc check` tries. No part of what the table means: other examples make no other table."""
 
@@ -266,10 +269,7 @@ def spellings(spec: TableSpec, names: tuple[str, ...]) -> tuple[str | None, ...]
     """The spec's name for each column of a row, None for unknown ones. An exact spelling always wins; a folded one
     counts only if no other column of the row folds to it."""
     exact = spec.known.intersection(names)
-    taken: dict[str, int] = {}
-    for name in names:
-        if name not in exact:
-            taken[fold(name)] = taken.get(fold(name), 0) + 1
+    taken = Counter(fold(name) for name in names if name not in exact)
     found: list[str | None] = []
     for name in names:
         if name in exact:

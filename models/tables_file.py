@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from models.change import Operation
+from models.event_bus import event_bus
 from models.owner_reader import OwnerReader
 from models.source_spec import ADAPTERS
 from models.tables import (
@@ -114,6 +115,16 @@ class _TableReader(OwnerReader):
         reader = ExampleReader(self, spec.table, spec.schema, adapter, spec.key)
         return replace(spec, examples=() if is_none(node) else reader.examples(node))
 
+    def _bus(self, node: yaml.Node | None) -> str | None:
+        text = self.text(node, "bus")
+        if node is None or text is None:
+            return None
+        try:
+            return event_bus(text).text
+        except ValueError as error:
+            self.problems.at(node, f"bus: {error}")
+            return None
+
     def _where(self, node: yaml.Node | None) -> str | None:
         text = self.text(node, "where")
         if node is None or text is None:
@@ -174,6 +185,7 @@ class _TableReader(OwnerReader):
             "absent_columns": self.word(get("absent_columns"), "absent_columns", ["unchanged", "null"]),
             "images": None if images is None else frozenset(images),
             "detail_type_style": self.style(get("detail_type_style")),
+            "bus": self._bus(get("bus")),
         }
         values = {name: value for name, value in found.items() if value is not None}
         if "owner" in given:

@@ -145,6 +145,7 @@ def _table() -> Schema:
             "images": _told(_many(_words(["before", "after"])), "Whole rows beside the changes."),
             "where": _told(TEXT, "JMESPath over {operation, before, after, keys, changed, snapshot, schema, table}."),
             "detail_type_style": _told(_words(DETAIL_TYPE_STYLES), "table-change: CDC.TableChange with both rows."),
+            "bus": _told(TEXT, "Name or ARN of the bus that its events go to; else EVENT_BUS_NAME."),
             "examples": _told({"anyOf": [NONE, _many({"$ref": "#/definitions/example"})]},
                               "What goes in and what comes out; cdc check runs them."),
         },

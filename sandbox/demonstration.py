@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from models.dead_letter import DeadLetter
+from models.event_bus import event_bus
 from models.source_spec import Adapter
 from sandbox.event_queue import EventQueue
 from sandbox.generator.ledger import SourceChange
@@ -75,12 +76,14 @@ class Demonstration:
     """Use as a context manager; `start`, then `look` until `finished`, then `verdict`."""
 
     def __init__(
-        self, *, changes: int, rate: float | None, seed: int, cache: Path | None, adapter: Adapter,
+        self, *, changes: int, rate: float | None, seed: int, cache: Path | None, adapter: Adapter, custom_bus: bool,
         report: Callable[[str], None], on_event: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.directory = Path(tempfile.mkdtemp(prefix="cdc-demo-"))
         self.adapter = adapter
-        self.world = World(self.directory / "world", stream=STREAM, bus=BUS, cache=cache, report=report)
+        self.world = World(
+            self.directory / "world", stream=STREAM, bus=BUS, custom_bus=custom_bus, cache=cache, report=report
+        )
         self.sights = Sights()
         self.keep_log = False
         """Whether the worker's log stays when all else goes."""
@@ -113,8 +116,9 @@ class Demonstration:
         self.worker.start()
         aws = self.world.aws
         self._queue = EventQueue(
-            aws.client("events"), aws.client("sqs"), bus=BUS, source=settings.event_source, on_message=self._receive
-        )
+            aws.client("eventbridgev2" if event_bus(aws.bus).custom else "events"), aws.client("sqs"), bus=aws.bus,
+            source=settings.event_source, on_message=self._receive,
+        )  # fmt: skip
         self._queue.start()
         self.worker.wait_until_ready()
         self._report(f"worker runs, web views at {self.worker.address}")

@@ -1,4 +1,4 @@
-"""An SQS queue behind an EventBridge rule: what a consumer of the events sees. Plain boto3."""
+"""An SQS queue behind a rule or a subscriber of a bus: what a consumer of the events sees. Plain boto3."""
 
 import contextlib
 import json
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from models.event_bus import event_bus
 from workers.failures import UnreachableError
 
 NAME = "cdc-demo"
@@ -18,7 +19,8 @@ OnMessage = Callable[[str, float], None]
 
 
 class EventQueue:
-    """Receives every event of a bus whose source begins with `source`, in a thread of its own."""
+    """Receives every event of a bus whose source begins with `source`, in a thread of its own. `bus` is a name, or the
+    ARN of a Custom Event Bus; `events` is a client for its generation."""
 
     def __init__(self, events: Any, sqs: Any, *, bus: str, source: str, on_message: OnMessage) -> None:
         self._events, self._sqs, self._bus, self._source = events, sqs, bus, source
@@ -29,17 +31,28 @@ class EventQueue:
         self.error: Exception | None = None
 
     def start(self) -> None:
-        """Make the queue, the rule and the target, and begin to receive."""
+        """Make the queue and the way there, and begin to receive."""
         self._url = self._sqs.create_queue(QueueName=NAME)["QueueUrl"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]
         pattern = json.dumps({"source": [{"prefix": self._source}]})
+        if event_bus(self._bus).custom:
+            self._subscribe(pattern, attributes["QueueArn"])
+        else:
+            self._put_rule(pattern, attributes["QueueArn"])
+        self._thread.start()
+
+    def _put_rule(self, pattern: str, target: str) -> None:
         self._events.put_rule(Name=NAME, EventBusName=self._bus, EventPattern=pattern)
-        answer = self._events.put_targets(
-            Rule=NAME, EventBusName=self._bus, Targets=[{"Id": NAME, "Arn": attributes["QueueArn"]}]
-        )
+        answer = self._events.put_targets(Rule=NAME, EventBusName=self._bus, Targets=[{"Id": NAME, "Arn": target}])
         if answer["FailedEntryCount"]:
             raise UnreachableError(f"the bus {self._bus} does not take the queue as a target")
-        self._thread.start()
+
+    def _subscribe(self, pattern: str, target: str) -> None:
+        self._events.create_subscriber(
+            Name=NAME, EventBusArn=self._bus, Type="FIFO",
+            FilterConfiguration={"Filters": [{"Pattern": pattern, "Scope": "DATA"}]},
+            InvokeConfiguration={"TargetArn": target, "RoleArn": f"arn:aws:iam::000000000000:role/{NAME}"},
+        )  # fmt: skip
 
     def stop(self, seconds: float = 2.0) -> None:
         """Ask it to end, and wait at most so long until it has."""

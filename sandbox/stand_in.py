@@ -27,10 +27,16 @@ class AwsStandIn:
 
     name = "aws"
 
-    def __init__(self, directory: Path, *, stream: str, shards: int, bus: str, region: str = REGION) -> None:
+    def __init__(
+        self, directory: Path, *, stream: str, shards: int, bus: str, custom_bus: bool = False, region: str = REGION
+    ) -> None:
+        """`bus`: its name. `custom_bus`: it is a Custom Event Bus (v2), which the environment names by its ARN."""
         self.directory = directory.absolute()
         self.log = self.directory / "aws.log"
         self._stream, self._shards, self._bus, self._region = stream, shards, bus, region
+        self._custom_bus = custom_bus
+        self.bus = bus
+        """What EVENT_BUS_NAME says once it has started."""
         self._port: int | None = None
         self._child: GuardedChild | None = None
 
@@ -55,7 +61,7 @@ class AwsStandIn:
             "AWS_ACCESS_KEY_ID": CREDENTIAL,
             "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
             "KINESIS_STREAM_NAME": self._stream,
-            "EVENT_BUS_NAME": self._bus,
+            "EVENT_BUS_NAME": self.bus,
         }
 
     @property
@@ -120,4 +126,7 @@ class AwsStandIn:
         kinesis.get_waiter("stream_exists").wait(
             StreamName=self._stream, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200}
         )
-        self.client("events").create_event_bus(Name=self._bus)
+        if self._custom_bus:
+            self.bus = self.client("eventbridgev2").create_event_bus(Name=self._bus)["EventBusArn"]
+        else:
+            self.client("events").create_event_bus(Name=self._bus)

@@ -52,13 +52,15 @@ class World:
     """
 
     def __init__(
-        self, directory: Path, *, stream: str = STREAM, shards: int = SHARDS, bus: str = BUS,
+        self, directory: Path, *, stream: str = STREAM, shards: int = SHARDS, bus: str = BUS, custom_bus: bool = False,
         cache: Path | None = None, report: Report = lambda _: None, postgres: bool = False, database_url: str = "",
     ) -> None:  # fmt: skip
-        """`postgres`: with a database of its own, or with that of `database_url`, unless that is a sandbox's."""
+        """`custom_bus`: the bus is a Custom Event Bus (v2).
+
+        `postgres`: with a database of its own, or with that of `database_url`, unless that is a sandbox's."""
         self.directory = directory.absolute()
         self.kafka = KafkaBroker(self.directory / "kafka", cache=cache, report=report)
-        self.aws = AwsStandIn(self.directory / "aws", stream=stream, shards=shards, bus=bus)
+        self.aws = AwsStandIn(self.directory / "aws", stream=stream, shards=shards, bus=bus, custom_bus=custom_bus)
         self.parts: list[Part] = [self.kafka, self.aws]
         self._database_url = "" if is_of_a_sandbox(database_url) else database_url
         if postgres and not self._database_url:

@@ -25,7 +25,7 @@ from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish, gate_options, window_options
 from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
-from workers.boot_checks import check_all, check_bus_account, check_checkpoints, check_stream_account
+from workers.boot_checks import check_all, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
 from workers.database.connection import Postgres, require_client
 from workers.database.queries import query_of
@@ -37,7 +37,7 @@ from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
-from workers.eventbridge.classic import ClassicBus
+from workers.eventbridge.buses import Buses
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
 from workers.failures import CommandError, ConfigurationError
@@ -72,6 +72,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
         retry=settings.retry_state,
         data_dir=str(settings.data_dir),
         config_topic=Topics.of(settings).config,
+        dead_limit=settings.dead_limit,
         **options,
     )
     app = StageApp(group_of(settings, stage), engine, web_port=settings.web_port or DEFAULT_WEB_PORT)
@@ -79,6 +80,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
     if stage != "publish":
         app.contract.update({f"key.{spec.name}": ",".join(spec.key) for spec in catalogue.specs})
     app.fingerprint = catalogue.fingerprint
+    app.dead_window.uncounted.update(Topics.of(settings).redrive.values())
     app.record_gap = functools.partial(_record_gap, Topics.of(settings).dead, stage)
     add_tables_view(app)
 
@@ -193,17 +195,16 @@ def make_publish(settings: Settings) -> StageApp:
     catalogue = read_catalogue(settings)
     # Half a window: a larger batch would wait for the window to be empty.
     app = _stage(settings, catalogue, "publish", batch_records=max(1, settings.publish_window_records // 2))
-    session = Session(settings)
-    client = hot_client(session, "events", "AWSEvents")
-    bus = ClassicBus(client, settings.event_bus_name, settings.put_events_max_bytes)
-    sink = EventBridgeSink(bus, EntryRules(settings.event_source, settings.put_events_max_bytes))
+    buses = Buses(settings, catalogue.specs)
+    rules = EntryRules(settings.event_source, settings.put_events_max_bytes)
+    sink = EventBridgeSink(buses.default, rules, buses.of_table)
     publish = Publish(
         sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings)
     )
     add_publish(app, publish)
     app.traces.add(Topics.of(settings).receipts)
-    app.before_boot.append(lambda: check_bus_account(session, settings))
-    app.on_end.append(client.close)
+    app.before_boot.append(lambda: check_all(buses.account_checks))
+    app.on_end.append(buses.close)
     return app
 
 

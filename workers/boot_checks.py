@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.checkpoint import BOOT_SLOT, unfinished_change
+from models.event_bus import EventBus
 from models.source_spec import SourceSpec
 from workers.aws.client import Session
 from workers.aws.errors import AwsError
@@ -48,15 +49,17 @@ async def check_stream_account(session: Session, settings: Settings, source: Sou
     _compare(arn, settings.aws_account_id)
 
 
-async def check_bus_account(session: Session, settings: Settings) -> None:
-    """With AWS_ACCOUNT_ID set, the bus must belong to that account. Raises BootRefused."""
+async def check_bus_account(session: Session, settings: Settings, bus: EventBus) -> None:
+    """With AWS_ACCOUNT_ID set, a bus must belong to that account. Raises BootRefused."""
     if settings.aws_account_id is None:
         return
-    try:
-        found = await session.cold("events", "describe_event_bus", Name=settings.event_bus_name)
-    except AwsError:
-        return
-    _compare(found["Arn"], settings.aws_account_id)
+    arn = bus.text
+    if bus.account is None:
+        try:
+            arn = (await session.cold("events", "describe_event_bus", Name=bus.text))["Arn"]
+        except AwsError:
+            return
+    _compare(arn, settings.aws_account_id)
 
 
 def _compare(arn: str, wanted: str) -> None:

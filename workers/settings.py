@@ -19,8 +19,10 @@ from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
 from workers.database_settings import DatabaseSettings, database_mistakes
+from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
+from workers.poison_settings import PoisonSettings
 from workers.publish_settings import PublishSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
@@ -40,7 +42,7 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(PublishSettings, DatabaseSettings, RedactionConfig):
+class EnvVariables(PublishSettings, DatabaseSettings, EventBusSettings, RedactionConfig, PoisonSettings):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -121,9 +123,6 @@ class EnvVariables(PublishSettings, DatabaseSettings, RedactionConfig):
         None, validation_alias=_env("CHECKPOINT_TABLE_NAME"),
         description="table of `cdc checkpoint import --from dynamodb:`, if that names none; nothing else reads it",
     )  # fmt: skip
-    event_bus_name: str = Field(
-        "cdc-events", validation_alias=_env("EVENT_BUS_NAME"), description="the bus to publish to"
-    )
     event_source: str = Field(
         "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
         description="Source of an entry is <this>.<table name>",
@@ -208,7 +207,11 @@ class EnvVariables(PublishSettings, DatabaseSettings, RedactionConfig):
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
+        found = [
+            *mistakes(self, local=self.environment == "LOCAL"),
+            *database_mistakes(self),
+            *event_bus_mistakes(self),
+        ]
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))

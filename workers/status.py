@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 
 from workers.audit.counts import Counted, Forwarded
 from workers.audit.evidence import CLIENT, read_shards, source_of
+from workers.engine.standstill import read_standstills
 from workers.groups import GroupState, committed_offsets
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import ends
@@ -23,12 +24,15 @@ class PartitionStatus:
 
     topic: str
     source: str | None
-    """Whose raw topic that is; None for the events of all sources."""
+    """Whose raw topic that is; None for the events of all sources, and for what is redriven."""
     partition: int
     counted: Counted | None
     """None: no committed offset."""
     end: int
     """Last stable offset."""
+
+    redriven: bool = False
+    """It is one of a redrive topic."""
 
     @property
     def lag(self) -> int | None:
@@ -48,6 +52,16 @@ class ShardStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StandstillStatus:
+    """Where a stage stands still until an operator has decided."""
+
+    topic: str
+    partition: int
+    since_ms: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class StageStatus:
     """One stage."""
 
@@ -56,6 +70,7 @@ class StageStatus:
     partitions: tuple[PartitionStatus, ...] = ()
     shards: tuple[ShardStatus, ...] = ()
     """Of the bridge, whose positions are checkpoints."""
+    standstills: tuple[StandstillStatus, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
@@ -72,6 +87,10 @@ class StageStatus:
             }
             for row in self.partitions
         ]
+        found["standstills"] = [
+            {"topic": row.topic, "partition": row.partition, "since": row.since_ms, "why": row.why}
+            for row in self.standstills
+        ]  # fmt: skip
         found["shards"] = [
             {"source": row.source, "topic": row.topic, "slot": row.told.slot, "stream": row.told.name,
              "arn": row.told.arn, "shard": row.told.shard, "state": row.told.state, "records": row.told.records,
@@ -85,21 +104,27 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
     """{topic: partitions} that the command reads."""
     topics, wide = Topics.of(settings), settings.partitions
     raw = dict.fromkeys(topics.raw.values(), wide)
-    found: dict[str, int] = {}
+    found: dict[str, int] = {topics.config: 1} if {"enrich", "publish"} & set(stages) else {}
     if "bridge" in stages:
         found |= {topics.checkpoints: settings.source_slots} | raw
     if "enrich" in stages:
-        found |= raw | ({topics.events: wide, topics.dead: wide} if audit else {})
+        found |= raw | {topics.redrive["enrich"]: wide}
+        found |= {topics.events: wide, topics.dead: wide} if audit else {}
     if "publish" in stages:
-        found |= {topics.events: wide} | ({topics.receipts: wide, topics.dead: wide} if audit else {})
+        found |= {topics.events: wide, topics.redrive["publish"]: wide}
+        found |= {topics.receipts: wide, topics.dead: wide} if audit else {}
     return found
 
 
 async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> list[StageStatus]:
     """One look at every stage. Raises KafkaError, CommandError."""
     topics = Topics.of(settings)
-    sources = {"enrich": tuple(topics.raw.values()), "publish": (topics.events,)}
+    sources = {"enrich": (*topics.raw.values(), topics.redrive["enrich"]),
+               "publish": (topics.events, topics.redrive["publish"])}  # fmt: skip
     names = {topic: name for name, topic in topics.raw.items()}
+    told = {}
+    if {"enrich", "publish"} & set(stages):
+        told = await read_standstills(kafka.connection.client(CLIENT), topics.config)
     found = []
     for stage in stages:
         group = await kafka.group(group_of(settings, stage))
@@ -118,10 +143,16 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
                 tp.partition,
                 Counted.of(offsets[tp].offset, offsets[tp].metadata) if tp in offsets else None,
                 stable[tp],
+                tp.topic in topics.redrive.values(),
             )
             for tp in tps
         ]
-        found.append(StageStatus(stage, group, tuple(rows)))
+        stands_still = tuple(
+            StandstillStatus(tp.topic, tp.partition, one.since_ms, one.why)
+            for (of, tp), one in sorted(told.items())
+            if of == group_of(settings, stage) and tp in offsets and offsets[tp].offset < one.end
+        )
+        found.append(StageStatus(stage, group, tuple(rows), standstills=stands_still))
     return found
 
 

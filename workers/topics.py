@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
+from models.redrive import STAGES
 from workers.failures import ConfigurationError
 from workers.settings import MEBIBYTE, Settings
 
@@ -59,6 +60,8 @@ class Topics:
     events: str
     dead: str
     receipts: str
+    redrive: Mapping[str, str] = field(default_factory=dict)
+    """By stage: what it reads beside its first source. A stage without one redrives nothing."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Topics":
@@ -71,6 +74,7 @@ class Topics:
             events=settings.topic("events"),
             dead=settings.topic("dead"),
             receipts=settings.topic("receipts"),
+            redrive={stage: settings.topic(f"redrive.{stage}") for stage in STAGES},
         )
 
 
@@ -107,6 +111,7 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
         *(TopicPlan(name, wide, keep(7)) for name in topics.raw.values()),
         TopicPlan(topics.events, wide, keep(7)),
         TopicPlan(topics.dead, wide, keep(30, DEAD_MAX_BYTES)),
+        *(TopicPlan(name, wide, keep(30, DEAD_MAX_BYTES)) for name in topics.redrive.values()),
         TopicPlan(topics.receipts, wide, keep(3)),
         *(TopicPlan(name, wide, compact) for name in changelogs),
     ]

@@ -140,7 +140,7 @@ class Control:
 
     def _move_bus(self, raw: bytes) -> None:
         order = read_order(raw, BusOrder)
-        moved = self._events.bring_back(order.bus) if order.exists else self._events.lose(order.bus)
+        moved = self._events.buses.bring_back(order.bus) if order.exists else self._events.buses.lose(order.bus)
         if not moved:
             raise NotThere(f"There is no {'lost ' if order.exists else ''}bus {order.bus}.")
 

@@ -25,11 +25,22 @@ INT64 = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`detail` is the parsed form for patterns, `text` the whole envelope with the Detail text as it was sent."""
+    """`fields` is the parsed form for patterns, `text` the whole envelope with the Detail text as it was sent.
+
+    `time` in seconds since 1970: that of the entry, or of its arrival.
+    """
 
     id: str
+    time: float
     fields: dict[str, Any]
     text: str
+
+    def replayed(self, name: str) -> "Event":
+        """The same event as a replay of that name delivers it."""
+        named = msgspec.json.encode(name).decode()
+        return Event(
+            self.id, self.time, self.fields | {"replay-name": name}, f'{self.text[:-1]},"replay-name":{named}}}'
+        )
 
 
 def entry_size(entry: Body) -> int:
@@ -56,6 +67,7 @@ def read_event(entry: Body, place: Place, now: float) -> Event:
         raise AwsError("NotAuthorizedForSourceException", "Sources that begin with aws. belong to AWS services.")
     parsed = _parse(detail)
     since = moment(entry, "Time")
+    happened = now if since is None else since
     event_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
     fields: dict[str, Any] = {
         "version": "0",
@@ -63,14 +75,14 @@ def read_event(entry: Body, place: Place, now: float) -> Event:
         "detail-type": detail_type,
         "source": source,
         "account": place.account,
-        "time": _second(int(now if since is None else since)),
+        "time": _second(int(happened)),
         "region": place.region,
         "resources": texts(entry, "Resources"),
     }
     # Re-encoding the Detail would change its numbers and its order; the text goes through untouched.
     text = f'{msgspec.json.encode(fields).decode()[:-1]},"detail":{detail.strip()}}}'
     fields["detail"] = parsed
-    return Event(event_id, fields, text)
+    return Event(event_id, happened, fields, text)
 
 
 def _parse(detail: str) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from sandbox.aws.errors import AwsError
 DATA_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "GetShardIterator"})
 KMS_CALLS = frozenset({"PutRecord", "PutRecords", "GetRecords", "StartStreamEncryption"})
 PUT_EVENTS = "events.PutEvents"
+PUT_EVENTS_V2 = "eventsv2.PutEvents"
 BATCHES: Mapping[str, tuple[str, str]] = {
     "kinesis.PutRecords": ("Records", "FailedRecordCount"),
     PUT_EVENTS: ("Entries", "FailedEntryCount"),
+    PUT_EVENTS_V2: ("Entries", "FailedEntryCount"),
 }
 """Calls that may fail for some of their entries: the member that has these, and the one that counts the failed."""
 
@@ -56,6 +58,12 @@ SILENT = frozenset({"partial", "entry", "short", "slow", "cut_before", "cut_afte
 OF_ENTRIES = frozenset({"partial", "entry"})
 
 
+OF_EVENTS_V2: Mapping[str, tuple[str, int]] = {
+    "throttle": ("ThrottlingException", 429),
+    "internal_failure": ("InternalException", 500),
+    "access_denied": ("AccessDeniedException", 403),
+}
+"""Code and status where the model of Custom Event Buses has its own."""
 TOLD = "A fault rule of the stand-in says so."
 
 
@@ -75,4 +83,7 @@ def refusal(kind: str, call: str, message: str | None) -> AwsError:
     """The error of a kind that has one."""
     found = KINDS[kind]
     code = throttle_code(call) if kind == "throttle" else found.code
+    if call.startswith("eventsv2."):
+        code, status = OF_EVENTS_V2.get(kind, (code, found.status))
+        return AwsError(code, message or TOLD, status=status)
     return AwsError(code, message or TOLD, status=found.status)

@@ -232,8 +232,12 @@ class Faults:
             raise ValueError(f"kind {rule.kind!r} happens only to {where}")
         if rule.service != "kinesis" and (rule.stream is not None or rule.shard is not None):
             raise ValueError("stream and shard choose calls of the service 'kinesis' only")
-        if rule.service != "events" and rule.chooses:
-            raise ValueError("bus, source, detail_type and detail choose entries of the service 'events' only")
+        if rule.service == "eventsv2" and rule.bus is not None:
+            raise ValueError(
+                "bus chooses entries of the service 'events' only: a request to a Custom Event Bus has one"
+            )
+        if rule.service not in ("events", "eventsv2") and rule.chooses:
+            raise ValueError("bus, source, detail_type and detail choose entries of 'events' and 'eventsv2' only")
         for name, kinds in MEMBERS.items():
             if rule.kind not in kinds and getattr(rule, name) is not None:
                 raise ValueError(f"{name} belongs to {', '.join(kinds)} only")

@@ -1,4 +1,4 @@
-"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`; STS has none."""
+"""The stand-in's HTTP server: one loopback port for all services, told apart by `X-Amz-Target`, path or form."""
 
 import asyncio
 import logging
@@ -22,7 +22,8 @@ from sandbox.aws.control import PREFIX, Control, NotThere
 from sandbox.aws.errors import AwsError, serialization
 from sandbox.aws.event_ledger import REMEMBERED, EventLedger
 from sandbox.aws.events import Events
-from sandbox.aws.fault_kinds import OF_ENTRIES, PUT_EVENTS
+from sandbox.aws.eventsv2 import EventsV2
+from sandbox.aws.fault_kinds import OF_ENTRIES, PUT_EVENTS, PUT_EVENTS_V2
 from sandbox.aws.faults import Fault, Faults, Subject, strike
 from sandbox.aws.fields import Body, entries
 from sandbox.aws.kinesis import Kinesis
@@ -33,6 +34,7 @@ from sandbox.aws.ssm import Ssm
 from sandbox.aws.streams import Behaviour
 from sandbox.aws.sts import Sts, denied_by_sts, refusal
 from sandbox.aws.subjects import subject
+from sandbox.aws.wire import Cbor, Json, rpc_target
 
 LOOPBACK = "127.0.0.1"
 STS = "sts"
@@ -41,6 +43,8 @@ MOST_REQUEST_BYTES = 32 << 20  # PutRecords carries 10 MiB, a third more as base
 PUT_EVENTS_BYTES = 1_048_576
 RECURSION = 4_000  # frames; a Detail of 1000 levels is parsed and matched recursively
 STOP_SECONDS = 0.5  # for requests under way; a long poll is cut off
+
+JSON_1_1 = Json("application/x-amz-json-1.1")
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +55,7 @@ class Service:
 
     name: str
     prefix: str
-    content_type: str
+    wire: Json | Cbor
     namespace: str
     operations: Operations
 
@@ -72,13 +76,20 @@ class StandIn:
         place = Place(account, region)
         self.sqs = Sqs(place, clock, lambda: self.url)
         self.kinesis = Kinesis(place, clock, behaviour or Behaviour())
-        self.events = Events(place, clock, self.sqs.deliver, put_events_bytes, EventLedger(remembered_events))
+        ledger = EventLedger(remembered_events)
+        self.events = Events(
+            place, clock, self.sqs.deliver, put_events_bytes, ledger, lambda: self.kinesis.streams.behaviour
+        )
+        self.eventsv2 = EventsV2(place, clock, self.sqs.deliver, ledger)
         self.ssm = Ssm(place)
         services = (
-            Service("kinesis", "Kinesis_20131202", "application/x-amz-json-1.1", "", self.kinesis.operations()),
-            Service("events", "AWSEvents", "application/x-amz-json-1.1", "", self.events.operations()),
-            Service("sqs", "AmazonSQS", "application/x-amz-json-1.0", "com.amazonaws.sqs#", self.sqs.operations()),
-            Service("ssm", "AmazonSSM", "application/x-amz-json-1.1", "", self.ssm.operations()),
+            Service("kinesis", "Kinesis_20131202", JSON_1_1, "", self.kinesis.operations()),
+            Service("events", "AWSEvents", JSON_1_1, "", self.events.operations()),
+            Service("eventsv2", "AWSEventsV2", Cbor(), "", self.eventsv2.operations()),
+            Service(
+                "sqs", "AmazonSQS", Json("application/x-amz-json-1.0"), "com.amazonaws.sqs#", self.sqs.operations()
+            ),
+            Service("ssm", "AmazonSSM", JSON_1_1, "", self.ssm.operations()),
         )
         self.sts = Sts(place, clock)
         self._services = {service.prefix: service for service in services}
@@ -114,6 +125,7 @@ class StandIn:
         return self.url
 
     async def stop(self) -> None:
+        self.events.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -123,8 +135,9 @@ class StandIn:
         return {
             "operations": dict(sorted(self._calls.items())),
             "errors": dict(sorted(self._errors.items())),
-            "buses": {name: asdict(bus.tally) for name, bus in sorted(self.events.buses.items())},
+            "buses": {name: asdict(bus.tally) for name, bus in sorted(self.events.buses.by_name.items())},
             "nowhere": asdict(self.events.nowhere),
+            "customBuses": {arn: asdict(bus.tally) for arn, bus in sorted(self.eventsv2.buses.items())},
             "streams": {
                 name: {shard.name: len(shard.sequences) for shard in stream.shards}
                 for name, stream in sorted(self.kinesis.streams.by_name.items())
@@ -138,6 +151,7 @@ class StandIn:
         self.kinesis.streams.by_name.clear()
         self.kinesis.streams.behaviour = self._first_behaviour
         self.events.reset()
+        self.eventsv2.reset()
         self.sqs.queues.clear()
         self.sts.reset()
         self.ssm.reset()
@@ -146,7 +160,7 @@ class StandIn:
         self._errors.clear()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        target = request.headers.get("X-Amz-Target")
+        target = request.headers.get("X-Amz-Target") or rpc_target(request.path)
         if target is None:
             if request.path.startswith(PREFIX):
                 return self._control_answer(request.method, request.path, await request.read())
@@ -163,7 +177,7 @@ class StandIn:
         self._calls[call] += 1
         self.sts.note(request.headers.get("Authorization", ""), call)
         raw = await request.read()  # raises HTTP's own answer above MOST_REQUEST_BYTES
-        with self.events.ledger.request() if call == PUT_EVENTS else nullcontext():
+        with self.events.ledger.request() if call in (PUT_EVENTS, PUT_EVENTS_V2) else nullcontext():
             faults = self.faults.of_call.get(call)
             if faults is None:
                 return await self._serve(service, call, service.operations[name], raw)
@@ -171,17 +185,17 @@ class StandIn:
 
     async def _serve(self, service: Service, call: str, operation: Operation, raw: bytes) -> web.Response:
         try:
-            answer = await operation(_decode(raw))
+            answer = await operation(_decode(service, raw))
         except AwsError as refusal:
             return self._refuse(service, call, refusal)
         except Exception:
             self._errors[f"{call}:InternalFailure"] += 1
             log.exception("%s failed", call)
             return _refusal(service, AwsError("InternalFailure", "The stand-in failed; its log says why.", status=500))
-        if answer is None:
+        if answer is None and isinstance(service.wire, Json):
             # Operations of JSON 1.1 without an output have an empty body; SQS sends an empty structure.
             answer = b"{}" if service.namespace else b""
-        return _respond(service, 200, answer if isinstance(answer, bytes) else msgspec.json.encode(answer))
+        return _respond(service, 200, service.wire.write(answer))
 
     async def _serve_query(self, request: web.BaseRequest, form: dict[str, str]) -> web.StreamResponse:
         call = f"{STS}.{form['Action']}"
@@ -225,9 +239,9 @@ class StandIn:
     def _subject(self, service: Service, raw: bytes, faults: Sequence[Fault]) -> Subject:
         try:
             if service.name == "kinesis":
-                return subject(self.kinesis.streams, _decode(raw))
+                return subject(self.kinesis.streams, _decode(service, raw))
             if any(fault.rule.chooses and fault.rule.kind not in OF_ENTRIES for fault in faults):
-                return Subject(entries=entries(_decode(raw), "Entries"))
+                return Subject(entries=entries(_decode(service, raw), "Entries"))
         except AwsError:
             return Subject()
         return Subject()
@@ -246,13 +260,13 @@ class StandIn:
         return web.Response(status=status, body=msgspec.json.encode(answer), content_type="application/json")
 
 
-def _decode(raw: bytes) -> Body:
+def _decode(service: Service, raw: bytes) -> Body:
     try:
-        body = msgspec.json.decode(raw) if raw else {}
-    except (msgspec.DecodeError, RecursionError):
-        raise serialization("The body is not JSON.") from None
+        body = service.wire.read(raw) if raw else {}
+    except ValueError as reason:
+        raise serialization(str(reason)) from None
     if not isinstance(body, dict):
-        raise serialization("The body is not a JSON object.")
+        raise serialization("The body is not an object.")
     return body
 
 
@@ -261,10 +275,8 @@ def _form(raw: bytes) -> dict[str, str]:
 
 
 def _respond(service: Service | None, status: int, body: bytes, query_error: str | None = None) -> web.Response:
-    headers = {
-        "x-amzn-RequestId": str(uuid.uuid4()),
-        "Content-Type": service.content_type if service else "application/x-amz-json-1.1",
-    }
+    wire = service.wire if service else JSON_1_1
+    headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": wire.content_type, **wire.headers}
     if query_error is not None:
         headers["x-amzn-query-error"] = query_error
     return web.Response(status=status, body=body, headers=headers)
@@ -276,7 +288,7 @@ def _refusal(service: Service | None, refusal: AwsError) -> web.Response:
     # Only SQS was once a query API; its clients still show the older codes.
     query_error = f"{refusal.query_code or refusal.code};{fault}" if namespace else None
     body = {"__type": namespace + refusal.code, "message": refusal.message}
-    return _respond(service, refusal.status, msgspec.json.encode(body), query_error)
+    return _respond(service, refusal.status, (service.wire if service else JSON_1_1).write(body), query_error)
 
 
 def _request(

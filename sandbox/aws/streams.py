@@ -19,12 +19,15 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What tests may choose where AWS leaves no choice.
 
     `update_seconds`: how long a stream is UPDATING. `iterator_seconds`: how long an iterator lives.
-    `ending_sequence_numbers`: "real", or "sentinel" for 9223372036854775807 as EndingSequenceNumber.
+    `ending_sequence_numbers`: "real", or "sentinel" for 9223372036854775807 as EndingSequenceNumber. `replay_seconds`:
+    how long EventBridge takes to replay a minute. `replay_seed`: of the dice that order the events of a minute.
     """
 
     update_seconds: Seconds = 0.0
     iterator_seconds: Seconds = ITERATOR_SECONDS
     ending_sequence_numbers: Literal["real", "sentinel"] = "real"
+    replay_seconds: Seconds = 0.0
+    replay_seed: int = 0
 
 
 class Streams:

@@ -9,7 +9,9 @@ import sys
 
 from tests.conformance.targets import HOME, ROOT, TARGETS, TargetFailed
 
-SUITE = tuple(f"test_standin_{part}.py" for part in ("kinesis", "reshard", "settings", "events", "sqs"))
+SUITE = tuple(
+    f"test_standin_{part}.py" for part in ("kinesis", "reshard", "settings", "events", "rules", "archives", "sqs")
+)
 TEST_SECONDS = "180"
 
 

@@ -98,6 +98,11 @@ def events(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture
+def eventsv2(request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield from _service(request, "eventbridgev2")
+
+
+@pytest.fixture
 def sqs(request: pytest.FixtureRequest) -> Iterator[Any]:
     yield from _service(request, "sqs")
 

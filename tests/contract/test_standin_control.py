@@ -75,7 +75,7 @@ def test_all_rules_are_removed_at_once(kinesis: Any, control: StandInControl) ->
         ({"kind": "throttle", "code": "X"}, "partial, entry, error only"),
         ({"kind": "error", "operation": "GetRecords"}, "needs a code"),
         ({"kind": "error", "code": "X", "status": 200}, ">= 400"),
-        ({"kind": "partial", "source": "s"}, "'events' only"),
+        ({"kind": "partial", "source": "s"}, "'eventsv2' only"),
         ({"kind": "entry", "service": "events", "detail": {"a": [1]}}, "str"),
         ({"kind": "entry", "service": "sqs"}, "events.PutEvents"),
         ({"kind": "throttle", "lasts": -1}, ">= 0"),
@@ -194,10 +194,10 @@ def test_a_reset_leaves_nothing_but_the_address(kinesis: Any, events: Any, sqs: 
     control.fault("throttle", "PutRecord")
     control.behave(iterator_seconds=1)
     control.reset()
+    untouched = dict.fromkeys(("accepted", "matched", "unmatched", "delivered", "undelivered", "replayed"), 0)
     assert control.ledger() == {
         "operations": {}, "errors": {}, "streams": {}, "queues": {}, "roles": {},
-        "buses": {"default": dict.fromkeys(("accepted", "matched", "unmatched", "delivered", "undelivered"), 0)},
-        "nowhere": dict.fromkeys(("accepted", "matched", "unmatched", "delivered", "undelivered"), 0),
+        "buses": {"default": untouched}, "nowhere": untouched, "customBuses": {},
     }  # fmt: skip
     assert (control.faults(), control.behaviour()) == ([], Behaviour())
     create(kinesis)

@@ -46,6 +46,15 @@ def test_a_throttled_producer_tries_again(aws_stand_in, kinesis):
 def test_faults_do_not_outlive_their_test(aws_stand_in):
     assert aws_stand_in.control.faults() == []
     assert "AWS_ENDPOINT_URL" not in os.environ
+
+def test_the_ledger_tells_which_events_never_arrived(aws_stand_in):
+    events = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x").client(
+        "events", endpoint_url=aws_stand_in.url, region_name=aws_stand_in.region
+    )
+    aws_stand_in.control.fault("entry", "PutEvents", service="events", detail={"eventId": "2"}, code="InternalFailure")
+    entries = [{"Source": "s", "DetailType": "t", "Detail": '{"eventId": "%d"}' % n} for n in (1, 2, 3)]
+    assert events.put_events(Entries=entries)["FailedEntryCount"] == 1
+    assert aws_stand_in.control.deliveries(["1", "2", "3"]).lost == ("2",)
 """
 
 WITH_SESSION = """
@@ -106,8 +115,8 @@ def test_other_endpoints_and_profiles_of_the_environment_do_not_mislead(tmp_path
     assert "2 passed" in run(tmp_path, WITH_ENVIRONMENT, *PLUGIN, **misleading)
 
 
-def test_faults_are_scripted_through_the_fixture(tmp_path: Path) -> None:
-    assert "2 passed" in run(tmp_path, WITH_URL, *PLUGIN)
+def test_faults_are_scripted_and_the_ledger_is_asked_through_the_fixture(tmp_path: Path) -> None:
+    assert "3 passed" in run(tmp_path, WITH_URL, *PLUGIN)
 
 
 def test_a_stand_in_for_the_session_keeps_what_is_in_it(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """The stand-in as a child process: it says where it listens, and never outlives its parent."""
 
+import json
+import queue
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.streams import Behaviour
+from sandbox.event_queue import EventQueue
+from sandbox.stand_in import AwsStandIn
 from tests.contract.standin import client
 
 COMMAND = [sys.executable, "-m", "sandbox.aws"]
@@ -109,3 +114,23 @@ def test_a_child_listens_on_its_loopback_address_only() -> None:
         assert accepts(url)
         # 127.0.0.2 reaches a server that listens on every address.
         assert not accepts(url.replace("127.0.0.1", "127.0.0.2"))
+
+
+def test_a_world_may_have_a_custom_event_bus_which_its_environment_names_by_its_arn(tmp_path: Path) -> None:
+    aws = AwsStandIn(tmp_path, stream="changes", shards=1, bus="cdc-events", custom_bus=True)
+    aws.start()
+    received: queue.SimpleQueue[str] = queue.SimpleQueue()
+    try:
+        arn = aws.environment()["EVENT_BUS_NAME"]
+        custom = aws.client("eventbridgev2")
+        consumer = EventQueue(
+            custom, aws.client("sqs"), bus=arn, source="ours", on_message=lambda body, _: received.put(body)
+        )
+        consumer.start()
+        named = {"DetailType": "t", "Detail": '{"n":1}', "SystemMetadata": {"EventGroupId": "g"}}
+        custom.put_events(EventBusArn=arn, Entries=[named | {"Source": "theirs"}, named | {"Source": "ours.users"}])
+        assert json.loads(received.get(timeout=20))["source"] == "ours.users"
+        consumer.stop()
+        assert received.empty()
+    finally:
+        aws.stop()

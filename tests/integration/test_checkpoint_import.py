@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from sandbox.aws.errors import AwsError
 from sandbox.aws.fields import Body
 from sandbox.aws.server import Service
+from sandbox.aws.wire import Json
 from sandbox.world import World
 from tests.integration.bridging import read_topic
 from tests.integration.hostile import Hostile, hostile
@@ -38,7 +39,7 @@ class DynamoDb:
     @property
     def service(self) -> Service:
         return Service(
-            "dynamodb", "DynamoDB_20120810", "application/x-amz-json-1.0", "com.amazonaws.dynamodb.v20120810#",
+            "dynamodb", "DynamoDB_20120810", Json("application/x-amz-json-1.0"), "com.amazonaws.dynamodb.v20120810#",
             {"Scan": self._scan},
         )  # fmt: skip
 

@@ -127,7 +127,7 @@ async def test_a_damaged_table_entry_stops_its_slot_with_a_clear_message_and_is_
     kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     bench = Bench(kafka_bootstrap, str(tmp_path))
-    names = {field: bench.topic(field) for field in ("config", "slots", "checkpoints", "receipts")}
+    names: dict[str, Any] = {field: bench.topic(field) for field in ("config", "slots", "checkpoints", "receipts")}
     topics = Topics(raw={"core": bench.topic("in")}, events=bench.topic("out"), dead=bench.topic("dead"), **names)
     await bench.create("in", "out", "dead")
     catalogue = Catalogue(TELEPHONY)

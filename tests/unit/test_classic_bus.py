@@ -51,7 +51,7 @@ def bus(client: Scripted, max_bytes: int = 262_144) -> ClassicBus:
 
 def prepared(value: bytes, max_bytes: int = 262_144) -> Prepared | Undeliverable:
     sink = EventBridgeSink(bus(Scripted(), max_bytes), EntryRules("cdc-pipeline", max_bytes))
-    return sink.prepare(SimpleNamespace(key=b"users:1", value=value))
+    return sink.prepare(SimpleNamespace(key=b"users:1", value=value, headers=()))
 
 
 def ready(*values: bytes) -> list[Prepared]:

@@ -1,10 +1,11 @@
 """The taxonomy of failures, and dead letters that are read back as they were written."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from models.dead_letter import DeadLetter, dead_letter
+from models.dead_letter import DeadLetter, dead_headers, dead_letter
 from models.outcome import Dead, ErrorCategory, Failure
 from models.raw import Origin, RawRecord
 from models.taxonomy import CATEGORY_OF, TAXONOMY, handling
@@ -45,6 +46,18 @@ def test_a_letter_is_read_back_from_its_headers() -> None:
     assert DeadLetter.from_headers([("foreign", b"x"), *LETTER.to_headers()]) == LETTER
 
 
+def test_a_letter_of_a_release_that_kept_no_timestamp_is_read_all_the_same() -> None:
+    headers = [header for header in LETTER.to_headers() if header[0] != "cdc-dead-timestamp-ms"]
+    assert DeadLetter.from_headers(headers) == replace(LETTER, timestamp_ms=None)
+
+
+def test_the_headers_of_the_record_stand_beside_its_letter_and_those_of_an_earlier_one_do_not() -> None:
+    own = [("cdc-adapter", b"dms"), ("traceparent", b"00-1"), ("foreign", None)]
+    earlier = [("cdc-dead-code", b"PARSE_ERROR"), ("cdc-redrive-offset", b"9")]
+    found = dead_headers(LETTER, [*own, *earlier])  # type: ignore[list-item]  # Kafka knows headers without a value
+    assert found == [*LETTER.to_headers(), ("cdc-adapter", b"dms"), ("traceparent", b"00-1"), ("foreign", b"")]
+
+
 def test_headers_that_are_no_letter_are_a_value_error() -> None:
     with pytest.raises(ValueError, match="is missing"):
         DeadLetter.from_headers([])
@@ -57,4 +70,5 @@ def test_a_letter_shows_where_the_record_came_from_and_never_its_payload() -> No
         "message": "not acceptable JSON: malformed", "attempts": 1, "firstFailedMs": 5, "lastFailedMs": 5,
         "stream": "stream", "shard": "shard", "sequence": RECORD.origin.sequence, "subSequence": 2,
         "topic": "cdc.raw.core", "partition": 3, "offset": 1841, "replay": 1, "fingerprint": "ab",
+        "timestampMs": 1768473060412,
     }  # fmt: skip

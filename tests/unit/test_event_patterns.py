@@ -1,9 +1,12 @@
 """Event patterns, by the rules of the EventBridge user guide and the examples in it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.event_pattern import Finding, compile_pattern
 from models.pattern_operators import InvalidPattern
@@ -155,6 +158,7 @@ INVALID: list[tuple[str, str]] = [
     ("", "The pattern is not JSON"),
     ("nonsense", "The pattern is not JSON"),
     ("[]", "Filter is not an object"),
+    ('{"a":' * 5_000 + '["b"]' + "}" * 5_000, "The pattern is nested too deeply"),
     ("{}", "Empty objects are not allowed"),
     ('{"source": "cdc"}', '"source" must be an object or an array'),
     ('{"source": 1}', '"source" must be an object or an array'),
@@ -238,7 +242,7 @@ def test_a_pattern_does_not_match_the_event(pattern: dict[str, Any]) -> None:
     assert not compile_pattern(json.dumps(pattern)).matches(EVENT)
 
 
-@pytest.mark.parametrize(("pattern", "reason"), INVALID)
+@pytest.mark.parametrize(("pattern", "reason"), INVALID, ids=lambda given: given[:60])
 def test_a_pattern_that_breaks_the_language_is_refused_in_the_words_of_aws(pattern: str, reason: str) -> None:
     with pytest.raises(InvalidPattern) as caught:
         compile_pattern(pattern)
@@ -250,6 +254,15 @@ def test_the_examples_of_the_user_guide_hold(example: Example) -> None:
     pattern = compile_pattern(json.dumps(example.pattern))
     assert [event for event in example.matching if not pattern.matches(event)] == []
     assert [event for event in example.others if pattern.matches(event)] == []
+
+
+@given(st.lists(st.text("ab*\\", max_size=4), min_size=1, max_size=5), st.text("ab*\\", max_size=12))
+def test_a_wildcard_means_the_same_as_its_regular_expression(parts: list[str], text: str) -> None:
+    parts = [part for place, part in enumerate(parts) if part or place in (0, len(parts) - 1)]
+    wildcard = "*".join(part.replace("\\", "\\\\").replace("*", r"\*") for part in parts)
+    expression = ".*".join(re.escape(part) for part in parts)
+    matches = compile_pattern(json.dumps(detail(text=[{"wildcard": wildcard}]))).matches(detail(text=text))
+    assert matches == (re.fullmatch(expression, text) is not None)
 
 
 def test_a_wildcard_takes_time_linear_to_the_text() -> None:

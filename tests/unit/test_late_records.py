@@ -101,10 +101,11 @@ def test_of_a_deleted_row_only_its_place_in_the_order_is_kept(tmp_path: Path) ->
     assert kept.updated_ms == CREATED_US // 1_000
 
 
-def test_a_deleted_row_of_a_source_with_order_is_forgotten_whole() -> None:
+def test_a_deleted_row_of_a_source_with_order_that_nobody_looks_up_is_forgotten_whole() -> None:
     ours = Worker()
-    ours.event(dms("insert", {"ID": 7, "HomeOrgID": 3, "UserName": "u", "Status": "A"}))
-    ours.event(dms("delete", {"ID": 7}))
+    ours.event(dms("insert", {"ID": 7, "Number": "+15550100", "OrgID": 3, "Status": "A"}, table="pool"))
+    assert ours.state.memories
+    ours.event(dms("delete", {"ID": 7}, table="pool"))
     assert ours.state.memories == {}
 
 

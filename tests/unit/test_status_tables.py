@@ -5,7 +5,7 @@ from workers.audit.report import Audit
 from workers.audit.verdicts import Check, Line, Verdict
 from workers.cli.status import _audit_lines, _status_lines
 from workers.groups import GroupState
-from workers.status import PartitionStatus, ShardStatus, StageStatus
+from workers.status import PartitionStatus, ShardStatus, StageStatus, StandstillStatus
 
 GROUP = GroupState("Empty", ())
 TOPICS = {"core": "cdc.raw.core", "orders": "cdc.raw.orders"}
@@ -40,6 +40,28 @@ def test_a_single_source_is_not_named() -> None:
     rows = table(StageStatus("enrich", GROUP, (partition("core"),)), StageStatus("publish", GROUP, (partition(None),)))
     assert rows[0][:2] == ["STAGE", "PARTITION"]
     assert [row[:2] for row in rows[1:]] == [["enrich", "0"], ["publish", "0"]]
+
+
+def redriven(end: int) -> PartitionStatus:
+    return PartitionStatus("cdc.redrive.enrich", None, 0, Counted(end, 0, {"in": end, "out": end}), end, redriven=True)
+
+
+def test_what_is_redriven_has_a_row_as_soon_as_there_is_something() -> None:
+    rows = table(StageStatus("enrich", GROUP, (partition("core"), redriven(3))))
+    assert [row[:3] for row in rows[1:]] == [["enrich", "core", "0"], ["enrich", "redriven", "0"]]
+    rows = table(StageStatus("enrich", GROUP, (partition("core"), redriven(0))))
+    assert [row[:2] for row in rows[1:]] == [["enrich", "0"]]
+
+
+def test_a_stage_that_stands_still_says_where_since_when_and_why() -> None:
+    stop = StandstillStatus("cdc.raw.core", 3, 1768473060412, "200 of the last 1,000 records")
+    stage = StageStatus("enrich", GROUP, (partition("core"),), standstills=(stop,))
+    assert list(_status_lines([stage]))[1] == (
+        "    stands still since 2026-01-15T10:31:00Z at cdc.raw.core/3: 200 of the last 1,000 records"
+    )
+    assert stage.document()["standstills"] == [
+        {"topic": "cdc.raw.core", "partition": 3, "since": 1768473060412, "why": stop.why}
+    ]
 
 
 def test_a_shard_that_no_source_reads_is_shown_with_its_stream() -> None:

@@ -22,9 +22,10 @@ from enrichers.state import (
     RowMemory,
     UnreadableEntryError,
 )
-from models.dead_letter import dead_letter
+from models.dead_letter import dead_headers, dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
-from models.raw import HEADER_SOURCE, RawRecord, raw_record_of
+from models.raw import HEADER_REDRIVEN, HEADER_SOURCE, RawRecord, raw_record_of
+from models.redrive import origin_of, redriven_raw
 from workers import metrics
 from workers.agents.recent import RecentChanges
 from workers.engine.app import StageApp
@@ -140,14 +141,17 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups, enrich.fallback)
 
     sources = {topic: source for source, topic in enrich.topics.raw.items()}
+    redriven = [enrich.topics.redrive[STAGE]] if STAGE in enrich.topics.redrive else []
 
     def read(record: Any) -> RawRecord:
-        return raw_record_of(record, sources[record.topic])
+        source = sources.get(record.topic)
+        return raw_record_of(record, source) if source is not None else redriven_raw(record, sources)
 
     def bury(unit: UnitOfWork, record: Any, error: DataError, with_value: bool) -> None:
-        _bury(enrich, unit, read(record), Dead(Failure.VALIDATION_ERROR, str(error)), with_value=with_value)
+        dead = Dead(Failure.VALIDATION_ERROR, str(error))
+        _bury(enrich, unit, record, read(record), dead, with_value=with_value)
 
-    @app.process(*enrich.topics.raw.values(), bury=bury)
+    @app.process(*enrich.topics.raw.values(), *redriven, bury=bury)
     async def enrich_changes(unit: UnitOfWork) -> Done | Pause:
         """Raw changes to clean events, exactly once."""
         for kafka_record in unit.batch or ():
@@ -155,19 +159,22 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                 return Pause(kafka_record.offset, 0.0)
             record = read(kafka_record)
             try:
-                result = _run(enrich, state, record)
+                result = _run(enrich, state, record, kafka_record.timestamp)
             except (NewerFormatError, UnreadableEntryError) as error:
                 # Never a miss: an older worker must not publish "missing" because a newer one writes the table.
                 raise ConfigurationRefused(f"{error}; `cdc table rebuild` restores a damaged table") from None
             match result.outcome:
                 case Ok(event):
-                    unit.send(enrich.topics.events, event.key, event.value, [(HEADER_SOURCE, record.source.encode())])
+                    headers = [(HEADER_SOURCE, record.source.encode())]
+                    if kafka_record.topic not in sources:
+                        headers.append((HEADER_REDRIVEN, b"%d" % kafka_record.offset))
+                    unit.send(enrich.topics.events, event.key, event.value, headers)
                     unit.out()
                 case Drop(reason):
                     unit.drop(reason)
                 case Dead() as dead:
-                    _bury(enrich, unit, record, dead, table=result.table)
-                    unit.dead()
+                    _bury(enrich, unit, kafka_record, record, dead, table=result.table)
+                    unit.dead(f"{result.table or 'no table'}: {dead.failure}: {dead.reason}")
                 case Miss(unasked=True):
                     rest = (read(later) for later in unit.batch or () if later.offset >= record.offset)
                     return Pause(record.offset, ANSWER_SECONDS, _ask(enrich, state, rest))
@@ -189,11 +196,14 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     return state
 
 
-def _run(enrich: Enrich, state: TableState, record: RawRecord) -> Enriched:
-    """A miss waits from the record's Kafka timestamp on, so a pipeline that lags never waits."""
+def _run(enrich: Enrich, state: TableState, record: RawRecord, waits_since_ms: int) -> Enriched:
+    """A miss waits from the time on at which the record came into the topic it is read from. So a pipeline that lags
+    never waits, and what is redriven waits for owners that are redriven beside it."""
+    if not record.source:
+        return Enriched(Dead(Failure.VALIDATION_ERROR, "no source of this stage is the origin of this record"))
     result = enrich.pipeline.run(record, state)
     if isinstance(result.outcome, Miss):
-        waited_ms = enrich.now_ms() - record.timestamp_ms
+        waited_ms = enrich.now_ms() - waits_since_ms
         if waited_ms >= result.outcome.wait_seconds * 1000:
             return enrich.pipeline.run(record, state, patient=False)
     return result
@@ -213,13 +223,21 @@ def _ask(enrich: Enrich, state: TableState, rest: Iterable[RawRecord]) -> asynci
 def _bury(
     enrich: Enrich,
     unit: UnitOfWork,
+    kafka_record: Any,
     record: RawRecord,
     dead: Dead,
     *,
     table: str | None = None,
     with_value: bool = True,
 ) -> None:
+    """`record`: what `kafka_record` is, or was when it came for the first time."""
+    redriven = kafka_record.topic == enrich.topics.redrive.get(STAGE)
+    origin = origin_of(kafka_record.headers) if redriven else None
     letter = dead_letter(
-        dead, record, stage=STAGE, failed_ms=enrich.now_ms(), fingerprint=enrich.fingerprint, table=table
-    )
-    unit.send(enrich.topics.dead, record.key, record.value if with_value else None, letter.to_headers())
+        dead, record, stage=STAGE, failed_ms=enrich.now_ms(), fingerprint=enrich.fingerprint, table=table,
+        attempts=1 + (origin.attempts if origin is not None else 0),
+        first_failed_ms=origin.first_failed_ms if origin is not None else None,
+        redriven=kafka_record.offset if redriven else None,
+    )  # fmt: skip
+    value, headers = (record.value, kafka_record.headers) if with_value else (None, ())
+    unit.send(enrich.topics.dead, record.key, value, dead_headers(letter, headers))

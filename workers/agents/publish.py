@@ -1,15 +1,16 @@
 """`cdc.events` -> EventBridge: at least once (P3), in order per entity (P4). Offsets move only past delivered
 events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from models.dead_letter import DeadLetter
+from models.dead_letter import DeadLetter, dead_headers
 from models.event import read_envelope
 from models.outcome import ErrorCategory, Failure
+from models.redrive import RedriveOrigin, origin_of, replay_of
 from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
@@ -75,7 +76,8 @@ def add_publish(app: StageApp, publish: Publish) -> None:
             _send_receipt(publish, unit, record, outcome, attempts)
         else:
             letter = _letter(publish, record, outcome, attempts)
-            unit.send(publish.topics.dead, record.key, record.value if with_value else None, letter.to_headers())
+            value, headers = (record.value, record.headers) if with_value else (None, ())
+            unit.send(publish.topics.dead, record.key, value, dead_headers(letter, headers))
 
     def share() -> float:
         return len(app.slots.owned) / app.options.partitions
@@ -91,10 +93,10 @@ def add_publish(app: StageApp, publish: Publish) -> None:
 
     app.measures.append(lambda: tally.measure(gates.by_bus.values(), windows()))
     app.reports["delivery"] = lambda: tally.report(gates.by_bus.values(), windows())
-    bus = publish.sink.bus
-    app.reports["bus"] = lambda: {"health": bus.health, "trouble": bus.trouble}
+    app.reports["bus"] = publish.sink.report
+    topics = [publish.topics.events, *(topic for stage, topic in publish.topics.redrive.items() if stage == STAGE)]
     app.deliver_to(
-        publish.sink, publish.topics.events, emit=emit, options=replace(publish.window, per_call=bus.max_entries),
+        publish.sink, *topics, emit=emit, options=replace(publish.window, per_call=publish.sink.max_entries),
         gate_of=gates.of, name="publish_events",
         doc="Events to EventBridge, at least once, in order per entity.",
     )  # fmt: skip
@@ -109,25 +111,54 @@ def _tell(where: dict[str, str], name: str, why: str) -> None:
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
     event_id = read_envelope(record.value).event_id
-    bus_event_id = outcome.receipt.bus_event_id if isinstance(outcome.receipt, Receipt) else ""
-    receipt = {
-        "attempts": attempts, "busEventId": bus_event_id, "eventId": event_id, "offset": record.offset,
-        "time": publish.now_ms(),
+    origin = _origin(publish, record)
+    again = {} if origin is None else {"redriven": record.offset, "replay": replay_of(record.headers)}
+    receipt = receipt_value(
+        event_id, outcome.receipt, attempts=attempts, offset=record.offset if origin is None else origin.offset,
+        now_ms=publish.now_ms(), again=again,
+    )  # fmt: skip
+    unit.send(publish.topics.receipts, event_id.encode(), receipt)
+
+
+def receipt_value(
+    event_id: str, receipt: Receipt, *, attempts: int, offset: int, now_ms: int, again: Mapping[str, int]
+) -> bytes:
+    """One record of `cdc.receipts` (docs/decisions/0046): JSON. `again`: of what is redriven, its offset in the redrive
+    topic and how often it was (docs/decisions/0039)."""
+    told: dict[str, Any] = {
+        "attempts": attempts, "busEventId": receipt.bus_event_id, "code": receipt.code, "eventId": event_id,
+        "offset": offset,
     }  # fmt: skip
-    unit.send(publish.topics.receipts, event_id.encode(), msgspec.json.encode(receipt))
+    if receipt.sequence_number is not None:
+        told["sequenceNumber"] = receipt.sequence_number
+    return msgspec.json.encode({**told, **again, "time": now_ms}, order="sorted")
 
 
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:
     try:
-        origin = msgspec.json.decode(record.value or b"", type=_Traced).metadata
+        source = msgspec.json.decode(record.value or b"", type=_Traced).metadata
     except (msgspec.MsgspecError, RecursionError):
-        origin = _Metadata()
+        source = _Metadata()
     failure = Failure(outcome.failure)
     category = ErrorCategory.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]
     now = publish.now_ms()
+    origin = _origin(publish, record)
+    first = origin or RedriveOrigin(record.topic, record.partition, record.offset, record.timestamp, 0, now)
     return DeadLetter(
-        stage=STAGE, code=failure, category=category, message=outcome.reason, attempts=attempts, first_failed_ms=now,
-        last_failed_ms=now, stream="", shard=origin.shard_id, sequence=origin.sequence_number, sub_sequence=0,
-        topic=record.topic, partition=record.partition, offset=record.offset, replay=0,
-        fingerprint=publish.fingerprint, table=origin.source_table,
+        stage=STAGE, code=failure, category=category, message=outcome.reason, attempts=first.attempts + attempts,
+        first_failed_ms=first.first_failed_ms, last_failed_ms=now, stream="", shard=source.shard_id,
+        sequence=source.sequence_number, sub_sequence=0, topic=first.topic, partition=first.partition,
+        offset=first.offset, replay=replay_of(record.headers) if origin is not None else 0,
+        fingerprint=publish.fingerprint, table=source.source_table, timestamp_ms=first.timestamp_ms,
+        redriven=record.offset if origin is not None else None,
     )  # fmt: skip
+
+
+def _origin(publish: Publish, record: Any) -> RedriveOrigin | None:
+    """Which record of `cdc.events` comes again; None for one that comes for the first time. What somebody else wrote
+    into the redrive topic stands for itself."""
+    if record.topic != publish.topics.redrive.get(STAGE):
+        return None
+    return origin_of(record.headers) or RedriveOrigin(
+        record.topic, record.partition, record.offset, record.timestamp, 0, publish.now_ms()
+    )

@@ -170,7 +170,7 @@ class Baseline:
                         )  # fmt: skip
                     case {"stage": str(stage), "offset": int(offset)}:
                         counts = {str(name): int(n) for name, n in line["total"].items()}
-                        topic = topics.events if stage == "publish" else line.get("topic") or _only(topics)
+                        topic = line.get("topic") or (topics.events if stage == "publish" else _only(topics))
                         marks[stage, str(topic), int(line["partition"])] = Mark(
                             Counted(offset, None, counts), Edge(*map(int, line["out"])), Edge(*map(int, line["dead"]))
                         )

@@ -6,22 +6,12 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from workers.audit.attribution import Attribution
 from workers.audit.counts import Baseline, Counted, Edge, Forwarded, Mark, ShardKey, Where
 from workers.audit.evidence import CLIENT, read_shards
 from workers.audit.homes import Home, homes_of
 from workers.audit.report import Audit
-from workers.audit.tallies import (
-    NOWHERE,
-    InputTally,
-    OutputTally,
-    RawTally,
-    ShardTally,
-    input_of_event,
-    input_of_letter,
-    input_of_receipt,
-    is_gap,
-    source_of_event,
-)
+from workers.audit.tallies import NOWHERE, InputTally, OutputTally, RawTally, ShardTally, is_gap
 from workers.audit.verdicts import (
     Line,
     hidden_of_raw,
@@ -62,11 +52,11 @@ class _Audit:
         self.patience = patience
         self.topics = Topics.of(settings)
         self.raw = tuple(self.topics.raw.values())
-        self.topics_of: dict[str | None, tuple[str, ...]] = {None: self.raw}
-        """Where the input of an event may stand, by the source that it tells of, or does not."""
-        self.topics_of |= {source: (topic,) for source, topic in self.topics.raw.items()}
+        self.attribution = Attribution(self.topics)
         reads = {"enrich": self.raw, "publish": (self.topics.events,)}
-        self.reads = {stage: topics for stage, topics in reads.items() if stage in stages}
+        self.reads = {
+            stage: (*topics, self.topics.redrive[stage]) for stage, topics in reads.items() if stage in stages
+        }
         self.foreign: dict[str, int] = defaultdict(int)
         self.logs: Logs = {}
         self.totals: dict[Where, Counted] = {}
@@ -97,12 +87,14 @@ class _Audit:
         await self._read_raw(goals, inputs, raw)
         await self._read_events(goals, inputs, outputs)
         await self._read_receipts(goals, outputs)
+        await self._read_redriven(goals, inputs)
         lines = [
             *self._judge_shards(forwarded, homes, tallies), *await self._judge_strangers(raw),
             *self._judge(counted, inputs, outputs, letters),
         ]  # fmt: skip
         foreign = {topic: n for topic, n in (*raw.foreign.items(), *self.foreign.items()) if n}
-        return Audit(self.stages, self.topics.raw, tuple(lines), raw_edges, foreign, self.totals, shards)
+        return Audit(self.stages, self.topics.raw, tuple(lines), raw_edges, foreign, self.totals, shards,
+                     tuple(self.topics.redrive.values()))  # fmt: skip
 
     # what the stages say
 
@@ -162,6 +154,7 @@ class _Audit:
             (topics.dead, topics.events): bool(self.reads),
             self.raw: "bridge" in self.stages or "enrich" in self.stages,
             (topics.receipts,): "publish" in self.stages,
+            tuple(topics.redrive[stage] for stage in self.reads): True,
         }
         tps = [tp for group, wanted in needed.items() if wanted for tp in self._tps(*group)]
         return await ends(self.connection, CLIENT, tps, stable=False)
@@ -173,13 +166,12 @@ class _Audit:
 
     async def _read_dead(self, goals: dict[TopicPartition, int], letters: Tallies) -> None:
         def apply(record: Any) -> None:
-            letter = input_of_letter(record.headers)
-            if letter is not None:
-                stage, topic, partition, offset = letter
-                if (stage, topic, partition) in letters:
-                    letters[stage, topic, partition].note(offset, record.offset)
-                return
-            if not is_gap(record.headers):
+            found = self.attribution.of_letter(record)
+            if found is not None:
+                where, offset = found
+                if where in letters:
+                    letters[where].note(offset, record.offset)
+            elif not is_gap(record.headers):
                 self.foreign[self.topics.dead] += 1
 
         await self._read((self.topics.dead,), goals, apply)
@@ -204,36 +196,37 @@ class _Audit:
             if read_by is not None:
                 read_by.note(record)
             if "enrich" in self.reads:
-                self._note_event(record, outputs)
+                places, offset = self.attribution.of_event(record) or ((), None)
+                self._note(places, offset, outputs, record)
 
         await self._read((self.topics.events,), goals, apply)
 
-    def _note_event(self, record: Any, outputs: Tallies) -> None:
-        offset, topics = input_of_event(record.value), self.topics_of.get(source_of_event(record.headers), ())
-        if offset is None or not topics:
-            self.foreign[record.topic] += 1
-            return
-        made_by = [outputs.get(("enrich", topic, record.partition)) for topic in topics]
-        for tally in made_by:
-            if tally is not None:
-                # An offset says nothing if nobody knows of which topic.
-                self._note(tally, offset if len(topics) == 1 else NOWHERE, record)
-
     async def _read_receipts(self, goals: dict[TopicPartition, int], outputs: Tallies) -> None:
         def apply(record: Any) -> None:
-            tally = outputs.get(("publish", self.topics.events, record.partition))
-            if tally is not None:
-                self._note(tally, input_of_receipt(record.value), record)
+            where, offset = self.attribution.of_receipt(record) or (None, None)
+            self._note((where,) if where is not None else (), offset, outputs, record)
 
         await self._read((self.topics.receipts,), goals, apply)
 
-    def _note(self, tally: OutputTally, source_offset: int | None, record: Any) -> None:
-        if source_offset is None:
+    async def _read_redriven(self, goals: dict[TopicPartition, int], inputs: dict[Where, InputTally]) -> None:
+        of_topics = {self.topics.redrive[stage]: stage for stage in self.reads}
+
+        def apply(record: Any) -> None:
+            tally = inputs.get((of_topics[record.topic], record.topic, record.partition))
+            if tally is not None:
+                tally.note(record)
+
+        await self._read(of_topics, goals, apply)
+
+    def _note(self, places: Collection[Where], offset: int | None, outputs: Tallies, record: Any) -> None:
+        if offset is None:
             self.foreign[record.topic] += 1
-        elif source_offset == NOWHERE:
-            tally.nameless += 1
-        else:
-            tally.note(source_offset, record.offset)
+        for where in places:
+            tally = outputs.get(where)
+            if tally is not None and offset == NOWHERE:
+                tally.nameless += 1
+            elif tally is not None and offset is not None:
+                tally.note(offset, record.offset)
 
     # verdicts
 
@@ -245,6 +238,8 @@ class _Audit:
         for stage, topics in self.reads.items():
             for tp in self._tps(*topics):
                 where = (stage, tp.topic, tp.partition)
+                if tp.topic == self.topics.redrive[stage] and self._nothing_redriven(where, counted):
+                    continue
                 if where not in counted:
                     lines.append(no_position(*where))
                     continue
@@ -256,6 +251,10 @@ class _Audit:
                     )
                 )  # fmt: skip
         return lines
+
+    def _nothing_redriven(self, where: Where, counted: Mapping[Where, Counted]) -> bool:
+        told, log = counted.get(where), self.logs[TopicPartition(where[1], where[2])]
+        return not log.end and (told is None or not (told.offset or told.inputs))
 
     def _judge_shards(
         self, shards: Mapping[ShardKey, Forwarded], homes: Mapping[ShardKey, Home],

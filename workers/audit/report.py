@@ -24,6 +24,8 @@ class Audit:
     """All that is told there, not only since an earlier audit."""
     shards: dict[ShardKey, Forwarded]
     """The same."""
+    redriven: tuple[str, ...] = ()
+    """Redrive topics."""
 
     @property
     def verdict(self) -> Verdict:
@@ -35,7 +37,7 @@ class Audit:
         return sum(line.verdict is verdict for line in self.lines)
 
     def source(self, line: Line) -> str | None:
-        """Whose records a line is about; None for publish, which reads those of all sources."""
+        """Whose records a line is about; None for publish and for what is redriven, of all sources."""
         return next((name for name, topic in self.sources.items() if topic == line.topic), None)
 
     def document(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Counts what stands in the topics. Every output names the input it came from, so that each is attributed exactly:
 events by `cdc-source` and `metadata.sequence`, receipts by `offset`, dead letters by their headers, raw records by
-shard and sequence.
+shard and sequence. What was made of a redriven record names its offset in the redrive topic beside that.
 """
 
 from array import array
@@ -13,6 +13,7 @@ import msgspec
 
 from models.dead_letter import GAP_PREFIX, PREFIX
 from models.raw import (
+    HEADER_REDRIVEN,
     HEADER_RETIRED,
     HEADER_SEQUENCE,
     HEADER_SHARD,
@@ -175,6 +176,7 @@ class _Event(msgspec.Struct):
 
 class _Receipt(msgspec.Struct):
     offset: int = NOWHERE
+    redriven: int | None = None
 
 
 _event = msgspec.json.Decoder(_Event)
@@ -198,17 +200,29 @@ def source_of_event(headers: Any) -> str | None:
     return found.decode("utf-8", "replace") if found is not None else None
 
 
-def input_of_receipt(value: bytes | None) -> int | None:
-    """Offset of the event a receipt is for; NOWHERE for a receipt of before they told it; None for what is none."""
+def redriven_input_of_event(headers: Any) -> int | None:
+    """Offset in `cdc.redrive.enrich` of the record an event was made of; None for one of a raw topic."""
+    return _offset(dict(headers).get(HEADER_REDRIVEN))
+
+
+def input_of_receipt(value: bytes | None) -> tuple[int, bool] | None:
+    """Offset of the event a receipt is for, and whether that is one in `cdc.redrive.publish`; NOWHERE for a receipt of
+    before they told it; None for what is none."""
     try:
-        return _receipt.decode(value or b"").offset
+        found = _receipt.decode(value or b"")
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+    return (found.offset, False) if found.redriven is None else (found.redriven, True)
 
 
 def input_of_letter(headers: Any) -> tuple[str, str, int, int] | None:
     """(stage, topic, partition, offset) of the record a dead letter stands for."""
     return _where(dict(headers), PREFIX, "offset")
+
+
+def redriven_input_of_letter(headers: Any) -> int | None:
+    """Offset in the redrive topic of the stage; None for a letter of a record that came for the first time."""
+    return _offset(dict(headers).get(f"{PREFIX}redriven"))
 
 
 def is_gap(headers: Any) -> bool:
@@ -224,6 +238,10 @@ def _where(found: dict[str, bytes], prefix: str, offset: str) -> tuple[str, str,
         )  # fmt: skip
     except (KeyError, ValueError):
         return None
+
+
+def _offset(found: bytes | None) -> int | None:
+    return int(found) if found is not None and found.isdigit() else None
 
 
 def _holds(ordered: Any, offset: int) -> bool:

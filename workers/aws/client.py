@@ -1,4 +1,4 @@
-"""The client of the hot calls: JSON over aiohttp, signed here. boto3 finds the credentials and does everything cold.
+"""The client of the hot calls: over aiohttp, signed here. boto3 finds the credentials and does everything cold.
 
 Retries are the caller's: hidden ones would reorder events and hide duplicates.
 """
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import aiohttp
 import boto3
-import msgspec
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
@@ -21,6 +21,8 @@ from models.source_spec import SourceSpec
 from workers.aws.assumed_role import assumed
 from workers.aws.errors import AwsDenied, AwsUnavailable, aws_error
 from workers.aws.signature import Credentials, signed_headers
+from workers.aws.wire import CborWire, IWire, JsonWire
+from workers.failures import ConfigurationError
 from workers.settings import Settings
 
 CONNECT_TIMEOUT = 5.0
@@ -31,10 +33,10 @@ COLD_THREADS = 4
 
 
 class IRequester(Protocol):
-    """One AWS service speaking JSON: `call` sends the operation and returns the body of the answer."""
+    """One AWS service: `call` sends the operation and returns the body of the answer."""
 
     async def call(self, operation: str, request: bytes) -> bytes:
-        """`request` is the JSON body. Raises AwsError."""
+        """`request` is the body, in the service's own protocol. Raises AwsError."""
 
     async def close(self) -> None:
         """Close connections."""
@@ -139,18 +141,28 @@ def _translated(call: Callable[[], Any]) -> Any:
         raise AwsUnavailable(type(error).__name__) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the hot calls. `boto`: its name in boto3; `host`: what stands before the region in its host's name;
+    `signing`: its name in signatures."""
+
+    boto: str
+    host: str
+    signing: str
+    wire: IWire
+
+
 class AiohttpClient:
-    """JSON 1.1 over aiohttp."""
+    """Requests over aiohttp."""
 
     def __init__(
-        self, session: Session, service: str, target: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, session: Session, service: Service, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._session = session
         self._service = service
-        self._target = target
         self._now = now
-        self._url = session.endpoint(service) + "/"
-        self._host = self._url.split("://", 1)[1].rstrip("/")
+        self._url = session.endpoint(service.host)
+        self._host = self._url.split("://", 1)[1]
         self._http: aiohttp.ClientSession | None = None
 
     def _connection(self) -> aiohttp.ClientSession:
@@ -165,17 +177,18 @@ class AiohttpClient:
 
     async def call(self, operation: str, request: bytes) -> bytes:
         """POST one operation. Raises AwsError; a time-out or a broken connection is AwsUnavailable."""
-        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"{self._target}.{operation}"}
+        wire = self._service.wire
+        path = wire.path(operation)
         signed = signed_headers(
-            credentials=await self._session.credentials(), region=self._session.region, service=self._service,
-            host=self._host, path="/", headers=headers, body=request, now=self._now(),
+            credentials=await self._session.credentials(), region=self._session.region, service=self._service.signing,
+            host=self._host, path=path, headers=wire.headers(operation), body=request, now=self._now(),
         )  # fmt: skip
         try:
-            async with self._connection().post(self._url, data=request, headers=signed) as response:
+            async with self._connection().post(self._url + path, data=request, headers=signed) as response:
                 answer = await response.read()
                 if response.status == 200:
                     return answer
-                raise _failure(answer, response.status, response.headers.get("x-amzn-errortype", ""))
+                raise _failure(wire.failure(answer), response.status, response.headers.get("x-amzn-errortype", ""))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise AwsUnavailable(type(error).__name__) from None
 
@@ -186,27 +199,19 @@ class AiohttpClient:
             self._http = None
 
 
-class _Failure(msgspec.Struct):
-    type: str = msgspec.field(name="__type", default="")
-    message: str = ""
-    Message: str = ""
-
-
-def _failure(answer: bytes, status: int, header: str) -> Exception:
-    try:
-        found = msgspec.json.decode(answer, type=_Failure)
-    except msgspec.MsgspecError:
-        found = _Failure()
-    code = (found.type or header or f"HTTP{status}").rsplit("#", 1)[-1].split(":", 1)[0]
-    return aws_error(code, found.message or found.Message, status)
+def _failure(told: tuple[str, str], status: int, header: str) -> Exception:
+    kind, message = told
+    code = (kind or header or f"HTTP{status}").rsplit("#", 1)[-1].split(":", 1)[0]
+    return aws_error(code, message, status)
 
 
 class Boto3Client:
     """The same calls through boto3 in threads: slower by an order of magnitude, for networks that need its options."""
 
-    def __init__(self, session: Session, service: str) -> None:
+    def __init__(self, session: Session, service: Service) -> None:
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
-        self._client = session.boto(service, config)
+        self._wire = service.wire
+        self._client = session.boto(service.boto, config)
         self._methods = {
             self._client.meta.method_to_api_mapping[name]: name
             for name in dir(self._client)
@@ -215,32 +220,37 @@ class Boto3Client:
 
     async def call(self, operation: str, request: bytes) -> bytes:
         """See IRequester."""
-        arguments = msgspec.json.decode(request)
+        arguments = self._wire.arguments(request)
         method = getattr(self._client, self._methods[operation])
         answer = await asyncio.to_thread(_translated, lambda: method(**arguments))
         answer.pop("ResponseMetadata", None)
-        return msgspec.json.encode(_plain(answer))
+        return self._wire.answer(answer)
 
     async def close(self) -> None:
         """Close connections."""
         self._client.close()
 
 
-def _plain(value: Any) -> Any:
-    """boto3's answer with times as the wire has them: seconds since the epoch."""
-    match value:
-        case datetime():
-            return value.timestamp()
-        case dict():
-            return {name: _plain(found) for name, found in value.items()}
-        case list():
-            return [_plain(found) for found in value]
-        case _:
-            return value
-
-
 def hot_client(session: Session, service: str, target: str) -> IRequester:
     """The client the settings ask for. `service`: kinesis or events; `target`: prefix of X-Amz-Target."""
-    if session.settings.aws_client == "boto3":
-        return Boto3Client(session, service)
-    return AiohttpClient(session, service, target)
+    return _client(session, Service(service, service, service, JsonWire(target)))
+
+
+def custom_bus_client(session: Session, account: str) -> IRequester:
+    """The same for Custom Event Buses of an account, by that account's endpoint, which boto3 reads from the ARN."""
+    return _client(session, Service("eventbridgev2", f"{account}.eventsv2", "events", CborWire("AWSEventsV2")))
+
+
+def global_endpoint_client(session: Session) -> IRequester:
+    """EventBridge for requests with an EndpointId: through boto3, because they are signed for all regions at once
+    (SigV4A). Raises ConfigurationError if awscrt, which signs them, is not installed."""
+    if find_spec("awscrt") is None:
+        raise ConfigurationError(
+            "a global endpoint is configured, but awscrt is not installed",
+            hint="pip install 'cdc-worker[global-endpoints]'",
+        )
+    return Boto3Client(session, Service("events", "events", "events", JsonWire("AWSEvents")))
+
+
+def _client(session: Session, service: Service) -> IRequester:
+    return Boto3Client(session, service) if session.settings.aws_client == "boto3" else AiohttpClient(session, service)

@@ -42,13 +42,14 @@ DENIED = frozenset({
 
 
 ABSENT = frozenset({
-    "ResourceNotFoundException", "InvalidStateException", "InvalidAccountIdException",
+    "ResourceNotFoundException", "ResourceNotFound", "InvalidStateException", "InvalidState",
+    "InvalidAccountIdException",
     "NotAuthorizedForSourceException", "NotAuthorizedForDetailTypeException", "PolicyLengthExceededException",
 })  # fmt: skip
 """What is not there or not allowed to be used so, until an operator changes it. For PutEvents: a shard that is gone is
 no matter of configuration."""
 PASSING = frozenset({
-    "InternalFailure", "InternalException", "InternalError", "InternalServerError", "InternalServiceError",
+    "InternalFailure", "InternalException", "InternalError", "Internal", "InternalServerError", "InternalServiceError",
     "ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException",
 })  # fmt: skip
 REFUSED = frozenset({

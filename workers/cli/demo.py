@@ -55,8 +55,8 @@ class _Speed(click.ParamType):
 
 
 @click.command(
-    epilog="Examples:  cdc demo   |   cdc demo --adapter dynamodb   |   cdc demo --changes 10000 --rate max   |   "
-    "cdc demo --output json | jq .p99_ms"
+    epilog="Examples:  cdc demo   |   cdc demo --adapter dynamodb   |   cdc demo --bus v2   |   "
+    "cdc demo --changes 10000 --rate max   |   cdc demo --output json | jq .p99_ms"
 )
 @click.option("--changes", type=click.IntRange(1, 1_000_000), default=CHANGES, show_default=True,
               help="Records to put on the stream.")  # fmt: skip
@@ -64,12 +64,14 @@ class _Speed(click.ParamType):
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed sends the same traffic.")
 @click.option("--adapter", type=click.Choice(ADAPTERS), default="dms", show_default=True,
               help="Format of the records on the stream.")  # fmt: skip
+@click.option("--bus", type=click.Choice(["classic", "v2"]), default="classic", show_default=True,
+              help="Generation of the event bus; v2 is a Custom Event Bus.")  # fmt: skip
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
               help="json: the summary only; jsonl: every event as a line, then the summary.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
 @click.pass_context
 def demo(
-    ctx: click.Context, changes: int, rate: float, seed: int, adapter: Adapter, output: str, keep: bool
+    ctx: click.Context, changes: int, rate: float, seed: int, adapter: Adapter, bus: str, output: str, keep: bool
 ) -> None:  # fmt: skip
     """Watch the pipeline work: generator -> Kinesis -> Kafka -> events -> EventBridge.
 
@@ -87,7 +89,7 @@ def demo(
     events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     demonstration = demonstration_type(
         changes=changes, rate=None if rate == float("inf") else rate, seed=seed, cache=settings.cache_dir, report=_say,
-        adapter=adapter, on_event=events.put if output == "jsonl" else lambda _: None,
+        adapter=adapter, custom_bus=bus == "v2", on_event=events.put if output == "jsonl" else lambda _: None,
     )  # fmt: skip
     completed = False
     try:

@@ -179,8 +179,8 @@ def _keep(settings: Settings, directory: Path, *, detached: bool) -> None:
     for number in ENDING:
         signal.signal(number, _end_on_signal)
     world = World(
-        directory, stream=settings.kinesis_stream_name, bus=settings.event_bus_name, cache=settings.cache_dir,
-        report=_say, postgres=True,
+        directory, stream=settings.kinesis_stream_name, bus=settings.bus.name, custom_bus=settings.bus.custom,
+        cache=settings.cache_dir, report=_say, postgres=True,
         database_url=secret_text("DATABASE_URL", settings.database_url, settings.database_url_file),
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):

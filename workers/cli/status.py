@@ -140,6 +140,8 @@ def _summary(report: "Audit") -> str:
     return f"{report.verdict.value}: {told}{foreign}"
 
 
+REDRIVEN = "redriven"
+"""In place of the source, of what comes again by a redrive topic."""
 TEXTS = ("STAGE", "SOURCE", "PARTITION", "SHARD", "STATE", "VERDICT")
 """These stand to the left, numbers to the right."""
 
@@ -160,15 +162,19 @@ def _status_lines(found: "Sequence[StageStatus]") -> Iterator[str]:
     for stage in found:
         members = f", {', '.join(stage.group.members)}" if stage.group.members else ""
         yield f"{stage.stage}: group {stage.group.state}, {len(stage.group.members)} members{members}"
+        for stop in stage.standstills:
+            yield f"    stands still since {_time(stop.since_ms)} at {stop.topic}/{stop.partition}: {stop.why}"
     rows: list[tuple[str, ...]] = [
         ("STAGE", "SOURCE", "PARTITION", "OFFSET", "LAG", "SINCE", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED")
     ]
     for stage in found:
         for row in stage.partitions:
+            if row.redriven and not row.end:
+                continue  # nothing was ever redriven there
             told = row.counted
             numbers = (told.inputs, told.out, told.dead, told.dropped, told.skipped) if told else (None,) * 5
             position = (told.offset, row.lag, told.since) if told else (None,) * 3
-            where = (stage.stage, row.source or "-", str(row.partition))
+            where = (stage.stage, REDRIVEN if row.redriven else row.source or "-", str(row.partition))
             rows.append((*where, *map(_number, (*position, *numbers))))
     if len(rows) > 1:
         yield ""
@@ -195,7 +201,10 @@ def _audit_lines(report: "Audit") -> Iterator[str]:
     rows: list[tuple[str, ...]] = [
         ("STAGE", "SOURCE", "PARTITION", "IN", "OUT", "DEAD", "DROPPED", "SKIPPED", "VERDICT")
     ]
-    rows += [_audit_row(line, report.source(line) or "-") for line in report.lines]
+    rows += [
+        _audit_row(line, REDRIVEN if line.topic in report.redriven else report.source(line) or "-")
+        for line in report.lines
+    ]
     table = _table(rows)
     yield next(table)
     for line, text in zip(report.lines, table, strict=True):

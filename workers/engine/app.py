@@ -8,10 +8,12 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from faust.types import TP
 from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
+from workers.engine.dead_window import DeadWindow
 from workers.engine.delivery import Deliver, Emit, FunctionSink, Gate, OpenGate, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
@@ -21,6 +23,7 @@ from workers.engine.runner import Bury, Runner, describe
 from workers.engine.slot import Slot
 from workers.engine.slot_task import SlotTask, Work
 from workers.engine.slots import Slots
+from workers.engine.standstill import report_standstill
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.transport import SCHEME, register
 from workers.engine.unit import Body, UnitOfWork
@@ -64,6 +67,7 @@ class StageApp(faust.App):
         self.record_gap: Callable[[UnitOfWork, Gap], None] | None = None
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
+        self.dead_window = DeadWindow(options.dead_limit, self._stand_still)
         self.blockers: dict[str, str] = {}
         """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
         self.outages: dict[str, str] = {}
@@ -200,6 +204,11 @@ class StageApp(faust.App):
             await self.slots.rejoin(slot, error)
         except Exception as problem:  # noqa: BLE001  an exception that leaves an actor ends the process in the end
             self.log.error("slot %s: rejoin: %s", slot.index, describe(problem))
+
+    def _stand_still(self, why: str, tp: TP, end: int) -> None:
+        self.blockers["dead letters"] = why
+        self.log.critical("STOPPED at %s/%s: %s", tp.topic, tp.partition, why)
+        self.slots.in_background(report_standstill(self, why, tp, end))
 
     # tables
 

@@ -51,12 +51,15 @@ class RecordBatch:
         return self._part([r for r in self.records if r.offset >= offset], offset, self.next_offset)
 
     def halves(self) -> list["RecordBatch"]:
-        """Both halves, for the bisection after a data error; offset gaps belong to the left one."""
-        middle = len(self.records) // 2
-        cut = self.records[middle].offset
+        """Both halves, for the bisection after a data error."""
+        return self.cut(len(self.records) // 2)
+
+    def cut(self, count: int) -> list["RecordBatch"]:
+        """The first `count` records and the others, both not empty; offset gaps belong to the left part."""
+        cut = self.records[count].offset
         return [
-            self._part(self.records[:middle], self.start, cut),
-            self._part(self.records[middle:], cut, self.next_offset),
+            self._part(self.records[:count], self.start, cut),
+            self._part(self.records[count:], cut, self.next_offset),
         ]
 
     def _part(self, records: list[Any], start: int, end: int) -> "RecordBatch":

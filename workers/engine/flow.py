@@ -36,7 +36,7 @@ class Flow:
 
     def _pump(self, rung_at: float = 0.0) -> None:
         window, channel, options = self.window, self.channel, self.window.options
-        while not window.stopping:
+        while not window.stopping and not window.app.dead_window.stopped:
             now = max(monotonic(), rung_at)  # a loop rings a little early
             next_wake = channel.wake(now)
             if next_wake is not None:

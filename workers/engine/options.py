@@ -9,6 +9,14 @@ MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLimit:
+    """The dead letter that would be the `letters`-th among the last `records` inputs is not written."""
+
+    letters: int = 200
+    records: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
 class EngineOptions:
     """Bounds in records, bytes and seconds; the defaults were measured (linger trades latency against CPU)."""
 
@@ -30,6 +38,8 @@ class EngineOptions:
     """Between the beginnings of two transactions of a slot, as long as its batches are small."""
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None
     on_gap: Literal["stop", "continue"] = "stop"
+    dead_limit: DeadLimit | None = None
+    """How many dead letters are too many; None: as many as come."""
     trailing_seconds: float = 5.0
     """After this an idle source's position moves past trailing control records by a transaction of its own."""
     contiguous_slots: bool = False

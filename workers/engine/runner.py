@@ -1,6 +1,7 @@
 """Runs a body on the batches of one partition: retries, bisection, pauses. Only a real cancellation leaves it."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 from workers.engine.batch import RecordBatch
 from workers.engine.clock import monotonic
+from workers.engine.dead_window import WholesalePoison
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced, StaleBatch
 from workers.engine.slot import Slot
 from workers.engine.unit import Body, Done, Pause, UnitOfWork
@@ -33,7 +35,7 @@ class Grave:
     async def __call__(self, unit: UnitOfWork) -> Done:
         for record in unit.batch or ():
             self.bury(unit, record, self.error, self.with_value)
-            unit.dead()
+            unit.dead(str(self.error))
         return Done()
 
 
@@ -54,8 +56,12 @@ class Runner:
         batch.started = True
         todo: deque[tuple[RecordBatch, Body]] = deque([(batch, self.body)])
         failures = 0
+        clean: RecordBatch | None = None
         while todo:
             part, body = todo[0]
+            if self.app.dead_window.stopped and part is not clean:
+                await self._hold(part, math.inf)
+                return
             try:
                 ended = await self._attempt(slot, part, body)
                 failures = 0
@@ -67,6 +73,13 @@ class Runner:
                         await self._hold(part, ended.delay, ended.until)
             except StaleBatch:
                 return
+            except WholesalePoison as error:
+                if error.clean:  # what comes before the first dead letter is no poison
+                    clean, rest = part.cut(error.clean)
+                    todo[0] = (rest, body)
+                    todo.appendleft((clean, body))
+                else:
+                    clean = None
             except DataError as error:
                 slots.stats.bisections += 1
                 if isinstance(body, Grave) and not body.with_value:

@@ -54,6 +54,8 @@ class Advance:
     start: int
     end: int
     counts: Counter[str] = field(default_factory=Counter)
+    letters: list[tuple[int, str]] = field(default_factory=list)
+    """Of each dead letter the inputs before it, and why, in words without values (P6)."""
 
 
 class UnitOfWork:
@@ -155,8 +157,10 @@ class UnitOfWork:
         """One input became an output."""
         self.count(OUT)
 
-    def dead(self) -> None:
-        """One input became a dead letter."""
+    def dead(self, why: str = "") -> None:
+        """One input became a dead letter; `why`, without values, is told if there are too many."""
+        advance = self.advances[self._batch().tp]
+        advance.letters.append((advance.counts.total(), why))
         self.count(DEAD)
 
     def drop(self, reason: str) -> None:
@@ -235,7 +239,12 @@ class UnitOfWork:
                 for table, writes in self.overlays.items():  # one changelog record per key and unit
                     for key, value in writes.items():
                         self.send(table.changelog_topic_name, key, value)
-                await self.slot.commit(self)
+                admitted = self.app.dead_window.admit(self.advances)  # P7: before anything is written
+                try:
+                    await self.slot.commit(self)
+                except BaseException:
+                    self.app.dead_window.withdraw(admitted)
+                    raise
         finally:
             self.app.slots.running.discard(self)
             self.finished.set()

@@ -14,6 +14,7 @@ from faust.types import TP
 
 from workers.engine.batch import RecordBatch, record_size
 from workers.engine.clock import monotonic
+from workers.engine.dead_window import WholesalePoison
 from workers.engine.delivery import Delivered, Emit, Gate, Sink, Undeliverable, WindowOptions
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
 from workers.engine.flow import Flow
@@ -121,11 +122,14 @@ class Window:
     # committing
 
     def _prefix(self, limit: int) -> list[Item]:
-        """Delivered items from the head of each source on, without a hole."""
+        """Delivered items from the head of each source on, without a hole; up to its first dead letter, if the stage
+        stands still over too many of them."""
         prefix: list[Item] = []
         for queue in self.fifo.values():
             for item in queue:
                 if (item.outcome is None and item.record is not None) or len(prefix) >= limit:
+                    break
+                if self.app.dead_window.stopped and isinstance(item.outcome, Undeliverable):
                     break
                 prefix.append(item)
         return prefix
@@ -134,6 +138,14 @@ class Window:
         """One transaction for what was delivered; whether there was anything."""
         if not self._prefix(1):
             return False
+        try:
+            ends = await self._commit(limit, with_value=with_value)
+        except WholesalePoison:
+            return bool(self._prefix(1))  # without dead letters from now on
+        self._forget(ends)
+        return bool(ends)
+
+    async def _commit(self, limit: int, *, with_value: bool) -> dict[TP, int]:
         async with UnitOfWork(self.slot, while_stopping=True) as unit:
             # Computed under the slot's lock: another commit may just have taken the same prefix.
             items = self._prefix(limit)
@@ -142,11 +154,12 @@ class Window:
                 advance.end = item.end
                 if item.outcome is None:
                     continue
+                if isinstance(item.outcome, Undeliverable):
+                    advance.letters.append((advance.counts[IN], f"{item.outcome.failure}: {item.outcome.reason}"))
                 advance.counts[IN] += 1
                 advance.counts[OUT if isinstance(item.outcome, Delivered) else DEAD] += 1
                 self.emit(unit, item.record, item.outcome, item.attempts, with_value)
-        self._forget({tp: advance.end for tp, advance in unit.advances.items()})
-        return bool(items)
+        return {tp: advance.end for tp, advance in unit.advances.items()}
 
     def _forget(self, ends: dict[TP, int]) -> None:
         for tp, end in ends.items():

@@ -14,6 +14,10 @@ class Receipt:
     """What the bus answered for one event."""
 
     bus_event_id: str
+    sequence_number: str | None = None
+    """Of a Custom Event Bus: grows within the group of the entity."""
+    code: str = "PUBLISHED"
+    """Or DEDUPLICATED: a Custom Event Bus has had the event before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class IBus(Protocol):
     """One bus. Nothing here raises: the world's faults are outcomes, too."""
 
     name: str
+    """Name or ARN, as the settings have it."""
     max_entries: int
     """Of one request."""
     health: EventBridgeHC

@@ -1,29 +1,63 @@
 """EventBridge as the sink of a window: which record goes to which bus, in which bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from models.bus_health import EventBridgeHC
+from models.raw import HEADER_REPLAY, Headers
 from workers.engine.delivery import Outcome, Undeliverable
 from workers.eventbridge.bus import IBus, Prepared
 from workers.eventbridge.entry import EntryRules, entry_of
 
+MAX_DIGITS = 9
+"""Of a number in a header: a longer one takes its time to read."""
+NO_TABLES: Mapping[str, IBus] = MappingProxyType({})
+
 
 class EventBridgeSink:
-    """All buses behind one sink; a bus is a channel."""
+    """All buses behind one sink; a bus is a channel. `of_table`: buses of the tables that do not go to `bus`."""
 
-    def __init__(self, bus: IBus, rules: EntryRules) -> None:
+    def __init__(self, bus: IBus, rules: EntryRules, of_table: Mapping[str, IBus] = NO_TABLES) -> None:
         self.bus = bus
+        self.buses: Mapping[str, IBus] = {one.name: one for one in (bus, *of_table.values())}
         self._rules = rules
+        self._of_source = {f"{rules.source}.{table}": one for table, one in of_table.items()}
+
+    @property
+    def max_entries(self) -> int:
+        """Of one request to the bus that takes the most."""
+        return max(bus.max_entries for bus in self.buses.values())
 
     def prepare(self, record: Any) -> Prepared | Undeliverable:
         """See Sink."""
-        entry = entry_of(record.key, record.value, self._rules)
-        return entry if isinstance(entry, Undeliverable) else self.bus.prepare(entry)
+        entry = entry_of(record.key, record.value, self._rules, redriven=redriven(record.headers))
+        if isinstance(entry, Undeliverable):
+            return entry
+        return self._of_source.get(entry.source, self.bus).prepare(entry)
 
     def fit(self, prepared: Sequence[Prepared]) -> int:
         """See Sink."""
-        return self.bus.fit(prepared)
+        channel = prepared[0].channel
+        count = next((place for place, one in enumerate(prepared) if one.channel != channel), len(prepared))
+        return self.buses[channel].fit(prepared[:count])
 
     async def put(self, prepared: Sequence[Prepared]) -> Sequence[Outcome]:
         """See Sink."""
-        return await self.bus.put(prepared)
+        return await self.buses[prepared[0].channel].put(prepared)
+
+    def report(self) -> dict[str, Any]:
+        """Health for the web view: of the bus in the worst state, and of each one if there are several."""
+        told = {name: {"health": bus.health, "trouble": bus.trouble} for name, bus in self.buses.items()}
+        worst: dict[str, Any] = max(told.values(), key=lambda one: _SEVERITY[one["health"]])
+        return worst | ({"buses": told} if len(told) > 1 else {})
+
+
+def redriven(headers: Headers) -> int:
+    """How often a record of a redrive topic has come again; 0 for one of `cdc.events`, and for a header that is none of
+    ours."""
+    raw = next((value for name, value in headers if name == HEADER_REPLAY), b"")
+    return int(raw) if raw.isdigit() and len(raw) <= MAX_DIGITS else 0
+
+
+_SEVERITY = {EventBridgeHC.OK: 0, EventBridgeHC.UNKNOWN: 1, EventBridgeHC.IN_ALARM: 2}

@@ -81,7 +81,9 @@ class _Planner:
         catalogue = read_catalogue(settings)
         self.pipeline = enrich_pipeline(settings, catalogue)
         self.tables = (*catalogue.lookups, *OWN_TABLES)
-        self.sources = {topic: name for name, topic in Topics.of(settings).raw.items()}
+        topics = Topics.of(settings)
+        self.sources = {topic: name for name, topic in topics.raw.items()}
+        self.redriven = topics.redrive[STAGE]
         self.group = group_of(settings, STAGE)
         self.ranges: dict[TopicPartition, RawRange] = {}
         self.since_ms: dict[TopicPartition, int] = {}
@@ -89,7 +91,8 @@ class _Planner:
 
     async def plan(self, forced: Collection[str], added: Collection[str]) -> Rebuild:
         indexes = range(self.partitions)
-        sources = [TopicPartition(topic, index) for topic in self.sources for index in indexes]
+        # What was redriven stands in raw, too, where it was for the first time: that is its place in the tables.
+        sources = [TopicPartition(topic, index) for topic in (*self.sources, self.redriven) for index in indexes]
         offsets = await committed_offsets(self.kafka.connection, self.group, sources)
         # A source that was added since has fed no table yet, and its first boot waits for the tables to be whole.
         missing = [tp for tp in sources if tp not in offsets and tp.topic not in added]
@@ -102,7 +105,9 @@ class _Planner:
         parts = [(table, index) for table in self.tables for index in indexes]
         changelogs_of = {part: TopicPartition(topic_of(self.group, part[0]), part[1]) for part in parts}
         bounds = await self._bounds([*offsets, *changelogs_of.values()])
-        self.ranges = {tp: _range(tp, bounds[tp], entry) for tp, entry in offsets.items()}
+        self.ranges = {
+            tp: _range(tp, bounds[tp], entry) for tp, entry in offsets.items() if tp.topic != self.redriven
+        }  # fmt: skip
         try:
             changelogs = await look_at_changelogs(
                 self.kafka.connection, self.group, {part: bounds[tp] for part, tp in changelogs_of.items()}, self.tell

@@ -119,7 +119,8 @@ async def _write_slot(
     )  # fmt: skip
     await producer.start()  # InitProducerId: what the slot left open has ended, and it commits nothing any more
     try:
-        sources = [TopicPartition(topic, index) for topic in Topics.of(settings).raw.values()]
+        topics = Topics.of(settings)
+        sources = [TopicPartition(topic, index) for topic in (*topics.raw.values(), topics.redrive[STAGE])]
         offsets = {tp: entry for tp, entry in rebuild.offsets.items() if tp.partition == index}
         # P2: read after the fence. A position that moved belongs to other tables than those computed here.
         if await committed_offsets(kafka.connection, group, sources) != offsets:

@@ -1,0 +1,90 @@
+"""Every bus that the settings and the tables name: one session per region, one client per generation of it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from models.event_bus import EventBus, event_bus
+from models.tables import TableSpec
+from workers.aws.client import IRequester, Reach, Session, custom_bus_client, global_endpoint_client, hot_client
+from workers.boot_checks import check_bus_account
+from workers.eventbridge.bus import IBus
+from workers.eventbridge.classic import ClassicBus
+from workers.eventbridge.v2 import CustomBus
+from workers.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A bus, where it is, and the session that reaches it."""
+
+    bus: IBus
+    address: EventBus
+    session: Session
+
+
+class Buses:
+    """`by_address` has each bus once, by what settings or tables call it; that of EVENT_BUS_NAME comes first. Raises
+    ConfigurationError if a global endpoint is configured and its extra is not installed."""
+
+    def __init__(self, settings: Settings, tables: Iterable[TableSpec]) -> None:
+        self._settings = settings
+        self._sessions: dict[str, Session] = {}
+        self._clients: dict[tuple[str, str | None], IRequester] = {}
+        self._of_endpoint: list[IRequester] = []
+        self.by_address: dict[str, Access] = {}
+        self._open(settings.event_bus_name, settings.event_bus_endpoint_id)
+        self.of_table: Mapping[str, IBus] = {
+            spec.name: self._open(spec.bus).bus for spec in tables if spec.bus is not None
+        }
+
+    @property
+    def default(self) -> IBus:
+        """That of EVENT_BUS_NAME, for all tables without one."""
+        return self.by_address[self._settings.event_bus_name].bus
+
+    @property
+    def account_checks(self) -> list[Callable[[], Awaitable[None]]]:
+        """What refuses to boot if a bus belongs to another account than AWS_ACCOUNT_ID. A role says whose it is."""
+        if self._settings.event_bus_role is not None:
+            return []
+        return [
+            partial(check_bus_account, access.session, self._settings, access.address)
+            for access in self.by_address.values()
+        ]
+
+    async def close(self) -> None:
+        """Close connections."""
+        for client in (*self._clients.values(), *self._of_endpoint):
+            await client.close()
+
+    def _open(self, text: str, endpoint_id: str | None = None) -> Access:
+        if text not in self.by_address:
+            address = event_bus(text)
+            session = self._session(address.region or self._settings.aws_region)
+            self.by_address[text] = Access(self._bus(address, session, endpoint_id), address, session)
+        return self.by_address[text]
+
+    def _bus(self, address: EventBus, session: Session, endpoint_id: str | None) -> IBus:
+        most = self._settings.put_events_max_bytes
+        if endpoint_id is not None:
+            self._of_endpoint.append(global_endpoint_client(session))
+            return ClassicBus(self._of_endpoint[-1], address.text, most, endpoint_id)
+        client = self._client(session, address)
+        return CustomBus(client, address.text, most) if address.custom else ClassicBus(client, address.text, most)
+
+    def _session(self, region: str) -> Session:
+        if region not in self._sessions:
+            reach = Reach(region, role=self._settings.event_bus_role, external_id=self._settings.event_bus_external_id)
+            self._sessions[region] = Session(self._settings, reach)
+        return self._sessions[region]
+
+    def _client(self, session: Session, address: EventBus) -> IRequester:
+        account = address.account if address.custom else None
+        key = session.region, account
+        if key not in self._clients:
+            made = (
+                hot_client(session, "events", "AWSEvents") if account is None else custom_bus_client(session, account)
+            )
+            self._clients[key] = made
+        return self._clients[key]

@@ -1,0 +1,88 @@
+"""What both generations of bus have in common: how requests are filled, and what answers and refusals mean."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from models.bus_health import EventBridgeHC
+from models.outcome import ErrorCategory, Failure
+from workers.aws.client import IRequester
+from workers.aws.errors import AwsError
+from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
+from workers.eventbridge.answers import of_entry, of_request, unreadable
+from workers.eventbridge.bus import Prepared, Receipt
+from workers.eventbridge.entry import Entry
+
+
+class RemoteBus(ABC):
+    """See IBus. `max_bytes`: of one request, by AWS's formula."""
+
+    max_entries: int
+
+    def __init__(self, client: IRequester, name: str, max_bytes: int) -> None:
+        self.name = name
+        self.health = EventBridgeHC.UNKNOWN
+        self.trouble = ""
+        self._client = client
+        self._max_bytes = max_bytes
+
+    @abstractmethod
+    def prepare(self, entry: Entry) -> Prepared | Undeliverable:
+        """See IBus."""
+
+    @abstractmethod
+    def request(self, prepared: Sequence[Prepared]) -> bytes:
+        """The body of a request with these entries."""
+
+    @abstractmethod
+    def outcomes(self, answer: bytes) -> list[Outcome]:
+        """One for each entry of the answer. Raises ValueError for an answer that cannot be read."""
+
+    def fit(self, prepared: Sequence[Prepared]) -> int:
+        """See IBus."""
+        total = 0
+        for count, one in enumerate(prepared):
+            total += one.size
+            if count and (total > self._max_bytes or count >= self.max_entries):
+                return count
+        return len(prepared)
+
+    async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """See IBus."""
+        outcomes = await self._put(prepared)
+        self._judge(outcomes)
+        return outcomes
+
+    def _judge(self, outcomes: Sequence[Outcome]) -> None:
+        """Health by what the bus said of one request. An entry it refuses for good is no trouble of the bus."""
+        again = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
+        troubles = [outcome.reason for outcome in again if outcome.category is not ErrorCategory.THROTTLING]
+        if troubles:
+            self.health, self.trouble = EventBridgeHC.IN_ALARM, troubles[0]
+        elif len(again) < len(outcomes):
+            self.health, self.trouble = EventBridgeHC.OK, ""
+
+    async def _put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        try:
+            found = self.outcomes(await self._client.call("PutEvents", self.request(prepared)))
+        except AwsError as error:
+            failed = of_request(error)
+            return await self._refused(error, prepared) if failed is None else [failed] * len(prepared)
+        except ValueError:
+            return [unreadable("UnreadableAnswer")] * len(prepared)
+        if len(found) != len(prepared):
+            return [unreadable("ShortAnswer")] * len(prepared)
+        return found
+
+    async def _refused(self, error: AwsError, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """The request as a whole was refused: find out by halves which entry is to blame."""
+        if len(prepared) == 1:
+            return [Undeliverable(Failure.EVENTBRIDGE_ERROR, f"the bus refused it: {error.code}")]
+        middle = len(prepared) // 2
+        return [*await self._put(prepared[:middle]), *await self._put(prepared[middle:])]
+
+
+def outcome_of(receipt: Receipt | None, code: str | None) -> Outcome:
+    """What became of one entry: the receipt of one that was taken, else its error code."""
+    if code is None and receipt is not None:
+        return Delivered(receipt)
+    return of_entry(code) if code else Retry("NoAnswer")
