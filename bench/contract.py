@@ -17,7 +17,8 @@ from bench.peers.contract_pydantic import PydanticPipeline
 from bench.results import Results, Run, machine, source_code
 from bench.summary import Ratio, table
 from bench.window import say
-from enrichers.pipeline import Enriched, Pipeline, PipelineOptions
+from enrichers.enriched import Enriched
+from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.state import InMemoryState
 from models.outcome import Ok
 from models.raw import RawRecord
@@ -90,7 +91,7 @@ class Ours:
 
 def check(records: Prepared) -> None:
     """All updates have the same events from both. Raises ContractFailed."""
-    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, KEY, SERVICE, ENVIRONMENT)
+    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, SERVICE, ENVIRONMENT)
     for record in records.loads:
         ours.run(record)
         theirs.run(record)
@@ -101,7 +102,7 @@ def check(records: Prepared) -> None:
 
 def contestants(records: Prepared) -> dict[str, Callable[[RawRecord], Any]]:
     """Fresh ones, that have seen the full load."""
-    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, KEY, SERVICE, ENVIRONMENT)
+    ours, theirs = Ours(), PydanticPipeline(TELEPHONY, SERVICE, ENVIRONMENT)
     for record in records.loads:
         ours.run(record)
         theirs.run(record)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from enrichers.pipeline import Enriched, Pipeline, PipelineOptions
+from enrichers.enriched import Enriched
+from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.routing import route
 from enrichers.state import InMemoryState
 from models.catalogue import Catalogue

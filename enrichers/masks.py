@@ -12,6 +12,7 @@ MAX_MASK = 10
 VISIBLE: dict[MaskStyle, int] = {"text": 3, "email": 1, "phone": 3, "card": 4, "ip": 2}
 _PHONE = re.compile(r"(\+|00)[0-9][0-9 ().\-/]{5,24}", re.ASCII)
 _DIGITS = "0123456789"
+_IS_DIGIT = frozenset(_DIGITS).__contains__
 
 
 def text_of(value: Any) -> str:
@@ -34,7 +35,7 @@ def normalised(value: Any, style: MaskStyle) -> str:
     if style == "email" or (style == "text" and text.count("@") == 1 and " " not in text):
         return text.lower()
     if style == "phone" or (style == "text" and _PHONE.fullmatch(text)):
-        digits = "".join(character for character in text if character in _DIGITS)
+        digits = _digits(text)
         if text.startswith("00"):
             return "+" + digits[2:]
         return "+" + digits if text.startswith("+") else digits
@@ -53,16 +54,16 @@ def partial_mask(text: str, rule: Redaction) -> str:
             if at and local and domain:
                 return f"{local[: min(keep, 1)] if len(local) <= keep else local[:keep]}{rule.mask_char * 2}@{domain}"
         case "phone":
-            digits = sum(character in _DIGITS for character in text)
+            digits = _digits(text)
             plus = "+" if text.lstrip().startswith("+") else ""
-            if digits > 2 * keep:
-                return plus + _mask(digits - keep, rule) + _last_digits(text, keep)
+            if len(digits) > 2 * keep:
+                return plus + _mask(len(digits) - keep, rule) + _last(digits, keep)
             if _is_mask(text.removeprefix(plus), keep, rule):
                 return text
         case "card":
-            digits = sum(character in _DIGITS for character in text)
-            if digits > 2 * keep:
-                return _mask(digits - keep, rule) + _last_digits(text, keep)
+            digits = _digits(text)
+            if len(digits) > 2 * keep:
+                return _mask(len(digits) - keep, rule) + _last(digits, keep)
             if _is_mask(text, keep, rule):
                 return text
         case "ip":
@@ -82,8 +83,12 @@ def _mask(count: int, rule: Redaction) -> str:
     return rule.mask_char * min(count, MAX_MASK)
 
 
-def _last_digits(text: str, count: int) -> str:
-    return "".join(character for character in text if character in _DIGITS)[-count:] if count else ""
+def _digits(text: str) -> str:
+    return "".join(filter(_IS_DIGIT, text))
+
+
+def _last(digits: str, count: int) -> str:
+    return digits[-count:] if count else ""
 
 
 def _is_mask(text: str, keep: int, rule: Redaction) -> bool:

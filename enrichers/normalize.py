@@ -1,26 +1,24 @@
 """Normalize: the event envelope, the same bytes for the same raw record whenever and wherever it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from enrichers.compiled import CompiledTable
+from enrichers.detail import Extras, Frame
 from enrichers.transform import iso
-from models.change import Change
+from models.change import Change, Operation
 from models.enrichment import Enrichment
 from models.event import Event
 from models.raw import RawRecord
-from models.routing import id_text, key_text
+from models.routing import key_text
 from models.sources.binary import is_tagged
-from models.strict_json import PLAIN, encode, wire
-from models.tables import TABLE_CHANGE
+from models.strict_json import encode, wire
 
-ENVELOPE_VERSION = "1.0"
+_DIGEST: Final = blake2b(digest_size=10)
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -47,24 +45,32 @@ def change_digest(change: Change, table: CompiledTable, record: RawRecord) -> st
     """
     if change.identity is not None and not (change.identity_needs_key and table.key_is_redacted):
         identity: list[Any] = ["change", *change.identity]
-    elif record.origin.stream or record.origin.shard:
-        origin = record.origin
-        identity = ["position", origin.stream, origin.shard, origin.sequence, origin.sub_sequence]
     else:
-        content = blake2b(record.value or b"", digest_size=16).hexdigest()
-        identity = ["file", record.origin.sequence, content]
+        identity = position_of(record)
     keys = None if table.key_is_redacted else [_key_part(value) for value in change.keys.values()]
-    named = [record.source, change.name, change.operation.value, change.schema, keys, identity]
-    return blake2b(encode(named), digest_size=10).hexdigest()
+    return digest_of(record.source, change.name, change.operation, change.schema, keys, identity)
+
+
+def digest_of(
+    source: str, name: str, operation: Operation, schema: str, keys: list[Any] | None, identity: Sequence[Any]
+) -> str:
+    """The same from its parts."""
+    named = [source, name, operation.value, schema, keys, identity]
+    digest = _DIGEST.copy()
+    digest.update(encode(named))
+    return digest.hexdigest()
+
+
+def position_of(record: RawRecord) -> list[Any]:
+    """What names a change whose source gives it no name."""
+    origin = record.origin
+    if origin.stream or origin.shard:
+        return ["position", origin.stream, origin.shard, origin.sequence, origin.sub_sequence]
+    return ["file", origin.sequence, blake2b(record.value or b"", digest_size=16).hexdigest()]
 
 
 def _key_part(value: Any) -> Any:
     return value if is_tagged(value) else key_text(value)
-
-
-def entity_id(keys: Mapping[str, Any]) -> str:
-    """Key values joined by `:`, encoded so that no two keys share an id."""
-    return ":".join(map(id_text, keys.values()))
 
 
 def normalize(
@@ -79,74 +85,25 @@ def normalize(
     environment: str,
 ) -> Event:
     """Build the event. Nothing in it depends on the clock or on the run."""
-    spec = table.spec
-    timestamp = iso(change.committed_at)
-    event_id = f"evt_{change.committed_ms}_{digest}"
-    event_type = spec.event_type(change.operation)
-    entity = entity_id(content.keys)
-    metadata: dict[str, Any] = {
-        "service": service,
-        "environment": environment,
-        "version": ENVELOPE_VERSION,
-        "source": change.adapter,
-        "sourceSchema": change.schema,
-        "sourceTable": change.table,
-        "sequenceNumber": record.origin.sequence,
-        "sequence": f"{record.generation:04d}-{record.offset:020d}",
-        "correlationId": record.trace or digest,
-        "processedAt": _processed_at(record, change),
-        "snapshot": change.snapshot,
-        "redactedFields": list(content.redacted),
-        "enrichment": {"source": enrichment.source, "stale": enrichment.stale},
-    }
-    if record.origin.shard:
-        metadata["shardId"] = record.origin.shard
-    if change.transaction_id is not None:
-        metadata["transactionId"] = change.transaction_id
-    if not content.compared:
-        metadata["diff"] = "none"
-    if content.aliases:
-        metadata["aliases"] = dict(content.aliases)
-    if change.imprecise and (named := _published(change.imprecise, table)):
-        metadata["precisionLoss"] = named
-    if change.truncated and (named := _published(change.truncated, table)):
-        metadata["truncatedFields"] = named
-    if record.replay:
-        metadata["replay"] = record.replay
-    detail: dict[str, Any] = {
-        "eventId": event_id,
-        "eventType": event_type,
-        "entityType": spec.name,
-        "entityId": entity,
-        "operation": change.operation.wire,
-        "timestamp": timestamp,
-        "keys": wire(content.keys),
-        "changes": {
-            name: {side: value if type(value) in PLAIN else wire(value) for side, value in sides.items()}
-            for name, sides in content.changes.items()
-        },
-        "changedFields": sorted(content.changes),
-        "metadata": metadata,
-    }
-    if content.org_id is not None:
-        detail["orgId"] = content.org_id
-    if content.user_id is not None:
-        detail["userId"] = content.user_id
-    if content.previous_keys is not None:
-        detail["previousKeys"] = wire(content.previous_keys)
-    for name, image in content.images.items():
-        detail[name] = wire(image)
-    if spec.detail_type_style == "table-change":
-        detail["detailType"] = TABLE_CHANGE
-        detail["table"] = change.table
-    return Event(
-        key=f"{spec.name}:{entity}".encode(),
-        event_id=event_id,
-        event_type=event_type,
-        entity_type=spec.name,
-        timestamp=timestamp,
-        value=encode(detail),
-    )
+    extras = None
+    if content.images or content.previous_keys is not None or content.aliases or change.imprecise or change.truncated:
+        extras = Extras(
+            images={name: wire(image) for name, image in content.images.items()},
+            previous_keys=wire(content.previous_keys),
+            aliases=content.aliases,
+            precision_loss=_published(change.imprecise, table),
+            truncated=_published(change.truncated, table),
+        )
+    frame = Frame(
+        table.spec, change.operation, change.adapter, change.schema, change.table,
+        service=service, environment=environment, snapshot=change.snapshot,
+    )  # fmt: skip
+    return frame.event(
+        record, digest=digest, committed_ms=change.committed_ms, timestamp=iso(change.committed_at),
+        keys=wire(content.keys), compared=content.compared, redacted=content.redacted, owner=enrichment,
+        changes={name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()},
+        org_id=content.org_id, user_id=content.user_id, transaction_id=change.transaction_id, extras=extras,
+    )  # fmt: skip
 
 
 def _published(columns: tuple[str, ...], table: CompiledTable) -> list[str]:
@@ -154,15 +111,3 @@ def _published(columns: tuple[str, ...], table: CompiledTable) -> list[str]:
     spec, included = table.spec, table.includes
     drops = spec.unknown_columns == "drop"
     return [name for name in columns if (included is None or name in included) and (not drops or name in spec.known)]
-
-
-def _processed_at(record: RawRecord, change: Change) -> str:
-    """Kafka timestamp of the raw record; plain files have arrival or commit time."""
-    stamp = record.timestamp_ms or record.origin.arrival_ms or change.committed_ms
-    return f"{_second(stamp // 1000)}.{stamp % 1000:03d}Z"
-
-
-@lru_cache(maxsize=256)
-def _second(seconds: int) -> str:
-    """Many records of a batch share it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -4,7 +4,7 @@ What is known is a memo of the table values read last, so the same record and th
 answer: a unit that aborts leaves other bytes in the table, and with them the memo is another one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -62,6 +62,8 @@ class _Known:
         self.columns = self.seen.columns if self.seen is not None else {}
         self.shapes: dict[tuple[bool, tuple[str, ...]], _Shape] = {}
         """(whether these are all columns, columns as they came) -> what makes a row of them ordinary."""
+        self.settled: dict[Hashable, int] = {}
+        """What a plan saw -> commit time from which on it has to be looked at again."""
 
     def lacks(self, name: str, kind: str | None, *, refused: bool = False) -> bool:
         """Whether a value of this kind is news."""
@@ -99,6 +101,17 @@ class Watch:
                 else:
                     return ()
         return self._look(source, row, known, odd, at_ms, whole=whole)
+
+    def is_settled(self, sight: Hashable, state: State, at_ms: int) -> bool:
+        """Whether a row is no news. `sight`: its columns and the types of their values."""
+        return at_ms < self._known(state).settled.get(sight, 0)
+
+    def settle(self, sight: Hashable, columns: tuple[str, ...], state: State) -> None:
+        """`row` had nothing to add for one like this."""
+        known = self._known(state)
+        shape = known.shapes.get((False, columns))
+        if shape is not None and len(known.settled) < MAX_SHAPES:
+            known.settled[sight] = shape.fresh_until
 
     def control(self, control: Control, state: State) -> tuple[Observe, ...]:
         """What a control record adds: columns it tells of, and those that are gone."""

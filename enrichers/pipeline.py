@@ -19,19 +19,19 @@ from datetime import UTC
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable
 from enrichers.diff import diff
+from enrichers.enriched import Enriched
 from enrichers.left_out import is_past, kept_back_by
 from enrichers.normalize import change_digest, normalize
 from enrichers.observe import Oddities
 from enrichers.owner import find_owner
+from enrichers.plan import PlanOptions
 from enrichers.redact import MissingKeyError, Secret
 from enrichers.second_opinion import SecondOpinion, Validation
 from enrichers.short_way import ShortWay
-from enrichers.state import Effect, NewerFormatError, State, UnreadableEntryError
+from enrichers.state import NewerFormatError, State, UnreadableEntryError
 from enrichers.trace import Trace
 from enrichers.validate import moment_of, validate
 from models.catalogue import Catalogue
@@ -45,8 +45,6 @@ from models.sources import adapters, dms
 from models.sources.reading import PLAIN, Reading
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
-
-Outcome = Ok[Event] | Drop | Dead | Miss
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +66,6 @@ class PipelineOptions:
     """What is known of the records of a source, by its name."""
     validate: Validation = "off"
     """Which changes pydantic looks at, too."""
-
-
-class Enriched(msgspec.Struct, frozen=True, gc=False):
-    """How a record ended, and what is to be remembered of it in the same transaction."""
-
-    outcome: Outcome
-    effects: tuple[Effect, ...] = ()
-    table: str | None = None
-    """Unique name of the table's spec, a metric label."""
-    retyped: int = 0
-    """Values that came as another kind than that of their column's type and were put right."""
 
 
 class Pipeline:
@@ -104,6 +91,7 @@ class Pipeline:
             )
             for spec in catalogue.specs
         }
+        self._plan_options = PlanOptions(catalogue, self._second, options.service, options.environment, self._zone)
         self._ways: dict[tuple[str, str], ShortWay] = {}
 
     def run(
@@ -126,12 +114,17 @@ class Pipeline:
     def _run(
         self, record: RawRecord, state: State, *, patient: bool, owner_only: bool, trace: Trace | None
     ) -> Enriched:
-        if record.value is None or adapters.is_tombstone(record.value, record.adapter):
+        if not record.value and (record.value is None or adapters.is_tombstone(record.value, record.adapter)):
             return self._without_value(record)
         reading = self.options.readings.get(record.source, PLAIN)
         odd: Oddities = []
         way = self._way(record, reading)
-        document = way.read(record.value, odd) if way is not None else None
+        read = way.read(record.value) if way is not None else None
+        if read is not None and way is not None and way.plan is not None and trace is None and not owner_only:
+            planned = way.plan.run(read, record, state, patient=patient)
+            if planned is not None:
+                return planned
+        document = way.document(read, odd) if read is not None and way is not None else None
         typed = document is not None
         try:
             decoded = adapters.decode(document if typed else decode(record.value), record.adapter, reading)
@@ -155,10 +148,11 @@ class Pipeline:
                 return Enriched(Dead(Failure.VALIDATION_ERROR, "unknown table"))
             return Enriched(Drop("unknown_table"))
         table = self._tables[spec.name]
-        if typed and way is not None and way.spec is not spec:  # the header names another table than the record
+        valid = validate(decoded, table, record, odd, reading, self._zone, typed=typed)
+        if typed and way is not None and (way.spec is not spec or isinstance(valid, Dead)):
+            # The header names another table than the record, or the reason is one that the long way words.
             record = replace(record, table=None)
             return self._run(record, state, patient=patient, owner_only=owner_only, trace=trace)
-        valid = validate(decoded, table, record, odd, reading, self._zone, typed=typed)
         moment = moment_of(decoded, record, self._zone) if isinstance(valid, Dead) else valid.value.committed_at
         observed = table.watch.row(decoded, state, odd, milliseconds(moment) if moment is not None else 0)
         if isinstance(valid, Dead):
@@ -258,7 +252,9 @@ class Pipeline:
             return None
         way = self._ways.get((record.source, record.table))
         if way is None and (spec := self.catalogue.named(record.table)) is not None:
-            way = self._ways[record.source, record.table] = ShortWay(spec, reading)
+            way = self._ways[record.source, record.table] = ShortWay(
+                self._tables[spec.name], self._plan_options, reading
+            )
         return way
 
     def _control(self, control: Control, state: State) -> Enriched:

@@ -10,6 +10,7 @@ from models.tables import Provides, TableSpec
 
 REFRESH_MS = 24 * 3_600_000
 """An unchanged memory is written again after a day, so that its age tells when the row last changed."""
+_NOTHING = RowMemory()
 
 
 def pin(change_schema: str, spec: TableSpec, state: State) -> tuple[Effect, ...]:
@@ -63,25 +64,56 @@ def memorize(
     deleted = change.operation is Operation.DELETE
     if deleted and change.order is None and not provides and not outdated:
         return (Memorize(row, None),)
-    before = known or RowMemory()
+    named = None if change.identity is None else digest
+    if change.order is None and not deleted and not outdated:
+        return memorize_in_turn(owner, row, known, named, change.committed_ms)
+    before = known or _NOTHING
+    late = is_late(change, before)
     found = owner.source != "missing"
-    changes = before.changes
-    if change.identity is not None and digest not in changes:
-        changes = (*changes, digest)[-REMEMBERED_CHANGES:]
     memory = RowMemory(
         org_id=None if deleted else owner.org_id if found else before.org_id,
         user_id=None if deleted else owner.user_id if found else before.user_id,
-        changes=changes,
+        changes=_changes(before, named),
         updated_ms=max(change.committed_ms, before.updated_ms),
-        order=before.order if change.order is None or is_late(change, before) else change.order,
+        order=before.order if change.order is None or late else change.order,
     )
-    same = replace(memory, updated_ms=before.updated_ms) == before
-    if known is not None and same and memory.updated_ms - before.updated_ms < REFRESH_MS:
+    return _memorized(row, known, memory, old=outdated or late or before.updated_ms > change.committed_ms)
+
+
+def memorize_in_turn(
+    owner: Enrichment, row: bytes, known: RowMemory | None, named: str | None, committed_ms: int
+) -> tuple[Effect, ...]:
+    """The same for a row that is there, of a source that delivers its changes in order. `named`: the change's digest,
+    if the source names changes."""
+    before = known or _NOTHING
+    found = owner.source != "missing"
+    old = before.updated_ms > committed_ms
+    memory = RowMemory(
+        org_id=owner.org_id if found else before.org_id,
+        user_id=owner.user_id if found else before.user_id,
+        changes=_changes(before, named),
+        updated_ms=before.updated_ms if old else committed_ms,
+        order=before.order,
+    )
+    return _memorized(row, known, memory, old=old)
+
+
+def _changes(known: RowMemory, named: str | None) -> tuple[str, ...]:
+    changes = known.changes
+    return changes if named is None or named in changes else (*changes, named)[-REMEMBERED_CHANGES:]
+
+
+def _memorized(row: bytes, known: RowMemory | None, memory: RowMemory, *, old: bool) -> tuple[Effect, ...]:
+    if known is None:
+        return (Memorize(row, memory),)
+    if (
+        memory.changes == known.changes
+        and memory.updated_ms - known.updated_ms < REFRESH_MS
+        and replace(memory, updated_ms=known.updated_ms) == known
+    ):
         return ()
-    if known is not None and (outdated or before.updated_ms > change.committed_ms or is_late(change, before)):
-        # An old change came again, by replay or by a source that lost order: its id counts, its owner does not.
-        memory = replace(before, changes=changes)
-    return (Memorize(row, memory),)
+    # An old change came again, by replay or by a source that lost order: its id counts, its owner does not.
+    return (Memorize(row, replace(known, changes=memory.changes) if old else memory),)
 
 
 def is_late(change: Change, known: RowMemory) -> bool:

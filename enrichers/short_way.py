@@ -1,17 +1,19 @@
-"""Most records of a table look like the ones before it: their columns are read in one go, types and all.
+"""Most records of a table look like the ones before it: their columns are read in one go, types and all, and ordinary
+changes become events by a plan that was made once.
 
-The long way (strict decoder, checks of every column) reads whatever is new, and the short way learns from it how the
-source spells this table. Both answer the same; only the time differs.
+The long way (strict decoder, checks of every column, step after step) handles whatever is new, and the short way learns
+from it how the source spells this table. Both answer the same; only the time differs.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
+from enrichers.compiled import CompiledTable
 from enrichers.observe import Oddities
+from enrichers.plan import Plan, PlanOptions
 from models.change import Row
 from models.column_types import KINDS
-from models.sources.dms import BEFORE_FIELD
-from models.sources.dms_typed import TypedReader
+from models.sources.dms_typed import TypedReader, TypedRecord
 from models.sources.reading import PLAIN, Reading
 from models.tables import ColumnType, TableSpec, fold, spellings
 
@@ -25,35 +27,42 @@ PATIENCE = 256
 class ShortWay:
     """Of one table, for one source's spelling of its columns."""
 
-    def __init__(self, spec: TableSpec, reading: Reading = PLAIN) -> None:
-        self.spec = spec
+    def __init__(self, table: CompiledTable, options: PlanOptions, reading: Reading = PLAIN) -> None:
+        self.spec: TableSpec = table.spec
+        self.plan: Plan | None = None
+        """How ordinary changes become events; None: not yet known, or there is none for this table."""
+        self._table = table
+        self._options = options
         self._reading = reading
         self._names: frozenset[str] = frozenset()
-        self._renamed: dict[str, str] = {}
-        self._read: TypedReader | None = None
+        self._given: tuple[str, ...] = ()
+        self._columns: tuple[str, ...] = ()
+        """The same in the spec's spelling."""
+        self._reader: TypedReader | None = None
         self._open = True
         self._lessons = 0
         self._credit = PATIENCE
 
-    def read(self, data: bytes, odd: Oddities) -> dict[str, Any] | None:
-        """A document as `dms.decode` takes it, its rows under the spec's spelling and of the spec's types; None: nobody
-        knows yet, or something about it is unusual. `odd` gets the columns whose values had to be put right."""
-        if self._read is None:
+    def read(self, data: bytes) -> TypedRecord | None:
+        """A data record with the types of the spec; None: nobody knows yet, or something about it is unusual."""
+        if self._reader is None:
             return None
-        numbers: list[str] = []
-        document = self._read.read(data, numbers)
-        if document is None:
-            self._credit -= 1
-            if self._credit < 0:
-                self._give_up()
-            return None
-        self._credit += 1
-        odd += [(self._renamed.get(name, name), KINDS[int], False) for name in numbers]
-        if self._renamed:
-            for part in ("data", self._reading.before_image or BEFORE_FIELD):
-                if part in document:
-                    document[part] = {self._renamed.get(name, name): value for name, value in document[part].items()}
-        return document
+        record = self._reader.read(data)
+        if record is not None:
+            self._credit += 1
+            return record
+        self._credit -= 1
+        if self._credit < 0:
+            self._give_up()
+        return None
+
+    def document(self, record: TypedRecord, odd: Oddities) -> dict[str, Any]:
+        """A record as `dms.decode` takes it, its rows under the spec's spelling. `odd` gets the columns whose values
+        had to be put right."""
+        if self._reader is None:
+            raise ValueError("nothing was read")
+        odd += [(self._columns[place], KINDS[int], False) for place in record.numbers]
+        return self._reader.document(record, self._columns)
 
     def learn(self, *rows: Row | None) -> None:
         """Rows of a valid record that went the long way, as the source spells them."""
@@ -66,20 +75,24 @@ class ShortWay:
         if self._lessons > MAX_LESSONS or len(names) > MAX_COLUMNS or _ambiguous(names):
             self._give_up()
             return
-        given = tuple(sorted(names))
-        known = dict(zip(given, spellings(self.spec, given), strict=True))
-        types = {name: self.spec.columns.get(column or name, ColumnType.ANY) for name, column in known.items()}
+        given = tuple(dict.fromkeys(name for row in (self._given, *rows) for name in row or ()))
+        known = spellings(self.spec, given)
+        columns = tuple(column or name for name, column in zip(given, known, strict=True))
+        types = {
+            name: self.spec.columns.get(column, ColumnType.ANY) for name, column in zip(given, columns, strict=True)
+        }
         try:
-            self._read = TypedReader(types, self._reading)
+            self._reader = TypedReader(types, self._reading)
         except ValueError:
             self._give_up()
             return
         self._names = names
-        self._renamed = {name: column for name, column in known.items() if column is not None and column != name}
+        self._given, self._columns = given, columns
+        self.plan = Plan.of(self._table, columns, self._options, self._reading)
 
     def _give_up(self) -> None:
         self._open = False
-        self._read = None
+        self._reader = None
 
 
 def _ambiguous(names: Iterable[str]) -> bool:

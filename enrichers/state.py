@@ -212,12 +212,12 @@ class InMemoryState:
         """Do what the pipeline asked for."""
         for effect in effects:
             match effect:
-                case Remember(lookup, row, entry):
-                    _put(self.lookups, (lookup, row), entry)
                 case Memorize(row, memory):
                     _put(self.memories, row, memory)
                 case Note(digest):
                     self.recent.add(digest)
+                case Remember(lookup, row, entry):
+                    _put(self.lookups, (lookup, row), entry)
                 case Pin(name, schema):
                     self.pins[name] = schema
                 case Observe(name, entry):

@@ -2,11 +2,13 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from enrichers.compiled import CompiledTable, WrongType
 from enrichers.observe import Oddities
-from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow
+from enrichers.transform import iso
+from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow, milliseconds
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
 from models.routing import is_key
@@ -112,12 +114,24 @@ def moment_of(source: SourceRow, record: RawRecord, zone: tzinfo = UTC) -> datet
     if source.committed_at is None:
         arrived = record.origin.arrival_ms or record.timestamp_ms
         return EPOCH + timedelta(milliseconds=arrived) if 0 < arrived < MAX_MICROSECONDS // 1_000 else None
+    return moment_in(source.committed_at, zone)
+
+
+def moment_in(text: str, zone: tzinfo) -> datetime | None:
+    """The time a text holds; None if it holds none since 1970. `zone`: of a text without one."""
     try:
-        moment = datetime.fromisoformat(source.committed_at)
+        moment = datetime.fromisoformat(text)
         moment = (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return moment if moment >= EPOCH else None
+
+
+@lru_cache(maxsize=1_024)
+def commit_time(text: str, zone: tzinfo) -> tuple[int, str] | None:
+    """The same as milliseconds since 1970 and as events have it. Changes of one transaction share it."""
+    moment = moment_in(text, zone)
+    return None if moment is None else (milliseconds(moment), iso(moment))
 
 
 def _cut_off(kibibytes: int, *images: Row | None) -> tuple[str, ...]:

@@ -47,19 +47,17 @@ class Catalogue:
 
     def match(self, adapter: str | None, schema: str, table: str, pins: Pins = no_pins) -> TableSpec | None:
         """The spec of a table, or None. A spec without schema serves the schema that is pinned, else any."""
-        asked = (adapter, schema, table)
-        candidates = self._remembered.get(asked)
-        if candidates is None:
-            candidates = self._candidates(*asked)
-            if len(self._remembered) < self.MAX_REMEMBERED:
-                self._remembered[asked] = candidates
-        for spec in candidates:
+        for spec in self._fitting(adapter, schema, table):
             if spec.schema is not None:
                 return spec
             pinned = pins(spec.name)
             if pinned is None or pinned == schema:
                 return spec
         return None
+
+    def first(self, adapter: str | None, schema: str, table: str) -> TableSpec | None:
+        """The spec that `match` asks first, whatever is pinned."""
+        return next(iter(self._fitting(adapter, schema, table)), None)
 
     def named(self, name: str) -> TableSpec | None:
         """The spec of that name."""
@@ -78,6 +76,15 @@ class Catalogue:
     def needs_redaction_key(self) -> bool:
         """True if any rule hashes or tokenizes: a worker without the key would have to stop at the first value."""
         return any(rule.action.keyed for spec in self.specs for rule in spec.redact.values())
+
+    def _fitting(self, adapter: str | None, schema: str, table: str) -> tuple[TableSpec, ...]:
+        asked = (adapter, schema, table)
+        candidates = self._remembered.get(asked)
+        if candidates is None:
+            candidates = self._candidates(*asked)
+            if len(self._remembered) < self.MAX_REMEMBERED:
+                self._remembered[asked] = candidates
+        return candidates
 
     def _candidates(self, adapter: str | None, schema: str, table: str) -> tuple[TableSpec, ...]:
         """Specs that fit, best first: exact spelling before folded, one schema before any, one adapter before any."""

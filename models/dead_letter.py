@@ -9,6 +9,8 @@ from models.raw import REDRIVE_PREFIX, Headers, RawRecord
 from models.taxonomy import handling
 
 PREFIX = "cdc-dead-"
+IMPORT = f"{PREFIX}import"
+"""Header of a letter that came out of a queue: `<message id>:<number in the message>`. No stage wrote it."""
 GAP_PREFIX = "cdc-gap-"
 """Headers of a record that stands for offsets nobody could read: stage, topic, partition, start, end."""
 MAX_MESSAGE = 1_000

@@ -84,12 +84,17 @@ def is_key(value: object) -> bool:
 def id_text(value: object) -> str:
     """Text of one key value in an entityId, where `:` joins several: `%` and `:` are percent-encoded. Bytes are `%b64`
     and their base64, which no other value looks like."""
+    if type(value) is int:
+        return str(value)
     mark, text = ("%b64", str(value[TAG])) if is_tagged(value) else ("", key_text(value))  # type: ignore[index]
     return mark + text.replace("%", "%25").replace(":", "%3A")
 
 
 def key_text(value: object) -> str:
     """Text of one key value in ids: what `key_value` unifies has one text."""
+    kind = type(value)
+    if kind is str or kind is int:  # an integer written as text has the text it is
+        return str(value)
     value = key_value(value)
     if type(value) is bool:
         return "true" if value else "false"

@@ -16,7 +16,7 @@ from workers.failures import UnreachableError
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
-FOREIGN = ("CDC_", "AWS_", "KAFKA_", "KINESIS_", "EVENT_", "DATABASE_")
+FOREIGN = ("CDC_", "AWS_", "KAFKA_", "KINESIS_", "EVENT_", "DATABASE_", "DLQ_", "ALERT_")
 """Settings of whoever started us: a worker in a world of its own must not see them."""
 
 

@@ -19,11 +19,14 @@ from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
 from models.source_spec import Adapter
 from models.sources.reading import Reading
+from workers.agents.archive import add_archive
 from workers.agents.bridge import add_bridge
 from workers.agents.drift import add_drift
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
 from workers.agents.publish import Publish, add_publish, gate_options, window_options
+from workers.archive.notices import LetterNotices, alert_topic
+from workers.archive.sinks import letter_sinks
 from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
 from workers.boot_checks import check_all, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
@@ -33,6 +36,7 @@ from workers.database.resolver import Resolver
 from workers.database.tally import measure
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
+from workers.engine.delivery import WindowOptions
 from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
@@ -54,6 +58,8 @@ from workers.web.tables import add_tables_view
 
 DEFAULT_WEB_PORT = 6066
 STAGES = ("bridge", "enrich", "publish")
+ARCHIVE = "archive"
+"""A stage only if `Settings.has_archive`."""
 
 
 def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any) -> StageApp:
@@ -77,7 +83,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
     )
     app = StageApp(group_of(settings, stage), engine, web_port=settings.web_port or DEFAULT_WEB_PORT)
     app.contract["prefix"] = settings.topic_prefix
-    if stage != "publish":
+    if stage not in ("publish", ARCHIVE):
         app.contract.update({f"key.{spec.name}": ",".join(spec.key) for spec in catalogue.specs})
     app.fingerprint = catalogue.fingerprint
     app.dead_window.uncounted.update(Topics.of(settings).redrive.values())
@@ -208,10 +214,31 @@ def make_publish(settings: Settings) -> StageApp:
     return app
 
 
+def make_archive(settings: Settings) -> StageApp:
+    """A new app for dead letters -> S3, SQS, SNS. Raises ConfigurationError if none of them is set."""
+    if not settings.has_archive:
+        raise ConfigurationError(
+            "the stage archive has nowhere to write to",
+            hint="set DLQ_ARCHIVE_BUCKET, ALERT_TOPIC_ARN or CDC_DLQ_QUEUE_URL",
+        )
+    app = _stage(settings, read_catalogue(settings), ARCHIVE, batch_records=WindowOptions().max_records // 2)
+    session_of = functools.cache(functools.partial(Session, settings))
+    topic = alert_topic(settings, session_of)
+    notices = LetterNotices(topic, settings.archive_bucket, monotonic) if topic is not None else None
+    add_archive(app, Topics.of(settings).dead, letter_sinks(settings, session_of), notices)
+    return app
+
+
+def stages_of(settings: Settings) -> tuple[str, ...]:
+    """The stages that these settings have."""
+    return (*STAGES, ARCHIVE) if settings.has_archive else STAGES
+
+
 FACTORIES: dict[str, Callable[[Settings], StageApp]] = {
     "bridge": make_bridge,
     "enrich": make_enrich,
     "publish": make_publish,
+    ARCHIVE: make_archive,
 }
 
 

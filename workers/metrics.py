@@ -174,6 +174,20 @@ PUBLISH_STALL_SECONDS = Metric(
     "publish_stall_seconds", "gauge", "How long the entity that fails longest has been failing.", ()
 )
 
+SINK = ("sink",)
+ARCHIVE_UP = Metric(
+    "archive_up", "gauge", "0 while the sink (s3, sqs, sns) does not take the dead letters that wait for it, else 1.",
+    SINK,
+)  # fmt: skip
+ARCHIVE_LETTERS = Metric("archive_letters", "counter", "Dead letters that the sink has taken.", SINK)
+ARCHIVE_ERRORS = Metric("archive_errors", "counter", "Calls of the sink that failed, by error code.", (*SINK, "code"))
+ALERTS_HELD_BACK = Metric(
+    "alerts_held_back", "gauge", "Dead letters that are counted and wait for the next message to the alert topic.", ()
+)
+ALERTS_SENT = Metric(
+    "alerts_sent", "counter", "Messages to the alert topic about dead letters and gaps.", ("kind",)
+)  # fmt: skip
+
 METRICS = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
 
 

@@ -69,6 +69,10 @@ class PublishSettings(BaseSettings):
         None, gt=0, validation_alias=env("CDC_PUT_EVENTS_ENTRY_QUOTA"),
         description="the same in entries per second",
     )  # fmt: skip
+    put_events_max_bytes: int = Field(
+        262_144, ge=1_024, le=1_000_000, validation_alias=env("CDC_PUT_EVENTS_MAX_BYTES"),
+        description="bytes per PutEvents request by the AWS size formula",
+    )  # fmt: skip
     put_events_in_flight: int = Field(
         32, ge=1, le=512, validation_alias=env("CDC_PUT_EVENTS_IN_FLIGHT"),
         description="requests to one bus at a time, at most; fewer while it answers slowly",

@@ -18,6 +18,7 @@ from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
+from workers.archive_settings import ArchiveSettings, archive_mistakes
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
@@ -42,7 +43,9 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(PublishSettings, DatabaseSettings, EventBusSettings, RedactionConfig, PoisonSettings):
+class EnvVariables(
+    PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings
+):
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -127,10 +130,6 @@ class EnvVariables(PublishSettings, DatabaseSettings, EventBusSettings, Redactio
         "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
         description="Source of an entry is <this>.<table name>",
     )  # fmt: skip
-    put_events_max_bytes: int = Field(
-        262_144, ge=1_024, le=1_000_000, validation_alias=_env("CDC_PUT_EVENTS_MAX_BYTES"),
-        description="bytes per PutEvents request by the AWS size formula",
-    )  # fmt: skip
 
     catalogue: Literal["telephony", "none"] = Field(
         "telephony", validation_alias=_env("CDC_CATALOGUE"), description="built-in tables"
@@ -211,6 +210,7 @@ class EnvVariables(PublishSettings, DatabaseSettings, EventBusSettings, Redactio
             *mistakes(self, local=self.environment == "LOCAL"),
             *database_mistakes(self),
             *event_bus_mistakes(self),
+            *archive_mistakes(self),
         ]
         if self.sources_file is not None:
             try:

@@ -113,6 +113,8 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
     if "publish" in stages:
         found |= {topics.events: wide, topics.redrive["publish"]: wide}
         found |= {topics.receipts: wide, topics.dead: wide} if audit else {}
+    if "archive" in stages:
+        found |= {topics.dead: wide}
     return found
 
 
@@ -120,7 +122,7 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
     """One look at every stage. Raises KafkaError, CommandError."""
     topics = Topics.of(settings)
     sources = {"enrich": (*topics.raw.values(), topics.redrive["enrich"]),
-               "publish": (topics.events, topics.redrive["publish"])}  # fmt: skip
+               "publish": (topics.events, topics.redrive["publish"]), "archive": (topics.dead,)}  # fmt: skip
     names = {topic: name for name, topic in topics.raw.items()}
     told = {}
     if {"enrich", "publish"} & set(stages):

@@ -63,6 +63,11 @@ class Topics:
     redrive: Mapping[str, str] = field(default_factory=dict)
     """By stage: what it reads beside its first source. A stage without one redrives nothing."""
 
+    @property
+    def handled(self) -> str:
+        """What was done with the dead letters, by their ids."""
+        return f"{self.dead}-handled"
+
     @classmethod
     def of(cls, settings: Settings) -> "Topics":
         """Names for these settings."""
@@ -112,6 +117,7 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
         TopicPlan(topics.events, wide, keep(7)),
         TopicPlan(topics.dead, wide, keep(30, DEAD_MAX_BYTES)),
         *(TopicPlan(name, wide, keep(30, DEAD_MAX_BYTES)) for name in topics.redrive.values()),
+        TopicPlan(topics.handled, wide, compact),
         TopicPlan(topics.receipts, wide, keep(3)),
         *(TopicPlan(name, wide, compact) for name in changelogs),
     ]

@@ -1,13 +1,13 @@
 """Peer: json and pydantic for each record, as one writes it by hand. The bench sees that its events are ours.
 
-It decodes with `json`, validates document, rows and event with pydantic models, and does by hand what stands between:
-owner, diff, redaction, names. Rules and redaction functions are the product's. It is spared a few things: rows in other
-spellings, other adapters, keys that change, values that have to be put right, drift.
+It decodes with `json`, validates document, rows, event and what it remembers with pydantic models, and does by hand
+what stands between: owner, diff, redaction, columns that are new, names. The tables, their rules and their row models
+are the product's; code is not. It is spared a few things: rows in other spellings, other adapters, keys that change,
+values that have to be put right, actions of redaction that the four tables do not use.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,14 +15,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from enrichers.redact import REMOVED, Redactor, Secret, redactor
 from models.catalogue import Catalogue
-from models.change import EPOCH
 from models.raw import RawRecord
 from models.records.call_center import CallStatusRecord
 from models.records.identity import UsersRecord
 from models.records.row import Row
 from models.records.telephony import ChannelsRecord, PoolRecord
+from models.tables import Redaction, RedactionAction
 
 ROWS: dict[str, type[Row]] = {
     "users": UsersRecord, "channels": ChannelsRecord, "pool": PoolRecord, "call_status": CallStatusRecord,
@@ -30,6 +29,8 @@ ROWS: dict[str, type[Row]] = {
 OPERATIONS = {"load": "INSERT", "insert": "INSERT", "update": "UPDATE", "delete": "DELETE"}
 VERBS = {"INSERT": "created", "UPDATE": "updated", "DELETE": "deleted"}
 REMEMBERED = 16
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+REMOVED = object()
 
 
 def _kebab(name: str) -> str:
@@ -108,22 +109,29 @@ class PydanticEvent(_Camel):
     metadata: EventMetadata
 
 
+class Remembered(BaseModel):
+    """What is known of a row."""
+
+    org_id: str | None
+    user_id: str | None
+    changes: list[str]
+    updated_ms: int
+
+
 class PydanticPipeline:
     """Raw record -> bytes of its event; None for a full load."""
 
-    def __init__(self, catalogue: Catalogue, key: bytes, service: str, environment: str) -> None:
+    def __init__(self, catalogue: Catalogue, service: str, environment: str) -> None:
         self._specs = {spec.table: spec for spec in catalogue.specs}
-        secret = Secret(key)
-        self._redactors: dict[str, dict[str, Redactor]] = {
-            spec.table: {name: redactor(rule, spec.name, name, secret) for name, rule in spec.redact.items()}
-            for spec in catalogue.specs
-        }
         self._service = service
         self._environment = environment
         self._users: dict[str, tuple[str, str, datetime]] = {}
         """User -> organisation, user, since."""
-        self._seen: dict[bytes | None, list[str]] = {}
-        """Row -> its last changes."""
+        self._rows: dict[bytes | None, Remembered] = {}
+        self._recent: set[str] = set()
+        """The last changes of all rows."""
+        self._columns: dict[str, dict[str, set[type]]] = {}
+        """Table -> column -> types of the values it was seen with."""
 
     def run(self, record: RawRecord) -> bytes | None:
         """One record."""
@@ -139,19 +147,25 @@ class PydanticPipeline:
         moment = datetime.fromisoformat(about.commit_timestamp or about.timestamp)
         operation = OPERATIONS[about.operation]
         digest = self._digest(record, about, keys, operation)
-        seen = self._seen.setdefault(record.key, [])
-        if digest in seen:
+        known = self._rows.get(record.key)
+        if digest in self._recent or (known is not None and digest in known.changes):
             return None
-        seen[:] = [*seen, digest][-REMEMBERED:]
+        self._recent.add(digest)
+        self._observe(table, change.data)
         if table == "users":
             self._learn(change.data, moment)
+        org, user, source, stale = self._owner(table, change.data, moment)
+        committed_ms = int((moment - EPOCH).total_seconds() * 1_000)
+        self._rows[record.key] = Remembered(
+            org_id=org, user_id=user, changes=[*(known.changes if known is not None else ()), digest][-REMEMBERED:],
+            updated_ms=committed_ms if known is None else max(committed_ms, known.updated_ms),
+        )  # fmt: skip
         if about.operation == "load":
             return None
-        org, user, source, stale = self._owner(table, change.data, moment)
         changes, redacted = self._changes(table, change)
         entity_id = ":".join(str(value).replace("%", "%25").replace(":", "%3A") for value in keys.values())
         event = PydanticEvent(
-            event_id=f"evt_{int((moment - EPOCH).total_seconds() * 1_000)}_{digest}",
+            event_id=f"evt_{committed_ms}_{digest}",
             event_type=f"{spec.entity}.{VERBS[operation]}", entity_type=spec.name, entity_id=entity_id,
             operation=operation, timestamp=moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), org_id=org, user_id=user,
             keys=keys, changes=changes, changed_fields=sorted(changes),
@@ -183,6 +197,13 @@ class PydanticPipeline:
         text = json.dumps([*named, identity], ensure_ascii=False, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 
+    def _observe(self, table: str, row: dict[str, Any]) -> None:
+        columns = self._columns.setdefault(table, {})
+        for name, value in row.items():
+            types = columns.setdefault(name, set())
+            if value is not None and type(value) not in types:
+                types.add(type(value))
+
     def _learn(self, row: dict[str, Any], moment: datetime) -> None:
         user, org = str(row["ID"]), str(row["HomeOrgID"])
         known = self._users.get(user)
@@ -200,16 +221,16 @@ class PydanticPipeline:
         changes: dict[str, dict[str, Any]] = {}
         redacted = []
         before = change.before or {}
-        rules = self._redactors[table]
+        rules = self._specs[table].redact
         for name, new in change.data.items():
             old = before.get(name)
             if old == new:
                 continue
             sides = {"old": old, "new": new}
-            rule: Callable[[Any], Any] | None = rules.get(name)
+            rule = rules.get(name)
             if rule is not None:
                 redacted.append(name)
-                sides = {side: rule(value) for side, value in sides.items()}
+                sides = {side: _redacted(value, rule) for side, value in sides.items()}
             if REMOVED not in sides.values():
                 changes[name] = sides
         return changes, redacted
@@ -220,3 +241,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("duplicate key")
     return found
+
+
+def _redacted(value: Any, rule: Redaction) -> Any:
+    if rule.action is RedactionAction.REMOVE:
+        return REMOVED
+    if rule.action is not RedactionAction.PARTIAL_MASK:
+        raise ValueError(rule.action)
+    if value is None:
+        return None
+    text = str(value)
+    if rule.style == "email":
+        local, _, domain = text.partition("@")
+        return f"{local[:1]}**@{domain}"
+    if rule.style == "phone":
+        digits = "".join(character for character in text if character.isdigit())
+        return "+" * text.startswith("+") + "*" * min(len(digits) - 3, 10) + digits[-3:]
+    return text[:3] + "*" * min(len(text) - 3, 10)

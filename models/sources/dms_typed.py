@@ -1,14 +1,20 @@
 """The short way to read records of DMS whose columns are known: msgspec checks the types while it decodes.
 
 It answers what `strict_json.decode` and the checks of `column_types` answer, or nothing at all: whatever is unusual (a
-column nobody expected, a value that has to be put right, a key that stands there twice) goes the long way.
+column nobody expected, a value that has to be put right, a key that stands there twice) goes the long way. A row is a
+tuple of values in the order of the reader's columns, UNSET where the record has none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypedDict
+from itertools import compress
+from operator import ne
+from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, astuple
 
 from models.column_types import CHECKS, WRONG, Check
 from models.sources.dms import BEFORE_FIELD, DOCUMENT_COLUMN
@@ -16,21 +22,38 @@ from models.sources.reading import Reading
 from models.strict_json import MAX_BYTES, key_endings
 from models.tables import ColumnType
 
-_METADATA = (
-    "timestamp", "record-type", "operation", "partition-key-type", "partition-key-value", "schema-name", "table-name",
-    "transaction-id", "transaction-record-id", "prev-transaction-id", "prev-transaction-record-id", "commit-timestamp",
-    "stream-position",
-)  # fmt: skip
+MAX_SHAPES = 256
+"""Combinations of types that are remembered per reader; the others are looked at again each time."""
+
+Values = tuple[Any, ...]
+_Text = str | None | UnsetType
+_Scalar = str | int | None | UnsetType
 _TYPES: Mapping[ColumnType, Any] = {
-    ColumnType.INT: int | None,
-    ColumnType.TEXT: str | None,
-    ColumnType.TIMESTAMP: str | None,
-    ColumnType.BOOL: bool | int | None,
+    ColumnType.INT: int | None | UnsetType,
+    ColumnType.TEXT: str | None | UnsetType,
+    ColumnType.TIMESTAMP: str | None | UnsetType,
+    ColumnType.BOOL: bool | int | None | UnsetType,
 }
 """What needs no look afterwards if it is null or of this type. The others are looked at by `_CHECKED`."""
 _NESTED = (dict, list)
-_NEVER = -1_000_000
-"""Far below any number of fractions."""
+
+
+class Metadata(msgspec.Struct, rename="kebab", gc=False, forbid_unknown_fields=True):
+    """Of a data record."""
+
+    operation: str
+    table_name: str
+    record_type: str
+    schema_name: _Text = UNSET
+    timestamp: _Text = UNSET
+    commit_timestamp: _Text = UNSET
+    partition_key_type: _Scalar = UNSET
+    partition_key_value: _Scalar = UNSET
+    transaction_id: _Scalar = UNSET
+    transaction_record_id: _Scalar = UNSET
+    prev_transaction_id: _Scalar = UNSET
+    prev_transaction_record_id: _Scalar = UNSET
+    stream_position: _Scalar = UNSET
 
 
 def _fraction(text: str) -> Decimal:
@@ -46,13 +69,57 @@ def _scalar(value: Any) -> Any:
 
 _CHECKED: Mapping[ColumnType, Check] = {
     ColumnType.TIMESTAMP: CHECKS[ColumnType.TIMESTAMP],
-    ColumnType.BOOL: CHECKS[ColumnType.BOOL],
     ColumnType.DECIMAL: CHECKS[ColumnType.DECIMAL],
     ColumnType.JSON: _scalar,
     ColumnType.ANY: _scalar,
 }
-_Metadata = TypedDict("_Metadata", dict.fromkeys(_METADATA, str | int | None), total=False)  # type: ignore[misc]
-_encode = msgspec.json.Encoder().encode
+_SURE: frozenset[type] = frozenset({UnsetType, type(None)})
+"""Types of values that no check has to look at."""
+_BY_TYPE: Mapping[ColumnType, frozenset[type]] = {
+    ColumnType.DECIMAL: _SURE | frozenset({int, Decimal}),
+    ColumnType.JSON: _SURE | frozenset({str, int, bool, Decimal}),
+    ColumnType.ANY: _SURE | frozenset({str, int, bool, Decimal}),
+}
+"""The same by type of column."""
+_is_time = CHECKS[ColumnType.TIMESTAMP]
+_moment = datetime.fromisoformat
+"""Enough for most times, and quicker."""
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class Shape:
+    """What rows whose values are of the same types have in common."""
+
+    __slots__ = ("checks", "loose", "present", "times")
+
+    def __init__(self, types: tuple[type, ...], kinds: Sequence[ColumnType]) -> None:
+        places = tuple(zip(range(len(types)), types, kinds, strict=True))
+        self.present = tuple(place for place, kind, _ in places if kind is not UnsetType)
+        """Columns the row has."""
+        self.times = tuple(place for place, kind, column in places if column is ColumnType.TIMESTAMP and kind is str)
+        self.checks = tuple(
+            (place, _CHECKED[column])
+            for place, kind, column in places
+            if column is not ColumnType.TIMESTAMP and column in _CHECKED and kind not in _BY_TYPE.get(column, _SURE)
+        )
+        self.loose = tuple(
+            place for place, kind, column in places if column not in _TYPES and kind in (bool, int, Decimal)
+        )
+        """Where 1 may stand beside true, which are equal for Python alone."""
+
+
+class TypedRecord(msgspec.Struct, gc=False):
+    """A data record whose rows are valid."""
+
+    metadata: Metadata
+    new: Values
+    old: Values | None
+    shape: Shape
+    """Of `new`."""
+    changed: list[int]
+    """Places where the two rows differ; empty if there is one alone."""
+    numbers: list[int]
+    """Places of flags that were numbers, as MySQL has them; twice if in both rows."""
 
 
 class TypedReader:
@@ -62,66 +129,119 @@ class TypedReader:
         """`columns`: as the source spells them. Raises ValueError for a name that means something else to `decode`."""
         if any(name == DOCUMENT_COLUMN or reading.column_before(name) is not None for name in columns):
             raise ValueError("a column with the name of a before image, or of a document")
-        self._before = before = reading.before_image or BEFORE_FIELD
-        row = TypedDict("row", {name: _TYPES.get(kind, Any) for name, kind in columns.items()}, total=False)  # type: ignore[misc]
-        parts = {"data": row, before: row, "metadata": _Metadata}
-        document = TypedDict("document", parts, total=False)  # type: ignore[misc]
-        self._decode: Callable[[bytes], dict[str, Any]]
-        self._decode = msgspec.json.Decoder(document, float_hook=_fraction).decode  # type: ignore[assignment]
-        self._checked = tuple((name, _CHECKED[kind]) for name, kind in columns.items() if kind in _CHECKED)
+        self.columns = tuple(columns)
+        self._kinds = tuple(columns.values())
+        self._places = range(len(columns))
+        self._before = reading.before_image or BEFORE_FIELD
+        row = msgspec.defstruct(
+            "Row",
+            [
+                (f"c{place}", _TYPES.get(kind, Any), msgspec.field(default=UNSET, name=name))
+                for place, (name, kind) in enumerate(columns.items())
+            ],
+            gc=False,
+            forbid_unknown_fields=True,
+        )
+        document = msgspec.defstruct(
+            "Document",
+            [
+                ("data", row),
+                ("metadata", Metadata),
+                ("before", row | UnsetType | None, msgspec.field(default=UNSET, name=self._before)),
+            ],
+            gc=False,
+            forbid_unknown_fields=True,
+        )
+        self._decode = msgspec.json.Decoder(document, float_hook=_fraction).decode
+        self._checks = tuple(_CHECKED.get(kind) for kind in self._kinds)
+        self._flags = tuple(place for place in self._places if self._kinds[place] is ColumnType.BOOL)
+        self._shapes: dict[tuple[type, ...], Shape] = {}
 
-    def read(self, data: bytes, numbers: list[str]) -> dict[str, Any] | None:
-        """The document, its rows checked; None: go the long way. `numbers`: the names of flags that were numbers, as
-        MySQL has them."""
+    def read(self, data: bytes) -> TypedRecord | None:
+        """The record, its rows checked; None: go the long way."""
         try:
-            document = self._decode(data)
+            document: Any = self._decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
             return None
-        row = document.get("data")
-        if row is None or "metadata" not in document or len(data) > MAX_BYTES:
+        size = len(data)
+        if size > MAX_BYTES or (len(_encode(document)) != size and not _whole(document, data)):
             return None
-        before = document.get(self._before)
-        flags: list[tuple[dict[str, Any], str]] = []
-        fractions = self._check(row, {}, flags)
-        keys = len(document) + len(row) + len(document["metadata"])
-        if before is not None:
-            keys += len(before)
-            fractions += self._check(before, row, flags)
-        if fractions < 0 or not _whole(document, data, keys, fractions):
-            return None
-        for image, name in flags:
-            image[name] = bool(image[name])
-            numbers.append(name)
-        return document
+        new = astuple(document.data)
+        old: Values | None = None
+        before = document.before
+        if before is not None and before is not UNSET:
+            old = astuple(before)
+        numbers: list[int] = []
+        for place in self._flags:
+            if type(new[place]) is int or (old is not None and type(old[place]) is int):
+                found = self._put_right(new, numbers), None if old is None else self._put_right(old, numbers)
+                if found[0] is None or (found[1] is None and old is not None):
+                    return None
+                new, old = found  # type: ignore[assignment]
+                break
+        shape = self._shape(tuple(map(type, new)))
+        try:
+            for place in shape.times:
+                _moment(new[place])
+        except ValueError:
+            if any(_is_time(new[place]) is WRONG for place in shape.times):
+                return None
+        for place, check in shape.checks:
+            if check(new[place]) is WRONG:
+                return None
+        changed: list[int] = []
+        if old is not None:
+            changed = list(compress(self._places, map(ne, new, old)))
+            for place in changed:
+                check_old = self._checks[place]
+                if check_old is not None:
+                    value = old[place]
+                    if value is not None and value is not UNSET and check_old(value) is WRONG:
+                        return None
+            for place in shape.loose:
+                if (type(new[place]) is bool) is not (type(old[place]) is bool):
+                    return None
+        return TypedRecord(document.metadata, new, old, shape, changed, numbers)
 
-    def _check(self, row: dict[str, Any], good: dict[str, Any], flags: list[tuple[dict[str, Any], str]]) -> int:
-        """How many values are fractions; far below zero if one is not of its type. `good`: values that are."""
-        fractions = 0
-        get, known = row.get, good.get
-        for name, check in self._checked:
-            value = get(name)
-            if value is None:
-                continue
-            kind = type(value)
-            if kind is str:
-                if value == known(name):
-                    continue
-            elif kind is Decimal:
-                fractions += 1
-            found = check(value)
-            if found is value:
-                continue
-            if kind is not int or type(found) is not bool:
-                return _NEVER
-            flags.append((row, name))
-        return fractions
+    def document(self, record: TypedRecord, names: Sequence[str]) -> dict[str, Any]:
+        """As `dms.decode` takes it, the columns under these names."""
+        metadata = {name.replace("_", "-"): value for name, value in asdict(record.metadata).items()
+                    if value is not UNSET}  # fmt: skip
+        parts = {"data": row_of(record.new, names), "metadata": metadata}
+        return parts if record.old is None else {**parts, self._before: row_of(record.old, names)}
+
+    def _shape(self, types: tuple[type, ...]) -> Shape:
+        shape = self._shapes.get(types)
+        if shape is None:
+            shape = Shape(types, self._kinds)
+            if len(self._shapes) < MAX_SHAPES:
+                self._shapes[types] = shape
+        return shape
+
+    def _put_right(self, row: Values, numbers: list[int]) -> Values | None:
+        """The row with its flags as flags; None if a number is none."""
+        for place in self._flags:
+            value = row[place]
+            if type(value) is int:
+                if value not in (0, 1):
+                    return None
+                row = (*row[:place], bool(value), *row[place + 1 :])
+                numbers.append(place)
+        return row
 
 
-def _whole(document: dict[str, Any], data: bytes, keys: int, fractions: int) -> bool:
-    """Whether the document says all that the bytes say: decoding left out no unknown and no repeated key.
+def row_of(values: Values, names: Sequence[str]) -> dict[str, Any]:
+    """The columns a row has."""
+    return {name: value for name, value in zip(names, values, strict=True) if value is not UNSET}
 
-    Written compactly it is never longer than the bytes it came from, but for two quotes around each fraction. So if the
-    lengths agree nothing was left out; if not, the bytes may just not be compact, and their keys are counted."""
-    if len(_encode(document)) - 2 * fractions == len(data):
-        return True
-    return key_endings(data) == keys
+
+def _whole(document: Any, data: bytes) -> bool:
+    """Whether the document says all that the bytes say: decoding left out no repeated key.
+
+    Written compactly it is exactly as long as compact bytes; so if the lengths differ the bytes may just not be
+    compact, or hold escapes, and their keys are counted."""
+    parts = [document, document.data, document.metadata]
+    if type(document.before) not in _SURE:
+        parts.append(document.before)
+    held = sum(len(values) - values.count(UNSET) for values in map(astuple, parts))
+    return key_endings(data) == held

@@ -75,6 +75,10 @@ def throttle_code(call: str) -> str:
             return "ProvisionedThroughputExceededException" if operation in DATA_CALLS else "LimitExceededException"
         case "sqs":
             return "RequestThrottled"
+        case "s3":
+            return "SlowDown"
+        case "sns":
+            return "Throttling"
         case _:
             return "ThrottlingException"
 

@@ -27,6 +27,7 @@ from sandbox.aws.fault_kinds import OF_ENTRIES, PUT_EVENTS, PUT_EVENTS_V2
 from sandbox.aws.faults import Fault, Faults, Subject, strike
 from sandbox.aws.fields import Body, entries
 from sandbox.aws.kinesis import Kinesis
+from sandbox.aws.moto_service import signed_for
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
 from sandbox.aws.sqs import Sqs
@@ -35,6 +36,7 @@ from sandbox.aws.streams import Behaviour
 from sandbox.aws.sts import Sts, denied_by_sts, refusal
 from sandbox.aws.subjects import subject
 from sandbox.aws.wire import Cbor, Json, rpc_target
+from sandbox.aws.xml_services import XmlServices
 
 LOOPBACK = "127.0.0.1"
 STS = "sts"
@@ -61,7 +63,8 @@ class Service:
 
 
 class StandIn:
-    """Kinesis, EventBridge, SQS, STS and SSM's parameters of one account, empty at first and gone when it stops."""
+    """Kinesis, EventBridge, SQS, SNS, S3, STS and SSM's parameters of one account, empty at first and gone when it
+    stops."""
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class StandIn:
         )
         self.eventsv2 = EventsV2(place, clock, self.sqs.deliver, ledger)
         self.ssm = Ssm(place)
+        self.xml = XmlServices(place, clock, self.sqs.deliver)
         services = (
             Service("kinesis", "Kinesis_20131202", JSON_1_1, "", self.kinesis.operations()),
             Service("events", "AWSEvents", JSON_1_1, "", self.events.operations()),
@@ -96,7 +100,7 @@ class StandIn:
         self._first_behaviour = behaviour or Behaviour()
         calls = [f"{service.name}.{name}" for service in services for name in service.operations]
         self._clock = clock
-        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations)], clock)
+        self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations), *self.xml.calls], clock)
         self._control = Control(self.kinesis.streams, self.events, self.faults, self.ledger, self.reset)
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -155,6 +159,7 @@ class StandIn:
         self.sqs.queues.clear()
         self.sts.reset()
         self.ssm.reset()
+        self.xml.reset()
         self.faults.clear()
         self._calls.clear()
         self._errors.clear()
@@ -164,6 +169,8 @@ class StandIn:
         if target is None:
             if request.path.startswith(PREFIX):
                 return self._control_answer(request.method, request.path, await request.read())
+            if (signed := signed_for(request.headers)) in self.xml.by_name:
+                return await self.xml.serve(signed, request, self.faults, self._calls, self._errors, self.sts.note)
             form = _form(await request.read()) if request.content_type == FORM else {}
             if "Action" in form:
                 return await self._serve_query(request, form)

@@ -50,6 +50,7 @@ class Sqs:
             "DeleteMessage": self._delete_message,
             "DeleteMessageBatch": self._delete_message_batch,
             "ChangeMessageVisibility": self._change_message_visibility,
+            "ChangeMessageVisibilityBatch": self._change_message_visibility_batch,
             "GetQueueAttributes": self._get_queue_attributes,
             "SetQueueAttributes": self._set_queue_attributes,
         }
@@ -135,14 +136,21 @@ class Sqs:
         return _each(_batch(body), delete)
 
     async def _change_message_visibility(self, body: Body) -> None:
+        self._change_visibility(self._addressed(body), body)
+
+    async def _change_message_visibility_batch(self, body: Body) -> dict[str, Any]:
         queue = self._addressed(body)
-        seconds = _whole(body, "VisibilityTimeout", 0, LONGEST_VISIBILITY, None)
-        if not queue.change_visibility(_required(body, "ReceiptHandle"), seconds):
+        return _each(_batch(body), lambda entry: self._change_visibility(queue, entry))
+
+    def _change_visibility(self, queue: Queue, entry: Body) -> dict[str, Any]:
+        seconds = _whole(entry, "VisibilityTimeout", 0, LONGEST_VISIBILITY, None)
+        if not queue.change_visibility(_required(entry, "ReceiptHandle"), seconds):
             raise AwsError(
                 "MessageNotInflight",
                 "The message is not in flight.",
                 query_code="AWS.SimpleQueueService.MessageNotInflight",
             )
+        return {}
 
     async def _get_queue_attributes(self, body: Body) -> dict[str, Any]:
         queue = self._addressed(body)

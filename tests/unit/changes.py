@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from enrichers.pipeline import Enriched, Pipeline, PipelineOptions
+from enrichers.enriched import Enriched
+from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.routing import route
 from enrichers.state import InMemoryState
 from models.catalogue import Catalogue, load_catalogue

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichers.normalize import entity_id
+from enrichers.detail import entity_id
 from enrichers.routing import route
 from models.routing import entity_key, key_value
 from models.sources.binary import tagged

@@ -255,6 +255,8 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "lookup",
         "bus",
         "outcome",
+        "sink",
+        "kind",
     }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from enrichers.enriched import Enriched
 from enrichers.observe import read_history, read_seen
-from enrichers.pipeline import Enriched
 from enrichers.schema_memory import History, Seen, SeenColumn, history_key, report, seen_key, together, treatment
 from enrichers.state import NewerFormatError, Observe
 from models.change import Control

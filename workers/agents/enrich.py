@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
-from enrichers.pipeline import Enriched, Pipeline
+from enrichers.enriched import Enriched
+from enrichers.pipeline import Pipeline
 from enrichers.schema_memory import history_key, seen_key
 from enrichers.state import (
     Answer,

@@ -8,6 +8,7 @@ from workers.audit.tallies import (
     input_of_event,
     input_of_letter,
     input_of_receipt,
+    is_imported,
     redriven_input_of_event,
     redriven_input_of_letter,
     source_of_event,
@@ -26,9 +27,9 @@ class Attribution:
         self._raw_of |= {source: (topic,) for source, topic in topics.raw.items()}
 
     def of_letter(self, record: Any) -> tuple[Where, int] | None:
-        """Of a dead letter; None for a gap, too."""
+        """Of a dead letter; None for a gap, and for what came out of a queue, too."""
         letter = input_of_letter(record.headers)
-        if letter is None:
+        if letter is None or is_imported(record.headers):
             return None
         stage, topic, partition, offset = letter
         again = redriven_input_of_letter(record.headers)

@@ -11,7 +11,7 @@ from workers.audit.counts import Baseline, Counted, Edge, Forwarded, Mark, Shard
 from workers.audit.evidence import CLIENT, read_shards
 from workers.audit.homes import Home, homes_of
 from workers.audit.report import Audit
-from workers.audit.tallies import NOWHERE, InputTally, OutputTally, RawTally, ShardTally, is_gap
+from workers.audit.tallies import NOWHERE, InputTally, OutputTally, RawTally, ShardTally, is_gap, is_imported
 from workers.audit.verdicts import (
     Line,
     hidden_of_raw,
@@ -171,7 +171,7 @@ class _Audit:
                 where, offset = found
                 if where in letters:
                     letters[where].note(offset, record.offset)
-            elif not is_gap(record.headers):
+            elif not (is_gap(record.headers) or is_imported(record.headers)):
                 self.foreign[self.topics.dead] += 1
 
         await self._read((self.topics.dead,), goals, apply)

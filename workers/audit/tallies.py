@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from models.dead_letter import GAP_PREFIX, PREFIX
+from models.dead_letter import GAP_PREFIX, IMPORT, PREFIX
 from models.raw import (
     HEADER_REDRIVEN,
     HEADER_RETIRED,
@@ -228,6 +228,11 @@ def redriven_input_of_letter(headers: Any) -> int | None:
 def is_gap(headers: Any) -> bool:
     """Whether a record without key and value tells of a gap; how much it swallowed stands in the ledger."""
     return _where(dict(headers), GAP_PREFIX, "start") is not None
+
+
+def is_imported(headers: Any) -> bool:
+    """Whether a dead letter came out of a queue: no input of a stage became it."""
+    return any(name == IMPORT for name, _ in headers)
 
 
 def _where(found: dict[str, bytes], prefix: str, offset: str) -> tuple[str, str, int, int] | None:

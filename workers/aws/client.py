@@ -109,6 +109,8 @@ class Session:
         cold = Config(
             retries={"mode": "standard", "max_attempts": self.settings.max_retry_attempts},
             connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
+            # Another endpoint than AWS's has no name for each bucket.
+            s3={"addressing_style": "path"} if self._url else None,
         )  # fmt: skip
         return self._boto.client(service, endpoint_url=self._url, config=config or cold)
 

@@ -9,6 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from models.catalogue import Catalogue
+from workers.checks.archive import check_archive
 from workers.checks.brokers import (
     INTERNAL,
     check_broker,
@@ -33,12 +34,13 @@ CHECKS = (
     "tables",
     "redaction",
     "database",
+    "archive",
     "connection",
     "brokers",
     "topics",
     "transactions",
 )
-OPTIONAL = {"parameters": "ssm_names", "database": "has_database"}
+OPTIONAL = {"parameters": "ssm_names", "database": "has_database", "archive": "has_archive"}
 """Made only where this property of the settings says that there is something to look at."""
 
 Config = Mapping[str, str]
@@ -67,6 +69,9 @@ def examine(*, seconds: float) -> Report:
     if catalogue is not None and settings.has_database and not (unread and settings.ssm_database.given):
         done.append("database")
         found += asyncio.run(check_database(settings, catalogue, seconds))
+    if settings.has_archive:
+        done.append("archive")
+        found += asyncio.run(check_archive(settings))
     found += check_protection(settings)
     try:
         connection = kafka_connection(settings)

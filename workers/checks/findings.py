@@ -46,6 +46,18 @@ KINDS: dict[str, Kind] = {
     "database.query": Kind(
         "error", "create the table, grant SELECT, or give the lookup a query of its own: provides.query in tables.yaml"
     ),
+    "archive.bucket": Kind("error", "create it in AWS_REGION, or mend DLQ_ARCHIVE_BUCKET"),
+    "archive.encryption": Kind(
+        "warning", "give the bucket a default encryption, or set CDC_ARCHIVE_ENCRYPTION to aws:kms or AES256"
+    ),
+    "archive.queue": Kind("error", "create the queue, or mend CDC_DLQ_QUEUE_URL"),
+    "archive.topic": Kind("error", "create the topic, or mend ALERT_TOPIC_ARN"),
+    "archive.denied": Kind(
+        "warning", "docs/archive.md has the permissions; the worker may write without those to look", ExitCode.DENIED
+    ),
+    "archive.unreachable": Kind(
+        "error", "are AWS_REGION, AWS_ENDPOINT_URL and the network right? Letters wait for it", ExitCode.UNREACHABLE
+    ),
     "kafka.settings": Kind("error", "mend the CDC_KAFKA_* setting or the file it names"),
     "kafka.plaintext": Kind(
         "warning", "set CDC_KAFKA_SECURITY_PROTOCOL to SASL_SSL or SSL, or keep the network between to yourself"

@@ -38,7 +38,7 @@ def checkpoint() -> None:
 
 @checkpoint.command(epilog=STATUS_EXAMPLES)
 @click.option("--stage", type=click.Choice(STAGES), default="bridge", show_default=True,
-              help="enrich and publish: their offsets, by partition.")  # fmt: skip
+              help="enrich, publish and archive: their offsets, by partition.")  # fmt: skip
 @_SOURCE
 @click.option("--all", "everything", is_flag=True, help="Also shards that were read to their end and left the stream.")
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
@@ -135,7 +135,7 @@ def _writes(command: Any) -> Any:
 
 @checkpoint.command(epilog=RESET_EXAMPLES)
 @click.option("--stage", type=click.Choice(STAGES), default="bridge", show_default=True,
-              help="enrich and publish take --to-start, --to-end, --at-time and --offset.")  # fmt: skip
+              help="enrich, publish and archive take --to-start, --to-end, --at-time and --offset.")  # fmt: skip
 @_SOURCE
 @click.option("--trim-horizon", is_flag=True, help="Begin again at the oldest record the stream has.")
 @click.option("--latest", is_flag=True, help="Skip what was not forwarded yet; go on with what comes from now on.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workers.positions.offsets import Aim, StageOffset, StageOffsets
 
 NAME = "cdc checkpoint"
-STAGES = ("bridge", "enrich", "publish")
+STAGES = ("bridge", "enrich", "publish", "archive")
 
 
 def show_offsets(stage: str, source: str | None, output: str) -> bool:
@@ -66,8 +66,8 @@ async def _work(
     from workers.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
-    if stage == "publish" and source is not None:
-        raise click.UsageError("--stage publish: it reads the events of all sources, leave --source out")
+    if stage in ("publish", "archive") and source is not None:
+        raise click.UsageError(f"--stage {stage}: it reads what all sources have in common, leave --source out")
     if stage == "enrich" and (source is not None or (aim is not None and aim.kind == "offsets")):
         source = one_source(settings, source).name
     async with kafka_access(settings) as kafka:

@@ -7,7 +7,8 @@ from typing import Any, assert_never
 
 import click
 
-from enrichers.pipeline import Enriched, Pipeline
+from enrichers.enriched import Enriched
+from enrichers.pipeline import Pipeline
 from enrichers.redact import MissingKeyError
 from enrichers.routing import route
 from enrichers.state import InMemoryState, Pin

@@ -15,6 +15,7 @@ COMMANDS = {
     "checkpoint": "workers.cli.checkpoint:checkpoint",
     "chaos": "workers.cli.chaos:chaos",
     "demo": "workers.cli.demo:demo",
+    "dlq": "workers.cli.dlq:dlq",
     "invoke": "workers.cli.invoke:invoke",
     "redact": "workers.cli.redact:redact",
     "rules": "workers.cli.rules:rules",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workers.status import StageStatus
 
 STAGES = ("bridge", "enrich", "publish")
+ARCHIVE = "archive"
 EXAMPLES = """\b
 Examples:
   cdc status
@@ -33,7 +34,8 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--audit", "audited", is_flag=True, help="Count what stands in the topics, and compare.")
-@click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, help="Only this stage; may be repeated.")
+@click.option("--stage", "stages", type=click.Choice([*STAGES, ARCHIVE]), multiple=True,
+              help="Only this stage; may be repeated. archive: if a setting switches it on.")  # fmt: skip
 @click.option("--since", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
               help="With --audit: begin where the audit ended whose JSON is in FILE.")  # fmt: skip
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
@@ -57,7 +59,9 @@ def status(
     """
     if since is not None and not audited:
         raise click.UsageError("--since goes with --audit")
-    chosen = tuple(stage for stage in STAGES if stage in stages) or STAGES
+    if audited and ARCHIVE in stages:
+        raise click.UsageError("--audit compares topics; what archive writes stands elsewhere")
+    chosen = tuple(stage for stage in (*STAGES, ARCHIVE) if stage in stages)
     if not audited:
         with quiet():
             found = asyncio.run(_look(chosen))
@@ -65,7 +69,7 @@ def status(
         _print(output, document, lambda: _status_lines(found))
         return
     with quiet():
-        report = asyncio.run(_audit(chosen, since))
+        report = asyncio.run(_audit(chosen or STAGES, since))
     _print(output, report.document(), lambda: _audit_lines(report))
     click.echo(f"cdc status: {_summary(report)}", err=True)
     ctx.exit(int(_exit_code(report)))
@@ -104,6 +108,7 @@ async def _look(stages: Sequence[str]) -> "list[StageStatus]":
     from workers.status import look, needed_topics  # noqa: PLC0415
 
     settings = load_settings()
+    stages = stages or ((*STAGES, ARCHIVE) if settings.has_archive else STAGES)
     async with kafka_access(settings) as kafka:
         await kafka.require(needed_topics(settings, stages, audit=False))
         return await look(settings, kafka, stages)

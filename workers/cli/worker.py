@@ -1,19 +1,23 @@
 """`cdc worker`: run the pipeline."""
 
 import functools
+import os
+import socket
 
 import click
 
 from workers.log_options import LoggerConfigOptions
 
 
-def _stages(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-    from workers.app import STAGES  # noqa: PLC0415  importing Faust takes a second; --help should not
+def _stages(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    from workers.app import FACTORIES  # noqa: PLC0415  importing Faust takes a second; --help should not
 
+    if value is None:
+        return None
     chosen = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
-    unknown = [stage for stage in chosen if stage not in STAGES]
+    unknown = [stage for stage in chosen if stage not in FACTORIES]
     if unknown or not chosen:
-        raise click.BadParameter(f"unknown stage {', '.join(unknown) or '(none)'}; there are: {', '.join(STAGES)}")
+        raise click.BadParameter(f"unknown stage {', '.join(unknown) or '(none)'}; there are: {', '.join(FACTORIES)}")
     return chosen
 
 
@@ -21,36 +25,47 @@ def _stages(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[s
     epilog="Examples:  cdc worker   |   cdc worker --stages bridge   |   CDC_WORKER_NAME=$(hostname) cdc worker"
 )
 @click.option(
-    "--stages", default="bridge,enrich,publish", show_default=True, callback=_stages, metavar="A,B",
-    help="Which stages this process runs. Each scales by itself: run as many workers as you like.",
+    "--stages", callback=_stages, metavar="A,B",
+    help="Which stages this process runs; without it bridge, enrich and publish, and archive if a setting switches it "
+    "on. Each scales by itself: run as many workers as you like.",
 )  # fmt: skip
 @click.option("--web-port", type=click.IntRange(1, 65535), help="Port of the web views on loopback (CDC_WEB_PORT).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
               help="Log level (CDC_LOG_LEVEL).")  # fmt: skip
-def worker(stages: tuple[str, ...], web_port: int | None, log_level: str | None) -> None:
+def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str | None) -> None:
     """Run the pipeline: Kinesis -> Kafka -> events -> EventBridge.
 
     Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0;
     7 if a gap or a stopped shard waits for you.
     """
-    from workers.app import FACTORIES, make_enrich, make_publish  # noqa: PLC0415
+    from workers.app import FACTORIES, make_archive, make_enrich, make_publish, stages_of  # noqa: PLC0415
+    from workers.archive.notices import alert_topic  # noqa: PLC0415
+    from workers.archive.watch import Watch  # noqa: PLC0415
+    from workers.aws.client import Session  # noqa: PLC0415
+    from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
-    from workers.web.server import WebServer, choose_port  # noqa: PLC0415
+    from workers.web.server import WebServer, choose_port, stage_state  # noqa: PLC0415
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
     settings = load_settings({name: value for name, value in overrides.items() if value is not None})
     LoggerConfigOptions(settings.log_level).apply()
     kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
-    for make in {"enrich": make_enrich, "publish": make_publish}.items():
+    stages = stages or stages_of(settings)
+    for make in {"enrich": make_enrich, "publish": make_publish, "archive": make_archive}.items():
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
+    topic = alert_topic(settings, functools.partial(Session, settings))
+    sender = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
     port = choose_port(settings.web_port)
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at http://127.0.0.1:{port}/", err=True)
     process = StageWorker(
         {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
-        beside=lambda running: [WebServer(running, port)],
+        beside=lambda running: [
+            WebServer(running, port),
+            *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
+        ],
     )
     code = process.run()
     for name, why in sorted(process.waiting.items()):

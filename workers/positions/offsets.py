@@ -1,4 +1,4 @@
-"""Positions of enrich and publish, which are offsets of their groups, and setting them by hand.
+"""Positions of enrich, publish and archive, which are offsets of their groups, and setting them by hand.
 
 Each partition is one transaction of its slot's producer, and no partition depends on another: what was cut off is run
 again. The ledger begins anew where the stage goes on, because its counts are of the offsets from `since` on; what it
@@ -105,8 +105,10 @@ class StageOffsets:
 
 
 def topics_read(settings: Settings, stage: str, source: str | None = None) -> tuple[str, ...]:
-    """What enrich or publish reads; of enrich those of one source alone, if it is named."""
+    """What enrich, publish or archive reads; of enrich those of one source alone, if it is named."""
     topics = Topics.of(settings)
+    if stage == "archive":
+        return (topics.dead,)
     if stage == "publish":
         return (topics.events,)
     return tuple(topic for name, topic in topics.raw.items() if source in (None, name))

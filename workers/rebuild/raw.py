@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -33,8 +33,8 @@ class RawRange:
 
 async def in_order(
     connection: KafkaConnection, ranges: Mapping[TopicPartition, RawRange], tell: Tell, doing: str,
-    patience: float = PATIENCE,
-) -> AsyncIterator[Any]:  # fmt: skip
+    patience: float = PATIENCE, client_id: str = CLIENT,
+) -> AsyncGenerator[Any]:  # fmt: skip
     """Merge by Kafka's timestamps; within a partition the order of its offsets is kept, whatever its timestamps say.
 
     Lookups are read across partitions and sources, so their owners should come first here, too, if they came first
@@ -43,7 +43,7 @@ async def in_order(
     if not wanted:
         return
     consumer = AIOKafkaConsumer(
-        **connection.client(CLIENT), isolation_level="read_committed", auto_offset_reset="none",
+        **connection.client(client_id), isolation_level="read_committed", auto_offset_reset="none",
         enable_auto_commit=False, max_partition_fetch_bytes=FETCH_BYTES,
     )  # fmt: skip
     await consumer.start()

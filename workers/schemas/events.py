@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from enrichers.normalize import ENVELOPE_VERSION
+from enrichers.detail import ENVELOPE_VERSION
 from models.change import Operation
 from models.tables import TABLE_CHANGE, TableSpec
 from workers.schemas.columns import ISO_TIME, Schema, column_schema, published_columns, unknown_schema

@@ -1,0 +1,268 @@
+"""The plan of one table: an ordinary insert or update of DMS becomes its event in one pass over what changed.
+
+It does what the steps of `enrichers.pipeline` do, in their order, with everything prepared that the table's spec and
+the columns of its rows decide. What is not ordinary has no plan, or the plan gives it back: then the steps are taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from typing import Any
+
+from msgspec import UNSET
+
+from enrichers import remember
+from enrichers.compiled import CompiledTable
+from enrichers.detail import Frame
+from enrichers.enriched import Enriched
+from enrichers.normalize import digest_of, position_of
+from enrichers.owner import find_owner
+from enrichers.owner_places import OwnerPlaces
+from enrichers.plan_columns import PlanColumns, Word, published_id, redacted_keys, words
+from enrichers.second_opinion import SecondOpinion
+from enrichers.state import Effect, LookupEntry, Note, Remember, State
+from enrichers.transform import BadValueError
+from enrichers.validate import commit_time
+from models.catalogue import Catalogue
+from models.change import EPOCH, Change, Operation, SourceRow
+from models.column_types import KINDS
+from models.enrichment import Enrichment
+from models.event import Event
+from models.outcome import Drop, Miss, Ok
+from models.raw import RawRecord
+from models.routing import key_text
+from models.sources import dms
+from models.sources.dms_typed import TypedRecord, row_of
+from models.sources.reading import Reading
+from models.strict_json import wire
+
+FLAG = KINDS[int]
+"""What a flag is that came as a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What a plan takes from its pipeline."""
+
+    catalogue: Catalogue
+    second: SecondOpinion
+    service: str
+    environment: str
+    zone: tzinfo
+
+
+class Plan:
+    """For rows with these columns, as the reader of one source delivers them."""
+
+    def __init__(self, table: CompiledTable, columns: Sequence[str], options: PlanOptions, reading: Reading) -> None:
+        """See `of`."""
+        spec = table.spec
+        places = {name: place for place, name in enumerate(columns)}
+        self._table = table
+        self._spec = spec
+        self._options = options
+        self._names = tuple(columns)
+        self._columns = PlanColumns(table, columns)
+        self._keys = tuple((name, places[name]) for name in spec.key)
+        self._no_keys = tuple(place for name, place in places.items() if name not in spec.key)
+        self._words = words(spec, places)
+        self._key_rules = {name: table.redactors[name] for name in spec.key if name in table.redactors}
+        self._owner = OwnerPlaces(spec, columns, options.catalogue)
+        self._provides = tuple(
+            (rule, places.get(rule.org or ""), places.get(rule.user or "")) for rule in spec.provides
+        )
+        self._fills = (spec.absent_columns or reading.absent_columns) == "null"
+        self._drops_resent = spec.duplicates != "pass"
+        self._needs_owner = spec.missing_owner.then == "dead"
+        self._place = ("", "")
+        """Schema and table as the last record had them, which have frames."""
+        self._frames: dict[str, Frame] = {}
+
+    @staticmethod
+    def of(
+        table: CompiledTable, columns: Sequence[str], options: PlanOptions, reading: Reading
+    ) -> "Plan | None":  # fmt: skip
+        """`columns`: of the reader's rows, in the spec's spelling. None if the steps have to be taken each time."""
+        spec = table.spec
+        if spec.where is not None or spec.published_images or table.conditional or table.aliases:
+            return None
+        if reading.lob_max_size or options.second.mode == "all":
+            return None
+        provided = {name for rule in spec.provides for name in (rule.org, rule.user) if name is not None}
+        return Plan(table, columns, options, reading) if {*spec.key, *provided} <= {*columns} else None
+
+    def run(self, typed: TypedRecord, record: RawRecord, state: State, *, patient: bool) -> Enriched | None:
+        """All steps for one record; None: they have to be taken one by one. Raises as the pipeline does."""
+        metadata, new, row = typed.metadata, typed.new, record.key
+        schema, word = metadata.schema_name, self._words.get(metadata.operation)
+        if word is None or metadata.record_type != "data" or type(schema) is not str or row is None or record.replay:
+            return None
+        if not self._is_ours(schema, metadata.table_name, state) or not self._is_ordinary(word, typed):
+            return None
+        time = metadata.commit_timestamp or metadata.timestamp
+        if type(time) is not str or (committed := commit_time(time, self._options.zone)) is None:
+            return None
+        committed_ms, timestamp = committed
+        keys = {name: new[place] for name, place in self._keys}
+        parts = (metadata.stream_position, metadata.transaction_id, metadata.transaction_record_id)
+        named = None not in parts and "" not in parts and UNSET not in parts
+        spec, table = self._spec, self._table
+        digest = digest_of(
+            record.source, spec.name, word.operation, schema,
+            None if table.key_is_redacted else [key_text(value) for value in keys.values()],
+            ["change", *map(str, parts)] if named else position_of(record),
+        )  # fmt: skip
+        if self._options.second.wanted(digest):
+            return None
+        memory = state.memory(row) if spec.memory else None
+        note = named and self._drops_resent
+        if note and ((memory is not None and digest in memory.changes) or state.is_recent(digest)):
+            return Enriched(_RESENT, table=spec.name)
+        effects = self._observed(typed, schema, committed_ms, state)
+        if self._provides:
+            entries = self._lookups(typed, row, committed_ms, state)
+            if entries is None:
+                return None
+            effects += entries
+        if note:
+            effects.append(Note(digest))
+        owner = self._owner.find(new, state, schema, committed_ms)
+        if owner is None:
+            published = word.kept_back is None
+            change = self._change(word, typed, record, keys, committed_ms)
+            found = find_owner(
+                change, spec, self._options.catalogue, state, memory, patient=patient and published, ask=published
+            )
+            if isinstance(found, Miss):
+                return Enriched(found, table=spec.name)
+            owner = found
+            if owner.source == "missing" and self._needs_owner:
+                return None
+        if spec.memory:
+            effects += remember.memorize_in_turn(owner, row, memory, digest if named else None, committed_ms)
+        retyped = len(typed.numbers)
+        if word.kept_back is not None:
+            return Enriched(word.kept_back, tuple(effects), spec.name, retyped)
+        event = self._event(word, typed, record, owner, keys, digest, committed_ms, timestamp)
+        return None if event is None else Enriched(Ok(event), tuple(effects), spec.name, retyped)
+
+    def _is_ours(self, schema: str, table: str, state: State) -> bool:
+        """Whether the record is of this table, whose schema is fixed or pinned."""
+        spec = self._spec
+        if self._place != (schema, table):
+            if self._options.catalogue.first(dms.ADAPTER, schema, table) is not spec:
+                return False
+            self._place = schema, table
+            self._frames = {word: self._frame(about, schema, table) for word, about in self._words.items()}
+        return spec.schema is not None or state.pinned_schema(spec.name) == schema
+
+    def _is_ordinary(self, word: Word, typed: TypedRecord) -> bool:
+        """Whether the row is valid, its key has not changed, and its images can be compared, if there are two."""
+        new, old = typed.new, typed.old
+        changed = typed.changed
+        for _, place in self._keys:
+            value = new[place]
+            if value is None or value is UNSET:
+                return False
+            if place in changed and old is not None and old[place] is not None and old[place] is not UNSET:
+                return False
+        if word.operation is Operation.CREATE:
+            return old is None and not any(new[place] is None or new[place] is UNSET for place in word.required)
+        if old is None:
+            return True
+        if self._fills and any(new[place] is UNSET or old[place] is UNSET for place in changed):
+            return False
+        # Fewer changes than columns beside the key: one of the others stands in both rows.
+        in_both = len(changed) + len(self._keys) < len(typed.shape.present)
+        return in_both or any(old[place] is not UNSET for place in self._no_keys)
+
+    def _observed(self, typed: TypedRecord, schema: str, committed_ms: int, state: State) -> list[Effect]:
+        watch, numbers = self._table.watch, typed.numbers
+        sight = (typed.shape, *numbers) if numbers else typed.shape
+        if watch.is_settled(sight, state, committed_ms):
+            return []
+        row = row_of(typed.new, self._names)
+        source = SourceRow(dms.ADAPTER, schema, self._spec.table, Operation.UPDATE, row, None, None, None)
+        odd = [(self._names[place], FLAG, False) for place in numbers]
+        observed = watch.row(source, state, odd, committed_ms)
+        if not observed:
+            watch.settle(sight, tuple(row), state)
+        return [*observed]
+
+    def _lookups(self, typed: TypedRecord, row: bytes, committed_ms: int, state: State) -> list[Remember] | None:
+        """`remember.lookups`; None if an entry needs more than the row."""
+        effects: list[Remember] = []
+        for rule, org_place, user_place in self._provides:
+            org, user = _id(typed, org_place), _id(typed, user_place)
+            if org is UNSET or user is UNSET:
+                return None
+            known = state.lookup(rule.lookup, row)
+            if known is None or org != known.org_id or user != known.user_id:
+                entry = LookupEntry(org_id=org, user_id=user, since_ms=committed_ms)
+                effects.append(Remember(rule.lookup, row, entry))
+        return effects
+
+    def _change(
+        self, word: Word, typed: TypedRecord, record: RawRecord, keys: dict[str, Any], committed_ms: int
+    ) -> Change:
+        return Change(
+            name=self._spec.name,
+            schema=str(typed.metadata.schema_name),
+            table=typed.metadata.table_name,
+            operation=word.operation,
+            keys=keys,
+            previous_keys=None,
+            before=None if typed.old is None else row_of(typed.old, self._names),
+            after=row_of(typed.new, self._names),
+            committed_at=EPOCH + timedelta(milliseconds=committed_ms),
+            identity=None,
+            origin=record.origin,
+            adapter=dms.ADAPTER,
+        )
+
+    def _event(
+        self, word: Word, typed: TypedRecord, record: RawRecord, owner: Enrichment, keys: dict[str, Any], digest: str,
+        committed_ms: int, timestamp: str,
+    ) -> Event | None:  # fmt: skip
+        """None: a value has no form that the table wants it in."""
+        metadata, old, table = typed.metadata, typed.old, self._table
+        compared = old is not None or word.operation is Operation.CREATE
+        try:
+            if old is not None:
+                changes, touched = self._columns.differences(typed.new, old, typed.changed)
+            else:
+                changes, touched = self._columns.values(typed.new, typed.shape.present, () if compared else keys)
+        except BadValueError:
+            return None
+        published, transaction = keys, metadata.transaction_id
+        if self._key_rules:
+            touched += self._key_rules
+            published = redacted_keys(keys, self._key_rules)
+        return self._frames[metadata.operation].event(
+            record, digest=digest, committed_ms=committed_ms, timestamp=timestamp, keys=wire(published),
+            changes=changes, compared=compared, redacted=sorted({*touched}) if touched else (), owner=owner,
+            org_id=published_id(owner.org_id, table.org_redactor),
+            user_id=published_id(owner.user_id, table.user_redactor),
+            transaction_id=None if transaction in _NO_TRANSACTION else str(transaction),
+        )  # fmt: skip
+
+    def _frame(self, word: Word, schema: str, table: str) -> Frame:
+        options = self._options
+        return Frame(
+            self._spec, word.operation, dms.ADAPTER, schema, table,
+            service=options.service, environment=options.environment, snapshot=word.snapshot,
+        )  # fmt: skip
+
+
+def _id(typed: TypedRecord, place: int | None) -> Any:
+    """An id for a lookup: text, None, or UNSET if the row does not hold its column. None as place: no such id."""
+    if place is None:
+        return None
+    value = typed.new[place]
+    if value is UNSET and typed.old is not None:
+        value = typed.old[place]
+    return value if value is UNSET or value is None else key_text(value) or None
+
+
+_RESENT = Drop("resent")
+_NO_TRANSACTION = (None, "", UNSET)

@@ -1,0 +1,112 @@
+"""Where dead letters go outside of Kafka. A sink may be asked for the same letter again: S3 keeps one object, and
+messages carry the id by which whoever reads them drops repeats."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from models.alerts import plain
+from models.filed_letter import FiledLetter
+from workers.archive_settings import region_of_queue
+from workers.aws.client import Reach, Session
+from workers.aws.errors import AwsError, AwsUnavailable
+from workers.settings import Settings
+
+EXISTS = "PreconditionFailed"
+CONFLICT = "ConditionalRequestConflict"
+"""Somebody else writes the same object at the moment."""
+
+
+class LetterSink(Protocol):
+    """One place that gets every letter."""
+
+    name: str
+    """s3, sqs or sns."""
+
+    async def take(self, letter: FiledLetter) -> None:
+        """Return when the place has it. Raises AwsError."""
+
+
+class Bucket:
+    """One object for each letter, written if it is not there yet."""
+
+    name = "s3"
+
+    def __init__(
+        self, session: Session, bucket: str, encryption: Literal["aws:kms", "AES256", "bucket"], kms_key: str | None
+    ) -> None:
+        self._session = session
+        self._bucket = bucket
+        self._encryption: dict[str, str] = {} if encryption == "bucket" else {"ServerSideEncryption": encryption}
+        if kms_key is not None:
+            self._encryption["SSEKMSKeyId"] = kms_key
+
+    async def take(self, letter: FiledLetter) -> None:
+        """See LetterSink."""
+        try:
+            await self._session.cold(
+                "s3", "put_object", Bucket=self._bucket, Key=letter.object_key, Body=letter.document(),
+                ContentType="application/json", IfNoneMatch="*", Metadata=_metadata(letter), **self._encryption,
+            )  # fmt: skip
+        except AwsError as error:
+            if error.code == CONFLICT:
+                raise AwsUnavailable(error.code) from None
+            if error.code != EXISTS:
+                raise
+
+
+def _metadata(letter: FiledLetter) -> dict[str, str]:
+    """To be looked at without opening the object; ASCII."""
+    attempts = str(letter.letter.attempts) if letter.letter is not None else ""
+    found = {"kind": letter.kind, "stage": letter.buried.stage, "code": letter.buried.code, "attempts": attempts}
+    return {name: plain(text) for name, text in found.items() if plain(text)}
+
+
+class QueueCopy:
+    """A message for each letter: where it is, and a view of it without values (P6)."""
+
+    name = "sqs"
+
+    def __init__(self, session: Session, url: str, bucket: str | None) -> None:
+        self._session = session
+        self._url = url
+        self._bucket = bucket
+
+    async def take(self, letter: FiledLetter) -> None:
+        """See LetterSink."""
+        found = letter.pointer(self._bucket)
+        if letter.record.value is not None:
+            found["payload"] = letter.view()
+        body = msgspec.json.encode(found)
+        more: dict[str, Any] = {}
+        if self._url.endswith(".fifo"):
+            more = {"MessageGroupId": letter.buried.stage or letter.kind, "MessageDeduplicationId": letter.id}
+        await self._session.cold(
+            "sqs", "send_message", QueueUrl=self._url, MessageBody=body.decode(),
+            MessageAttributes=attributes(
+                id=letter.id, kind=letter.kind, stage=letter.buried.stage, code=letter.buried.code
+            ),
+            **more,
+        )  # fmt: skip
+
+
+def attributes(**texts: str) -> dict[str, dict[str, str]]:
+    """Message attributes, for filters and for dropping repeats; empty ones are left out."""
+    return {name: {"DataType": "String", "StringValue": plain(text)} for name, text in texts.items() if plain(text)}
+
+
+SessionOf = Callable[[Reach], Session]
+
+
+def letter_sinks(settings: Settings, session_of: SessionOf) -> list[LetterSink]:
+    """Those that the settings switch on, but alerts."""
+    found: list[LetterSink] = []
+    if settings.archive_bucket is not None:
+        session = session_of(Reach(settings.aws_region))
+        found.append(Bucket(session, settings.archive_bucket, settings.archive_encryption, settings.archive_kms_key))
+    if settings.dlq_queue_url is not None:
+        region = region_of_queue(settings.dlq_queue_url) or settings.aws_region
+        session = session_of(Reach(region))
+        found.append(QueueCopy(session, settings.dlq_queue_url, settings.archive_bucket))
+    return found

@@ -1,0 +1,171 @@
+"""What the commands of `cdc dlq` have in common: how letters are chosen, and how they are named and masked."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from enrichers.letter_view import LetterView
+from enrichers.redact import Secret
+from models.buried import CATEGORIES, CODES, Kind
+from models.handled import ACTIONS, LetterId
+from models.letter_selection import Selection, moment
+from models.yaml_nodes import suggestion
+from workers.cli.columns import columns
+from workers.cli.progress import Progress
+from workers.contract import pipeline_options, read_catalogue
+from workers.failures import CommandError, NotFoundError
+from workers.topics import Topics
+
+if TYPE_CHECKING:
+    from models.buried import Buried
+    from workers.dead_letters.reading import DeadLetters
+    from workers.settings import Settings
+
+NAME = "cdc dlq"
+STAGES = ("bridge", "enrich", "publish")
+C = TypeVar("C", bound=Callable[..., Any])
+
+_IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
+_FILTERS = (
+    click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Of this stage."),
+    click.option("--code", "codes", multiple=True, type=click.Choice(CODES, case_sensitive=False), metavar="CODE",
+                 help=f"With this code: {', '.join(CODES)}."),
+    click.option("--category", "categories", multiple=True, type=click.Choice(CATEGORIES, case_sensitive=False),
+                 metavar="CATEGORY", help=f"Of this category: {', '.join(CATEGORIES)}."),
+    click.option("--table", "tables", multiple=True, metavar="NAME", help="Of this table."),
+    click.option("--key", "keys", multiple=True, metavar="KEY", help="Of this row, as `list` shows it: users:7."),
+    click.option("--since", metavar="WHEN", help="Written since then: 2026-01-15T10:00:00Z, or 90s, 30m, 2h, 7d ago."),
+    click.option("--until", metavar="WHEN", help="Written before then."),
+)  # fmt: skip
+
+
+def choosing(command: C) -> C:
+    """Ids and filters; `chosen` makes a Selection of them."""
+    for option in reversed((_IDS, *_FILTERS)):
+        command = option(command)
+    return command
+
+
+def chosen(
+    ids: Collection[str], *, stages: Collection[str], codes: Collection[str], categories: Collection[str],
+    tables: Collection[str], keys: Collection[str], since: str | None, until: str | None,
+) -> Selection:  # fmt: skip
+    """Raises UsageError."""
+    now = now_ms()
+
+    def when(text: str | None, option: str) -> int | None:
+        try:
+            return None if text is None else moment(text, now)
+        except ValueError as error:
+            raise click.UsageError(f"{option} {text}: {error}") from None
+
+    return Selection(
+        ids=frozenset(letter_id(text) for text in ids), stages=frozenset(stages), codes=frozenset(codes),
+        categories=frozenset(categories), tables=frozenset(tables), keys=frozenset(keys),
+        since_ms=when(since, "--since"), until_ms=when(until, "--until"),
+    )  # fmt: skip
+
+
+def letter_id(text: str) -> LetterId:
+    """Raises UsageError."""
+    try:
+        return LetterId.parse(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def letter_view(settings: "Settings", selection: Selection) -> LetterView:
+    """With the redaction key, so that hashes and tokens are those of events; without it, if it cannot be had. Says on
+    stderr if a table that is asked for is none that is configured: letters may be of one that was."""
+    catalogue = read_catalogue(settings)
+    known = {name for spec in catalogue.specs for name in (spec.name, spec.table)}
+    for name in sorted(selection.tables - known):
+        click.echo(f"{NAME}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
+    secret = other = None
+    try:
+        options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
+    except CommandError as error:
+        click.echo(f"{NAME}: hashes and tokens are shown as masks: {error}", err=True)
+        options = pipeline_options(settings, None)
+    if options.redaction_key is not None:
+        secret = Secret(options.redaction_key, options.redaction_key_version)
+    if options.other_redaction_key is not None:
+        other = Secret(options.other_redaction_key, options.other_redaction_key_version)
+    readings = {topic: options.readings[name] for name, topic in Topics.of(settings).raw.items()}
+    return LetterView(catalogue, secret=secret, other=other, zone=options.time_zone, readings=readings)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The letters of a selection, at one moment."""
+
+    letters: "AsyncIterator[Buried]"
+    """Oldest first, with their originals."""
+    newest: "Callable[[int], Awaitable[tuple[list[Buried], bool]]]"
+    """See workers.dead_letters.reading.newest."""
+    found: "DeadLetters"
+    view: LetterView
+
+
+@asynccontextmanager
+async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Opened]":
+    """Read the topic. `everything`, or ids: also letters that were handled."""
+    from workers.dead_letters.reading import letters, look, newest  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    view, tell = letter_view(settings, selection), Progress(NAME)
+    handled = (None, *ACTIONS) if everything or selection.ids else (None,)
+    async with kafka_access(settings) as kafka:
+        found = await look(settings, kafka, selection, tell)
+
+        def read(part: "DeadLetters") -> "AsyncGenerator[Buried]":
+            return letters(kafka, part, selection, view.keys, tell, handled=handled)
+
+        async with aclosing(read(found)) as selected:
+            yield Opened(selected, lambda limit: newest(found, limit, read), found, view)
+
+
+def require_ids(selection: Selection, found: "DeadLetters") -> None:
+    """Of a selection without letters. Raises NotFoundError for ids that Kafka has never given out, or whose letters are
+    gone and were not handled."""
+    missing = sorted(selection.ids - found.marks.keys())
+    if missing:
+        raise NotFoundError(
+            f"there is no letter {', '.join(map(str, missing))}", hint="`cdc dlq list --all` shows those that are there"
+        )
+
+
+def tell_held_back(found: "DeadLetters") -> bool:
+    """Say which letters could not be read; whether there are any."""
+    for place in found.held_back:
+        click.echo(f"{NAME}: not read: {place}, an open transaction stands before it; see docs/runbook.md", err=True)
+    return bool(found.held_back)
+
+
+def kind_lines(kinds: Collection[tuple[Kind, int]]) -> Iterator[str]:
+    """A table of how many letters there are of each kind."""
+    rows: list[tuple[str, ...]] = [("LETTERS", "STAGE", "CODE", "TABLE", "MESSAGE")]
+    rows += [
+        (f"{count:,}", stage or "-", code, table or "-", message) for (stage, code, table, message), count in kinds
+    ]
+    if kinds:
+        yield from columns(rows, left=rows[0][1:])
+
+
+def kind_documents(kinds: Collection[tuple[Kind, int]]) -> list[dict[str, Any]]:
+    """The same for programs."""
+    return [
+        {"stage": stage, "code": code, "table": table or None, "message": message, "letters": count}
+        for (stage, code, table, message), count in kinds
+    ]
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,97 @@
+"""What was done with letters before: `cdc.dead-handled`, read and written (ADR 41).
+
+One producer writes it, under one transactional id: whoever starts takes it away from the one before, and knows all that
+was done. So one command works at a time, and what it does is done once.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
+
+from models.handled import Handled, LetterId
+from workers.engine.slot_producer import SlotProducer, Unanswered
+from workers.failures import CommandError, RefusedError, UnreachableError
+from workers.kafka_access import KafkaAccess
+from workers.kafka_logs import Tell, ends, read_logs, refuse_unread
+from workers.settings import MEBIBYTE, Settings
+from workers.topics import DEAD_MAX_BYTES, Topics
+
+CLIENT = "cdc-dlq"
+TRANSACTION_MS = 30_000
+"""How long a killed command can hold back those who read what it wrote."""
+
+Marks = Mapping[LetterId, Handled]
+
+
+async def read_marks(
+    settings: Settings, kafka: KafkaAccess, tell: Tell, *, fenced: bool = False
+) -> dict[LetterId, Handled]:
+    """What stands there now. `fenced`: nobody writes any more, so it is everything. Raises CommandError, KafkaError."""
+    topic = Topics.of(settings).handled
+    found: dict[LetterId, Handled] = {}
+
+    def apply(record: Any) -> None:
+        if record.value is None:
+            found.pop(LetterId.parse((record.key or b"").decode()), None)
+        else:
+            mark = Handled.decode(record.key, record.value)
+            found[mark.letter] = mark
+
+    tps = [TopicPartition(topic, index) for index in range(settings.partitions)]
+    try:
+        goals = await ends(kafka.connection, CLIENT, tps, stable=not fenced)
+        logs = await read_logs(kafka.connection, CLIENT, goals, apply, tell)
+    except ValueError as error:
+        raise CommandError(f"{topic}: {error}", hint="another release or product writes there") from None
+    refuse_unread(logs.values())
+    return found
+
+
+@contextlib.asynccontextmanager
+async def sole_writer(settings: Settings, kafka: KafkaAccess) -> AsyncIterator[SlotProducer]:
+    """A producer that fences every other command. Raises RefusedError when it is fenced itself, UnreachableError if it
+    is not known whether the last transaction stands: the next command will know."""
+    producer = SlotProducer(
+        **kafka.connection.client(CLIENT), transactional_id=f"{settings.app}-dlq",
+        transaction_timeout_ms=TRANSACTION_MS, max_request_size=DEAD_MAX_BYTES + MEBIBYTE,
+    )  # fmt: skip
+    try:
+        await producer.start()  # InitProducerId
+        yield producer
+    except ProducerFenced:
+        raise RefusedError(
+            "another `cdc dlq` has taken over", hint="see what it does; run this one again when it has ended"
+        ) from None
+    except Unanswered:
+        raise UnreachableError(
+            "Kafka did not answer the end of a transaction: it stands, or it does not",
+            hint="run it again: it goes on with what is left",
+        ) from None
+    except MessageSizeTooLargeError:
+        raise CommandError(
+            "Kafka refuses a letter for its size", hint="raise max.message.bytes of the redrive topics, run it again"
+        ) from None
+    finally:
+        await producer.stop()
+
+
+@contextlib.asynccontextmanager
+async def transaction(producer: SlotProducer) -> AsyncIterator[None]:
+    """One transaction, committed at the end of the block, aborted if the block fails."""
+    await producer.begin_transaction()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            await producer.abort_transaction()
+        raise
+    await producer.commit_transaction()
+
+
+async def send_mark(producer: SlotProducer, topic: str, mark: Handled, *, forget: bool = False) -> Any:
+    """Into the partition of its letter; `forget` takes an earlier one back."""
+    value = None if forget else mark.encode()
+    return await producer.send(topic, key=mark.key, value=value, partition=mark.letter.partition)
