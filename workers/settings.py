@@ -206,12 +206,8 @@ class EnvVariables(
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = [
-            *mistakes(self, local=self.environment == "LOCAL"),
-            *database_mistakes(self),
-            *event_bus_mistakes(self),
-            *archive_mistakes(self),
-        ]
+        found = mistakes(self, local=self.environment == "LOCAL")
+        found += [*database_mistakes(self), *event_bus_mistakes(self), *archive_mistakes(self)]
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))
