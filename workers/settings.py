@@ -27,6 +27,7 @@ from workers.kafka_settings import mistakes
 from workers.oversize_settings import OversizeSettings, oversize_mistakes
 from workers.poison_settings import PoisonSettings
 from workers.preflight_settings import PreflightSettings
+from workers.publish_settings import PublishSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
     OptionalPath,
@@ -46,8 +47,8 @@ MEBIBYTE = 1 << 20
 
 
 class EnvVariables(
-    DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings, OversizeSettings,
-    PreflightSettings,
+    PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
+    OversizeSettings, PreflightSettings,
 ):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 

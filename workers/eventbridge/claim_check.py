@@ -7,8 +7,10 @@ from typing import Protocol
 
 from enrichers.oversize import Claim, Step
 from models.bus_health import EventBridgeHC
+from models.outcome import ErrorCategory
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Outcome, Retry, Undeliverable
+from workers.eventbridge.answers import CONFIGURATION_PAUSE
 from workers.eventbridge.bus import IBus, Prepared
 from workers.eventbridge.bus_sight import Cold
 from workers.eventbridge.entry import Entry
@@ -16,7 +18,6 @@ from workers.eventbridge.entry import Entry
 EXISTS = "PreconditionFailed"
 PASSING = frozenset({"ConditionalRequestConflict", "RequestTimeout", "OperationAborted"})
 """Refusals that a second try cures: somebody else writes the same object, or the bytes came too slowly."""
-CONFIGURATION_PAUSE = 10.0
 KEPT = 1_000
 """Objects that are known to be there: an event that is sent again is not written again."""
 
@@ -114,7 +115,7 @@ class ClaimCheckedBus:
             return Retry(f"S3:{error.code}")
         except AwsError as error:
             self._report(f"S3 refuses large events: {error.code}; see CDC_CLAIM_CHECK_BUCKET and its permissions")
-            return Retry(f"S3:{error.code}", pause=CONFIGURATION_PAUSE)
+            return Retry(f"S3:{error.code}", pause=CONFIGURATION_PAUSE, category=ErrorCategory.CONFIGURATION)
         self._report(None)
         self._kept[claim.ref] = None
         if len(self._kept) > KEPT:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.bus_health import EventBridgeHC
+from models.outcome import ErrorCategory
 from workers import metrics
 from workers.aws.errors import AwsDenied, AwsError
 from workers.engine.delivery import Outcome, Retry, Undeliverable
@@ -213,7 +214,8 @@ class PreflightedBus:
         await self._preflight.known()
         obstacle = self._preflight.obstacle
         if obstacle:  # P7: a classic bus would accept them, and they would go nowhere
-            return [Retry(obstacle, pause=HOLD_SECONDS)] * len(prepared)
+            held = Retry(obstacle, pause=HOLD_SECONDS, category=ErrorCategory.CONFIGURATION, whole=True)
+            return [held] * len(prepared)
         return await self._bus.put(prepared)
 
 
