@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 NAME = "cdc dlq"
-STAGES = ("bridge", "enrich", "publish")
+STAGES = ("bridge", "enrich", "publish", "archive")
+"""Those whose letters or gaps stand in `cdc.dead`."""
 C = TypeVar("C", bound=Callable[..., Any])
 
 _IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
