@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from enrichers.letter_view import LetterView
+from enrichers.letter_view import LetterView, printable
 from enrichers.redact import Secret
 from models.buried import CATEGORIES, CODES, Kind
 from models.handled import ACTIONS, LetterId
@@ -156,7 +156,7 @@ def kind_lines(kinds: Collection[tuple[Kind, int]]) -> Iterator[str]:
         (f"{count:,}", stage or "-", code, table or "-", message) for (stage, code, table, message), count in kinds
     ]
     if kinds:
-        yield from columns(rows, left=rows[0][1:])
+        yield from map(printable, columns(rows, left=rows[0][1:]))
 
 
 def kind_documents(kinds: Collection[tuple[Kind, int]]) -> list[dict[str, Any]]:
