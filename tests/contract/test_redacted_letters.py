@@ -155,9 +155,9 @@ def test_an_event_that_others_wrote_with_a_fraction_can_be_shown(tables: Path) -
 
 def test_names_that_the_source_chose_do_not_steer_a_terminal(tables: Path) -> None:
     view = LetterView(load_catalogue("none", tables))
-    fields = {"message": "column \x1b[2J is not of type int", "table": "a\x1b[2J"}
+    told = dead_letter(1, message="column \x1b[2J is not of type int", table="a\x1b[2J")
     value = dms("insert", {"ID": 1}, table="b\x1b[2J")
-    letter = Buried.of(DeadRecord(0, 1, T0, b"[]", value, dead_letter(1, **fields).to_headers()))
+    letter = Buried.of(DeadRecord(0, 1, T0, b"[]", value, told.to_headers()))
     lines = [
         *show_lines(letter, show_document(letter, view)), *list_lines([letter], view, everything=False),
         *kind_lines([(letter.kind, 1)]),

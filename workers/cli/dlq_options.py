@@ -132,14 +132,24 @@ async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Op
             yield Opened(selected, lambda limit: newest(found, limit, read), found, view)
 
 
-def require_ids(selection: Selection, found: "DeadLetters") -> None:
+def require_ids(selection: Selection, found: "DeadLetters", *, undo: bool = False) -> None:
     """Of a selection without letters. Raises NotFoundError for ids that Kafka has never given out, or whose letters are
-    gone and were not handled."""
-    missing = sorted(selection.ids - found.marks.keys())
-    if missing:
-        raise NotFoundError(
-            f"there is no letter {', '.join(map(str, missing))}", hint="`cdc dlq list --all` shows those that are there"
-        )
+    gone and were not handled. `undo`: only letters that were dropped were looked for."""
+    missing = sorted(
+        selection.ids - {letter for letter, mark in found.marks.items() if not undo or mark.action == "dropped"}
+    )
+    if not missing:
+        return
+    named = ", ".join(map(str, missing))
+    if tell_held_back(found):
+        what = f"{named} may be hidden by an open transaction, or there is no such letter"
+    elif undo:
+        what = f"{named} {'is' if len(missing) == 1 else 'are'} not dropped"
+    elif selection != Selection(ids=selection.ids):
+        what = f"the other filters do not fit, or there is no letter {named}"
+    else:
+        what = f"there is no letter {named}"
+    raise NotFoundError(what, hint="`cdc dlq list --all` shows the letters, and what was done with them")
 
 
 def tell_held_back(found: "DeadLetters") -> bool:

@@ -168,8 +168,8 @@ def drop(
     Kafka keeps them until their time is over (30 days), and --undo brings them back until then. IDs or filters are
     needed.
 
-    Exit code: 0, 6 if no ID exists, 7 if an open transaction hides letters, 8 without --yes, or if another
-    `cdc dlq` has taken over.
+    Exit code: 0, 6 if no ID exists, or with --undo none is dropped, 7 if an open transaction hides letters, 8 without
+    --yes, or if another `cdc dlq` has taken over.
     """
     selection = chosen(**filters)
     if not selection.narrows:
@@ -206,7 +206,7 @@ async def _drop(
         if producer is not None:
             await write_drop(producer, Topics.of(settings), marks, undo=undo, now_ms=now_ms, tell=tell)
     if not marks:
-        require_ids(selection, found)
+        require_ids(selection, found, undo=undo)
     return marks, kinds, tell_held_back(found)
 
 
