@@ -1,11 +1,15 @@
-"""The commands that an alert says to begin with: they find its letters, and do nothing else."""
+"""What is told of letters whose headers hold anything: commands that find them, and messages that AWS takes."""
 
 import shlex
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from models.alerts import OTHER, Due, Matter
-from workers.archive.notices import letters_notice
+from tests.unit.test_filed_letter import LETTER, filed
+from workers.archive.notices import AlertTopic, letters_notice
+from workers.archive.sinks import QueueCopy
 from workers.cli.dlq import dlq
 
 LATEST = {"id": "0-3-ab", "letterId": "0:3"}
@@ -44,3 +48,26 @@ def test_an_alert_names_commands_that_show_its_letters(matter: Matter, told: str
 
 def test_the_name_of_a_table_is_no_command_of_a_shell() -> None:
     assert commands(Matter("enrich", "PARSE_ERROR", "x;$(reboot)"))[1][-2:] == ["--table", "x;$(reboot)"]
+
+
+class Calls:
+    """A session that keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.arguments: list[dict[str, Any]] = []
+
+    async def cold(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        self.arguments.append(arguments)
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("stage", "named"), [("enrich", "enrich"), ("a stage\nof ours", "a-stage-of-ours"), ("", "letter")]
+)
+async def test_the_group_of_a_fifo_message_is_one_that_aws_takes(stage: str, named: str) -> None:
+    session: Any = Calls()
+    letter = filed(replace(LETTER, stage=stage))
+    await QueueCopy(session, "https://sqs/1/letters.fifo", None).take(letter)
+    notice = replace(letters_notice(Due(Matter(stage, "GAP", ""), 1, 0, 0, LATEST)), kind="letter")
+    await AlertTopic(session, "arn:aws:sns:x:1:alerts.fifo", {"environment": "PRD"}).publish(notice)
+    assert [found["MessageGroupId"] for found in session.arguments] == [named, named]

@@ -14,7 +14,7 @@ from models.alerts import MAX_WHY, OTHER, Change, Due, LetterAlerts, Matter, pla
 from models.buried import GAP
 from models.filed_letter import FiledLetter, iso_time
 from workers import metrics
-from workers.archive.sinks import SessionOf, attributes
+from workers.archive.sinks import SessionOf, attributes, message_group
 from workers.archive_settings import region_of_topic
 from workers.aws.client import Reach, Session
 from workers.log_redaction import masked
@@ -60,7 +60,10 @@ class AlertTopic:
         document = {"id": notice.id, "kind": notice.kind, "severity": notice.severity, **self._identity}
         more: dict[str, Any] = {}
         if self._arn.endswith(".fifo"):
-            more = {"MessageGroupId": notice.stage or notice.kind, "MessageDeduplicationId": notice.id[:MAX_ID]}
+            more = {
+                "MessageGroupId": message_group(notice.stage, notice.kind),
+                "MessageDeduplicationId": notice.id[:MAX_ID],
+            }
         await self._session.cold(
             "sns", "publish", TopicArn=self._arn, Subject=plain(f"[{self._identity['environment']}] {notice.subject}"),
             Message=msgspec.json.encode(document | notice.document).decode(),
