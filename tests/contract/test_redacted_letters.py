@@ -164,3 +164,11 @@ def test_names_that_the_source_chose_do_not_steer_a_terminal(tables: Path) -> No
     ]  # fmt: skip
     assert "[2J" in "".join(lines)
     assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("time_ms", [1 << 62, 10**15, -(1 << 62)])
+def test_times_that_are_none_do_not_keep_letters_from_being_shown(tables: Path, time_ms: int) -> None:
+    view = LetterView(load_catalogue("none", tables))
+    told = dead_letter(1, timestamp_ms=time_ms, first_failed_ms=time_ms, last_failed_ms=time_ms)
+    letter = Buried.of(DeadRecord(0, 1, time_ms, b"[]", b"{}", told.to_headers()))
+    assert "0:1" in shown(view, [letter])
