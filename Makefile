@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge bench-contract check format env-example model-docs lock clean
+.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -55,7 +55,7 @@ mutants: setup ## apply each deliberately broken build and see its test fail
 PAIRS ?= 5
 SOAK ?=
 
-bench: bench-engine bench-bridge bench-contract ## all benchmarks
+bench: bench-engine bench-bridge bench-contract bench-publish ## all benchmarks
 
 bench-engine: setup ## the engine beside its peers, resumable, about 25 minutes: PAIRS=5 SOAK=600 (seconds, extra)
 	@$(BIN)/python -m bench.engine --pairs $(PAIRS) $(if $(SOAK),--soak $(SOAK))
@@ -65,6 +65,9 @@ bench-bridge: setup ## the bridge beside its peers, resumable: PAIRS=5
 
 bench-contract: setup ## raw record to event beside bare msgspec and pydantic: PAIRS=7 PYTHON=python3.13 VENV=.venv-3.13
 	@$(BIN)/python -m bench.contract --pairs $(PAIRS)
+
+bench-publish: setup ## the publish stage beside plain boto3, resumable: PAIRS=5
+	@$(BIN)/python -m bench.publish --pairs $(PAIRS)
 
 check: setup ## formatting, linters, types and import rules
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from models.retry import duration
+
 
 class DatabaseInstanceStatus(StrEnum):
     """Whether the database answers."""
@@ -60,3 +62,7 @@ class CircuitBreakerConfig:
     """From the last failure to the next attempt."""
     half_open_requests: int = 3
     """Successes in a row that close it again; one failure opens it."""
+
+    def __str__(self) -> str:
+        """As settings have it: `5/30s/3`."""
+        return f"{self.failure_threshold}/{duration(self.recovery_seconds)}/{self.half_open_requests}"

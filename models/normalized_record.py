@@ -73,7 +73,9 @@ class RecordMetadata(Contract):
     aliases: dict[str, str] | None = None
     """Hash or token of an event -> the same value under the other redaction key, while there are two."""
     truncated_fields: list[str] | None = None
-    """Columns that the source has most likely cut off."""
+    """Columns whose texts are cut: by the source, most likely, or because the event was too large for its bus."""
+    omitted_fields: list[str] | None = None
+    """Members that were left out of an event that was too large for its bus: before, after, changes, changedFields."""
     precision_loss: list[str] | None = None
     """Columns whose integer came as a double too large to be exact."""
     enrichment: FoundOwner
@@ -107,6 +109,8 @@ class NormalizedRecord(Contract):
     before: dict[str, Any] | None = None
     """Whole image, if the table asks for it."""
     after: dict[str, Any] | None = None
+    payload_ref: Annotated[str, Field(pattern=r"^s3://[^/]+/.+$")] | None = None
+    """Where the whole event stands, if it was too large for its bus; `changes` is empty then."""
     metadata: RecordMetadata
     detail_type: Literal["CDC.TableChange"] | None = None
     """Instead of the event type, for tables with `detail_type_style: table-change`; those have `table`, too."""
@@ -114,7 +118,7 @@ class NormalizedRecord(Contract):
 
     @model_validator(mode="after")
     def _consistent(self) -> "NormalizedRecord":
-        if self.changed_fields != sorted(self.changes):
+        if self.payload_ref is None and self.changed_fields != sorted(self.changes):
             raise ValueError("changedFields are not the sorted columns of changes")
         documents = [self.keys, self.previous_keys, self.before, self.after]
         documents += [{"old": change.old, "new": change.new} for change in self.changes.values()]

@@ -17,6 +17,7 @@ from enrichers.routing import Router
 from enrichers.state import FORMAT as TABLE_VALUES_FORMAT
 from models.catalogue import Catalogue
 from models.dead_letter import GAP_PREFIX
+from models.event_address import mistakes_of
 from models.source_spec import Adapter
 from models.sources.reading import Reading
 from workers.agents.archive import add_archive
@@ -24,7 +25,7 @@ from workers.agents.bridge import add_bridge
 from workers.agents.drift import add_drift
 from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.forget import add_forgetting
-from workers.agents.publish import Publish, add_publish
+from workers.agents.publish import Publish, add_publish, gate_options, window_options
 from workers.archive.notices import LetterNotices, alert_topic
 from workers.archive.sinks import letter_sinks
 from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
@@ -41,6 +42,7 @@ from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
 from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
+from workers.eventbridge.bus_watch import BusWatch
 from workers.eventbridge.buses import Buses
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
@@ -75,6 +77,7 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
         linger=settings.linger,
         on_gap=settings.on_gap,
         session_timeout=settings.session_timeout,
+        retry=settings.retry_state,
         data_dir=str(settings.data_dir),
         config_topic=Topics.of(settings).config,
         dead_limit=settings.dead_limit,
@@ -133,7 +136,10 @@ def make_bridge(settings: Settings) -> StageApp:
         Bridge(
             sources=tuple(sources),
             reading=ReadOptions(
-                settings.kinesis_batch_size, settings.kinesis_poll_interval, settings.kinesis_read_share
+                settings.kinesis_batch_size,
+                settings.kinesis_poll_interval,
+                settings.kinesis_read_share,
+                settings.retry_kinesis,
             ),
             topics=topics,
             slots=settings.source_slots,
@@ -183,10 +189,11 @@ def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolv
 
     resolver = Resolver(
         Postgres(dsn, settings.database_timeout), functools.partial(query_of, catalogue), now=monotonic,
+        circuit=settings.circuit, retry=settings.retry_database,
         when_away=settings.database_away, lenient=settings.environment == "LOCAL", report=report,
     )  # fmt: skip
     app.measures.append(lambda: measure(resolver))
-    app.reports["database"] = lambda: {"status": resolver.breaker.status, "rows_waiting": resolver.waiting}
+    app.reports["database"] = lambda: {"status": resolver.status, "rows_waiting": resolver.waiting}
     app.on_end.append(resolver.close)
     return resolver
 
@@ -194,12 +201,18 @@ def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolv
 def make_publish(settings: Settings) -> StageApp:
     """A new app for events -> EventBridge."""
     catalogue = read_catalogue(settings)
+    if mistakes := [f"table {name}: {text}" for name, text in mistakes_of(settings.event_source, catalogue.specs)]:
+        raise ConfigurationError("; ".join(mistakes), hint="`cdc check` tells all that is wrong")
     # Half a window: a larger batch would wait for the window to be empty.
-    app = _stage(settings, catalogue, "publish", batch_records=WindowOptions().max_records // 2)
-    buses = Buses(settings, catalogue.specs)
-    rules = EntryRules(settings.event_source, settings.put_events_max_bytes)
+    app = _stage(settings, catalogue, "publish", batch_records=max(1, settings.publish_window_records // 2))
+    watch = BusWatch(app, settings, now_ms)
+    buses = Buses(settings, catalogue.specs, watch.over)
+    rules = EntryRules(settings.event_source, settings.put_events_max_bytes, settings.ladder)
     sink = EventBridgeSink(buses.default, rules, buses.of_table)
-    add_publish(app, Publish(sink, Topics.of(settings), catalogue.fingerprint, now_ms))
+    publish = Publish(
+        sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings)
+    )
+    add_publish(app, publish)
     app.traces.add(Topics.of(settings).receipts)
     app.before_boot.append(lambda: check_all(buses.account_checks))
     app.on_end.append(buses.close)

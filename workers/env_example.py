@@ -20,6 +20,7 @@ GROUPS = {
     "redaction_key_version": "Redaction: versions of the key",
     "event_bus_name": "EventBridge: buses",
     "database_url": "Database behind the lookups, and secrets in AWS Systems Manager",
+    "publish_order": "Delivery: order, pace, window; retries and circuit breakers",
     "dead_window": "Dead letters: how many are too many",
     "environment": "Environment",
     "app": "Kafka: groups, topics, workers",

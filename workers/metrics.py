@@ -1,8 +1,8 @@
 """Every metric the worker exposes, by name: what it counts, in which unit, with which labels. Nothing is counted here:
 the values are read off the stages' own counters when somebody scrapes `/metrics`.
 
-Labels name stages, sources, shards, lookups and error codes; never a key, a value or anything else of a record (P6). A
-series about a shard is there as long as this worker has the shard.
+Labels name stages, sources, shards, lookups, buses and error codes; never a key, a value or anything else of a record
+(P6). A series about a shard is there as long as this worker has the shard.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -134,6 +134,57 @@ DATABASE_CIRCUIT_OPENED = Metric(
     "database_circuit_opened", "counter", "Times the database failed so often that it was left alone for a while.", ()
 )
 DATABASE_WAITING = Metric("database_rows_waiting", "gauge", "Rows that are wanted and not answered.", ())
+
+BUS_SEEN = Metric(
+    "bus_seen", "gauge", "1 if the bus was there when it was last looked for, 0 if it was missing: then nothing is "
+    "sent to it.", ("bus",),
+)  # fmt: skip
+BUS_UNROUTED = Metric(
+    "bus_unrouted_event_types", "gauge", "Event types that no enabled rule with a target takes; no series where "
+    "the rules may not be read.", ("bus",),
+)  # fmt: skip
+FITTED = Metric(
+    "events_fitted", "counter", "Events that were too large and were made to fit, by what did it: images, truncate or "
+    "claim-check. One that comes into a window again is counted again.", ("bus", "step"),
+)  # fmt: skip
+BUS = ("bus",)
+PUBLISH_BUS_UP = Metric(
+    "publish_bus_up", "gauge", "0 while the bus does not answer and is left alone, or refuses everything, else 1.", BUS
+)
+PUBLISH_ENTRIES = Metric(
+    "publish_entries", "counter", "Events by what the bus answered: delivered, refused for good, or again (each try "
+    "counts).", (*BUS, "outcome"),
+)  # fmt: skip
+PUBLISH_SECONDS = Metric("publish_call_seconds", "histogram", "Seconds a request took, however it ended.", BUS)
+PUBLISH_ERRORS = Metric(
+    "publish_errors", "counter", "Events that were not accepted and are sent again, by error code.", (*BUS, "code")
+)
+PUBLISH_THROTTLES = Metric(
+    "publish_throttles", "counter", "Requests that were throttled, or had an event that was.", BUS
+)
+PUBLISH_RATE = Metric(
+    "publish_rate_limit", "gauge", "Requests per second this worker allows itself; absent without a quota and without "
+    "throttles.", BUS,
+)  # fmt: skip
+PUBLISH_IN_FLIGHT = Metric("publish_in_flight", "gauge", "Requests on their way.", BUS)
+PUBLISH_IN_FLIGHT_LIMIT = Metric("publish_in_flight_limit", "gauge", "How many there may be now.", BUS)
+PUBLISH_CIRCUIT_OPENED = Metric(
+    "publish_circuit_opened", "counter", "Times the bus failed so often that it was left alone for a while.", BUS
+)
+PUBLISH_REORDERED = Metric(
+    "publish_reordered", "counter", "Events accepted before an earlier one of their entity; 0 unless CDC_PUBLISH_ORDER "
+    "is batch.", BUS,
+)  # fmt: skip
+PUBLISH_WAITING = Metric("publish_waiting", "gauge", "Events in the windows: not sent yet, or not committed.", ())
+PUBLISH_WAITING_BYTES = Metric("publish_waiting_bytes", "gauge", "The same in bytes.", ())
+PUBLISH_OLDEST_SECONDS = Metric("publish_oldest_seconds", "gauge", "How long the oldest of them has been there.", ())
+PUBLISH_STALLED = Metric(
+    "publish_stalled_entities", "gauge", "Entities whose next event has failed all its quick tries; the others go on.",
+    (),
+)  # fmt: skip
+PUBLISH_STALL_SECONDS = Metric(
+    "publish_stall_seconds", "gauge", "How long the entity that fails longest has been failing.", ()
+)
 
 SINK = ("sink",)
 ARCHIVE_UP = Metric(

@@ -14,6 +14,7 @@ from pydantic_settings import SettingsConfigDict
 
 from enrichers.second_opinion import Validation
 from models.environment import Environment
+from models.event_address import source_mistake
 from models.source_spec import SourceSpec, region_of
 from models.sources_file import read_sources
 from models.start_position import StartAt
@@ -23,7 +24,10 @@ from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
+from workers.oversize_settings import OversizeSettings, oversize_mistakes
 from workers.poison_settings import PoisonSettings
+from workers.preflight_settings import PreflightSettings
+from workers.publish_settings import PublishSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
     OptionalPath,
@@ -42,7 +46,10 @@ from workers.setting_types import env as _env
 MEBIBYTE = 1 << 20
 
 
-class EnvVariables(DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings):
+class EnvVariables(
+    PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
+    OversizeSettings, PreflightSettings,
+):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
     model_config = SettingsConfigDict(
@@ -123,14 +130,6 @@ class EnvVariables(DatabaseSettings, EventBusSettings, ArchiveSettings, Redactio
         None, validation_alias=_env("CHECKPOINT_TABLE_NAME"),
         description="table of `cdc checkpoint import --from dynamodb:`, if that names none; nothing else reads it",
     )  # fmt: skip
-    event_source: str = Field(
-        "cdc-pipeline", validation_alias=_env("EVENT_SOURCE"),
-        description="Source of an entry is <this>.<table name>",
-    )  # fmt: skip
-    put_events_max_bytes: int = Field(
-        262_144, ge=1_024, le=1_000_000, validation_alias=_env("CDC_PUT_EVENTS_MAX_BYTES"),
-        description="bytes per PutEvents request by the AWS size formula",
-    )  # fmt: skip
 
     catalogue: Literal["telephony", "none"] = Field(
         "telephony", validation_alias=_env("CDC_CATALOGUE"), description="built-in tables"
@@ -207,8 +206,9 @@ class EnvVariables(DatabaseSettings, EventBusSettings, ArchiveSettings, Redactio
 
     @model_validator(mode="after")
     def _go_together(self) -> "EnvVariables":
-        found = mistakes(self, local=self.environment == "LOCAL")
-        found += [*database_mistakes(self), *event_bus_mistakes(self), *archive_mistakes(self)]
+        found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
+        found += [*event_bus_mistakes(self), *archive_mistakes(self), *oversize_mistakes(self)]
+        found += [mistake] if (mistake := source_mistake(self.event_source)) else []
         if self.sources_file is not None:
             try:
                 self._of_file = read_sources(self.sources_file, self.aws_region, StartAt.parse(self.start_at))

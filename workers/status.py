@@ -1,5 +1,6 @@
 """Where every stage stands: committed offsets, lag, counts, and who works on it."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,10 @@ from aiokafka import TopicPartition
 
 from workers.audit.counts import Counted, Forwarded
 from workers.audit.evidence import CLIENT, read_shards, source_of
+from workers.aws.errors import AwsError
 from workers.engine.standstill import read_standstills
+from workers.eventbridge.bus_sight import Sight, look_at_bus
+from workers.eventbridge.buses import Buses
 from workers.groups import GroupState, committed_offsets
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import ends
@@ -16,6 +20,7 @@ from workers.settings import Settings
 from workers.topics import Topics, group_of
 
 STAGES = ("bridge", "enrich", "publish")
+BUS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,24 @@ class ShardStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BusStatus:
+    """The bus that publish sends to. `trouble`: code of why it could not be looked at."""
+
+    name: str
+    sight: Sight | None
+    trouble: str = ""
+
+    @property
+    def told(self) -> str:
+        """In a word."""
+        if self.sight is None:
+            return f"not seen ({self.trouble})"
+        if not self.sight.exists:
+            return "missing"
+        return "there" if self.sight.takes_events else self.sight.state
+
+
+@dataclass(frozen=True, slots=True)
 class StandstillStatus:
     """Where a stage stands still until an operator has decided."""
 
@@ -70,6 +93,8 @@ class StageStatus:
     partitions: tuple[PartitionStatus, ...] = ()
     shards: tuple[ShardStatus, ...] = ()
     """Of the bridge, whose positions are checkpoints."""
+    bus: BusStatus | None = None
+    """Of publish."""
     standstills: tuple[StandstillStatus, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -97,6 +122,9 @@ class StageStatus:
              "arrival": row.told.arrival_ms}
             for row in self.shards
         ]  # fmt: skip
+        if self.bus is not None:
+            takes = None if self.bus.sight is None else self.bus.sight.takes_events
+            found["bus"] = {"name": self.bus.name, "takes_events": takes, "trouble": self.bus.trouble}
         return found
 
 
@@ -149,13 +177,27 @@ async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) 
             )
             for tp in tps
         ]
+        bus = await _bus(settings) if stage == "publish" else None
         stands_still = tuple(
             StandstillStatus(tp.topic, tp.partition, one.since_ms, one.why)
             for (of, tp), one in sorted(told.items())
             if of == group_of(settings, stage) and tp in offsets and offsets[tp].offset < one.end
         )
-        found.append(StageStatus(stage, group, tuple(rows), standstills=stands_still))
+        found.append(StageStatus(stage, group, tuple(rows), standstills=stands_still, bus=bus))
     return found
+
+
+async def _bus(settings: Settings) -> BusStatus:
+    """One try: a look at the stages does not wait for AWS."""
+    name = settings.event_bus_name
+    try:
+        buses = Buses(settings.model_copy(update={"max_retry_attempts": 1}), ())
+        async with asyncio.timeout(BUS_SECONDS):
+            return BusStatus(name, await look_at_bus(buses.by_address[name].session, name))
+    except TimeoutError:
+        return BusStatus(name, None, "Timeout")
+    except AwsError as error:
+        return BusStatus(name, None, error.code)
 
 
 def _shard(settings: Settings, topics: Topics, told: Forwarded) -> ShardStatus:

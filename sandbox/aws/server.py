@@ -4,11 +4,10 @@ import asyncio
 import logging
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,18 +16,19 @@ from aiohttp import web
 
 from sandbox.aws.broken import cut, partly, send_half, shortened
 from sandbox.aws.control import PREFIX, Control, NotThere
-from sandbox.aws.errors import AwsError, serialization
+from sandbox.aws.errors import AwsError
 from sandbox.aws.event_ledger import REMEMBERED, EventLedger
 from sandbox.aws.events import Events
 from sandbox.aws.eventsv2 import EventsV2
 from sandbox.aws.fault_kinds import OF_ENTRIES, PUT_EVENTS, PUT_EVENTS_V2
 from sandbox.aws.faults import Fault, Faults, Subject, strike
-from sandbox.aws.fields import Body, entries
+from sandbox.aws.fields import entries
 from sandbox.aws.kinesis import Kinesis
 from sandbox.aws.moto_service import signed_for
 from sandbox.aws.place import Clock, Place
-from sandbox.aws.protocol import Operation, Operations
+from sandbox.aws.protocol import Operation
 from sandbox.aws.roomy_request import roomy_request
+from sandbox.aws.service import JSON_1_1, Service, read_body, refused, respond
 from sandbox.aws.sqs import Sqs
 from sandbox.aws.ssm import Ssm
 from sandbox.aws.streams import Behaviour
@@ -44,20 +44,7 @@ PUT_EVENTS_BYTES = 1_048_576
 RECURSION = 4_000  # frames; a Detail of 1000 levels is parsed and matched recursively
 STOP_SECONDS = 0.5  # for requests under way; a long poll is cut off
 
-JSON_1_1 = Json("application/x-amz-json-1.1")
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """`prefix` is the first half of X-Amz-Target, `namespace` goes before error codes in `__type`."""
-
-    name: str
-    prefix: str
-    wire: Json | Cbor
-    namespace: str
-    operations: Operations
 
 
 class StandIn:
@@ -172,12 +159,12 @@ class StandIn:
             form = _form(await request.read()) if request.content_type == FORM else {}
             if "Action" in form:
                 return await self._serve_query(request, form)
-            return _refusal(None, AwsError("MissingAction", "The request has no X-Amz-Target header.", status=404))
+            return refused(None, AwsError("MissingAction", "The request has no X-Amz-Target header.", status=404))
         prefix, _, name = target.partition(".")
         service = self._services.get(prefix)
         if service is None or name not in service.operations:
             self._errors[f"{target}:UnknownOperationException"] += 1
-            return _refusal(service, AwsError("UnknownOperationException", f"{target} is not offered here."))
+            return refused(service, AwsError("UnknownOperationException", f"{target} is not offered here."))
         call = f"{service.name}.{name}"
         self._calls[call] += 1
         self.sts.note(request.headers.get("Authorization", ""), call)
@@ -190,17 +177,17 @@ class StandIn:
 
     async def _serve(self, service: Service, call: str, operation: Operation, raw: bytes) -> web.Response:
         try:
-            answer = await operation(_decode(service, raw))
+            answer = await operation(read_body(service, raw))
         except AwsError as refusal:
             return self._refuse(service, call, refusal)
         except Exception:
             self._errors[f"{call}:InternalFailure"] += 1
             log.exception("%s failed", call)
-            return _refusal(service, AwsError("InternalFailure", "The stand-in failed; its log says why.", status=500))
+            return refused(service, AwsError("InternalFailure", "The stand-in failed; its log says why.", status=500))
         if answer is None and isinstance(service.wire, Json):
             # Operations of JSON 1.1 without an output have an empty body; SQS sends an empty structure.
             answer = b"{}" if service.namespace else b""
-        return _respond(service, 200, service.wire.write(answer))
+        return respond(service, 200, service.wire.write(answer))
 
     async def _serve_query(self, request: web.BaseRequest, form: dict[str, str]) -> web.StreamResponse:
         call = f"{STS}.{form['Action']}"
@@ -244,16 +231,16 @@ class StandIn:
     def _subject(self, service: Service, raw: bytes, faults: Sequence[Fault]) -> Subject:
         try:
             if service.name == "kinesis":
-                return subject(self.kinesis.streams, _decode(service, raw))
+                return subject(self.kinesis.streams, read_body(service, raw))
             if any(fault.rule.chooses and fault.rule.kind not in OF_ENTRIES for fault in faults):
-                return Subject(entries=entries(_decode(service, raw), "Entries"))
+                return Subject(entries=entries(read_body(service, raw), "Entries"))
         except AwsError:
             return Subject()
         return Subject()
 
     def _refuse(self, service: Service, call: str, refusal: AwsError) -> web.Response:
         self._errors[f"{call}:{refusal.code}"] += 1
-        return _refusal(service, refusal)
+        return refused(service, refusal)
 
     def _control_answer(self, method: str, path: str, raw: bytes) -> web.Response:
         try:
@@ -265,32 +252,5 @@ class StandIn:
         return web.Response(status=status, body=msgspec.json.encode(answer), content_type="application/json")
 
 
-def _decode(service: Service, raw: bytes) -> Body:
-    try:
-        body = service.wire.read(raw) if raw else {}
-    except ValueError as reason:
-        raise serialization(str(reason)) from None
-    if not isinstance(body, dict):
-        raise serialization("The body is not an object.")
-    return body
-
-
 def _form(raw: bytes) -> dict[str, str]:
     return dict(parse_qsl(raw.decode("utf-8", "replace")))
-
-
-def _respond(service: Service | None, status: int, body: bytes, query_error: str | None = None) -> web.Response:
-    wire = service.wire if service else JSON_1_1
-    headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": wire.content_type, **wire.headers}
-    if query_error is not None:
-        headers["x-amzn-query-error"] = query_error
-    return web.Response(status=status, body=body, headers=headers)
-
-
-def _refusal(service: Service | None, refusal: AwsError) -> web.Response:
-    fault = "Sender" if refusal.status < 500 else "Receiver"
-    namespace = service.namespace if service else ""
-    # Only SQS was once a query API; its clients still show the older codes.
-    query_error = f"{refusal.query_code or refusal.code};{fault}" if namespace else None
-    body = {"__type": namespace + refusal.code, "message": refusal.message}
-    return _respond(service, refusal.status, (service.wire if service else JSON_1_1).write(body), query_error)

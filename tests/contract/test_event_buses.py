@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from models.bus_health import EventBridgeHC
+from models.outcome import ErrorCategory
 from tests.contract.event_buses import GONE, Side, clock, event, hot, settings, side, stand_in
 from workers.engine.delivery import Delivered, Retry, Undeliverable
 from workers.eventbridge.bus import IBus
@@ -35,7 +36,7 @@ async def test_a_throttled_entry_is_tried_again_and_its_neighbours_are_delivered
     side.fault("partial", entries=[1], times=1)
     outcomes = await side.put(event(1), event(2), event(3))
     assert [type(outcome) for outcome in outcomes] == [Delivered, Retry, Delivered]
-    assert outcomes[1] == Retry("ThrottlingException")
+    assert outcomes[1] == Retry("ThrottlingException", category=ErrorCategory.THROTTLING)
     assert side.bus.trouble == ""
 
 
@@ -97,7 +98,7 @@ async def test_a_connection_that_breaks_is_an_unknown_outcome(side: Side, kind: 
 
 async def test_a_short_answer_is_unknown_for_all(side: Side) -> None:
     side.fault("short", times=1)
-    assert await side.put(event(1), event(2)) == [Retry("ShortAnswer")] * 2
+    assert await side.put(event(1), event(2)) == [Retry("ShortAnswer", whole=True)] * 2
 
 
 @BOTH_CLIENTS
@@ -179,7 +180,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("side", "answer"), UNREADABLE, indirect=["side"])
 async def test_an_unreadable_answer_is_an_unknown_outcome(side: Side, answer: bytes) -> None:
-    assert await _answered(side, answer).put(event(1), event(2)) == [Retry("UnreadableAnswer")] * 2
+    assert await _answered(side, answer).put(event(1), event(2)) == [Retry("UnreadableAnswer", whole=True)] * 2
 
 
 async def test_an_answer_without_an_id_and_without_an_error_is_an_unknown_outcome(side: Side) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from models.retry import RetryConfig
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.protocol import Operation
 from sandbox.aws.server import StandIn
@@ -25,7 +24,7 @@ from tests.journey.worker_process import own_environment
 from workers import app as stages
 from workers.engine import follower
 from workers.engine.app import StageApp
-from workers.kinesis import directory, reader, slot_work
+from workers.kinesis import directory, slot_work
 from workers.settings import Settings, load_settings
 
 _names = iter(range(10**6))
@@ -148,12 +147,12 @@ def hostile(
     monkeypatch.setattr(follower, "BOUNDS_EVERY", 0.05)  # or the checkpoints never catch up with the listings
     monkeypatch.setattr(follower, "POLL_MS", 50)
     monkeypatch.setattr(slot_work, "POLL", 0.1)
-    monkeypatch.setattr(reader, "RETRY", RetryConfig(0.02, 0.2, jitter=0.0))
     monkeypatch.setattr(stages, "now_ms", lambda: int(clock() * 1000))
     with stand_in_running(clock) as stand_in:
         names = own_environment(world.environment(), f"hostile{next(_names)}") | {
             "CDC_DATA_DIR": str(directory_), "CDC_SOURCE_SLOTS": "4", "CDC_PARTITIONS": "2",
             "CDC_KINESIS_POLL_INTERVAL": "0.05", "CDC_KINESIS_READ_SHARE": "0", "MAX_RETRY_ATTEMPTS": "1",
+            "CDC_RETRY_KINESIS": "9/20ms/200ms",
             "AWS_ENDPOINT_URL": stand_in.url,
         }  # fmt: skip
         for name, value in names.items():

@@ -54,6 +54,10 @@ class Pipeline:
         outside.make(shards=2)
         return outside
 
+    def make_bus(self) -> None:
+        """The bus alone, without rules."""
+        Outside(self.environment).client("events").create_event_bus(Name=self.settings.event_bus_name)
+
     async def make_topics(self) -> None:
         await ensure_topics(self.settings, read_catalogue(self.settings).lookups, self.client)
 

@@ -157,6 +157,7 @@ async def test_a_record_that_claims_to_come_from_a_shard_is_broken(pipeline: Pip
 
 
 async def test_what_retention_deleted_is_unknown_and_an_earlier_audit_proves_the_rest(pipeline: Pipeline) -> None:
+    pipeline.make_bus()
     await enriched(pipeline)
     await published(pipeline)
     earlier = await audited(pipeline, "enrich", "publish")

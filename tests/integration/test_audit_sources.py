@@ -46,6 +46,7 @@ async def events_of(pipeline: TwoSources, source: str) -> list[Any]:
 
 
 async def test_sources_whose_raw_topics_have_the_same_offsets_add_up(pipeline: TwoSources) -> None:
+    pipeline.make_bus()
     await both_enriched(pipeline)
     async with running(make_publish(pipeline.settings)):
         await pipeline.has_read("publish", pipeline.topics.events, len(await pipeline.read(pipeline.topics.events)))

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from sandbox.aws.errors import AwsError
 from sandbox.aws.fields import Body
-from sandbox.aws.server import Service
+from sandbox.aws.service import Service
 from sandbox.aws.wire import Json
 from sandbox.world import World
 from tests.integration.bridging import read_topic

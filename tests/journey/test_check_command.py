@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from sandbox.kafka.broker import KafkaBroker
 from sandbox.kafka.security import password_listener
+from tests.contract.standin import client
+from tests.contract.standin import running as stand_in_running
 from workers.checks.brokers import check_transactions
 from workers.kafka_connection import KafkaConnection, kafka_connection
 from workers.settings import Settings
@@ -22,6 +25,8 @@ from workers.topics import ensure_topics
 
 KEY = "0123456789abcdef"
 USER = "worker-1"
+AWS: dict[str, str] = {}
+"""How to reach the stand-in of this module."""
 ALLOWED = {
     "kafka.plaintext", "topic.replication", "topic.min-isr", "broker.internal-topic",
 }  # fmt: skip
@@ -44,6 +49,19 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
         yield broker
 
 
+@pytest.fixture(scope="module", autouse=True)
+def aws() -> Iterator[None]:
+    """The bus the settings name, with a rule for everything."""
+    with stand_in_running(time.time) as stand_in:
+        events = client("events", stand_in.url)
+        events.create_event_bus(Name="cdc-events")
+        events.put_rule(Name="all", EventBusName="cdc-events", EventPattern='{"source": [{"prefix": "cdc-pipeline."}]}')
+        targets = [{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:000000000000:q"}]
+        events.put_targets(Rule="all", EventBusName="cdc-events", Targets=targets)
+        AWS.update(AWS_ENDPOINT_URL=stand_in.url, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
+        yield
+
+
 def check(directory: Path, environment: dict[str, str]) -> tuple[int, dict[str, Any], str]:
     """(exit code, report, everything it said) of `cdc check` with these settings alone."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CDC_", "AWS_", "KAFKA_"))}
@@ -59,7 +77,7 @@ def settings_of(kafka: KafkaBroker, prefix: str, **more: str) -> dict[str, str]:
     return {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "CDC_TOPIC_PREFIX": f"{prefix}.", "CDC_APP": prefix,
         "CDC_PARTITIONS": "2", "CDC_SOURCE_SLOTS": "2", "CDC_REDACTION_KEY": KEY, "ENVIRONMENT": "DEV",
-    } | more  # fmt: skip
+    } | AWS | more  # fmt: skip
 
 
 def ids(report: dict[str, Any], severity: str | None = None) -> set[str]:
@@ -92,7 +110,7 @@ def test_a_kafka_with_all_topics_passes_with_the_warnings_of_a_single_broker(
     assert (code, ids(report, "error")) == (0, set()), said
     assert ids(report) <= ALLOWED | {"broker.auto-create"}
     assert report["checked"] == [
-        "settings", "tables", "redaction", "connection", "brokers", "topics", "transactions",
+        "settings", "tables", "redaction", "bus", "connection", "brokers", "topics", "transactions",
     ]  # fmt: skip
     assert report["skipped"] == []
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from models.bus_health import EventBridgeHC
+from models.outcome import ErrorCategory
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Delivered, Retry, Undeliverable
 from workers.eventbridge.bus import Prepared
@@ -80,9 +81,28 @@ def test_a_record_that_is_no_event_is_undeliverable() -> None:
     assert isinstance(prepared(b"garbage"), Undeliverable)
 
 
-@pytest.mark.parametrize("fault", [AwsThrottled("ThrottlingException"), AwsUnavailable("HTTP500")])
-async def test_throttles_and_outages_are_retried(fault: AwsError) -> None:
-    assert await bus(Scripted(fault)).put(ready(event())) == [Retry(fault.code)]
+@pytest.mark.parametrize(
+    ("fault", "category"),
+    [
+        (AwsThrottled("ThrottlingException"), ErrorCategory.THROTTLING),
+        (AwsUnavailable("HTTP500"), ErrorCategory.TRANSIENT),
+    ],
+)
+async def test_throttles_and_outages_are_retried(fault: AwsError, category: ErrorCategory) -> None:
+    assert await bus(Scripted(fault)).put(ready(event())) == [Retry(fault.code, category=category, whole=True)]
+
+
+async def test_a_code_nobody_knows_is_tried_ten_times() -> None:
+    (outcome,) = await bus(Scripted([{"ErrorCode": "BrandNew"}])).put(ready(event()))
+    assert isinstance(outcome, Retry)
+    assert (outcome.attempts, isinstance(outcome.otherwise, Undeliverable)) == (10, True)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "NotAuthorizedForSourceException"])
+async def test_an_entry_that_lacks_permission_waits(code: str) -> None:
+    (outcome,) = await bus(Scripted([{"ErrorCode": code}])).put(ready(event()))
+    assert isinstance(outcome, Retry)
+    assert (outcome.category, outcome.whole, outcome.otherwise) == (ErrorCategory.CONFIGURATION, False, None)
 
 
 async def test_missing_permissions_pause_and_drain_nothing_into_the_dead_letters() -> None:

@@ -116,7 +116,7 @@ async def test_an_outage_answers_nothing_and_opens_the_breaker_after_five_failur
     await asyncio.sleep(25)
     assert len(desk.database.asked) == 5
     assert desk.resolver.breaker.state is CircuitState.OPEN
-    assert desk.resolver.breaker.status is DatabaseInstanceStatus.UNAVAILABLE
+    assert desk.resolver.status is DatabaseInstanceStatus.UNAVAILABLE
     assert not waiting.is_set()
     assert desk.resolver.find("users", "core", "7") is Answer.UNASKED
 
@@ -130,7 +130,7 @@ async def test_after_thirty_seconds_one_question_finds_out_whether_the_database_
     await waiting.wait()
     assert len(desk.database.asked) == 7
     assert desk.resolver.find("users", "core", "7") == USER
-    assert desk.resolver.breaker.status is DatabaseInstanceStatus.AVAILABLE
+    assert desk.resolver.status is DatabaseInstanceStatus.AVAILABLE
     assert desk.resolver.breaker.state is CircuitState.HALF_OPEN
     await desk.answer("21", lookup="groups")
     await desk.answer("8")

@@ -238,7 +238,9 @@ def test_every_metric_the_documentation_asks_for_exists() -> None:
         if metric.kind == "histogram"
         for end in ("_bucket", "_count", "_sum")
     }
-    assert set(re.findall(r"\bcdc_(?:source|txn|stage|gaps|fenced)\w*", PAGE.read_text(encoding="utf-8"))) <= known
+    assert (
+        set(re.findall(r"\bcdc_(?:source|txn|stage|gaps|fenced|publish)\w*", PAGE.read_text(encoding="utf-8"))) <= known
+    )
 
 
 def test_names_and_labels_say_nothing_of_records() -> None:
@@ -251,7 +253,9 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "table",
         "change",
         "lookup",
+        "bus",
         "outcome",
+        "step",
         "sink",
         "kind",
     }

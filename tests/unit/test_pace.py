@@ -2,7 +2,8 @@
 
 import pytest
 
-from workers.kinesis.pace import RETRY, Pace
+from models.retry import RETRY_OF, Component
+from workers.kinesis.pace import Pace
 
 
 def calls_in(pace: Pace, seconds: float, *, size: int = 0, behind: int = 1) -> int:
@@ -44,6 +45,7 @@ def test_something_new_makes_it_fast_again() -> None:
 
 
 def test_back_off_grows_and_is_never_the_same_for_two_readers() -> None:
-    assert [RETRY.delay(n, 0.0) for n in (1, 2, 3)] == [0.2, 0.4, 0.8]
-    assert RETRY.delay(1, 0.99) > RETRY.delay(1, 0.0)
-    assert RETRY.delay(100, 1.0) == RETRY.longest
+    retry = RETRY_OF[Component.KINESIS]
+    assert [retry.delay(n, 1.0) for n in (1, 2, 3)] == [0.1, 0.2, 1.0]
+    assert retry.delay(1, 0.99) > retry.delay(1, 0.0)
+    assert retry.delay(100, 1.0) == retry.longest

@@ -12,7 +12,6 @@ from models.retry import RetryConfig
 from models.shard import Shard
 from workers.aws.client import IRequester
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
-from workers.kinesis import reader as module
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part, ShardCursor
 from workers.kinesis.directory import Listing, ShardDirectory, StreamFacts
@@ -82,7 +81,8 @@ class Reading:
         self.budget = Budget(1 << 30)
         self.reader = ShardReader(
             cast("IRequester", wire), cast("ShardDirectory", directory), FACTS,
-            cursor or ShardCursor(SHARD, Begin(TRIM_HORIZON)), ReadOptions(10, 0.0, 0.0), self.budget, lambda: NOW,
+            cursor or ShardCursor(SHARD, Begin(TRIM_HORIZON)), ReadOptions(10, 0.0, 0.0, RetryConfig(0.0, 0.0)),
+            self.budget, lambda: NOW,
             self.said.append,
         )  # fmt: skip
         self._parts: AsyncIterator[Part | Gap] = self.reader.parts()
@@ -103,11 +103,6 @@ class Reading:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await anext(self._parts)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY", RetryConfig(0.0, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The tables of `cdc status`: they name the source where there are several."""
 
+import pytest
+
 from workers.audit.counts import Counted, Forwarded
 from workers.audit.report import Audit
 from workers.audit.verdicts import Check, Line, Verdict
 from workers.cli.status import _audit_lines, _status_lines
+from workers.eventbridge.bus_sight import Sight
 from workers.groups import GroupState
-from workers.status import PartitionStatus, ShardStatus, StageStatus, StandstillStatus
+from workers.status import BusStatus, PartitionStatus, ShardStatus, StageStatus, StandstillStatus
 
 GROUP = GroupState("Empty", ())
 TOPICS = {"core": "cdc.raw.core", "orders": "cdc.raw.orders"}
@@ -87,3 +90,13 @@ def audit(*sources: str) -> Audit:
 def test_an_audit_names_the_source_of_a_line_if_there_are_several() -> None:
     assert [line.split()[1] for line in _audit_lines(audit("core", "orders"))] == ["SOURCE", "core", "orders"]
     assert [line.split()[1] for line in _audit_lines(audit("core"))] == ["PARTITION", "0"]
+
+
+@pytest.mark.parametrize(
+    ("sight", "trouble", "told"),
+    [(Sight(True), "", "there"), (Sight(False), "", "missing"), (None, "AccessDenied", "not seen (AccessDenied)")],
+)
+def test_publish_says_whether_its_bus_is_there(sight: Sight | None, trouble: str, told: str) -> None:
+    stage = StageStatus("publish", GROUP, bus=BusStatus("cdc-events", sight, trouble))
+    assert next(_status_lines([stage])) == f"publish: group Empty, 0 members; bus cdc-events: {told}"
+    assert stage.document()["bus"]["trouble"] == trouble

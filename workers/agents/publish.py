@@ -2,7 +2,7 @@
 events."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -13,10 +13,16 @@ from models.outcome import ErrorCategory, Failure
 from models.redrive import RedriveOrigin, origin_of, replay_of
 from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
-from workers.engine.delivery import Delivered, Undeliverable, WindowOptions
+from workers.engine.clock import monotonic
+from workers.engine.delivery import Delivered, Order, Undeliverable, WindowOptions
 from workers.engine.unit import UnitOfWork
+from workers.engine.window import Window
+from workers.eventbridge import tally
 from workers.eventbridge.bus import Receipt
+from workers.eventbridge.gate import BusGate, GateOptions, Gates
+from workers.eventbridge.pace import Quota
 from workers.eventbridge.sink import EventBridgeSink
+from workers.publish_settings import PublishSettings
 from workers.topics import Topics
 
 STAGE = "publish"
@@ -30,6 +36,24 @@ class Publish:
     topics: Topics
     fingerprint: str
     now_ms: Callable[[], int]
+    window: WindowOptions = field(default_factory=WindowOptions)
+    gate: GateOptions = field(default_factory=GateOptions)
+
+
+def window_options(settings: PublishSettings) -> WindowOptions:
+    """Of every slot."""
+    return WindowOptions(
+        order=Order(settings.publish_order), max_calls=settings.put_events_in_flight,
+        fill_seconds=settings.put_events_fill, max_records=settings.publish_window_records,
+        max_bytes=settings.publish_window_bytes, call_timeout=settings.put_events_timeout,
+        retry=settings.retry_put_events,
+    )  # fmt: skip
+
+
+def gate_options(settings: PublishSettings) -> GateOptions:
+    """Of every bus."""
+    quota = Quota(settings.put_events_quota, settings.put_events_entry_quota)
+    return GateOptions(quota, settings.put_events_in_flight, settings.circuit)
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -55,12 +79,34 @@ def add_publish(app: StageApp, publish: Publish) -> None:
             value, headers = (record.value, record.headers) if with_value else (None, ())
             unit.send(publish.topics.dead, record.key, value, dead_headers(letter, headers))
 
+    def share() -> float:
+        return len(app.slots.owned) / app.options.partitions
+
+    def report(gate: BusGate) -> None:
+        _tell(app.blockers, f"bus {gate.name}", gate.refused and f"the bus refuses everything: {gate.refused}")
+        _tell(app.outages, f"bus {gate.name}", gate.down)
+
+    gates = Gates(publish.gate, monotonic, share, report)
+
+    def windows() -> list[Window]:
+        return [body for slot in app.slots.owned.values() for body in slot.bodies if isinstance(body, Window)]
+
+    app.measures.append(lambda: tally.measure(gates.by_bus.values(), windows()))
+    app.reports["delivery"] = lambda: tally.report(gates.by_bus.values(), windows())
     app.reports["bus"] = publish.sink.report
     topics = [publish.topics.events, *(topic for stage, topic in publish.topics.redrive.items() if stage == STAGE)]
     app.deliver_to(
-        publish.sink, *topics, emit=emit, options=WindowOptions(per_call=publish.sink.max_entries),
-        name="publish_events", doc="Events to EventBridge, at least once, in order per entity.",
+        publish.sink, *topics, emit=emit, options=replace(publish.window, per_call=publish.sink.max_entries),
+        gate_of=gates.of, name="publish_events",
+        doc="Events to EventBridge, at least once, in order per entity.",
     )  # fmt: skip
+
+
+def _tell(where: dict[str, str], name: str, why: str) -> None:
+    if why:
+        where[name] = why
+    else:
+        where.pop(name, None)
 
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
@@ -91,7 +137,7 @@ def receipt_value(
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:
     try:
         source = msgspec.json.decode(record.value or b"", type=_Traced).metadata
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):
         source = _Metadata()
     failure = Failure(outcome.failure)
     category = ErrorCategory.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]

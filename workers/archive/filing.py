@@ -10,6 +10,7 @@ from typing import Any
 
 from models.bus_health import EventBridgeHC
 from models.filed_letter import FiledLetter
+from models.outcome import ErrorCategory
 from workers import metrics
 from workers.archive.sinks import LetterSink
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable, ErrorCodes
@@ -95,9 +96,9 @@ class Filing:
         self._trouble[sink.name] = error.code
         if isinstance(error, AwsThrottled | AwsUnavailable):
             self._app.blockers.pop(sink.name, None)
-            return Retry(reason)
+            return Retry(reason, whole=True)
         self._app.blockers[sink.name] = f"{error.code}: check {HINTS[sink.name]}"
-        return Retry(reason, pause=CONFIGURATION_PAUSE)
+        return Retry(reason, pause=CONFIGURATION_PAUSE, category=ErrorCategory.CONFIGURATION, whole=True)
 
     def forget_troubles(self) -> None:
         """A new generation of the group: what waits may be somebody else's now. What is still wrong shows again."""

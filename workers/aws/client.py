@@ -173,6 +173,7 @@ class AiohttpClient:
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=30),
                 timeout=aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT, total=30),
                 auto_decompress=True,
+                cookie_jar=aiohttp.DummyCookieJar(),  # AWS sets none
             )
         return self._http
 

@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 
+from models.outcome import ErrorCategory
+
 MOST_CODES = 32
 OTHER = "other"
 
@@ -39,13 +41,41 @@ DENIED = frozenset({
 })  # fmt: skip
 
 
+ABSENT = frozenset({
+    "ResourceNotFoundException", "ResourceNotFound", "InvalidStateException", "InvalidState",
+    "InvalidAccountIdException",
+    "NotAuthorizedForSourceException", "NotAuthorizedForDetailTypeException", "PolicyLengthExceededException",
+})  # fmt: skip
+"""What is not there or not allowed to be used so, until an operator changes it. For PutEvents: a shard that is gone is
+no matter of configuration."""
+PASSING = frozenset({
+    "InternalFailure", "InternalException", "InternalError", "Internal", "InternalServerError", "InternalServiceError",
+    "ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException",
+})  # fmt: skip
+REFUSED = frozenset({
+    "InvalidArgument", "MalformedDetail", "RedactionFailure", "ValidationException", "ValidationError",
+    "InvalidInputException", "InvalidParameterValue", "SerializationException", "RequestEntityTooLarge",
+})  # fmt: skip
+
+
+def category_of(code: str) -> ErrorCategory | None:
+    """How an error code is handled where a record is delivered; None: AWS has told of no such code yet."""
+    if code in THROTTLED:
+        return ErrorCategory.THROTTLING
+    if code in DENIED or code in ABSENT:
+        return ErrorCategory.CONFIGURATION
+    if code in PASSING:
+        return ErrorCategory.TRANSIENT
+    return ErrorCategory.PERMANENT if code in REFUSED else None
+
+
 def aws_error(code: str, message: str, status: int) -> AwsError:
     """The error class of a code and an HTTP status."""
     if code in THROTTLED or status == 429:
         return AwsThrottled(code, message)
     if code in DENIED or status == 403:
         return AwsDenied(code, message)
-    if status >= 500:
+    if code in PASSING or status >= 500:
         return AwsUnavailable(code, message)
     return AwsError(code, message)
 

@@ -19,6 +19,7 @@ from workers.checks.brokers import (
     check_transactions,
     check_versions,
 )
+from workers.checks.bus import check_bus
 from workers.checks.configuration import check_examples_of, check_protection, check_redaction, check_tables
 from workers.checks.database import check_database, check_parameters
 from workers.checks.findings import Finding, Report
@@ -34,6 +35,7 @@ CHECKS = (
     "tables",
     "redaction",
     "database",
+    "bus",
     "archive",
     "connection",
     "brokers",
@@ -69,6 +71,9 @@ def examine(*, seconds: float) -> Report:
     if catalogue is not None and settings.has_database and not (unread and settings.ssm_database.given):
         done.append("database")
         found += asyncio.run(check_database(settings, catalogue, seconds))
+    if catalogue is not None:
+        done.append("bus")
+        found += asyncio.run(check_bus(settings, catalogue, seconds))
     if settings.has_archive:
         done.append("archive")
         found += asyncio.run(check_archive(settings))

@@ -46,6 +46,29 @@ KINDS: dict[str, Kind] = {
     "database.query": Kind(
         "error", "create the table, grant SELECT, or give the lookup a query of its own: provides.query in tables.yaml"
     ),
+    "bus.address": Kind("error", "mend EVENT_SOURCE, or event_types of the table in tables.yaml"),
+    "bus.credentials": Kind(
+        "error",
+        "check where boto3 finds credentials (environment, profile, role of the machine), and AWS_REGION",
+        ExitCode.DENIED,
+    ),
+    "bus.unreachable": Kind("error", "are AWS_REGION, AWS_ENDPOINT_URL and the network right?", ExitCode.UNREACHABLE),
+    "bus.missing": Kind(
+        "error", "create it, or mend EVENT_BUS_NAME and AWS_REGION; until then the publisher sends nothing"
+    ),
+    "bus.account": Kind("error", "mend EVENT_BUS_NAME, AWS_ACCOUNT_ID or the credentials"),
+    "bus.unseen": Kind(
+        "warning", "allow events:DescribeEventBus: a classic bus that is missing takes events, and they go nowhere"
+    ),
+    "bus.no-rule": Kind(
+        "warning", "create a rule with a target, or enable it; `cdc schema export` has the event types"
+    ),
+    "bus.rules-unseen": Kind("warning", "allow events:ListRules and events:ListTargetsByRule to have rules checked"),
+    "bus.max-bytes": Kind("warning", "lower CDC_PUT_EVENTS_MAX_BYTES, unless every target takes as much"),
+    "claim-check.bucket": Kind("error", "create the bucket, or mend CDC_CLAIM_CHECK_BUCKET: large events wait for it"),
+    "claim-check.unseen": Kind(
+        "warning", "allow s3:ListBucket on the bucket to have it checked; the publisher needs s3:PutObject"
+    ),
     "archive.bucket": Kind("error", "create it in AWS_REGION, or mend DLQ_ARCHIVE_BUCKET"),
     "archive.encryption": Kind(
         "warning", "give the bucket a default encryption, or set CDC_ARCHIVE_ENCRYPTION to aws:kms or AES256"

@@ -22,15 +22,16 @@ Examples:
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
               help="json: the whole report; jsonl: one finding per line.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1, 120), default=10.0, show_default=True, metavar="SECONDS",
-              help="How long to wait for each answer of Kafka and the database.")  # fmt: skip
+              help="How long to wait for each answer of Kafka, AWS and the database.")  # fmt: skip
 @click.pass_context
 def check(ctx: click.Context, output: Literal["table", "json", "jsonl"], timeout: float) -> None:
-    """Check settings, tables, the database and Kafka, and say what to do about each finding.
+    """Check settings, tables, the database, the bus and Kafka, and say what to do about each finding.
 
     Looked at are: settings and tables.yaml, parameters in SSM, the redaction key, whether the database behind the
-    lookups can answer the query of each, if there is one, whether Kafka can be reached with these credentials,
-    what its brokers can do and how they are set up, every topic (partitions, clean-up, retention, sizes, replicas), and
-    one transaction, which is aborted. No topic is made or changed, and no record is written.
+    lookups can answer the query of each, if there is one, whether the bus is there and rules with targets take its
+    events, whether Kafka can be reached with these credentials, what its brokers can do and how they are set up, every
+    topic (partitions, clean-up, retention, sizes, replicas), and one transaction, which is aborted. No topic is made or
+    changed, and no record or event is written.
 
     Findings have stable ids, such as topic.partitions. Exit code: 0 without errors (warnings are fine), 3 for
     configuration, 4 if Kafka denies something, 5 if it cannot be reached; the lowest of these that applies.

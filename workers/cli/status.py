@@ -166,7 +166,8 @@ def _number(number: int | None) -> str:
 def _status_lines(found: "Sequence[StageStatus]") -> Iterator[str]:
     for stage in found:
         members = f", {', '.join(stage.group.members)}" if stage.group.members else ""
-        yield f"{stage.stage}: group {stage.group.state}, {len(stage.group.members)} members{members}"
+        bus = f"; bus {stage.bus.name}: {stage.bus.told}" if stage.bus is not None else ""
+        yield f"{stage.stage}: group {stage.group.state}, {len(stage.group.members)} members{members}{bus}"
         for stop in stage.standstills:
             yield f"    stands still since {_time(stop.since_ms)} at {stop.topic}/{stop.partition}: {stop.why}"
     rows: list[tuple[str, ...]] = [

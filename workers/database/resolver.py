@@ -14,10 +14,10 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from enrichers.state import Answer, LookupEntry
-from models.infrastructure import CircuitBreakerConfig, CircuitState, PreparedQuery
-from models.retry import RetryConfig
+from models.infrastructure import CircuitBreakerConfig, CircuitState, DatabaseInstanceStatus, PreparedQuery
+from models.retry import RETRY_OF, Component, RetryConfig
+from workers.breaker import CircuitBreaker
 from workers.database.answers import AnswerLimits, Answers, Wanted
-from workers.database.breaker import CircuitBreaker
 from workers.database.connection import Database
 from workers.database.failures import DatabaseAway, DatabaseDenied, DatabaseError, QueryRefused
 from workers.database.queries import entries_of
@@ -28,7 +28,6 @@ MOST_WANTED = 200_000
 KEYS_PER_QUERY = 10_000
 REFUSED_SECONDS = 10.0
 """Until a query that was refused is tried again: somebody has to create a table or grant a right."""
-RETRY = RetryConfig(first=0.05, longest=0.5, jitter=0.5)
 UNKNOWN_SECONDS = 60.0
 """How long a table that the database lacks counts as one that it does not have to have."""
 NO_SUCH_TABLE = ("42P01", "3F000")
@@ -62,6 +61,7 @@ class Resolver:
         now: Callable[[], float],
         limits: AnswerLimits | None = None,
         circuit: CircuitBreakerConfig | None = None,
+        retry: RetryConfig = RETRY_OF[Component.DATABASE],
         when_away: WhenAway = "pause",
         lenient: bool = False,
         report: Report = lambda _lookup, _why: None,
@@ -76,11 +76,17 @@ class Resolver:
         self._when_away = when_away
         self._lenient = lenient
         self._report = report
+        self._retry = retry
         self._now = now
         self._groups: dict[tuple[str, str], _Group] = {}
         self._noted: set[Wanted] = set()
         self._askers: WeakKeyDictionary[asyncio.Event, set[Wanted]] = WeakKeyDictionary()
         """Who waits for which answers; a body that waits no longer has let go of its event."""
+
+    @property
+    def status(self) -> DatabaseInstanceStatus:
+        """UNAVAILABLE from the failure that opens the breaker to the next success."""
+        return DatabaseInstanceStatus.AVAILABLE if self.breaker.answers else DatabaseInstanceStatus.UNAVAILABLE
 
     @property
     def waiting(self) -> int:
@@ -164,7 +170,7 @@ class Resolver:
                 except DatabaseError:
                     if self._when_away == "policy" and self.breaker.state is CircuitState.OPEN:
                         self._answered(group, list(group.wanted))
-                    await asyncio.sleep(RETRY.delay(failures, random.random()))
+                    await asyncio.sleep(self._retry.delay(failures, random.random()))
                     failures += 1
                 else:
                     failures = 0

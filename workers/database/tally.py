@@ -51,6 +51,6 @@ def measure(resolver: "Resolver") -> Iterator[Sample]:
     for lookup, spread in resolver.tally.seconds():
         yield metrics.DATABASE_SECONDS.of(spread, lookup)
     breaker = resolver.breaker
-    yield metrics.DATABASE_UP.of(1 if breaker.status == "AVAILABLE" else 0)
+    yield metrics.DATABASE_UP.of(1 if breaker.answers else 0)
     yield metrics.DATABASE_CIRCUIT_OPENED.of(breaker.opened)
     yield metrics.DATABASE_WAITING.of(resolver.waiting)

@@ -14,7 +14,7 @@ from mode.utils.logging import CompositeLogger
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
 from workers.engine.dead_window import DeadWindow
-from workers.engine.delivery import Deliver, Emit, FunctionSink, Sink, WindowOptions
+from workers.engine.delivery import Deliver, Emit, FunctionSink, Gate, OpenGate, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
 from workers.engine.options import EngineOptions
@@ -70,6 +70,8 @@ class StageApp(faust.App):
         self.dead_window = DeadWindow(options.dead_limit, self._stand_still)
         self.blockers: dict[str, str] = {}
         """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
+        self.outages: dict[str, str] = {}
+        """What does not answer now, by name: the stage is not ready, and nobody has to decide anything."""
         self.reports: dict[str, Callable[[], Any]] = {}
         """More for the web view, by name: plain data, no keys and no values."""
         self.measures: list[Callable[[], Iterable[Any]]] = []
@@ -137,11 +139,19 @@ class StageApp(faust.App):
         return register_function
 
     def deliver_to(
-        self, sink: Sink, *topics: str, emit: Emit, options: WindowOptions | None = None, name: str, doc: str | None
+        self,
+        sink: Sink,
+        *topics: str,
+        emit: Emit,
+        options: WindowOptions | None = None,
+        gate_of: Callable[[str], Gate] = lambda _channel: OpenGate(),
+        name: str,
+        doc: str | None,
     ) -> None:
-        """The same for a sink that prepares its records. `name` and `doc` are those of the agent."""
+        """The same for a sink that prepares its records. `gate_of` gives the gate of a channel; `name` and `doc` are
+        those of the agent."""
         bounds = options or WindowOptions()
-        self.slot_bodies.append(lambda slot: Window(slot, sink, emit, bounds))
+        self.slot_bodies.append(lambda slot: Window(slot, sink, emit, bounds, gate_of))
 
         async def feed(batch: RecordBatch) -> None:
             slot = self.slots.owned.get(batch.tp.partition)
@@ -227,6 +237,7 @@ class StageApp(faust.App):
             and self.slots.ready
             and not consumer.open_gaps
             and not self.blockers
+            and not self.outages
         )
 
     async def on_first_start(self) -> None:

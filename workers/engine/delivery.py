@@ -1,10 +1,12 @@
 """What a sink outside of Kafka is to the engine, what it answers for each record, and the bounds of its window."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
-from models.retry import RetryConfig
+from models.outcome import ErrorCategory
+from models.retry import RETRY_OF, Component, RetryConfig
 from workers.engine.batch import record_size
 from workers.engine.unit import UnitOfWork
 
@@ -26,10 +28,18 @@ class Undeliverable:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not now: the record stays at the head of its lane. `pause` (seconds) holds the whole window, 0 = back off."""
+    """Not now: the record stays at the head of its lane, and only its lane backs off."""
 
     reason: str = ""
     pause: float = 0.0
+    """Seconds to wait at least."""
+    category: ErrorCategory = ErrorCategory.TRANSIENT
+    """TRANSIENT, THROTTLING or CONFIGURATION."""
+    whole: bool = False
+    """The call failed, not the record alone: its channel backs off."""
+    attempts: int = 0
+    otherwise: Undeliverable | None = None
+    """What it is after so many tries; None: there is no last one. Not for what is known to pass (P7)."""
 
 
 Outcome = Delivered | Undeliverable | Retry
@@ -65,6 +75,49 @@ class Sink(Protocol):
         """One call; outcomes aligned with `prepared`. What it raises is an unknown outcome for all of them."""
 
 
+class Gate(Protocol):
+    """What may hold a channel back beside its own window: one for all windows of a process that share the channel."""
+
+    def wait(self, wake: Callable[[], None]) -> float | None:
+        """Seconds until a call may begin, 0 = now. None: once another call has ended; `wake` is called then."""
+
+    def begin(self, entries: int) -> None:
+        """A call of so many records goes out now."""
+
+    def end(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """It has ended after so long; without outcomes: it was cut off."""
+
+    def reordered(self, records: int) -> None:
+        """So many were accepted although an earlier one of their key in the same call was not."""
+
+
+class OpenGate:
+    """Holds nothing back and counts nothing."""
+
+    def wait(self, wake: Callable[[], None]) -> float | None:
+        """See Gate."""
+        return 0.0
+
+    def begin(self, entries: int) -> None:
+        """See Gate."""
+
+    def end(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """See Gate."""
+
+    def reordered(self, records: int) -> None:
+        """See Gate."""
+
+
+class Order(StrEnum):
+    """What is kept in order, and how."""
+
+    STRICT = "strict"
+    """Per key: one record of a key in a call, one call of a key at a time."""
+    BATCH = "batch"
+    """Per key, unless one in the middle of a call fails: several records of a key may share a call."""
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Bare:
     """A record that is sent as it is."""
@@ -97,10 +150,14 @@ class FunctionSink:
 class WindowOptions:
     """Bounds of one slot's window; bytes and seconds."""
 
+    order: Order = Order.STRICT
     per_call: int = 10
     max_calls: int = 8
+    """At a time, of one channel."""
+    fill_seconds: float = 0.005
+    """How long a call that is not full waits for more, while others are on their way."""
     max_records: int = 2_000
     max_bytes: int = 8 << 20
     call_timeout: float = 10.0
-    retry: RetryConfig = field(default_factory=lambda: RetryConfig(0.1, 5.0))
+    retry: RetryConfig = RETRY_OF[Component.PUT_EVENTS]
     commit_records: int = 1_000

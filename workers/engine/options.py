@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from models.retry import RETRY_OF, Component, RetryConfig
+
 MEBIBYTE = 1 << 20
 
 
@@ -45,6 +47,8 @@ class EngineOptions:
     open_on_demand: bool = False
     """Slots get their producer when their body asks for it: of 48 source slots only those with shards need one."""
     session_timeout: float = 10.0
+    retry: RetryConfig = RETRY_OF[Component.STATE]
+    """Of a slot whose producer has to be opened again."""
     config_topic: str | None = None
     """Compacted topic of one partition for the configuration records of all stages; None: nothing is compared."""
     data_dir: str = ".cdc"

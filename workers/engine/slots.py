@@ -163,7 +163,7 @@ class Slots:
 
         What had committed after all is delivered from there on, if `rewind`, but for the source that the caller is
         `settling`."""
-        delay = 0.1
+        failures = 0
         while slot.needs_repair():
             try:
                 async with slot.lock:
@@ -181,8 +181,8 @@ class Slots:
             except Exception as error:  # noqa: BLE001  the world: try again until the slot is taken away
                 slot.why = slot.why if slot.broken else type(error).__name__
                 self.app.log.warning("slot %s: re-initialisation: %s", slot.index, type(error).__name__)
-            await self.wait_stopping(delay)
-            delay = min(delay * 2, 5)
+            failures += 1
+            await self.wait_stopping(self.app.options.retry.delay(failures, random.random()))
         return slot.usable and slot.current
 
     async def _catch_up(self, index: int) -> None:

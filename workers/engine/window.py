@@ -1,49 +1,36 @@
 """The window: a long-lived body of one slot for a sink outside of Kafka (P3, P4: at least once, in order per key).
 
-Successive batches feed it. There is one lane per key: the head of a lane is in flight or ready, the rest waits behind
-it. Every linger the contiguous delivered prefix of each source is committed through the slot's transaction, with its
-receipts and dead letters. What lies beyond the prefix may be sent again after a rebalance, so repeats are bounded by
-the window.
+Successive batches feed it. Each record waits in the lane of its key, in one channel for each place that records go to
+(see `lanes`): what one key or one channel holds up holds up no other, until the window is full. Every linger the
+contiguous delivered prefix of each source is committed through the slot's transaction, with its receipts and dead
+letters. What lies beyond the prefix may be sent again after a rebalance, so repeats are bounded by the window.
 """
 
 import asyncio
-import random
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from faust.types import TP
 
 from workers.engine.batch import RecordBatch, record_size
 from workers.engine.clock import monotonic
 from workers.engine.dead_window import WholesalePoison
-from workers.engine.delivery import Delivered, Emit, Outcome, Retry, Sink, Undeliverable, WindowOptions
+from workers.engine.delivery import Delivered, Emit, Gate, Sink, Undeliverable, WindowOptions
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
+from workers.engine.flow import Flow
+from workers.engine.lanes import Channel, Item, Lane
 from workers.engine.ledger import DEAD, IN, OUT
 from workers.engine.runner import CONFIGURATION_PAUSE, describe
 from workers.engine.slot import Slot
 from workers.engine.unit import Advance, UnitOfWork
 
 
-class Item:
-    """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send."""
-
-    __slots__ = ("attempts", "end", "outcome", "prepared", "record", "start", "tp")
-
-    def __init__(self, record: Any, tp: TP, start: int, end: int) -> None:
-        self.record = record
-        self.tp = tp
-        self.start = start
-        self.end = end
-        self.attempts = 0
-        self.prepared: Any = None
-        self.outcome: Delivered | Undeliverable | None = None
-
-
 class Window:
     """One slot's window. `start`, `feed`, `stop` are called by the engine."""
 
-    def __init__(self, slot: Slot, sink: Sink, emit: Emit, options: WindowOptions) -> None:
+    def __init__(
+        self, slot: Slot, sink: Sink, emit: Emit, options: WindowOptions, gate_of: Callable[[str], Gate]
+    ) -> None:
         self.slot = slot
         self.app = slot.app
         self.sink = sink
@@ -51,17 +38,13 @@ class Window:
         self.options = options
         self.fifo: dict[TP, deque[Item]] = {}
         self.fed: dict[TP, int] = {}
-        self.lanes: dict[bytes | None, deque[Item]] = {}
-        self.ready: deque[Item] = deque()
+        self.channels: dict[str, Flow] = {}
         self.calls: set[asyncio.Task[None]] = set()
         self.records = self.bytes = 0
-        self.failures = 0
-        self.last_failure = ""
-        self.resume_at = 0.0
         self.stopping = False
         self.room = asyncio.Event()
         self.progress = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._gate_of = gate_of
         self._committer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -89,9 +72,11 @@ class Window:
             raise Fenced(f"{batch!r} does not follow {self.fed.get(batch.tp)}")
         queue = self.fifo.setdefault(batch.tp, deque())
         if not len(batch):
-            queue.append(Item(None, batch.tp, batch.start, batch.next_offset))
+            queue.append(Item(None, batch.tp, batch.start, batch.next_offset, monotonic()))
             self.progress.set()
-        for item in _items(batch):
+        now = monotonic()
+        fed: dict[str, Flow] = {}
+        for item in _items(batch, now):
             queue.append(item)
             prepared = self.sink.prepare(item.record)
             if isinstance(prepared, Undeliverable):
@@ -99,15 +84,31 @@ class Window:
                 self.progress.set()
                 continue
             item.prepared = prepared
-            lane = self.lanes.setdefault(item.record.key, deque())
-            lane.append(item)
-            if len(lane) == 1:
-                self.ready.append(item)
+            flow = fed.get(prepared.channel)
+            if flow is None:
+                flow = fed[prepared.channel] = self._flow(prepared.channel)
+            flow.channel.add(item, now)
         self.fed[batch.tp] = batch.next_offset
         self.records += len(batch)
         self.bytes += batch.size
         consumer.batch_done(batch)
-        self._pump()
+        for flow in fed.values():
+            flow.pump()
+
+    def _flow(self, name: str) -> Flow:
+        flow = self.channels.get(name)
+        if flow is None:
+            channel = Channel(name, self.options.order, self.options.retry)
+            flow = self.channels[name] = Flow(self, channel, self._gate_of(name))
+        return flow
+
+    def oldest(self, now: float) -> float:
+        """Seconds since the oldest record that is not committed came into the window; 0 if there is none."""
+        return max((now - queue[0].since for queue in self.fifo.values() if queue), default=0.0)
+
+    def stalled(self) -> list[Lane]:
+        """Lanes whose head has failed so often that the quick tries are over."""
+        return [lane for flow in self.channels.values() for lane in flow.channel.stalled()]
 
     def skip(self, tp: TP, offset: int) -> None:
         """The engine has committed a jump over a gap; nothing of the partition is in memory."""
@@ -117,75 +118,6 @@ class Window:
         options = self.options
         over = self.records + len(batch) > options.max_records or self.bytes + batch.size > options.max_bytes
         return bool(self.records) and over
-
-    # sending
-
-    def _pump(self) -> None:
-        while self.ready and not self.stopping and not self.app.dead_window.stopped:
-            # While the sink is down one call probes it at a time.
-            if len(self.calls) >= (1 if self.failures else self.options.max_calls):
-                return
-            wait = self.resume_at - monotonic()
-            if wait > 0:
-                if self._timer is not None:
-                    self._timer.cancel()
-                self._timer = asyncio.get_running_loop().call_later(wait, self._pump)
-                return
-            heads = [self.ready[i] for i in range(min(self.options.per_call, len(self.ready)))]
-            count = max(1, min(len(heads), self.sink.fit([item.prepared for item in heads])))
-            items = [self.ready.popleft() for _ in range(count)]
-            call = asyncio.ensure_future(self._call(items))
-            self.calls.add(call)
-            call.add_done_callback(self._called)
-
-    def _called(self, call: asyncio.Task[None]) -> None:
-        # Forget the call before pumping: with one call allowed, the pump would wait for itself.
-        self.calls.discard(call)
-        self._pump()
-
-    async def _call(self, items: list[Item]) -> None:
-        outcomes: Sequence[Outcome]
-        for item in items:
-            item.attempts += 1
-        try:
-            prepared = [item.prepared for item in items]
-            outcomes = await asyncio.wait_for(self.sink.put(prepared), self.options.call_timeout)
-        except asyncio.CancelledError:
-            self.ready.extendleft(reversed(items))  # quiesce: perhaps delivered, will be sent again
-            return
-        except Exception as error:  # noqa: BLE001  an unknown outcome: sent again with identical bytes
-            outcomes = [Retry(describe(error))] * len(items)
-        if len(outcomes) != len(items):
-            outcomes = [Retry("short answer")] * len(items)
-        again: list[Item] = []
-        for item, outcome in zip(items, outcomes, strict=True):
-            if isinstance(outcome, Retry):
-                self.last_failure = outcome.reason
-                again.append(item)
-            else:
-                item.outcome = outcome
-                self._next_in_lane(item)
-        self.ready.extendleft(reversed(again))
-        pause = max((o.pause for o in outcomes if isinstance(o, Retry)), default=0.0)
-        self._back_off(all_failed=len(again) == len(items), any_failed=bool(again), pause=pause)
-        if len(again) < len(items):
-            self.progress.set()
-
-    def _next_in_lane(self, item: Item) -> None:
-        lane = self.lanes[item.record.key]
-        lane.popleft()
-        if lane:
-            self.ready.append(lane[0])
-        else:
-            del self.lanes[item.record.key]
-
-    def _back_off(self, *, all_failed: bool, any_failed: bool, pause: float) -> None:
-        if not any_failed:
-            self.failures = 0
-            return
-        self.failures = self.failures + 1 if all_failed else 0
-        delay = max(pause, self.options.retry.delay(self.failures, random.random()))
-        self.resume_at = max(self.resume_at, monotonic() + delay)
 
     # committing
 
@@ -287,10 +219,11 @@ class Window:
         self.stopping = True
         self.room.set()
         self.progress.set()
-        if self._timer is not None:
-            self._timer.cancel()
+        for flow in self.channels.values():
+            flow.cancel_timer()
         if self.calls:
-            _, late = await asyncio.wait(self.calls, timeout=0.5 if self.failures else max(0.1, deadline - 0.5))
+            known_down = all(flow.channel.failures for flow in self.channels.values() if flow.channel.calls)
+            _, late = await asyncio.wait(self.calls, timeout=0.5 if known_down else max(0.1, deadline - 0.5))
             for call in late:
                 call.cancel()
             if late:
@@ -304,10 +237,10 @@ class Window:
             self._committer.cancel()
 
 
-def _items(batch: RecordBatch) -> Iterator[Item]:
+def _items(batch: RecordBatch, now: float) -> Iterator[Item]:
     start = batch.start
     last = len(batch) - 1
     for index, record in enumerate(batch):
         end = batch.next_offset if index == last else record.offset + 1
-        yield Item(record, batch.tp, start, end)
+        yield Item(record, batch.tp, start, end, now)
         start = end

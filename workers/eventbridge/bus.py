@@ -35,13 +35,21 @@ class Prepared:
 class IBus(Protocol):
     """One bus. Nothing here raises: the world's faults are outcomes, too."""
 
-    name: str
-    """Name or ARN, as the settings have it."""
-    max_entries: int
-    """Of one request."""
-    health: EventBridgeHC
-    trouble: str
-    """Code of what is wrong while the bus is IN_ALARM."""
+    @property
+    def name(self) -> str:
+        """Name or ARN, as the settings have it."""
+
+    @property
+    def max_entries(self) -> int:
+        """Of one request."""
+
+    @property
+    def health(self) -> EventBridgeHC:
+        """As the last answer told."""
+
+    @property
+    def trouble(self) -> str:
+        """Code of what is wrong while the bus is IN_ALARM."""
 
     def prepare(self, entry: Entry) -> Prepared | Undeliverable:
         """The entry in this bus's bytes, or why it would never take it."""

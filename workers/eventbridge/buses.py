@@ -25,17 +25,23 @@ class Access:
 
 class Buses:
     """`by_address` has each bus once, by what settings or tables call it; that of EVENT_BUS_NAME comes first. Raises
-    ConfigurationError if a global endpoint is configured and its extra is not installed."""
+    ConfigurationError if a global endpoint is configured and its extra is not installed. `over`: what stands before a
+    bus, made of the bus, the session that reaches it, and the tables whose events go there."""
 
-    def __init__(self, settings: Settings, tables: Iterable[TableSpec]) -> None:
+    def __init__(
+        self, settings: Settings, tables: Iterable[TableSpec],
+        over: Callable[[IBus, Session, list[TableSpec]], IBus] = lambda bus, _session, _specs: bus,
+    ) -> None:  # fmt: skip
         self._settings = settings
+        self._over = over
+        self._tables = list(tables)
         self._sessions: dict[str, Session] = {}
         self._clients: dict[tuple[str, str | None], IRequester] = {}
         self._of_endpoint: list[IRequester] = []
         self.by_address: dict[str, Access] = {}
         self._open(settings.event_bus_name, settings.event_bus_endpoint_id)
         self.of_table: Mapping[str, IBus] = {
-            spec.name: self._open(spec.bus).bus for spec in tables if spec.bus is not None
+            spec.name: self._open(spec.bus).bus for spec in self._tables if spec.bus is not None
         }
 
     @property
@@ -62,7 +68,9 @@ class Buses:
         if text not in self.by_address:
             address = event_bus(text)
             session = self._session(address.region or self._settings.aws_region)
-            self.by_address[text] = Access(self._bus(address, session, endpoint_id), address, session)
+            specs = [spec for spec in self._tables if (spec.bus or self._settings.event_bus_name) == text]
+            bus = self._over(self._bus(address, session, endpoint_id), session, specs)
+            self.by_address[text] = Access(bus, address, session)
         return self.by_address[text]
 
     def _bus(self, address: EventBus, session: Session, endpoint_id: str | None) -> IBus:

@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from models.retry import RetryConfig
-
 SHARD_CALLS_PER_SECOND = 5.0
 SHARD_BYTES_PER_SECOND = 2 << 20
 """GetRecords limits of one shard (AWS service quotas)."""
 IDLE_SECONDS = 1.0
 """Between reads of a shard that has had nothing new for a while."""
-RETRY = RetryConfig(0.2, 10.0, jitter=0.5)
-"""After failures: without jitter all readers of a shard come back together."""
 
 
 @dataclass(slots=True)

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from models.checkpoint import UNKNOWN_COVER_MS
+from models.retry import RETRY_OF, Component, RetryConfig
 from workers.aws.client import IRequester
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable, ErrorCodes
 from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part, ShardCursor
 from workers.kinesis.directory import ShardDirectory, StreamFacts
-from workers.kinesis.pace import RETRY, Pace
+from workers.kinesis.pace import Pace
 from workers.kinesis.pages import Page, ShardIterator, data_bytes
 
 PART_RECORDS = 5_000
@@ -38,11 +39,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """Bounds of every reader: records per call, least seconds between calls, share of the shard's limits."""
+    """Bounds of every reader: records per call, least seconds between calls, share of the shard's limits. A read that
+    fails is tried again without an end."""
 
     limit: int
     interval: float
     share: float
+    retry: RetryConfig = RETRY_OF[Component.KINESIS]
 
 
 @dataclass(slots=True)
@@ -152,7 +155,7 @@ class ShardReader:
                 if error.code == GONE:
                     with contextlib.suppress(AwsError):  # said by whoever lists
                         await self.directory.refresh(now=True)
-                await asyncio.sleep(RETRY.delay(failures, random.random()))
+                await asyncio.sleep(self.options.retry.delay(failures, random.random()))
             finally:
                 # What was not handed on: a failed read, or records that had been committed before.
                 await self.budget.release(held)

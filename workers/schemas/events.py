@@ -74,6 +74,11 @@ def event_schema(event: EventType) -> Schema:
         properties["previousKeys"] = _keys(spec) | {"description": "Only if the key has changed."}
     for name in sorted(spec.published_images):
         properties[name] = _image(spec)
+    properties["payloadRef"] = {
+        "type": "string",
+        "pattern": "^s3://[^/]+/.+$",
+        "description": "The whole event, if it was too large; `changes` is empty then.",
+    }
     return {
         "$schema": DIALECT,
         "$id": f"urn:cdc-event:{event.id}",
@@ -168,6 +173,7 @@ def _metadata() -> Schema:
                     "description": "Hash or token -> the same value's under the other key, while there are two."},
         "replay": {"type": "integer", "minimum": 1},
         "precisionLoss": _NAMES,
-        "truncatedFields": _NAMES,
+        "truncatedFields": _NAMES | {"description": "Columns whose texts are cut."},
+        "omittedFields": _NAMES | {"description": "Members left out, because the event was too large."},
     }  # fmt: skip
     return {"type": "object", "required": required, "properties": dict(sorted(properties.items()))}

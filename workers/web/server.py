@@ -58,7 +58,7 @@ def stage_state(stage: Stage) -> dict[str, Any]:
         }
         if consumer is not None
         else {},
-        "blocked_by": app.blockers,
+        "blocked_by": app.blockers | app.outages,
         **{name: report() for name, report in app.reports.items()},
         "tables": {name: len(table.data) for name, table in app.tables.items()},
         "stats": app.slots.stats.as_dict(),

@@ -1,8 +1,8 @@
-"""A circuit breaker: a database that does not answer is left alone, and tried again with care."""
+"""A circuit breaker: what does not answer is left alone, and tried again with care."""
 
 from collections.abc import Callable
 
-from models.infrastructure import CircuitBreakerConfig, CircuitState, DatabaseInstanceStatus
+from models.infrastructure import CircuitBreakerConfig, CircuitState
 
 
 class CircuitBreaker:
@@ -26,10 +26,9 @@ class CircuitBreaker:
         return self._state
 
     @property
-    def status(self) -> DatabaseInstanceStatus:
-        """UNAVAILABLE from the failure that opens it to the next success."""
-        answers = self.state is CircuitState.CLOSED or (self.state is CircuitState.HALF_OPEN and self._successes > 0)
-        return DatabaseInstanceStatus.AVAILABLE if answers else DatabaseInstanceStatus.UNAVAILABLE
+    def answers(self) -> bool:
+        """Not from the failure that opens it to the next success."""
+        return self.state is CircuitState.CLOSED or (self.state is CircuitState.HALF_OPEN and self._successes > 0)
 
     @property
     def seconds_to_wait(self) -> float:

@@ -1,0 +1,104 @@
+"""What the publish stage says of a bus that does not take events: not ready, and why. An outage calls nobody."""
+
+import json
+from typing import Any
+
+from models.infrastructure import CircuitBreakerConfig
+from models.retry import RetryConfig
+from tests.unit.test_classic_bus import event
+from workers.agents.publish import Publish, add_publish
+from workers.aws.errors import AwsDenied, AwsUnavailable
+from workers.engine.app import StageApp
+from workers.engine.delivery import WindowOptions
+from workers.engine.options import EngineOptions
+from workers.engine.testing import StageKit
+from workers.eventbridge.classic import ClassicBus
+from workers.eventbridge.entry import EntryRules
+from workers.eventbridge.gate import GateOptions
+from workers.eventbridge.sink import EventBridgeSink
+from workers.metrics import Sample
+from workers.settings import Settings
+from workers.topics import Topics
+
+TOPICS = Topics.of(Settings(_env_file=None))
+
+
+class Client:
+    """EventBridge: takes everything, or fails as told."""
+
+    def __init__(self) -> None:
+        self.fault: Exception | None = None
+
+    async def call(self, operation: str, request: bytes) -> bytes:
+        assert operation == "PutEvents"
+        if self.fault is not None:
+            raise self.fault
+        results = [{"EventId": "e"} for _ in json.loads(request)["Entries"]]
+        return json.dumps({"FailedEntryCount": 0, "Entries": results}).encode()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def publishing(client: Client) -> StageKit:
+    def make() -> StageApp:
+        app = StageApp("publish", EngineOptions("nowhere:9092", 2))
+        sink = EventBridgeSink(ClassicBus(client, "bus", 262_144), EntryRules("cdc-pipeline", 262_144))
+        window = WindowOptions(retry=RetryConfig(0.2, 2.0, attempts=3))
+        gate = GateOptions(circuit=CircuitBreakerConfig(5, 30.0, 3))
+        add_publish(app, Publish(sink, TOPICS, "", lambda: 0, window, gate))
+        return app
+
+    return StageKit(make)
+
+
+def samples(kit: StageKit) -> dict[str, Any]:
+    found: list[Sample] = [sample for measure in kit.app.measures for sample in measure()]
+    return {sample.metric.name: sample.value for sample in found}
+
+
+def ready(kit: StageKit) -> bool:
+    return kit.app.ready
+
+
+async def test_a_bus_that_does_not_answer_makes_the_stage_not_ready_and_it_comes_back_by_itself() -> None:
+    client = Client()
+    async with publishing(client) as kit:
+        client.fault = AwsUnavailable("HTTP503")
+        assert not await kit.feed(TOPICS.events, [(b"users:1", event(1))], within=25)
+        assert not ready(kit)
+        assert (list(kit.app.outages), kit.app.blockers) == (["bus bus"], {})
+        assert samples(kit)["publish_bus_up"] == 0
+        client.fault = None
+        assert await kit.settle(within=120)
+        assert ready(kit)
+        assert samples(kit)["publish_circuit_opened"] == 1
+        assert kit.output(TOPICS.dead) == []
+
+
+async def test_a_bus_that_refuses_everything_calls_for_an_operator_and_makes_no_dead_letter() -> None:
+    client = Client()
+    async with publishing(client) as kit:
+        client.fault = AwsDenied("AccessDeniedException")
+        assert not await kit.feed(TOPICS.events, [(b"users:1", event(1))], within=60)
+        assert not ready(kit)
+        assert kit.app.blockers == {"bus bus": "the bus refuses everything: AccessDeniedException"}
+        assert kit.output(TOPICS.dead) == []
+        client.fault = None
+        assert await kit.settle(within=60)
+        assert ready(kit)
+
+
+async def test_what_waits_is_told_without_its_key() -> None:
+    client = Client()
+    async with publishing(client) as kit:
+        client.fault = AwsUnavailable("HTTP503")
+        await kit.feed(TOPICS.events, [(b"users:1", event(1))], within=20)
+        found = samples(kit)
+        assert found["publish_waiting"] == 1
+        assert found["publish_oldest_seconds"] > 15
+        told = kit.app.reports["delivery"]()
+        assert told["stalled"][0]["reason"] == "HTTP503"
+        assert "users:1" not in json.dumps(told)
+        client.fault = None
+        await kit.settle(within=120)

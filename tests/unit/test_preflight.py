@@ -1,0 +1,156 @@
+"""A bus that is missing is sent nothing, and one that comes back goes on (P7). A look that fails stops nobody."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from models.bus_health import EventBridgeHC
+from tests.unit.test_claim_check import Journal, TakesAll
+from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
+from workers.engine.delivery import Delivered, Outcome, Retry
+from workers.eventbridge.bus import Prepared
+from workers.eventbridge.bus_sight import Sight
+from workers.eventbridge.entry import Entry
+from workers.eventbridge.preflight import Preflight, PreflightedBus
+
+THERE = Sight(True, datetime(2026, 1, 1, tzinfo=UTC), "arn:aws:events:us-east-1:1:event-bus/cdc-events")
+ANEW = Sight(True, datetime(2026, 1, 2, tzinfo=UTC), THERE.arn)
+MISSING = Sight(False)
+AWAY = AwsUnavailable("HTTP500")
+FORBIDDEN = AwsDenied("AccessDeniedException")
+EXPIRED = AwsDenied("ExpiredTokenException")
+EVERY = 300.0
+
+
+class World:
+    """A bus, and what its looks will see."""
+
+    def __init__(self, *sights: Sight | AwsError, unrouted: tuple[str, ...] | AwsError = ()) -> None:
+        self.sights = list(sights)
+        self.unrouted = unrouted
+        self.told: str | None = None
+        self.journal = Journal()
+        self.preflight = Preflight(
+            "cdc-events", self._look, self._rules, every=EVERY, now_ms=lambda: 1_768_473_060_000, report=self._tell
+        )
+        self.bus = PreflightedBus(TakesAll(self.journal), self.preflight)
+
+    async def _look(self) -> Sight:
+        found = self.sights.pop(0)
+        if isinstance(found, AwsError):
+            raise found
+        return found
+
+    async def _rules(self, _sight: Sight) -> tuple[str, ...]:
+        if isinstance(self.unrouted, AwsError):
+            raise self.unrouted
+        return self.unrouted
+
+    def _tell(self, why: str | None) -> None:
+        self.told = why
+
+    async def looked(self, times: int = 1) -> "World":
+        for _ in range(times):
+            self.wait = await self.preflight.look()
+        return self
+
+    async def put(self) -> Sequence[Outcome]:
+        prepared = self.bus.prepare(Entry("a", "users:1", "s", "t", "{}", 0.0, 10))
+        assert isinstance(prepared, Prepared)
+        return await self.bus.put([prepared])
+
+
+async def test_a_bus_that_is_there_is_sent_events_and_looked_at_every_five_minutes() -> None:
+    world = await World(THERE).looked()
+    assert await world.put() == [Delivered("a")]
+    assert (world.wait, world.told) == (EVERY, None)
+
+
+async def test_a_missing_bus_is_sent_nothing_although_it_would_accept() -> None:
+    world = await World(MISSING).looked()
+    (outcome,) = await world.put()
+    assert isinstance(outcome, Retry)
+    assert world.journal.steps == []
+    assert (world.bus.health, world.bus.trouble) == (EventBridgeHC.IN_ALARM, "BusMissing")
+    assert "does not exist" in (world.told or "")
+
+
+async def test_a_bus_that_comes_back_is_sent_events_without_a_hand() -> None:
+    world = await World(MISSING, THERE).looked()
+    assert world.wait < EVERY
+    await world.looked()
+    assert await world.put() == [Delivered("a")]
+    assert (world.told, world.bus.health) == (None, EventBridgeHC.OK)
+
+
+async def test_a_bus_deleted_meanwhile_says_since_when_events_may_be_lost() -> None:
+    world = await World(THERE, MISSING, MISSING).looked(3)
+    assert "accepted after 2026-01-15T10:31:00Z may have gone nowhere" in (world.told or "")
+
+
+async def test_a_bus_made_anew_between_two_looks_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    world = await World(THERE, ANEW).looked(2)
+    assert await world.put() == [Delivered("a")]
+    assert "made anew" in caplog.text
+
+
+async def test_before_the_first_look_nothing_is_sent() -> None:
+    world = World(THERE)
+    sending = asyncio.ensure_future(world.put())
+    await asyncio.sleep(0)
+    assert world.journal.steps == []
+    await world.looked()
+    assert await sending == [Delivered("a")]
+
+
+async def test_a_look_that_fails_changes_nothing() -> None:
+    world = await World(THERE, AWAY).looked(2)
+    assert world.wait < EVERY
+    assert await world.put() == [Delivered("a")]
+
+
+async def test_while_nobody_answers_at_the_start_nothing_is_sent() -> None:
+    world = await World(AWAY, AWAY, THERE).looked(2)
+    sending = asyncio.ensure_future(world.put())
+    await asyncio.sleep(0)
+    assert world.journal.steps == []
+    await world.looked()
+    assert await sending == [Delivered("a")]
+
+
+async def test_whoever_may_not_look_may_send() -> None:
+    world = await World(FORBIDDEN).looked()
+    assert await world.put() == [Delivered("a")]
+    assert world.told is None
+
+
+async def test_a_missing_bus_stays_missing_when_looking_is_forbidden() -> None:
+    world = await World(MISSING, FORBIDDEN).looked(2)
+    assert isinstance((await world.put())[0], Retry)
+
+
+async def test_credentials_that_do_not_work_are_told_and_forgotten_when_they_do() -> None:
+    world = await World(EXPIRED, THERE).looked()
+    assert "ExpiredTokenException" in (world.told or "")
+    await world.looked()
+    assert world.told is None
+
+
+async def test_a_bus_that_is_being_made_waits() -> None:
+    world = await World(Sight(True, THERE.created_at, "", "CREATING")).looked()
+    assert isinstance((await world.put())[0], Retry)
+
+
+async def test_event_types_without_a_rule_are_told_and_stop_nothing() -> None:
+    world = await World(THERE, unrouted=("user.created",)).looked()
+    assert world.preflight.document()["without_rule"] == ["user.created"]
+    assert {sample.value for sample in world.preflight.measure()} == {1}
+    assert await world.put() == [Delivered("a")]
+
+
+async def test_rules_that_may_not_be_read_are_not_looked_at() -> None:
+    world = await World(THERE, unrouted=FORBIDDEN).looked()
+    assert world.preflight.document()["without_rule"] is None
+    assert await world.put() == [Delivered("a")]

@@ -1,0 +1,210 @@
+"""Lanes of a window: what may be sent next, in which order, and what a sink's answers make of it.
+
+One channel per place that records go to, each with lanes of its own: one per key. Only the head of a lane is sent, and
+what fails stays the head. A lane is ready, on its way, or asleep until its back-off is over. Pure: time and chance are
+parameters.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any
+
+from faust.types import TP
+
+from models.outcome import ErrorCategory
+from models.retry import RetryConfig
+from workers.engine.delivery import Delivered, Order, Outcome, Retry, Undeliverable
+
+
+class Item:
+    """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send."""
+
+    __slots__ = ("attempts", "end", "lane", "outcome", "prepared", "record", "since", "start", "tp")
+    lane: "Lane"
+
+    def __init__(self, record: Any, tp: TP, start: int, end: int, since: float) -> None:
+        self.record = record
+        self.tp = tp
+        self.start = start
+        self.end = end
+        self.since = since
+        """When it came into the window."""
+        self.attempts = 0
+        self.prepared: Any = None
+        self.outcome: Delivered | Undeliverable | None = None
+
+
+class Lane:
+    """Records of one key that wait, in order; the first `flying` of them are on their way."""
+
+    __slots__ = ("failed_at", "failures", "flying", "items", "key", "reason")
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.items: deque[Item] = deque()
+        self.flying = 0
+        self.failures = 0
+        self.failed_at = 0.0
+        """When the first of these failures was told."""
+        self.reason = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What a call has changed: records that leave the window, and those that overtook one of their key."""
+
+    settled: int
+    reordered: int
+
+
+class Channel:
+    """The lanes of one channel, and the pause it makes as a whole."""
+
+    def __init__(self, name: str, order: Order, retry: RetryConfig) -> None:
+        self.name = name
+        self.order = order
+        self.retry = retry
+        self.lanes: dict[Any, Lane] = {}
+        self.ready: deque[Lane] = deque()
+        self.failing: set[Lane] = set()
+        self.ready_since = 0.0
+        """When `ready` last ceased to be empty."""
+        self.calls = 0
+        """On their way now."""
+        self.failures = 0
+        """Calls in a row that failed as a whole."""
+        self.resume_at = 0.0
+        self._asleep: list[tuple[float, int, Lane]] = []
+        self._tie = count()
+
+    def add(self, item: Item, now: float) -> None:
+        """Put a record behind the others of its key."""
+        key = item if self.order is Order.NONE else item.record.key
+        lane = self.lanes.get(key)
+        if lane is None:
+            lane = self.lanes[key] = Lane(key)
+            self._be_ready(lane, now)
+        item.lane = lane
+        lane.items.append(item)
+
+    def wake(self, now: float) -> float | None:
+        """Make those ready whose back-off is over; when the next one's is."""
+        asleep = self._asleep
+        while asleep and asleep[0][0] <= now:
+            self._be_ready(heapq.heappop(asleep)[2], now, first=True)
+        return asleep[0][0] if asleep else None
+
+    def fills(self, most: int) -> bool:
+        """Whether what is ready fills a call of `most` records."""
+        if self.order is not Order.BATCH or len(self.ready) >= most:
+            return len(self.ready) >= most
+        return len(list(islice(self._candidates(most), most))) >= most
+
+    def take(self, most: int, fit: Callable[[Sequence[Any]], int]) -> list[Item]:
+        """The records of the next call, at most so many; `fit` says how many of them go into one."""
+        found = list(islice(self._candidates(most), most))
+        taken = found[: max(1, fit([item.prepared for item in found]))]
+        for item in taken:
+            lane = item.lane
+            if not lane.flying:
+                self.ready.popleft()
+            lane.flying += 1
+            item.attempts += 1
+        self.calls += 1
+        return taken
+
+    def give_back(self, items: Sequence[Item]) -> None:
+        """A call was cut off: perhaps it was delivered; whoever comes next sends it again."""
+        self.calls -= 1
+        for lane in _lanes_of(items):
+            lane.flying = 0
+
+    def land(self, items: Sequence[Item], outcomes: Sequence[Outcome], now: float, chance: float) -> Landing:
+        """A call has ended: `outcomes` are aligned with its records. `chance`: see RetryConfig."""
+        self.calls -= 1
+        pauses: dict[Lane, Retry] = {}
+        whole: Retry | None = None
+        settled = reordered = 0
+        for item, outcome in zip(items, outcomes, strict=True):
+            lane = item.lane
+            ended = _ended(item, outcome)
+            if isinstance(ended, Retry):
+                pauses.setdefault(lane, ended)
+                if ended.whole:
+                    whole = ended
+                continue
+            # P4: it was accepted although an earlier one of its key was not.
+            reordered += lane in pauses and isinstance(ended, Delivered)
+            item.outcome = ended
+            settled += 1
+        self._pause(whole, now, chance)
+        for lane in _lanes_of(items):
+            self._go_on(lane, pauses.get(lane), now, chance)
+        return Landing(settled, reordered)
+
+    def stalled(self) -> list[Lane]:
+        """Lanes whose head has failed so often that the quick tries are over."""
+        return [lane for lane in self.failing if lane.failures >= max(1, self.retry.attempts)]
+
+    def _candidates(self, most: int) -> Iterator[Item]:
+        each = most if self.order is Order.BATCH else 1
+        for lane in self.ready:
+            yield from islice(lane.items, each)
+
+    def _go_on(self, lane: Lane, failed: Retry | None, now: float, chance: float) -> None:
+        flown = [lane.items.popleft() for _ in range(lane.flying)]
+        lane.flying = 0
+        lane.items.extendleft(item for item in reversed(flown) if item.outcome is None)
+        if failed is None:
+            if lane.failures:
+                lane.failures = 0
+                self.failing.discard(lane)
+            if lane.items:
+                self._be_ready(lane, now)
+            else:
+                del self.lanes[lane.key]
+            return
+        lane.failures += 1
+        lane.reason = failed.reason
+        if lane.failures == 1:
+            lane.failed_at = now
+            self.failing.add(lane)
+        if self.resume_at > now and failed.whole:
+            self._be_ready(lane, now, first=True)  # the channel waits, that is enough
+            return
+        # Others of its call have the same chance; they may wake together and share a call again.
+        delay = max(failed.pause, self.retry.delay(lane.failures, chance))
+        heapq.heappush(self._asleep, (now + delay, next(self._tie), lane))
+
+    def _pause(self, whole: Retry | None, now: float, chance: float) -> None:
+        if whole is None:
+            self.failures = 0
+        elif whole.category is not ErrorCategory.THROTTLING:  # a throttle slows down, which is the gate's to do
+            # Those that were on their way when the pause began tell nothing new.
+            self.failures += now >= self.resume_at
+            self.resume_at = max(self.resume_at, now + max(whole.pause, self.retry.delay(self.failures, chance)))
+
+    def _be_ready(self, lane: Lane, now: float, *, first: bool = False) -> None:
+        if not self.ready:
+            self.ready_since = now
+        if first:
+            self.ready.appendleft(lane)
+        else:
+            self.ready.append(lane)
+
+
+def _ended(item: Item, outcome: Outcome) -> Outcome:
+    if isinstance(outcome, Retry) and outcome.otherwise is not None and item.attempts >= outcome.attempts:
+        return outcome.otherwise
+    return outcome
+
+
+def _lanes_of(items: Sequence[Item]) -> Iterator[Lane]:
+    last: Lane | None = None
+    for item in items:  # records of one lane stand together in a call
+        if item.lane is not last:
+            last = item.lane
+            yield last

@@ -1,0 +1,223 @@
+"""Looks at a bus before anything is sent to it, and every few minutes: a classic bus that does not exist accepts events
+all the same, and they go nowhere (P7: what cannot arrive is not sent).
+
+A look that fails changes nothing: what was last seen counts. Before the first one has told something, nothing is sent.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from models.bus_health import EventBridgeHC
+from models.outcome import ErrorCategory
+from workers import metrics
+from workers.aws.errors import AwsDenied, AwsError
+from workers.engine.delivery import Outcome, Retry, Undeliverable
+from workers.eventbridge.bus import IBus, Prepared
+from workers.eventbridge.bus_sight import NO_PERMISSION, Sight
+from workers.eventbridge.entry import Entry
+
+log = logging.getLogger("cdc.preflight")
+
+AGAIN_SECONDS = 10.0
+"""Until the next look at a bus that is missing, or could not be looked at."""
+HOLD_SECONDS = 1.0
+"""Until an event that may not be sent yet asks again; that costs no call."""
+MISSING = "BusMissing"
+NOT_SEEN = "BusNotSeenYet"
+
+Look = Callable[[], Awaitable[Sight]]
+Unrouted = Callable[[Sight], Awaitable[tuple[str, ...]]]
+
+
+class Preflight:
+    """What is known of one bus. `look` raises AwsError; `unrouted` tells which event types no rule takes (None: the bus
+    has no rules). `report` is told what an operator has to mend, and None when that is done."""
+
+    def __init__(
+        self, name: str, look: Look, unrouted: Unrouted | None, *, every: float, now_ms: Callable[[], int],
+        report: Callable[[str | None], None],
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.every = every
+        self.sight: Sight | None = None
+        self.looked_ms: int | None = None
+        """When it was last seen, or seen to be missing; milliseconds since the epoch."""
+        self.trouble = ""
+        """Code of why the last look failed."""
+        self.unrouted: tuple[str, ...] | None = None
+        """Event types that go nowhere; None: the rules may not be read, or were not yet."""
+        self._look = look
+        self._ask_rules = unrouted
+        self._now_ms = now_ms
+        self._report = report
+        self._blind = False
+        """Whether it may not be looked for: the bus itself has to say what is wrong."""
+        self._since: int | None = None
+        """When a bus that is missing was last there."""
+        self._known = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look; once."""
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing may be sent now; empty if it may."""
+        if self._blind or (self.sight is not None and self.sight.takes_events):
+            return ""
+        return NOT_SEEN if self.sight is None else MISSING
+
+    async def known(self) -> None:
+        """Return when the first look has told something."""
+        await self._known.wait()
+
+    async def look(self) -> float:
+        """One look; returns the seconds until the next."""
+        try:
+            sight = await self._look()
+        except AwsError as error:
+            return self._not_seen(error)
+        self._seen(sight)
+        if sight.takes_events:
+            await self._look_at_rules(sight)
+        return self.every if sight.takes_events else self._soon
+
+    @property
+    def _soon(self) -> float:
+        return min(AGAIN_SECONDS, self.every)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                wait = await self.look()
+            except Exception as error:  # noqa: BLE001  an odd answer is no reason to stop looking
+                log.warning("bus %s cannot be looked at: %s", self.name, type(error).__name__)
+                wait = self._soon
+            await asyncio.sleep(wait)
+
+    def _not_seen(self, error: AwsError) -> float:
+        if error.code not in NO_PERMISSION:
+            if isinstance(error, AwsDenied):
+                self._report(f"AWS refuses the credentials for bus {self.name}: {error.code}")
+            elif error.code != self.trouble:
+                log.warning("bus %s cannot be looked at: %s", self.name, error.code)
+            self.trouble = error.code
+            return self._soon
+        self.trouble = error.code
+        if self.sight is None and not self._blind:
+            log.warning("bus %s may not be looked at (%s): a missing one is not noticed", self.name, error.code)
+            self._blind = True
+            self._report(None)
+        self._known.set()
+        return self.every
+
+    def _seen(self, sight: Sight) -> None:
+        before, self.sight = self.sight, sight
+        last, self.looked_ms = self.looked_ms, self._now_ms()
+        self._blind, self.trouble = False, ""
+        self._known.set()
+        if not sight.takes_events:
+            if before is not None and before.takes_events:
+                self._since = last
+            what = f"is {sight.state}" if sight.exists else "does not exist"
+            lost = f"; what was accepted after {_moment(self._since)} may have gone nowhere" if self._since else ""
+            self._report(f"bus {self.name} {what}: nothing is sent until it is there{lost}")
+            return
+        self._since = None
+        self._report(None)
+        if before is not None and not before.takes_events:
+            log.warning("bus %s is there again: events go on. Are its rules, too?", self.name)
+        elif before is not None and last is not None and before.created_at != sight.created_at:
+            log.error(
+                "bus %s was made anew after %s: what was accepted in between may have gone nowhere. Are its rules "
+                "there, too?", self.name, _moment(last),
+            )  # fmt: skip
+
+    async def _look_at_rules(self, sight: Sight) -> None:
+        if self._ask_rules is None:
+            return
+        try:
+            found = await self._ask_rules(sight)
+        except AwsError as error:
+            log.info("rules of bus %s are not looked at: %s", self.name, error.code)
+            return
+        if found and found != self.unrouted:
+            log.warning("no enabled rule with a target takes these events of bus %s: %s", self.name, ", ".join(found))
+        self.unrouted = found
+
+    def document(self) -> dict[str, Any]:
+        """For the web view."""
+        return {
+            "bus": self.name,
+            "seen": None if self.sight is None else self.sight.takes_events,
+            "looked": None if self.looked_ms is None else _moment(self.looked_ms),
+            "trouble": self.trouble,
+            "without_rule": None if self.unrouted is None else list(self.unrouted),
+        }
+
+    def measure(self) -> Iterator[metrics.Sample]:
+        """For `/metrics`."""
+        if self.sight is not None:
+            yield metrics.BUS_SEEN.of(self.sight.takes_events, self.name)
+        if self.unrouted is not None:
+            yield metrics.BUS_UNROUTED.of(len(self.unrouted), self.name)
+
+
+class PreflightedBus:
+    """A bus that is sent nothing while it is missing, or before it was looked for."""
+
+    def __init__(self, bus: IBus, preflight: Preflight) -> None:
+        self._bus = bus
+        self._preflight = preflight
+
+    @property
+    def name(self) -> str:
+        """See IBus."""
+        return self._bus.name
+
+    @property
+    def max_entries(self) -> int:
+        """See IBus."""
+        return self._bus.max_entries
+
+    @property
+    def health(self) -> EventBridgeHC:
+        """See IBus. A bus that is missing takes nothing, whatever it answers."""
+        return EventBridgeHC.IN_ALARM if self._preflight.obstacle == MISSING else self._bus.health
+
+    @property
+    def trouble(self) -> str:
+        """See IBus."""
+        return self._preflight.obstacle or self._bus.trouble
+
+    def prepare(self, entry: Entry) -> Prepared | Undeliverable:
+        """See IBus."""
+        return self._bus.prepare(entry)
+
+    def fit(self, prepared: Sequence[Prepared]) -> int:
+        """See IBus."""
+        return self._bus.fit(prepared)
+
+    async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """See IBus."""
+        await self._preflight.known()
+        obstacle = self._preflight.obstacle
+        if obstacle:  # P7: a classic bus would accept them, and they would go nowhere
+            held = Retry(obstacle, pause=HOLD_SECONDS, category=ErrorCategory.CONFIGURATION, whole=True)
+            return [held] * len(prepared)
+        return await self._bus.put(prepared)
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
