@@ -79,9 +79,8 @@ async def run(records: list[Record], log: Log, killed_at: int | None = None, ord
         return
     marks = ProgressMarks(replay, iter(()))
     some = replaying(replay, order).chosen(read(records, replay), ReplayTally())
-    await write_again(
-        producer, TOPICS, some, marks.of, pace=Pace(4), tell=lambda _: None, clock=lambda: 0.0, sleep=slept
-    )  # type: ignore[arg-type]
+    options: dict[str, Any] = {"pace": Pace(4), "tell": lambda _: None, "clock": lambda: 0.0, "sleep": slept}
+    await write_again(producer, TOPICS, some, marks.of, **options)  # type: ignore[arg-type]
     await finish(producer, TOPICS, marks.replay, T0 + 9_000)  # type: ignore[arg-type]
 
 
