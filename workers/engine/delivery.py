@@ -39,7 +39,7 @@ class Retry:
     """The call failed, not the record alone: its channel backs off."""
     attempts: int = 0
     otherwise: Undeliverable | None = None
-    """What it is after so many tries; None: there is no last one. Not for what is known to pass (P7)."""
+    """What it is after so many answers of this kind; None: there is no last try. Not for what is known to pass (P7)."""
 
 
 Outcome = Delivered | Undeliverable | Retry
