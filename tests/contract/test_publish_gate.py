@@ -102,3 +102,10 @@ async def test_what_waits_is_told_without_its_key() -> None:
         assert "users:1" not in json.dumps(told)
         client.fault = None
         await kit.settle(within=120)
+
+
+async def test_an_event_as_deep_as_a_bus_takes_it_has_a_receipt() -> None:
+    deep = event(1)[:-1] + b', "after": {"a": ' + b"[" * 998 + b"]" * 998 + b"}}"
+    async with publishing(Client()) as kit:
+        assert await kit.feed(TOPICS.events, [(b"users:1", deep), (b"users:1", event(2))])
+        assert len(kit.output(TOPICS.receipts)) == 2
