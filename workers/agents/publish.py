@@ -83,8 +83,9 @@ def add_publish(app: StageApp, publish: Publish) -> None:
         return len(app.slots.owned) / app.options.partitions
 
     def report(gate: BusGate) -> None:
-        _tell(app.blockers, f"bus {gate.name}", gate.refused and f"the bus refuses everything: {gate.refused}")
-        _tell(app.outages, f"bus {gate.name}", gate.down)
+        refused = f"the bus refuses everything: {gate.refused}" if gate.wanted and gate.refused else ""
+        _tell(app.blockers, f"bus {gate.name}", refused)
+        _tell(app.outages, f"bus {gate.name}", gate.down if gate.wanted else "")
 
     gates = Gates(publish.gate, monotonic, share, report)
 

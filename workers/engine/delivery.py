@@ -90,6 +90,9 @@ class Gate(Protocol):
     def reordered(self, records: int) -> None:
         """So many were accepted although an earlier one of their key in the same call was not."""
 
+    def left(self) -> None:
+        """The window has ended. When all of them end, others may go on with what waits."""
+
 
 class OpenGate:
     """Holds nothing back and counts nothing."""
@@ -105,6 +108,9 @@ class OpenGate:
         """See Gate."""
 
     def reordered(self, records: int) -> None:
+        """See Gate."""
+
+    def left(self) -> None:
         """See Gate."""
 
 
