@@ -7,7 +7,6 @@ from typing import Protocol
 
 from enrichers.oversize import Claim, Step
 from models.bus_health import EventBridgeHC
-from models.outcome import ErrorCategory
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Outcome, Retry, Undeliverable
 from workers.eventbridge.answers import CONFIGURATION_PAUSE
@@ -115,7 +114,8 @@ class ClaimCheckedBus:
             return Retry(f"S3:{error.code}")
         except AwsError as error:
             self._report(f"S3 refuses large events: {error.code}; see CDC_CLAIM_CHECK_BUCKET and its permissions")
-            return Retry(f"S3:{error.code}", pause=CONFIGURATION_PAUSE, category=ErrorCategory.CONFIGURATION)
+            # Not of the category CONFIGURATION: the bus refuses nothing.
+            return Retry(f"S3:{error.code}", pause=CONFIGURATION_PAUSE)
         self._report(None)
         self._kept[claim.ref] = None
         if len(self._kept) > KEPT:
