@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from models.dead_letter import DeadLetter, dead_headers
-from models.event import read_envelope
 from models.outcome import ErrorCategory, Failure
 from models.redrive import RedriveOrigin, origin_of, replay_of
 from models.taxonomy import CATEGORY_OF
@@ -19,6 +18,7 @@ from workers.engine.unit import UnitOfWork
 from workers.engine.window import Window
 from workers.eventbridge import tally
 from workers.eventbridge.bus import Receipt
+from workers.eventbridge.entry import event_id_of
 from workers.eventbridge.gate import BusGate, GateOptions, Gates
 from workers.eventbridge.pace import Quota
 from workers.eventbridge.sink import EventBridgeSink
@@ -83,8 +83,9 @@ def add_publish(app: StageApp, publish: Publish) -> None:
         return len(app.slots.owned) / app.options.partitions
 
     def report(gate: BusGate) -> None:
-        _tell(app.blockers, f"bus {gate.name}", gate.refused and f"the bus refuses everything: {gate.refused}")
-        _tell(app.outages, f"bus {gate.name}", gate.down)
+        refused = f"the bus refuses everything: {gate.refused}" if gate.wanted and gate.refused else ""
+        _tell(app.blockers, f"bus {gate.name}", refused)
+        _tell(app.outages, f"bus {gate.name}", gate.down if gate.wanted else "")
 
     gates = Gates(publish.gate, monotonic, share, report)
 
@@ -110,7 +111,7 @@ def _tell(where: dict[str, str], name: str, why: str) -> None:
 
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
-    event_id = read_envelope(record.value).event_id
+    event_id = event_id_of(record.value)
     origin = _origin(publish, record)
     again = {} if origin is None else {"redriven": record.offset, "replay": replay_of(record.headers)}
     receipt = receipt_value(

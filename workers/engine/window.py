@@ -221,6 +221,7 @@ class Window:
         self.progress.set()
         for flow in self.channels.values():
             flow.cancel_timer()
+            flow.gate.left()
         if self.calls:
             known_down = all(flow.channel.failures for flow in self.channels.values() if flow.channel.calls)
             _, late = await asyncio.wait(self.calls, timeout=0.5 if known_down else max(0.1, deadline - 0.5))

@@ -81,13 +81,10 @@ class _Address:
 def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0) -> Entry | Undeliverable:
     """The entry of one record, or why no bus would ever take it: in words that say what to do, and without a value of
     the record (P6). Never raises."""
-    data = top = value or b""
-    if data.count(b"{") + data.count(b"[") > SHALLOW:
-        depth, outermost = _unwrapped(data)
-        if depth > MAX_DEPTH:
-            return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_DEEP)
-        if depth > SHALLOW:  # the decoder counts the frames above it, too: what it reads must not depend on them
-            top = outermost
+    data = value or b""
+    depth, top = _outermost(data)
+    if depth > MAX_DEPTH:
+        return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_DEEP)
     try:
         envelope = read_envelope(top)
         group = (key or b"").decode()
@@ -124,6 +121,20 @@ def _address(prefix: str, entity_type: str, detail_type: str) -> _Address | Unde
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, mistake)
     source = source_of(prefix, entity_type)
     return _Address(source, detail_type, TIME_BYTES + len(source.encode()) + len(detail_type.encode()))
+
+
+def event_id_of(value: bytes) -> str:
+    """Of an event that has become an entry."""
+    return read_envelope(_outermost(value)[1]).event_id
+
+
+def _outermost(data: bytes) -> tuple[int, bytes]:
+    """(levels of nesting, at least where they matter; what the envelope can be read from). The decoder counts the
+    frames above it, too, and what it reads must not depend on them."""
+    if data.count(b"{") + data.count(b"[") <= SHALLOW:
+        return 0, data
+    depth, outermost = _unwrapped(data)
+    return depth, outermost if depth > SHALLOW else data
 
 
 def _unwrapped(data: bytes) -> tuple[int, bytes]:
