@@ -23,6 +23,8 @@ from workers.topics import Topics
 if TYPE_CHECKING:
     from models.buried import Buried
     from workers.dead_letters.reading import DeadLetters
+    from workers.engine.slot_producer import SlotProducer
+    from workers.kafka_access import KafkaAccess
     from workers.settings import Settings
 
 NAME = "cdc dlq"
@@ -78,18 +80,18 @@ def letter_id(text: str) -> LetterId:
         raise click.UsageError(str(error)) from None
 
 
-def letter_view(settings: "Settings", selection: Selection) -> LetterView:
+def letter_view(settings: "Settings", selection: Selection, command: str = NAME) -> LetterView:
     """With the redaction key, so that hashes and tokens are those of events; without it, if it cannot be had. Says on
     stderr if a table that is asked for is none that is configured: letters may be of one that was."""
     catalogue = read_catalogue(settings)
     known = {name for spec in catalogue.specs for name in (spec.name, spec.table)}
     for name in sorted(selection.tables - known):
-        click.echo(f"{NAME}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
+        click.echo(f"{command}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
     secret = other = None
     try:
         options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
     except CommandError as error:
-        click.echo(f"{NAME}: hashes and tokens are shown as masks: {error}", err=True)
+        click.echo(f"{command}: hashes and tokens are shown as masks: {error}", err=True)
         options = pipeline_options(settings, None)
     if options.redaction_key is not None:
         secret = Secret(options.redaction_key, options.redaction_key_version)
@@ -129,6 +131,22 @@ async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Op
 
         async with aclosing(read(found)) as selected:
             yield Opened(selected, lambda limit: newest(found, limit, read), found, view)
+
+
+@asynccontextmanager
+async def writing_access(*, write: bool) -> "AsyncIterator[tuple[Settings, KafkaAccess, SlotProducer | None]]":
+    """Kafka, and behind a fence if something is written."""
+    from workers.dead_letters.marks import sole_writer  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    async with kafka_access(settings) as kafka:
+        if not write:
+            yield settings, kafka, None
+            return
+        async with sole_writer(settings, kafka) as producer:
+            yield settings, kafka, producer
 
 
 def require_ids(selection: Selection, found: "DeadLetters") -> None:
