@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from models.dead_letter import DeadLetter, dead_headers
 from models.outcome import ErrorCategory, Failure
@@ -64,6 +65,20 @@ class _Metadata(msgspec.Struct, rename="camel"):
 
 class _Traced(msgspec.Struct):
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+class _Receipt(msgspec.Struct, rename="camel", gc=False):
+    """Members in the order of their names."""
+
+    attempts: int
+    bus_event_id: str
+    code: str
+    event_id: str
+    offset: int
+    redriven: int | UnsetType
+    replay: int | UnsetType
+    sequence_number: str | UnsetType
+    time: int
 
 
 def add_publish(app: StageApp, publish: Publish) -> None:
@@ -126,13 +141,11 @@ def receipt_value(
 ) -> bytes:
     """One record of `cdc.receipts` (docs/decisions/0046): JSON. `again`: of what is redriven, its offset in the redrive
     topic and how often it was (docs/decisions/0039)."""
-    told: dict[str, Any] = {
-        "attempts": attempts, "busEventId": receipt.bus_event_id, "code": receipt.code, "eventId": event_id,
-        "offset": offset,
-    }  # fmt: skip
-    if receipt.sequence_number is not None:
-        told["sequenceNumber"] = receipt.sequence_number
-    return msgspec.json.encode({**told, **again, "time": now_ms}, order="sorted")
+    told = _Receipt(
+        attempts, receipt.bus_event_id, receipt.code, event_id, offset, again.get("redriven", UNSET),
+        again.get("replay", UNSET), UNSET if receipt.sequence_number is None else receipt.sequence_number, now_ms,
+    )  # fmt: skip
+    return msgspec.json.encode(told)
 
 
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:

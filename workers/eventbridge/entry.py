@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from enrichers.oversize import NO_LADDER, Claim, Fitted, Ladder, Step, fitted
-from models.event import EventEnvelope, read_envelope
+from models.event import EventEnvelope, read_envelope, read_event_id
 from models.event_address import address_mistake, source_of
 from models.outcome import Failure
 from models.strict_json import INT64_MAX, INT64_MIN
@@ -88,15 +88,17 @@ def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules, *, redri
     try:
         envelope = read_envelope(top)
         group = (key or b"").decode()
-        data.decode()
+        detail = data.decode()
     except ValueError:
         return Undeliverable(Failure.VALIDATION_ERROR, NO_EVENT)
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
-    return address if isinstance(address, Undeliverable) else _checked(envelope, group, address, data, rules, redriven)
+    if isinstance(address, Undeliverable):
+        return address
+    return _checked(envelope, group, address, data, detail, rules, redriven)
 
 
 def _checked(
-    envelope: EventEnvelope, group: str, address: _Address, data: bytes, rules: EntryRules, redriven: int
+    envelope: EventEnvelope, group: str, address: _Address, data: bytes, detail: str, rules: EntryRules, redriven: int
 ) -> Entry | Undeliverable:
     size, step, claim = address.size + len(data), None, None
     if size > rules.max_bytes:
@@ -104,14 +106,19 @@ def _checked(
         if smaller is None:
             return Undeliverable(Failure.EVENTBRIDGE_ERROR, _too_large(size, rules))
         data, step, claim = smaller.detail, smaller.step, smaller.claim
-        size = address.size + len(data)
+        size, detail = address.size + len(data), data.decode()
     if _LONG in data.translate(_ALIKE, b"-") and _beyond_int64(data):
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_LONG)
     metadata = envelope.metadata
     return Entry(
-        envelope.event_id, group, address.source, address.detail_type, data.decode(), envelope.time.timestamp(), size,
+        envelope.event_id, group, address.source, address.detail_type, detail, envelope.time.timestamp(), size,
         metadata.replay, redriven, trace_header(metadata.correlation_id), step, claim,
     )  # fmt: skip
+
+
+def event_id_of(value: bytes) -> str:
+    """The eventId of a record that has become an entry, however deep it is nested."""
+    return read_event_id(_outermost(value)[1])
 
 
 @lru_cache(maxsize=4_096)
@@ -121,11 +128,6 @@ def _address(prefix: str, entity_type: str, detail_type: str) -> _Address | Unde
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, mistake)
     source = source_of(prefix, entity_type)
     return _Address(source, detail_type, TIME_BYTES + len(source.encode()) + len(detail_type.encode()))
-
-
-def event_id_of(value: bytes) -> str:
-    """Of an event that has become an entry."""
-    return read_envelope(_outermost(value)[1]).event_id
 
 
 def _outermost(data: bytes) -> tuple[int, bytes]:
