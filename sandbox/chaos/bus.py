@@ -38,7 +38,7 @@ def draw(kind: Kind, dice: random.Random, *, patient: bool) -> tuple[float, dict
         case "bus-token":
             return 2.0, {"kind": "expired_token"}
         case _:
-            return LOST_SECONDS, {}
+            return LOST_SECONDS if patient else LOST_SECONDS / 2, {}
 
 
 class Bus:
