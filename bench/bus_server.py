@@ -1,4 +1,5 @@
-"""A bus for benchmarks: takes PutEvents in a process of its own, answers from prepared bytes, and keeps a ledger.
+"""A bus for benchmarks: takes PutEvents of both generations in a process of its own, answers from prepared bytes, and
+keeps a ledger.
 
 `python -m bench.bus_server --port 4567`. It checks no signature and knows no rule. `Bench.Reset` begins a new ledger
 and sets the latency; `Bench.Ledger` tells what came.
@@ -10,6 +11,7 @@ import re
 import time
 from typing import Any
 
+import cbor2
 import msgspec
 
 from bench.publish_events import ENTITIES
@@ -18,21 +20,32 @@ from sandbox.ports import LOOPBACK
 RESET, LEDGER = "Bench.Reset", "Bench.Ledger"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"\r\nx-amz-target: *([\w.]+)", re.IGNORECASE)
+_CUSTOM = re.compile(rb"POST /service/AWSEventsV2/operation/(\w+) ")
 _EVENT = re.compile(rb'entityId\\":\\"(\d+)\\",\\"entityType\\":\\"users\\",\\"eventId\\":\\"evt_\d+_([0-9a-f]{20})')
-MOST_ENTRIES = 10
+_CUSTOM_EVENT = re.compile(rb'entityId":"(\d+)","entityType":"users","eventId":"evt_\d+_([0-9a-f]{20})')
+PUT_EVENTS = "AWSEvents.PutEvents"
+MOST_ENTRIES, MOST_CUSTOM_ENTRIES = 10, 100
+_EVENT_ID = {"EventId": "00000000-0000-0000-0000-000000000000"}
+_CUSTOM_RESULT = _EVENT_ID | {"SequenceNumber": "0" * 39, "SuccessCode": "PUBLISHED"}
 
 
-def _http(body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def _http(body: bytes, head: str = "Content-Type: application/x-amz-json-1.1") -> bytes:
+    return f"HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _accepted(entries: int) -> bytes:
-    results = [{"EventId": "00000000-0000-0000-0000-000000000000"}] * entries
-    return _http(msgspec.json.encode({"FailedEntryCount": 0, "Entries": results}))
+def _cbor(body: dict[str, Any]) -> bytes:
+    return _http(cbor2.dumps(body), "smithy-protocol: rpc-v2-cbor\r\nContent-Type: application/cbor")
 
 
-ANSWERS = [_accepted(entries) for entries in range(MOST_ENTRIES + 1)]
+def _accepted(entries: int, result: dict[str, str]) -> dict[str, Any]:
+    return {"FailedEntryCount": 0, "Entries": [result] * entries}
+
+
+ANSWERS = [_http(msgspec.json.encode(_accepted(entries, _EVENT_ID))) for entries in range(MOST_ENTRIES + 1)]
+CUSTOM_ANSWERS = [_cbor(_accepted(entries, _CUSTOM_RESULT)) for entries in range(MOST_CUSTOM_ENTRIES + 1)]
+LOOKED_AT = _http(b'{"Rules":[]}')
+"""For whoever asks whether the bus is there."""
+CUSTOM_LOOKED_AT = _cbor({})
 
 
 class Ledger:
@@ -47,9 +60,8 @@ class Ledger:
         self.requests = self.entries = self.again = self.reordered = 0
         self.first = self.last = 0.0
 
-    def take(self, body: bytes) -> int:
-        """Count the entries of a request; how many they are."""
-        found = _EVENT.findall(body)
+    def take(self, found: list[tuple[bytes, bytes]]) -> int:
+        """Count the entries of a request, (entity, number) each; how many they are."""
         self.last = time.time()
         self.first = self.first or self.last
         self.requests += 1
@@ -94,17 +106,32 @@ class Connection(asyncio.Protocol):
             if len(self._received) < whole:
                 return
             body, self._received = self._received[end + 4 : whole], self._received[whole:]
-            target = _TARGET.search(head)
-            self._answer(target[1].decode() if target else "", body)
+            if custom := _CUSTOM.match(head):
+                self._answer_custom(custom[1], body)
+            else:
+                target = _TARGET.search(head)
+                self._answer(target[1].decode() if target else "", body)
 
     def _answer(self, target: str, body: bytes) -> None:
-        if target == RESET:
+        if target == PUT_EVENTS:
+            self._put(_EVENT.findall(body), ANSWERS)
+        elif target == RESET:
             Connection.ledger = Ledger(**msgspec.json.decode(body))
             self._transport.write(_http(b"{}"))
         elif target == LEDGER:
             self._transport.write(_http(msgspec.json.encode(self.ledger.told())))
-        elif not self.ledger.stalled:
-            answer = ANSWERS[self.ledger.take(body)]
+        else:
+            self._transport.write(LOOKED_AT)
+
+    def _answer_custom(self, operation: bytes, body: bytes) -> None:
+        if operation == b"PutEvents":
+            self._put(_CUSTOM_EVENT.findall(body), CUSTOM_ANSWERS)
+        else:
+            self._transport.write(CUSTOM_LOOKED_AT)
+
+    def _put(self, found: list[tuple[bytes, bytes]], answers: list[bytes]) -> None:
+        if not self.ledger.stalled:
+            answer = answers[self.ledger.take(found)]
             if self.ledger.latency:
                 asyncio.get_running_loop().call_later(self.ledger.latency, self._transport.write, answer)
             else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.environments import HOME, PRODUCT, interpreter, versions
 from bench.publish_events import ENTITIES
-from bench.publish_runs import BOTO3, BOTO3_THREADS, OURS, PublishRuns, bus_server
+from bench.publish_runs import BOTO3, BOTO3_CUSTOM, BOTO3_THREADS, OURS, OURS_CUSTOM, PublishRuns, bus_server
 from bench.results import Results, Run, machine, source_code
 from bench.summary import Ratio, noisy_rounds
 from bench.summary import table as any_table
@@ -29,11 +29,14 @@ RATIOS: dict[str, Ratio] = {
     "classic_20ms_vs_8_threads": ("latency", "rate", OURS.name, BOTO3_THREADS.name),
     "classic_0ms_vs_boto3": ("direct", "rate", OURS.name, BOTO3.name),
     "cpu_0ms_vs_boto3": ("direct", "cpu_us", OURS.name, BOTO3.name),
+    # Events per CPU second, so the peer's CPU per event is the dividend.
+    "v2_vs_boto3_cpu": ("custom", "cpu_us", BOTO3_CUSTOM.name, OURS_CUSTOM.name),
+    "v2_0ms_vs_boto3": ("custom", "rate", OURS_CUSTOM.name, BOTO3_CUSTOM.name),
 }
-REQUIRED = ("classic_20ms_vs_boto3", "cpu_vs_boto3")
+REQUIRED = ("classic_20ms_vs_boto3", "cpu_vs_boto3", "v2_vs_boto3_cpu")
 FIGURES = ("rate", "cpu_us", "per_request", "reordered")
 WORTH = {
-    "latency": FIGURES, "direct": FIGURES, "hot": ("rate", "per_round_trip"),
+    "latency": FIGURES, "direct": FIGURES, "custom": FIGURES, "hot": ("rate", "per_round_trip"),
     "stalled": ("rss_before_mb", "rss_mb", "rss_peak_mb"),
 }  # fmt: skip
 SECTIONS = tuple(WORTH)
@@ -47,6 +50,7 @@ def arguments() -> argparse.Namespace:
 sections
   latency  answers take 20 ms: events/s and CPU per event of ours, of a boto3 loop, and of one with 8 threads
   direct   answers come at once: the same
+  custom   answers come at once: ours and a boto3 loop with a Custom Event Bus, 100 events to a request
   hot      all events are about one entity, answers take 20 ms: requests per round trip of ours (1 is the limit)
   stalled  the bus answers nothing while --backlog events wait: memory of ours
 
@@ -102,15 +106,16 @@ class Bench:
         if section == "stalled":
             return {OURS.name: await runs.stalled(self.window.given.backlog, ENTITIES)}
         if section == "hot":
-            hot = await runs.ours(section, HOT_EVENTS, 1, LATENCY)
+            hot = await runs.ours(OURS, section, HOT_EVENTS, 1, LATENCY)
             return {OURS.name: hot | {"per_round_trip": round(hot["rate"] * LATENCY, 3)}}
         latency = LATENCY if section == "latency" else 0.0
+        share = BOTO3_SHARE if section == "latency" else 1
         found: dict[str, Run] = {}
-        field = (OURS, BOTO3, BOTO3_THREADS)
+        field = (OURS_CUSTOM, BOTO3_CUSTOM) if section == "custom" else (OURS, BOTO3, BOTO3_THREADS)
         for one in field if number % 2 == 0 else field[::-1]:
             found[one.name] = (
-                await runs.ours(section, records, ENTITIES, latency) if one is OURS
-                else await runs.boto3(one, section, records // BOTO3_SHARE, ENTITIES, latency)
+                await runs.ours(one, section, records, ENTITIES, latency) if one in (OURS, OURS_CUSTOM)
+                else await runs.boto3(one, section, records // share, ENTITIES, latency)
             )  # fmt: skip
         return found
 
@@ -119,12 +124,11 @@ def summary(results: Results) -> dict[str, Any]:
     """One flat object; a figure that was not measured is null."""
     found: dict[str, Any] = {key: results.ratio(*of) for key, of in RATIOS.items()}
     found = {key: value for key, value in found.items() if value is not None or key in REQUIRED}
-    found["v2_vs_boto3_cpu"] = None
     found["hot_per_round_trip"] = results.median("hot", "per_round_trip", OURS.name)
     found["stalled_rss_mb"] = results.median("stalled", "rss_mb", OURS.name)
     found["boto3_8_threads_reordered"] = results.median("latency", "reordered", BOTO3_THREADS.name)
     found["rounds"] = {section: results.done(section) for section in SECTIONS}
-    found["noisy_rounds"] = noisy_rounds(results, "latency", "direct")
+    found["noisy_rounds"] = noisy_rounds(results, "latency", "direct", "custom")
     return found
 
 

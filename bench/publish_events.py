@@ -8,21 +8,28 @@ from models.routing import partition_of
 
 EVENT_BYTES = 1_000
 ENTITIES = 2_000
+CUSTOM_BUS = "arn:aws:events:us-east-1:000000000000:event-busv2/bench/aaaaaaaaaaaaaaaaaaaaaaaaa"
 CHANGES_IN_A_ROW = 3
 """Of an entity, before the next one's turn."""
 _EVENT = (
     '{"changedFields":["Status"],"changes":{"Status":{"new":"ACTIVE","old":"INVITED"}},"entityId":"%d",'
-    '"entityType":"users","eventId":"evt_1768473060000_%020x","eventType":"user.updated","keys":{"ID":%d},'
+    '"entityType":"users","eventId":"%s","eventType":"user.updated","keys":{"ID":%d},'
     '"metadata":{"environment":"PRD","note":"%s","sequence":"0001-%020d","sequenceNumber":"%d","service":"cdc-pipeline",'
     '"shardId":"shardId-000000000002","source":"dms","sourceTable":"users","version":"1.0"},"operation":"UPDATE",'
     '"orgId":"3","timestamp":"2026-01-15T10:31:00.000000Z","userId":"%d"}'
 )
 
 
+def event_id(number: int) -> str:
+    """Of event `number`."""
+    return f"evt_1768473060000_{number:020x}"
+
+
 def event(number: int, entity: int) -> bytes:
     """Event `number`, EVENT_BYTES long."""
-    without = _EVENT % (entity, number, entity, "", number, number, entity)
-    return (_EVENT % (entity, number, entity, "n" * (EVENT_BYTES - len(without)), number, number, entity)).encode()
+    name = event_id(number)
+    without = _EVENT % (entity, name, entity, "", number, number, entity)
+    return (_EVENT % (entity, name, entity, "n" * (EVENT_BYTES - len(without)), number, number, entity)).encode()
 
 
 def events(records: int, entities: int, first: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -19,7 +19,7 @@ import psutil
 from bench.bus_server import LEDGER, RESET
 from bench.contestants import Contestant, Job, running
 from bench.environments import ROOT
-from bench.publish_events import entries
+from bench.publish_events import CUSTOM_BUS, entries
 from bench.results import Run
 from bench.rig import Rig
 from bench.throughput import CALM_SECONDS, POLL_SECONDS, QUIET_CORES, PeerFailed, until
@@ -30,6 +30,8 @@ from sandbox.ports import LOOPBACK, free_ports
 OURS = Contestant("ours", "publish")
 BOTO3 = Contestant("boto3", "boto3_publish")
 BOTO3_THREADS = Contestant("boto3_8_threads", "boto3_publish", ("--threads", "8"))
+OURS_CUSTOM = Contestant("ours_v2", "publish", ("--bus", CUSTOM_BUS))
+BOTO3_CUSTOM = Contestant("boto3_v2", "boto3_publish", ("--service", "eventbridgev2"))
 
 WARM_UP = 2_000
 """Events ours has delivered before it is measured."""
@@ -98,18 +100,18 @@ class PublishRuns:
     say: Callable[[str], None]
     runs: int = 0
 
-    async def ours(self, section: str, records: int, entities: int, latency: float) -> Run:
+    async def ours(self, contestant: Contestant, section: str, records: int, entities: int, latency: float) -> Run:
         """From the moment the events become visible until the bus has all of them. Raises PeerFailed."""
         self.server.reset(WARM_UP + records, latency)
         async with self._job(section) as job:
-            with running(OURS, job, self._log(job), grace=10.0) as child:
+            with running(contestant, job, self._log(job), grace=10.0) as child:
                 rest = entries(records, entities, self.rig.partitions, WARM_UP)
                 async with Usage(child.pid) as usage, self.rig.gate(job.source, rest, hidden=True) as lift:
-                    await until(WARM_UP, self._distinct, OURS, child, self._log(job))
+                    await until(WARM_UP, self._distinct, contestant, child, self._log(job))
                     await asyncio.sleep(CALM_SECONDS)
                     machine = Machine(self.rig.broker.pid or 0, psutil.Process().pid, self.server.pid)
                     opened = await lift()
-                    await until(WARM_UP + records, self._distinct, OURS, child, self._log(job))
+                    await until(WARM_UP + records, self._distinct, contestant, child, self._log(job))
                     ledger = await asyncio.to_thread(self.server.ledger)
                     await asyncio.sleep(CALM_SECONDS)  # for the last commit to be counted
                     _, spent = usage.sample()
@@ -117,9 +119,9 @@ class PublishRuns:
                     spent -= usage.cpu_at(opened)
                     others = machine.others(besides=spent)
         if ledger["reordered"] or ledger["again"]:
-            raise PeerFailed(f"ours: {ledger['reordered']} reordered, {ledger['again']} sent again")
+            raise PeerFailed(f"{contestant.name}: {ledger['reordered']} reordered, {ledger['again']} sent again")
         found = self._run(records, ledger["last"] - opened, spent, ledger, others) | {"rss_peak_mb": round(peak, 1)}
-        self._tell(section, OURS.name, found)
+        self._tell(section, contestant.name, found)
         return found
 
     async def boto3(self, contestant: Contestant, section: str, records: int, entities: int, latency: float) -> Run:

@@ -107,7 +107,7 @@ class LetterView:
         """An event of `cdc.events` was redacted before it was written."""
         try:
             read_envelope(value)
-            return replace(bare, content={"event": decode(value)})
+            return replace(bare, content={"event": wire(decode(value))})
         except (ValueError, JsonError):
             return replace(bare, why="it is no event of cdc.events")
 

@@ -154,7 +154,7 @@ def read_entry(decoder: msgspec.json.Decoder[Entry], raw: bytes) -> Entry:
     try:
         value = decoder.decode(raw)
         version = value.v  # type: ignore[attr-defined]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         version = _claimed_version(raw)
         if version <= FORMAT:
             raise UnreadableEntryError("a table holds an entry that cannot be read") from None
@@ -166,7 +166,7 @@ def read_entry(decoder: msgspec.json.Decoder[Entry], raw: bytes) -> Entry:
 def _claimed_version(raw: bytes) -> int:
     try:
         return _version.decode(raw).v
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return 0
 
 

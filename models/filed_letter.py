@@ -163,7 +163,7 @@ def _json_object(value: bytes) -> msgspec.Raw | None:
         return None
     try:
         msgspec.json.decode(value)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     return msgspec.Raw(value)
 

@@ -23,7 +23,7 @@ def settings_of(given: Namespace) -> Settings:
     overrides = {
         "environment": "LOCAL", "app": given.group, "topic_prefix": f"{given.group}.", "partitions": given.partitions,
         "kafka_bootstrap_servers": given.bootstrap, "aws_endpoint_url": given.endpoint, "aws_region": REGION,
-        "event_bus_name": "bench", "data_dir": given.directory,
+        "event_bus_name": given.bus, "data_dir": given.directory,
     }  # fmt: skip
     return load_settings(overrides, env_file=None)
 
@@ -34,6 +34,7 @@ def main() -> None:
     for name in ("bootstrap", "group", "directory", "endpoint"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--bus", default="bench", help="name or ARN")
     given, _ = parser.parse_known_args()  # the rest of a Job means nothing here
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -3,17 +3,19 @@
 import json
 from typing import Any
 
+import pytest
+
 from models.infrastructure import CircuitBreakerConfig
 from models.retry import RetryConfig
 from tests.unit.test_classic_bus import event
 from workers.agents.publish import Publish, add_publish
-from workers.aws.errors import AwsDenied, AwsUnavailable
+from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
 from workers.engine.app import StageApp
 from workers.engine.delivery import WindowOptions
 from workers.engine.options import EngineOptions
 from workers.engine.testing import StageKit
 from workers.eventbridge.classic import ClassicBus
-from workers.eventbridge.entry import EntryRules
+from workers.eventbridge.entry import MAX_DEPTH, EntryRules
 from workers.eventbridge.gate import GateOptions
 from workers.eventbridge.sink import EventBridgeSink
 from workers.metrics import Sample
@@ -89,6 +91,21 @@ async def test_a_bus_that_refuses_everything_calls_for_an_operator_and_makes_no_
         assert ready(kit)
 
 
+@pytest.mark.parametrize("fault", [AwsDenied("AccessDeniedException"), AwsUnavailable("HTTP503")])
+async def test_a_worker_that_has_nothing_for_a_bus_any_more_is_ready_whatever_becomes_of_the_bus(
+    fault: AwsError,
+) -> None:
+    client = Client()
+    async with publishing(client) as kit:
+        client.fault = fault
+        assert not await kit.feed(TOPICS.events, [(b"users:1", event(1))], within=25)
+        (waiting,) = (slot for slot in kit.app.slots.owned if kit.app.slots.owned[slot].bodies[0].records)
+        assert await kit.rebalance([1 - waiting])
+        assert ready(kit)
+        await kit.rebalance([waiting], within=1)
+        assert not ready(kit)
+
+
 async def test_what_waits_is_told_without_its_key() -> None:
     client = Client()
     async with publishing(client) as kit:
@@ -102,3 +119,11 @@ async def test_what_waits_is_told_without_its_key() -> None:
         assert "users:1" not in json.dumps(told)
         client.fault = None
         await kit.settle(within=120)
+
+
+async def test_an_event_as_deep_as_a_bus_takes_it_holds_up_nobody() -> None:
+    deep = event(1).removesuffix(b"}") + b',"deep":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}"
+    async with publishing(Client()) as kit:
+        assert await kit.feed(TOPICS.events, [(b"users:1", deep), (b"users:2", event(2))], within=10)
+        receipts = {json.loads(value or b"")["eventId"] for _, value in kit.output(TOPICS.receipts)}
+        assert receipts == {json.loads(event(number))["eventId"] for number in (1, 2)}

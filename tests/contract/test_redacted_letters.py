@@ -20,6 +20,7 @@ from tests.unit.changes import dms
 from tests.unit.letters import T0, dead_letter
 from workers.app import make_enrich
 from workers.cli.dlq import list_document, list_lines
+from workers.cli.dlq_options import kind_lines
 from workers.cli.dlq_show import show_document, show_lines
 from workers.engine.testing import Input, StageKit
 from workers.settings import Settings
@@ -142,3 +143,32 @@ def test_a_key_that_is_of_another_type_than_its_column_is_not_shown() -> None:
     for key in (b'["core","users","CANARY"]', b'["core","users",7,"CANARY"]', b"CANARY", b'["CANARY"]', b"\xff"):
         letter = Buried.of(DeadRecord(0, 1, T0, key, b"{}", dead_letter(1).to_headers()))
         assert "CANARY" not in view.key(letter)
+
+
+def test_an_event_that_others_wrote_with_a_fraction_can_be_shown(tables: Path) -> None:
+    view = LetterView(load_catalogue("none", tables))
+    event = b'{"eventId":"e","eventType":"a.b","entityType":"a","timestamp":"2026-01-15T10:31:00Z","sum":4.50}'
+    letter = Buried.of(DeadRecord(0, 1, T0, b"a:1", event, dead_letter(1, stage="publish").to_headers()))
+    payload = show_document(letter, view)["payload"]
+    assert json.loads(json.dumps(payload))["content"]["event"]["sum"] == "4.50"
+
+
+def test_names_that_the_source_chose_do_not_steer_a_terminal(tables: Path) -> None:
+    view = LetterView(load_catalogue("none", tables))
+    told = dead_letter(1, message="column \x1b[2J is not of type int", table="a\x1b[2J")
+    value = dms("insert", {"ID": 1}, table="b\x1b[2J")
+    letter = Buried.of(DeadRecord(0, 1, T0, b"[]", value, told.to_headers()))
+    lines = [
+        *show_lines(letter, show_document(letter, view)), *list_lines([letter], view, everything=False),
+        *kind_lines([(letter.kind, 1)]),
+    ]  # fmt: skip
+    assert "[2J" in "".join(lines)
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("time_ms", [1 << 62, 10**15, -(1 << 62)])
+def test_times_that_are_none_do_not_keep_letters_from_being_shown(tables: Path, time_ms: int) -> None:
+    view = LetterView(load_catalogue("none", tables))
+    told = dead_letter(1, timestamp_ms=time_ms, first_failed_ms=time_ms, last_failed_ms=time_ms)
+    letter = Buried.of(DeadRecord(0, 1, time_ms, b"[]", b"{}", told.to_headers()))
+    assert "0:1" in shown(view, [letter])

@@ -1,5 +1,6 @@
 """A large event stands in S3 before the bus hears of it; S3 holds up large events only (P3, P7)."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from workers.engine.delivery import Delivered, Outcome, Retry
 from workers.eventbridge.bus import Prepared
 from workers.eventbridge.claim_check import Bucket, ClaimCheckedBus
 from workers.eventbridge.entry import Entry
+from workers.eventbridge.gate import GateOptions, Gates
 
 
 class Journal:
@@ -105,6 +107,24 @@ async def test_what_s3_refuses_waits_for_an_operator_and_is_no_dead_letter(fault
     assert fault.code in world.told[-1]
     assert await world.bus.put([event]) == [Delivered("a")]
     assert world.told[-1] is None
+
+
+async def test_an_s3_that_never_answers_holds_back_that_event_and_not_its_bus() -> None:
+    class Silent:
+        async def write(self, _claim: Claim) -> None:
+            await asyncio.Event().wait()
+
+    world = World()
+    world.bus = ClaimCheckedBus(TakesAll(world.journal), Silent(), world.told.append, patience=0.0)
+    async with asyncio.timeout(10):
+        assert await world.bus.put([world.large("a"), world.small("b")]) == [Retry("S3:Timeout"), Delivered("b")]
+
+
+async def test_what_s3_refuses_is_no_trouble_of_the_bus() -> None:
+    world, gate = World(AwsDenied("AccessDenied")), Gates(GateOptions(), lambda: 0.0).of("bus")
+    gate.begin(1)
+    gate.end(await world.bus.put([world.large("a")]), 0.1)
+    assert gate.refused == ""
 
 
 def test_a_large_event_goes_alone() -> None:

@@ -13,6 +13,7 @@ from workers.engine.delivery import Delivered, Retry, Undeliverable
 from workers.eventbridge.bus import Prepared
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import EntryRules
+from workers.eventbridge.remote import MOST_HALVES
 from workers.eventbridge.sink import EventBridgeSink
 
 
@@ -120,6 +121,19 @@ async def test_a_refused_request_finds_the_entry_to_blame() -> None:
     refused = AwsError("ValidationException")
     outcomes = await bus(Scripted(refused, [OK], refused)).put(ready(event(1), event(2)))
     assert [type(outcome) for outcome in outcomes] == [Delivered, Undeliverable]
+
+
+async def test_a_request_refused_with_a_code_nobody_knows_makes_no_dead_letters_at_once() -> None:
+    outcomes = await bus(Scripted(*[AwsError("HTTP404")] * 3)).put(ready(event(1), event(2)))
+    assert [isinstance(outcome, Retry) and outcome.attempts for outcome in outcomes] == [10, 10]
+
+
+async def test_a_request_of_nothing_but_what_is_refused_is_not_halved_for_longer_than_a_call_may_take() -> None:
+    client = Scripted(*[AwsError("ValidationException")] * 40)
+    outcomes = await bus(client).put(ready(*(event(number) for number in range(20))))
+    assert len(client.requests) <= 1 + MOST_HALVES
+    assert isinstance(outcomes[0], Undeliverable)
+    assert outcomes[-1] == Retry("ValidationException")
 
 
 def test_an_entry_that_fits_no_request_is_undeliverable() -> None:

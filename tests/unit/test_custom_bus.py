@@ -36,7 +36,7 @@ class Silent:
     async def close(self) -> None: ...
 
 
-def record(value: bytes, key: bytes = b"users:1", **headers: bytes) -> Any:
+def record(value: bytes, key: bytes = b"users:1", **headers: bytes | None) -> Any:
     named = tuple((name.replace("_", "-"), header) for name, header in headers.items())
     return SimpleNamespace(key=key, value=value, headers=named)
 
@@ -137,9 +137,10 @@ def test_an_event_that_was_redriven_is_another_one_to_the_bus_under_the_same_eve
 
 
 @pytest.mark.parametrize(
-    ("header", "wanted"), [(b"3", "evt_1_1.3"), (b"x", "evt_1_1"), (b"9" * 30, "evt_1_1"), (b"", "evt_1_1")]
+    ("header", "wanted"),
+    [(b"3", "evt_1_1.3"), (b"x", "evt_1_1"), (b"9" * 30, "evt_1_1"), (b"", "evt_1_1"), (None, "evt_1_1")],
 )
-def test_a_record_of_a_redrive_topic_is_another_one_too_and_keeps_its_bytes(header: bytes, wanted: str) -> None:
+def test_a_record_of_a_redrive_topic_is_another_one_too_and_keeps_its_bytes(header: bytes | None, wanted: str) -> None:
     sink = EventBridgeSink(custom(), RULES)
     found = sink.prepare(record(event(), cdc_replay=header))
     assert isinstance(found, Prepared)

@@ -81,8 +81,12 @@ def test_a_json_object_stands_in_the_archive_byte_for_byte(value: bytes) -> None
 
 
 @pytest.mark.parametrize(
-    "value", [b"\xff\x00", b"", b" {} ", b"[1]", b"{not json}", b'{"a":' * 5_000 + b"1" + b"}" * 5_000]
-)
+    "value",
+    [
+        b"\xff\x00", b"", b" {} ", b"[1]", b"{not json}", b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+        b'{"Name":"Jos\xe9"}', b'{"\xff":1}',
+    ],
+)  # fmt: skip
 def test_other_bytes_stand_there_in_base64(value: bytes) -> None:
     found = json.loads(filed(value=value).document())
     assert base64.b64decode(found["originalB64"]) == value

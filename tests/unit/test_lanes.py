@@ -194,3 +194,13 @@ def test_every_event_is_settled_once_and_in_order_of_its_entity(
         for key in "abc":
             mine = [offset for offset in accepted if keys[offset] == key]
             assert mine == sorted(mine)
+
+
+def test_tries_that_met_an_outage_do_not_count_for_a_code_nobody_knows() -> None:
+    unknown = Retry("New", attempts=2, otherwise=Undeliverable(Failure.EVENTBRIDGE_ERROR, "New"))
+    lanes, now = channel(Order.STRICT, "a"), 0.0
+    told = [Retry("Timeout", whole=True), Retry("Throttled", category=ErrorCategory.THROTTLING), unknown, unknown]
+    for outcome, settled in zip(told, [0, 0, 0, 1], strict=True):
+        now += 10.0
+        lanes.wake(now)
+        assert answer(lanes, take(lanes), outcome, now=now).settled == settled

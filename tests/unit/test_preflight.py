@@ -138,6 +138,12 @@ async def test_credentials_that_do_not_work_are_told_and_forgotten_when_they_do(
     assert world.told is None
 
 
+@pytest.mark.parametrize("first", [FORBIDDEN, THERE])
+async def test_credentials_that_work_again_are_no_trouble_to_whoever_may_not_look(first: Sight | AwsError) -> None:
+    world = await World(first, EXPIRED, FORBIDDEN).looked(3)
+    assert world.told is None
+
+
 async def test_a_bus_that_is_being_made_waits() -> None:
     world = await World(Sight(True, THERE.created_at, "", "CREATING")).looked()
     assert isinstance((await world.put())[0], Retry)

@@ -147,6 +147,7 @@ def test_how_often_a_message_was_received_counts_as_attempts() -> None:
         ({"originalEvent": 7}, "no JSON object"),
         ('{"Records": [{"kinesis": {"data": "", "data": ""}}]}', "not clear"),
         ({"Type": "Notification", "Message": 7}, "no text"),
+        ('{"Type": "Notification", "Message": "secret \ud800"}', "no text"),
     ],
 )
 def test_what_is_no_record_says_why_and_quotes_nothing(message: Any, reason: str) -> None:

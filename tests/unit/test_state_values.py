@@ -2,7 +2,7 @@
 
 import pytest
 
-from enrichers.state import LookupEntry, NewerFormatError, RowMemory
+from enrichers.state import LookupEntry, NewerFormatError, RowMemory, UnreadableEntryError
 
 
 def test_values_are_read_back_as_they_were_written() -> None:
@@ -21,3 +21,10 @@ def test_a_newer_format_is_an_error_of_its_own(kind: type[LookupEntry] | type[Ro
 @pytest.mark.parametrize("kind", [LookupEntry, RowMemory])
 def test_what_a_successor_adds_is_ignored(kind: type[LookupEntry] | type[RowMemory]) -> None:
     assert kind.decode(b'{"v":1,"org_id":"3","added":1}') == kind(org_id="3")
+
+
+@pytest.mark.parametrize("kind", [LookupEntry, RowMemory])
+@pytest.mark.parametrize("raw", [b"", b"{", b'{"org_id":7}', b'{"org_id":"\xff"}', b'{"org_id":"\xff","v":"\xff"}'])
+def test_a_damaged_entry_stops_the_worker(kind: type[LookupEntry | RowMemory], raw: bytes) -> None:
+    with pytest.raises(UnreadableEntryError):
+        kind.decode(raw)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from models.dead_letter import DeadLetter, dead_headers
-from models.event import read_envelope
 from models.outcome import ErrorCategory, Failure
 from models.redrive import RedriveOrigin, origin_of, replay_of
 from models.taxonomy import CATEGORY_OF
@@ -19,6 +19,7 @@ from workers.engine.unit import UnitOfWork
 from workers.engine.window import Window
 from workers.eventbridge import tally
 from workers.eventbridge.bus import Receipt
+from workers.eventbridge.entry import event_id_of
 from workers.eventbridge.gate import BusGate, GateOptions, Gates
 from workers.eventbridge.pace import Quota
 from workers.eventbridge.sink import EventBridgeSink
@@ -66,6 +67,20 @@ class _Traced(msgspec.Struct):
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
 
+class _Receipt(msgspec.Struct, rename="camel", gc=False):
+    """Members in the order of their names."""
+
+    attempts: int
+    bus_event_id: str
+    code: str
+    event_id: str
+    offset: int
+    redriven: int | UnsetType
+    replay: int | UnsetType
+    sequence_number: str | UnsetType
+    time: int
+
+
 def add_publish(app: StageApp, publish: Publish) -> None:
     """Register the stage's window."""
 
@@ -83,8 +98,9 @@ def add_publish(app: StageApp, publish: Publish) -> None:
         return len(app.slots.owned) / app.options.partitions
 
     def report(gate: BusGate) -> None:
-        _tell(app.blockers, f"bus {gate.name}", gate.refused and f"the bus refuses everything: {gate.refused}")
-        _tell(app.outages, f"bus {gate.name}", gate.down)
+        refused = f"the bus refuses everything: {gate.refused}" if gate.wanted and gate.refused else ""
+        _tell(app.blockers, f"bus {gate.name}", refused)
+        _tell(app.outages, f"bus {gate.name}", gate.down if gate.wanted else "")
 
     gates = Gates(publish.gate, monotonic, share, report)
 
@@ -110,7 +126,7 @@ def _tell(where: dict[str, str], name: str, why: str) -> None:
 
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
-    event_id = read_envelope(record.value).event_id
+    event_id = event_id_of(record.value)
     origin = _origin(publish, record)
     again = {} if origin is None else {"redriven": record.offset, "replay": replay_of(record.headers)}
     receipt = receipt_value(
@@ -125,13 +141,11 @@ def receipt_value(
 ) -> bytes:
     """One record of `cdc.receipts` (docs/decisions/0046): JSON. `again`: of what is redriven, its offset in the redrive
     topic and how often it was (docs/decisions/0039)."""
-    told: dict[str, Any] = {
-        "attempts": attempts, "busEventId": receipt.bus_event_id, "code": receipt.code, "eventId": event_id,
-        "offset": offset,
-    }  # fmt: skip
-    if receipt.sequence_number is not None:
-        told["sequenceNumber"] = receipt.sequence_number
-    return msgspec.json.encode({**told, **again, "time": now_ms}, order="sorted")
+    told = _Receipt(
+        attempts, receipt.bus_event_id, receipt.code, event_id, offset, again.get("redriven", UNSET),
+        again.get("replay", UNSET), UNSET if receipt.sequence_number is None else receipt.sequence_number, now_ms,
+    )  # fmt: skip
+    return msgspec.json.encode(told)
 
 
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from typing import Any
 
 import msgspec
 
-from models.alerts import MAX_WHY, Change, Due, LetterAlerts, Matter, plain
+from models.alerts import MAX_WHY, OTHER, Change, Due, LetterAlerts, Matter, plain
+from models.buried import GAP
 from models.filed_letter import FiledLetter, iso_time
 from workers import metrics
-from workers.archive.sinks import SessionOf, attributes
+from workers.archive.sinks import SessionOf, attributes, message_group
 from workers.archive_settings import region_of_topic
 from workers.aws.client import Reach, Session
 from workers.log_redaction import masked
@@ -58,7 +60,10 @@ class AlertTopic:
         document = {"id": notice.id, "kind": notice.kind, "severity": notice.severity, **self._identity}
         more: dict[str, Any] = {}
         if self._arn.endswith(".fifo"):
-            more = {"MessageGroupId": notice.stage or notice.kind, "MessageDeduplicationId": notice.id[:MAX_ID]}
+            more = {
+                "MessageGroupId": message_group(notice.stage, notice.kind),
+                "MessageDeduplicationId": notice.id[:MAX_ID],
+            }
         await self._session.cold(
             "sns", "publish", TopicArn=self._arn, Subject=plain(f"[{self._identity['environment']}] {notice.subject}"),
             Message=msgspec.json.encode(document | notice.document).decode(),
@@ -129,18 +134,14 @@ def letters_notice(due: Due) -> Notice:
     """One message for all letters of a matter since the last one."""
     matter, latest = due.matter, due.latest
     where = f" in {matter.table}" if matter.table else ""
-    select = " ".join(
-        f"--{name} {text}" for name, text in (("stage", matter.stage), ("code", matter.code), ("table", matter.table))
-        if text and text.isascii() and text.isprintable() and " " not in text
-    )  # fmt: skip
-    kind = "gap" if matter.code == "GAP" else "dead-letters"
+    kind = "gap" if matter.code == GAP else "dead-letters"
     return Notice(
         id=str(latest["id"]), kind=kind, severity=HIGH, stage=matter.stage, code=matter.code,
         subject=f"cdc {matter.stage or 'pipeline'}: {due.count} x {matter.code}{where}",
         document={
             "stage": matter.stage, "code": matter.code, "table": matter.table or None, "count": due.count,
             "heldBack": due.count - 1, "firstFailedAt": iso_time(due.first_ms), "lastAttempt": iso_time(due.last_ms),
-            "latest": latest, "run": [f"cdc dlq show {latest['letterId']}", f"cdc dlq list {select}".rstrip()],
+            "latest": latest, "run": [f"cdc dlq show {latest['letterId']}", _look(matter)],
         },
     )  # fmt: skip
 
@@ -163,6 +164,16 @@ def trouble_notice(change: Change, sender: str) -> Notice:
         severity=INFO if change.over else HIGH, stage=trouble.stage, code=trouble.kind.upper(),
         subject=f"cdc {trouble.stage}: {trouble.kind} {trouble.name}: {what}", document=document,
     )  # fmt: skip
+
+
+def _look(matter: Matter) -> str:
+    """The command that shows these letters, to be pasted into a shell: what stands in headers anybody may write."""
+    if matter.code == OTHER:
+        return "cdc dlq stats"
+    table = "" if matter.code == GAP else matter.table  # a gap has none: there it is a topic
+    filters = (("stage", matter.stage), ("code", matter.code), ("table", table))
+    named = [f"--{name} {shlex.quote(text)}" for name, text in filters if text and text.isprintable()]
+    return " ".join(["cdc dlq list", *named])
 
 
 def _table(letter: FiledLetter) -> str:

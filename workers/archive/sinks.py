@@ -81,7 +81,10 @@ class QueueCopy:
         body = msgspec.json.encode(found)
         more: dict[str, Any] = {}
         if self._url.endswith(".fifo"):
-            more = {"MessageGroupId": letter.buried.stage or letter.kind, "MessageDeduplicationId": letter.id}
+            more = {
+                "MessageGroupId": message_group(letter.buried.stage, letter.kind),
+                "MessageDeduplicationId": letter.id,
+            }
         await self._session.cold(
             "sqs", "send_message", QueueUrl=self._url, MessageBody=body.decode(),
             MessageAttributes=attributes(
@@ -94,6 +97,11 @@ class QueueCopy:
 def attributes(**texts: str) -> dict[str, dict[str, str]]:
     """Message attributes, for filters and for dropping repeats; empty ones are left out."""
     return {name: {"DataType": "String", "StringValue": plain(text)} for name, text in texts.items() if plain(text)}
+
+
+def message_group(stage: str, kind: str) -> str:
+    """The message group of a FIFO queue or topic: what stands in a header may be more than a group's name takes."""
+    return plain(stage).replace(" ", "-") or kind
 
 
 SessionOf = Callable[[Reach], Session]

@@ -118,7 +118,9 @@ def _position(position: "Position | None") -> str:
 
 
 def utc(milliseconds: int) -> str:
-    """ISO 8601, "-" for 0."""
-    if not milliseconds:
+    """ISO 8601, "-" for 0 and for what is no time of this calendar."""
+    try:
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
         return "-"
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if milliseconds else "-"

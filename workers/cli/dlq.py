@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from enrichers.letter_view import printable
 from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns
 from workers.cli.dlq_export import export
@@ -127,7 +128,7 @@ def list_lines(found: "Sequence[Buried]", view: "LetterView", *, everything: boo
             view.key(letter) or "-", str(letter.replay), f"{letter.size:,}" if letter.size is not None else "-",
         ]  # fmt: skip
         rows.append([*row, *([letter.handled.action if letter.handled else "-"] if everything else []), message])
-    yield from columns(rows, left=[name for name in rows[0] if name not in ("REPLAY", "BYTES")])
+    yield from map(printable, columns(rows, left=[name for name in rows[0] if name not in ("REPLAY", "BYTES")]))
 
 
 @dlq.command(epilog=STATS_EXAMPLES)
@@ -175,7 +176,7 @@ def stats(
             for key, row in _sorted(rows, names)
         ]
         for line in columns(lines, left=lines[0][2:]):
-            click.echo(line)
+            click.echo(printable(line))
     total = sum(row.letters for row in rows.values())
     click.echo(f"{NAME}: {_counted(total)}", err=True)
     if hidden:

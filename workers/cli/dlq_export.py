@@ -37,7 +37,7 @@ def export(ctx: click.Context, /, *, file: Path, everything: bool, **filters: An
     FILE holds personal data that redaction takes away everywhere else: only its owner may read it (mode 0600), and an
     existing file is not overwritten. Nothing changes in Kafka.
 
-    Exit code: 0, 7 if an open transaction hides letters, 8 if FILE exists.
+    Exit code: 0, 6 if no ID exists, 7 if an open transaction hides letters, 8 if FILE exists.
     """
     selection = chosen(**filters)
     try:

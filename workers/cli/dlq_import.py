@@ -51,7 +51,8 @@ def import_(
     its letters are there once, as long as cdc.dead keeps them. What cannot be read stays in the queue. Looking makes
     SQS count a message as received: mind the maxReceiveCount of a queue with a redrive policy.
 
-    Exit code: 0, 7 if messages stay in the queue, 8 without --yes, or if another `cdc dlq` has taken over.
+    Exit code: 0, 7 if messages stay in the queue, 8 without --yes, or if another `cdc dlq` or
+    `cdc replay` has taken over.
     """
     write = yes and not dry_run
     with quiet():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from enrichers.letter_view import LetterView
+from enrichers.letter_view import LetterView, printable
 from enrichers.redact import Secret
 from models.buried import CATEGORIES, CODES, Kind
 from models.handled import ACTIONS, LetterId
@@ -23,10 +23,13 @@ from workers.topics import Topics
 if TYPE_CHECKING:
     from models.buried import Buried
     from workers.dead_letters.reading import DeadLetters
+    from workers.engine.slot_producer import SlotProducer
+    from workers.kafka_access import KafkaAccess
     from workers.settings import Settings
 
 NAME = "cdc dlq"
-STAGES = ("bridge", "enrich", "publish")
+STAGES = ("bridge", "enrich", "publish", "archive")
+"""Those whose letters or gaps stand in `cdc.dead`."""
 C = TypeVar("C", bound=Callable[..., Any])
 
 _IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
@@ -78,18 +81,18 @@ def letter_id(text: str) -> LetterId:
         raise click.UsageError(str(error)) from None
 
 
-def letter_view(settings: "Settings", selection: Selection) -> LetterView:
+def letter_view(settings: "Settings", selection: Selection, command: str = NAME) -> LetterView:
     """With the redaction key, so that hashes and tokens are those of events; without it, if it cannot be had. Says on
     stderr if a table that is asked for is none that is configured: letters may be of one that was."""
     catalogue = read_catalogue(settings)
     known = {name for spec in catalogue.specs for name in (spec.name, spec.table)}
     for name in sorted(selection.tables - known):
-        click.echo(f"{NAME}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
+        click.echo(f"{command}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
     secret = other = None
     try:
         options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
     except CommandError as error:
-        click.echo(f"{NAME}: hashes and tokens are shown as masks: {error}", err=True)
+        click.echo(f"{command}: hashes and tokens are shown as masks: {error}", err=True)
         options = pipeline_options(settings, None)
     if options.redaction_key is not None:
         secret = Secret(options.redaction_key, options.redaction_key_version)
@@ -131,14 +134,40 @@ async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Op
             yield Opened(selected, lambda limit: newest(found, limit, read), found, view)
 
 
-def require_ids(selection: Selection, found: "DeadLetters") -> None:
+@asynccontextmanager
+async def writing_access(*, write: bool) -> "AsyncIterator[tuple[Settings, KafkaAccess, SlotProducer | None]]":
+    """Kafka, and behind a fence if something is written."""
+    from workers.dead_letters.marks import sole_writer  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    async with kafka_access(settings) as kafka:
+        if not write:
+            yield settings, kafka, None
+            return
+        async with sole_writer(settings, kafka) as producer:
+            yield settings, kafka, producer
+
+
+def require_ids(selection: Selection, found: "DeadLetters", *, undo: bool = False) -> None:
     """Of a selection without letters. Raises NotFoundError for ids that Kafka has never given out, or whose letters are
-    gone and were not handled."""
-    missing = sorted(selection.ids - found.marks.keys())
-    if missing:
-        raise NotFoundError(
-            f"there is no letter {', '.join(map(str, missing))}", hint="`cdc dlq list --all` shows those that are there"
-        )
+    gone and were not handled. `undo`: only letters that were dropped were looked for."""
+    missing = sorted(
+        selection.ids - {letter for letter, mark in found.marks.items() if not undo or mark.action == "dropped"}
+    )
+    if not missing:
+        return
+    named = ", ".join(map(str, missing))
+    if tell_held_back(found):
+        what = f"{named} may be hidden by an open transaction, or there is no such letter"
+    elif undo:
+        what = f"{named} {'is' if len(missing) == 1 else 'are'} not dropped"
+    elif selection != Selection(ids=selection.ids):
+        what = f"the other filters do not fit, or there is no letter {named}"
+    else:
+        what = f"there is no letter {named}"
+    raise NotFoundError(what, hint="`cdc dlq list --all` shows the letters, and what was done with them")
 
 
 def tell_held_back(found: "DeadLetters") -> bool:
@@ -155,7 +184,7 @@ def kind_lines(kinds: Collection[tuple[Kind, int]]) -> Iterator[str]:
         (f"{count:,}", stage or "-", code, table or "-", message) for (stage, code, table, message), count in kinds
     ]
     if kinds:
-        yield from columns(rows, left=rows[0][1:])
+        yield from map(printable, columns(rows, left=rows[0][1:]))
 
 
 def kind_documents(kinds: Collection[tuple[Kind, int]]) -> list[dict[str, Any]]:

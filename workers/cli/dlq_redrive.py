@@ -3,8 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -20,6 +18,7 @@ from workers.cli.dlq_options import (
     now_ms,
     require_ids,
     tell_held_back,
+    writing_access,
 )
 from workers.cli.progress import Progress, ProgressBar
 from workers.cli.quiet import quiet
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from models.letter_selection import Selection
     from workers.dead_letters.reading import DeadLetters
     from workers.dead_letters.redrive import Tally
-    from workers.engine.slot_producer import SlotProducer
-    from workers.kafka_access import KafkaAccess
-    from workers.settings import Settings
 
 REDRIVE_EXAMPLES = """\b
 Examples:
@@ -84,7 +80,7 @@ def redrive(
     goes on with those that are left. A letter that fails again is a new letter.
 
     Exit code: 0, 6 if no ID exists, 7 if letters stay that cannot be redriven or that an open transaction hides, 8
-    without --yes, or if another `cdc dlq` has taken over.
+    without --yes, or if another `cdc dlq` or `cdc replay` has taken over.
     """
     selection = chosen(**filters)
     write = yes and not dry_run
@@ -110,7 +106,7 @@ async def _redrive(
     from workers.dead_letters.redrive import Redrive  # noqa: PLC0415
     from workers.topics import Topics  # noqa: PLC0415
 
-    async with _access(write=write) as (settings, kafka, producer):
+    async with writing_access(write=write) as (settings, kafka, producer):
         topics, tell = Topics.of(settings), Progress(NAME)
         await kafka.require(dict.fromkeys(topics.redrive.values(), settings.partitions))
         found = await look(settings, kafka, selection, tell, fenced=write)
@@ -168,8 +164,8 @@ def drop(
     Kafka keeps them until their time is over (30 days), and --undo brings them back until then. IDs or filters are
     needed.
 
-    Exit code: 0, 6 if no ID exists, 7 if an open transaction hides letters, 8 without --yes, or if another
-    `cdc dlq` has taken over.
+    Exit code: 0, 6 if no ID exists, or with --undo none is dropped, 7 if an open transaction hides letters, 8 without
+    --yes, or if another `cdc dlq` or `cdc replay` has taken over.
     """
     selection = chosen(**filters)
     if not selection.narrows:
@@ -198,7 +194,7 @@ async def _drop(
     from workers.dead_letters.reading import look  # noqa: PLC0415
     from workers.topics import Topics  # noqa: PLC0415
 
-    async with _access(write=write) as (settings, kafka, producer):
+    async with writing_access(write=write) as (settings, kafka, producer):
         tell = Progress(NAME)
         found = await look(settings, kafka, selection, tell, fenced=write)
         keys_of = letter_view(settings, selection).keys
@@ -206,21 +202,5 @@ async def _drop(
         if producer is not None:
             await write_drop(producer, Topics.of(settings), marks, undo=undo, now_ms=now_ms, tell=tell)
     if not marks:
-        require_ids(selection, found)
+        require_ids(selection, found, undo=undo)
     return marks, kinds, tell_held_back(found)
-
-
-@asynccontextmanager
-async def _access(*, write: bool) -> "AsyncIterator[tuple[Settings, KafkaAccess, SlotProducer | None]]":
-    """Kafka, and behind a fence if something is written."""
-    from workers.dead_letters.marks import sole_writer  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
-
-    settings = load_settings()
-    async with kafka_access(settings) as kafka:
-        if not write:
-            yield settings, kafka, None
-            return
-        async with sole_writer(settings, kafka) as producer:
-            yield settings, kafka, producer

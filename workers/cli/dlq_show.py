@@ -121,7 +121,11 @@ def _original(letter: Buried) -> dict[str, Any]:
 
 
 def show_lines(letter: Buried, document: dict[str, Any]) -> Iterator[str]:
-    """The same for people."""
+    """The same for people. Names of columns and tables are the source's, and may be anything."""
+    yield from map(printable, _lines(letter, document))
+
+
+def _lines(letter: Buried, document: dict[str, Any]) -> Iterator[str]:
     fields = [("id", str(letter.id)), ("code", f"{letter.code} {letter.category and f'({letter.category})'}".rstrip())]
     fields += [("message", letter.message), ("stage", letter.stage or "-"), ("table", letter.table or "-")]
     fields += [("key", document["key"] or "-"), *_hops(letter)]

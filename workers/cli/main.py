@@ -18,6 +18,7 @@ COMMANDS = {
     "dlq": "workers.cli.dlq:dlq",
     "invoke": "workers.cli.invoke:invoke",
     "redact": "workers.cli.redact:redact",
+    "replay": "workers.cli.replay:replay",
     "rules": "workers.cli.rules:rules",
     "sandbox": "workers.cli.sandbox:sandbox",
     "schema": "workers.cli.schema:schema",

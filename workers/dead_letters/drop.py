@@ -8,7 +8,7 @@ from itertools import islice
 from models.buried import Kind
 from models.handled import Action, Handled
 from models.letter_selection import Selection
-from workers.dead_letters.marks import send_mark, transaction
+from workers.dead_letters.marks import Mark, send_mark, transaction
 from workers.dead_letters.pace import MAX_RECORDS
 from workers.dead_letters.reading import DeadLetters, KeysOf, letters
 from workers.engine.slot_producer import SlotProducer
@@ -39,7 +39,9 @@ async def write_drop(
         async with transaction(producer):
             at = now_ms()
             sent = [
-                await send_mark(producer, topics.handled, Handled(m.letter, m.action, at, m.letter_ms), forget=undo)
+                await send_mark(
+                    producer, topics.handled, Mark.of(Handled(m.letter, m.action, at, m.letter_ms), forget=undo)
+                )
                 for m in part
             ]
             await asyncio.gather(*sent)

@@ -1,17 +1,19 @@
-"""What was done with letters before: `cdc.dead-handled`, read and written (ADR 41).
+"""What was done with letters before, and how far replays are: `cdc.dead-handled`, read and written (ADR 41, 49).
 
 One producer writes it, under one transactional id: whoever starts takes it away from the one before, and knows all that
 was done. So one command works at a time, and what it does is done once.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
 from models.handled import Handled, LetterId
+from models.replay import KEY_PREFIX, Replay
 from workers.engine.slot_producer import SlotProducer, Unanswered
 from workers.failures import CommandError, RefusedError, UnreachableError
 from workers.kafka_access import KafkaAccess
@@ -26,20 +28,67 @@ TRANSACTION_MS = 30_000
 Marks = Mapping[LetterId, Handled]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One record of the topic. `value` is None to take an earlier one of this key back."""
+
+    key: bytes
+    value: bytes | None
+    partition: int = 0
+
+    @classmethod
+    def of(cls, handled: Handled, *, forget: bool = False) -> "Mark":
+        """In the partition of its letter; `forget` takes an earlier one back."""
+        return cls(handled.key, None if forget else handled.encode(), handled.letter.partition)
+
+
 async def read_marks(
     settings: Settings, kafka: KafkaAccess, tell: Tell, *, fenced: bool = False
 ) -> dict[LetterId, Handled]:
-    """What stands there now. `fenced`: nobody writes any more, so it is everything. Raises CommandError, KafkaError."""
-    topic = Topics.of(settings).handled
+    """What was done with letters until now. `fenced`: nobody writes any more, so it is everything. Raises CommandError,
+    KafkaError."""
     found: dict[LetterId, Handled] = {}
 
     def apply(record: Any) -> None:
+        if _of_replay(record):
+            return
         if record.value is None:
             found.pop(LetterId.parse((record.key or b"").decode()), None)
         else:
             mark = Handled.decode(record.key, record.value)
             found[mark.letter] = mark
 
+    await _read(settings, kafka, tell, apply, fenced=fenced)
+    return found
+
+
+async def read_replays(
+    settings: Settings, kafka: KafkaAccess, tell: Tell, *, fenced: bool = False
+) -> dict[str, Replay]:
+    """How far replays are, by their ids. As `read_marks`."""
+    found: dict[str, Replay] = {}
+
+    def apply(record: Any) -> None:
+        if not _of_replay(record):
+            return
+        if record.value is None:
+            found.pop(record.key.removeprefix(KEY_PREFIX).decode(), None)
+        else:
+            one = Replay.decode(record.key, record.value)
+            found[one.id] = one
+
+    await _read(settings, kafka, tell, apply, fenced=fenced)
+    return found
+
+
+def _of_replay(record: Any) -> bool:
+    return (record.key or b"").startswith(KEY_PREFIX)
+
+
+async def _read(
+    settings: Settings, kafka: KafkaAccess, tell: Tell, apply: Callable[[Any], None], *, fenced: bool
+) -> None:  # fmt: skip
+    topic = Topics.of(settings).handled
     tps = [TopicPartition(topic, index) for index in range(settings.partitions)]
     try:
         goals = await ends(kafka.connection, CLIENT, tps, stable=not fenced)
@@ -47,7 +96,6 @@ async def read_marks(
     except ValueError as error:
         raise CommandError(f"{topic}: {error}", hint="another release or product writes there") from None
     refuse_unread(logs.values())
-    return found
 
 
 @contextlib.asynccontextmanager
@@ -63,7 +111,8 @@ async def sole_writer(settings: Settings, kafka: KafkaAccess) -> AsyncIterator[S
         yield producer
     except ProducerFenced:
         raise RefusedError(
-            "another `cdc dlq` has taken over", hint="see what it does; run this one again when it has ended"
+            "another `cdc dlq` or `cdc replay` has taken over",
+            hint="see what it does; run this one again when it has ended",
         ) from None
     except Unanswered:
         raise UnreachableError(
@@ -72,7 +121,7 @@ async def sole_writer(settings: Settings, kafka: KafkaAccess) -> AsyncIterator[S
         ) from None
     except MessageSizeTooLargeError:
         raise CommandError(
-            "Kafka refuses a letter for its size", hint="raise max.message.bytes of the redrive topics, run it again"
+            "Kafka refuses a record for its size", hint="raise max.message.bytes of the redrive topics, run it again"
         ) from None
     finally:
         await producer.stop()
@@ -91,7 +140,6 @@ async def transaction(producer: SlotProducer) -> AsyncIterator[None]:
     await producer.commit_transaction()
 
 
-async def send_mark(producer: SlotProducer, topic: str, mark: Handled, *, forget: bool = False) -> Any:
-    """Into the partition of its letter; `forget` takes an earlier one back."""
-    value = None if forget else mark.encode()
-    return await producer.send(topic, key=mark.key, value=value, partition=mark.letter.partition)
+async def send_mark(producer: SlotProducer, topic: str, mark: Mark) -> Any:
+    """Within a transaction; the result is what its delivery is awaited with."""
+    return await producer.send(topic, key=mark.key, value=mark.value, partition=mark.partition)

@@ -59,7 +59,7 @@ async def look(
     await kafka.require(dict.fromkeys((topics.dead, topics.handled), settings.partitions))
     marks = await read_marks(settings, kafka, tell, fenced=fenced)
     tps = [TopicPartition(topics.dead, index) for index in range(settings.partitions)]
-    goals, held_back = await _settled(kafka, tps)
+    goals, held_back = await settled(kafka, tps)
     consumer = AIOKafkaConsumer(**kafka.connection.client(CLIENT), isolation_level="read_committed")
     await consumer.start()
     try:
@@ -111,7 +111,7 @@ async def newest(found: DeadLetters, limit: int, read: Read) -> tuple[list[Burie
         span *= GROWTH
 
 
-async def _settled(kafka: KafkaAccess, tps: list[TopicPartition]) -> tuple[dict[TopicPartition, int], tuple[str, ...]]:
+async def settled(kafka: KafkaAccess, tps: list[TopicPartition]) -> tuple[dict[TopicPartition, int], tuple[str, ...]]:
     """Where to read to: to the high watermarks of now, once every transaction before them has ended."""
     goals = await ends(kafka.connection, CLIENT, tps, stable=False)
     deadline = monotonic() + PATIENCE

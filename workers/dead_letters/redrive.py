@@ -7,33 +7,28 @@ P4: letters of one key stand in one partition, and are written in the order in w
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 from time import monotonic
-from typing import Any
 
 from models.buried import GAP, Buried, Kind
 from models.handled import Handled, LetterId
 from models.letter_selection import Selection
 from models.redrive import NotRedrivable, RedriveRecord, redrive_of
-from workers.dead_letters.marks import send_mark, transaction
+from workers.dead_letters.marks import Mark
 from workers.dead_letters.pace import MAX_RECORDS, Pace
 from workers.dead_letters.reading import DeadLetters, KeysOf, letters
+from workers.dead_letters.writing import Sleep, write_again
 from workers.engine.slot_producer import SlotProducer
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell
-from workers.settings import MEBIBYTE
 from workers.topics import Topics
-
-MAX_BYTES = 8 * MEBIBYTE
-"""Of the originals of one transaction, unless one letter is larger."""
 
 DOING = "letters redriven"
 
 Chosen = tuple[Buried, RedriveRecord]
-Sleep = Callable[[float], Awaitable[object]]
 
 
 @dataclass(slots=True)
@@ -112,45 +107,15 @@ async def write_letters(
     sleep: Sleep = asyncio.sleep,
 ) -> None:  # fmt: skip
     """Write letters in their order, each with its mark; `tell` hears how many stand. Marks to `forget` go along."""
-    written, due = 0, clock()
-    async for part in _parts(chosen, pace.at_once):
-        if (delay := due - clock()) > 0:
-            await sleep(delay)
-        due = pace.next_after(due, clock(), len(part))
+
+    def marks(part: Sequence[Buried]) -> Iterator[Mark]:
         at = now_ms()
-        async with transaction(producer):
-            sent = [delivery for letter in part for delivery in await _send(producer, topics, *letter, at)]
-            sent += [
-                await send_mark(producer, topics.handled, mark, forget=True) for mark in islice(forget, MAX_RECORDS)
-            ]
-            await asyncio.gather(*sent)
-        written += len(part)
-        tell(written)
+        for buried in part:
+            yield Mark.of(Handled(buried.id, "redriven", at, buried.time_ms))
+        for handled in islice(forget, MAX_RECORDS):
+            yield Mark.of(handled, forget=True)
 
-
-async def _send(
-    producer: SlotProducer, topics: Topics, buried: Buried, record: RedriveRecord, at_ms: int
-) -> tuple[Any, Any]:  # fmt: skip
-    """P8: a letter and its mark, in one transaction."""
-    again = await producer.send(
-        topics.redrive[record.stage], key=record.key, value=record.value, headers=list(record.headers),
-        partition=record.partition,
-    )  # fmt: skip
-    return again, await send_mark(producer, topics.handled, Handled(buried.id, "redriven", at_ms, buried.time_ms))
-
-
-async def _parts(chosen: AsyncIterable[Chosen], at_once: int) -> AsyncIterator[list[Chosen]]:
-    """As many as fit into one transaction, in order."""
-    part: list[Chosen] = []
-    size = 0
-    async for buried, record in chosen:
-        if part and (len(part) == at_once or size + len(record.value) > MAX_BYTES):
-            yield part
-            part, size = [], 0
-        part.append((buried, record))
-        size += len(record.value)
-    if part:
-        yield part
+    await write_again(producer, topics, chosen, marks, pace=pace, tell=tell, clock=clock, sleep=sleep)
 
 
 def obsolete(found: DeadLetters) -> Iterator[Handled]:

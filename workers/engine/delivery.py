@@ -39,7 +39,7 @@ class Retry:
     """The call failed, not the record alone: its channel backs off."""
     attempts: int = 0
     otherwise: Undeliverable | None = None
-    """What it is after so many tries; None: there is no last one. Not for what is known to pass (P7)."""
+    """What it is after so many answers of this kind; None: there is no last try. Not for what is known to pass (P7)."""
 
 
 Outcome = Delivered | Undeliverable | Retry
@@ -90,6 +90,9 @@ class Gate(Protocol):
     def reordered(self, records: int) -> None:
         """So many were accepted although an earlier one of their key in the same call was not."""
 
+    def left(self) -> None:
+        """The window has ended. When all of them end, others may go on with what waits."""
+
 
 class OpenGate:
     """Holds nothing back and counts nothing."""
@@ -105,6 +108,9 @@ class OpenGate:
         """See Gate."""
 
     def reordered(self, records: int) -> None:
+        """See Gate."""
+
+    def left(self) -> None:
         """See Gate."""
 
 

@@ -22,7 +22,7 @@ from workers.engine.delivery import Delivered, Order, Outcome, Retry, Undelivera
 class Item:
     """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send."""
 
-    __slots__ = ("attempts", "end", "lane", "outcome", "prepared", "record", "since", "start", "tp")
+    __slots__ = ("attempts", "doubts", "end", "lane", "outcome", "prepared", "record", "since", "start", "tp")
     lane: "Lane"
 
     def __init__(self, record: Any, tp: TP, start: int, end: int, since: float) -> None:
@@ -33,6 +33,8 @@ class Item:
         self.since = since
         """When it came into the window."""
         self.attempts = 0
+        self.doubts = 0
+        """Answers after which it may be given up; an outage or a throttle is none."""
         self.prepared: Any = None
         self.outcome: Delivered | Undeliverable | None = None
 
@@ -197,8 +199,10 @@ class Channel:
 
 
 def _ended(item: Item, outcome: Outcome) -> Outcome:
-    if isinstance(outcome, Retry) and outcome.otherwise is not None and item.attempts >= outcome.attempts:
-        return outcome.otherwise
+    if isinstance(outcome, Retry) and outcome.otherwise is not None:
+        item.doubts += 1
+        if item.doubts >= outcome.attempts:
+            return outcome.otherwise
     return outcome
 
 

@@ -7,7 +7,7 @@ letters. What lies beyond the prefix may be sent again after a rebalance, so rep
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from faust.types import TP
@@ -150,7 +150,9 @@ class Window:
             # Computed under the slot's lock: another commit may just have taken the same prefix.
             items = self._prefix(limit)
             for item in items:
-                advance = unit.advances.setdefault(item.tp, Advance(item.start, item.end, Counter()))
+                advance = unit.advances.get(item.tp)
+                if advance is None:
+                    advance = unit.advances[item.tp] = Advance(item.start, item.end)
                 advance.end = item.end
                 if item.outcome is None:
                     continue
@@ -221,6 +223,7 @@ class Window:
         self.progress.set()
         for flow in self.channels.values():
             flow.cancel_timer()
+            flow.gate.left()
         if self.calls:
             known_down = all(flow.channel.failures for flow in self.channels.values() if flow.channel.calls)
             _, late = await asyncio.wait(self.calls, timeout=0.5 if known_down else max(0.1, deadline - 0.5))

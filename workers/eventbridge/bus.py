@@ -1,16 +1,16 @@
 """What every generation of bus is to the publisher."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from models.bus_health import EventBridgeHC
 from workers.engine.delivery import Outcome, Undeliverable
 from workers.eventbridge.entry import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What the bus answered for one event."""
 
     bus_event_id: str
@@ -20,8 +20,7 @@ class Receipt:
     """Or DEDUPLICATED: a Custom Event Bus has had the event before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """An entry in the bytes its bus wants. They are made once and sent again as they are (P3)."""
 
     entry: Entry

@@ -44,7 +44,10 @@ class BusWatch:
             every=self._settings.preflight_interval, now_ms=self._now_ms,
             report=self._reporter(f"preflight of bus {bus.name}"),
         )  # fmt: skip
-        checked = ClaimCheckedBus(bus, self._objects, self._reporter(f"claim check of bus {bus.name}"))
+        checked = ClaimCheckedBus(
+            bus, self._objects, self._reporter(f"claim check of bus {bus.name}"),
+            patience=self._settings.put_events_timeout / 2,
+        )  # fmt: skip
         self._preflights.append(preflight)
         self._checked.append(checked)
         self._app.before_boot.append(preflight.start)

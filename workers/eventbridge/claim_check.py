@@ -7,7 +7,6 @@ from typing import Protocol
 
 from enrichers.oversize import Claim, Step
 from models.bus_health import EventBridgeHC
-from models.outcome import ErrorCategory
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Outcome, Retry, Undeliverable
 from workers.eventbridge.answers import CONFIGURATION_PAUSE
@@ -53,12 +52,16 @@ class Bucket:
 class ClaimCheckedBus:
     """A bus whose large events stand in S3 first. An outage of S3 holds the lanes of these events, and no others (P7).
 
-    `report` is told why S3 refuses them, in words for an operator, and None when it takes one again."""
+    `report` is told why S3 refuses them, in words for an operator, and None when it takes one again. `patience`:
+    seconds for a write; less than a call may take, or a silent S3 would look like a silent bus."""
 
-    def __init__(self, bus: IBus, objects: IObjects, report: Callable[[str | None], None]) -> None:
+    def __init__(
+        self, bus: IBus, objects: IObjects, report: Callable[[str | None], None], *, patience: float = 5.0
+    ) -> None:
         self._bus = bus
         self._objects = objects
         self._report = report
+        self._patience = patience
         self._kept: dict[str, None] = {}
         self.fitted: Counter[Step] = Counter()
         """Events that a step of the ladder made fit, each time they came into a window."""
@@ -110,12 +113,16 @@ class ClaimCheckedBus:
         if claim is None or claim.ref in self._kept:
             return None
         try:
-            await self._objects.write(claim)
+            async with asyncio.timeout(self._patience):
+                await self._objects.write(claim)
+        except TimeoutError:
+            return Retry("S3:Timeout")
         except (AwsThrottled, AwsUnavailable) as error:
             return Retry(f"S3:{error.code}")
         except AwsError as error:
             self._report(f"S3 refuses large events: {error.code}; see CDC_CLAIM_CHECK_BUCKET and its permissions")
-            return Retry(f"S3:{error.code}", pause=CONFIGURATION_PAUSE, category=ErrorCategory.CONFIGURATION)
+            # Not of the category CONFIGURATION: the bus refuses nothing.
+            return Retry(f"S3:{error.code}", pause=CONFIGURATION_PAUSE)
         self._report(None)
         self._kept[claim.ref] = None
         if len(self._kept) > KEPT:

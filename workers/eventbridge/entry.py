@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from enrichers.oversize import NO_LADDER, Claim, Fitted, Ladder, Step, fitted
-from models.event import EventEnvelope, read_envelope
+from models.event import EventEnvelope, read_envelope, read_event_id
 from models.event_address import address_mistake, source_of
 from models.outcome import Failure
 from models.strict_json import INT64_MAX, INT64_MIN
@@ -81,25 +81,24 @@ class _Address:
 def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0) -> Entry | Undeliverable:
     """The entry of one record, or why no bus would ever take it: in words that say what to do, and without a value of
     the record (P6). Never raises."""
-    data = top = value or b""
-    if data.count(b"{") + data.count(b"[") > SHALLOW:
-        depth, outermost = _unwrapped(data)
-        if depth > MAX_DEPTH:
-            return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_DEEP)
-        if depth > SHALLOW:  # the decoder counts the frames above it, too: what it reads must not depend on them
-            top = outermost
+    data = value or b""
+    depth, top = _outermost(data)
+    if depth > MAX_DEPTH:
+        return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_DEEP)
     try:
         envelope = read_envelope(top)
         group = (key or b"").decode()
-        data.decode()
+        detail = data.decode()
     except ValueError:
         return Undeliverable(Failure.VALIDATION_ERROR, NO_EVENT)
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
-    return address if isinstance(address, Undeliverable) else _checked(envelope, group, address, data, rules, redriven)
+    if isinstance(address, Undeliverable):
+        return address
+    return _checked(envelope, group, address, data, detail, rules, redriven)
 
 
 def _checked(
-    envelope: EventEnvelope, group: str, address: _Address, data: bytes, rules: EntryRules, redriven: int
+    envelope: EventEnvelope, group: str, address: _Address, data: bytes, detail: str, rules: EntryRules, redriven: int
 ) -> Entry | Undeliverable:
     size, step, claim = address.size + len(data), None, None
     if size > rules.max_bytes:
@@ -107,14 +106,19 @@ def _checked(
         if smaller is None:
             return Undeliverable(Failure.EVENTBRIDGE_ERROR, _too_large(size, rules))
         data, step, claim = smaller.detail, smaller.step, smaller.claim
-        size = address.size + len(data)
+        size, detail = address.size + len(data), data.decode()
     if _LONG in data.translate(_ALIKE, b"-") and _beyond_int64(data):
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_LONG)
     metadata = envelope.metadata
     return Entry(
-        envelope.event_id, group, address.source, address.detail_type, data.decode(), envelope.time.timestamp(), size,
+        envelope.event_id, group, address.source, address.detail_type, detail, envelope.time.timestamp(), size,
         metadata.replay, redriven, trace_header(metadata.correlation_id), step, claim,
     )  # fmt: skip
+
+
+def event_id_of(value: bytes) -> str:
+    """The eventId of a record that has become an entry, however deep it is nested."""
+    return read_event_id(_outermost(value)[1])
 
 
 @lru_cache(maxsize=4_096)
@@ -124,6 +128,15 @@ def _address(prefix: str, entity_type: str, detail_type: str) -> _Address | Unde
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, mistake)
     source = source_of(prefix, entity_type)
     return _Address(source, detail_type, TIME_BYTES + len(source.encode()) + len(detail_type.encode()))
+
+
+def _outermost(data: bytes) -> tuple[int, bytes]:
+    """(levels of nesting, at least where they matter; what the envelope can be read from). The decoder counts the
+    frames above it, too, and what it reads must not depend on them."""
+    if data.count(b"{") + data.count(b"[") <= SHALLOW:
+        return 0, data
+    depth, outermost = _unwrapped(data)
+    return depth, outermost if depth > SHALLOW else data
 
 
 def _unwrapped(data: bytes) -> tuple[int, bytes]:

@@ -28,7 +28,7 @@ class GateOptions:
 
 class BusGate:
     """See Gate. `now` is in seconds, of the event loop; `report` is called after every call that
-    was answered, or was not."""
+    was answered, or was not, and when a trouble is of interest again or no more."""
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class BusGate:
         self._report = report
         self.refused = ""
         """Code of what an operator has to change; empty as long as the bus takes anything."""
+        self.wanted = False
+        """Whether anything here is for this bus, or was since the last rebalance: else its troubles are of others."""
         self._failed_at = -math.inf
         self._waiting: dict[Callable[[], None], None] = {}
         self._held_back = False
@@ -62,6 +64,10 @@ class BusGate:
 
     def wait(self, wake: Callable[[], None]) -> float | None:
         """See Gate."""
+        if not self.wanted:
+            self.wanted = True
+            if self.refused or self.down:
+                self._report(self)
         if pause := self.breaker.seconds_to_wait:
             return pause
         if self.calls >= self._limit():
@@ -90,6 +96,11 @@ class BusGate:
     def reordered(self, records: int) -> None:
         """See Gate."""
         self.tally.reordered += records
+
+    def left(self) -> None:
+        """See Gate."""
+        self.wanted = False
+        self._report(self)
 
     def _limit(self) -> int:
         return self.in_flight.limit if self.breaker.state is CircuitState.CLOSED else 1

@@ -118,7 +118,8 @@ class Preflight:
         if self.sight is None and not self._blind:
             log.warning("bus %s may not be looked at (%s): a missing one is not noticed", self.name, error.code)
             self._blind = True
-            self._report(None)
+        if not self.obstacle:
+            self._report(None)  # also of credentials that did not work meanwhile
         self._known.set()
         return self.every
 

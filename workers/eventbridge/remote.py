@@ -4,13 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from models.bus_health import EventBridgeHC
-from models.outcome import ErrorCategory, Failure
+from models.outcome import ErrorCategory
 from workers.aws.client import IRequester
 from workers.aws.errors import AwsError
 from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
 from workers.eventbridge.answers import of_entry, of_request, unreadable
 from workers.eventbridge.bus import Prepared, Receipt
 from workers.eventbridge.entry import Entry
+
+MOST_HALVES = 14
+"""Requests that look for what is to blame for a refused one: enough for one entry of 100. Whatever is not known by then
+is sent again with the next call, for one that took longer than a call may take would find nothing out."""
 
 
 class RemoteBus(ABC):
@@ -62,23 +66,35 @@ class RemoteBus(ABC):
             self.health, self.trouble = EventBridgeHC.OK, ""
 
     async def _put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """What is refused as a whole is halved, until the entries to blame are alone."""
+        outcomes: list[Outcome] = []
+        left, code = [prepared], ""
+        for _ in range(1 + MOST_HALVES):
+            part = left.pop()
+            try:
+                outcomes += await self._request(part)
+            except AwsError as error:
+                code, middle = error.code, len(part) // 2
+                if middle:
+                    left += [part[middle:], part[:middle]]
+                else:
+                    outcomes.append(of_entry(code))
+            if not left:
+                return outcomes
+        return outcomes + [Retry(code)] * (len(prepared) - len(outcomes))
+
+    async def _request(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """Raises AwsError if AWS refuses what is in it."""
         try:
             found = self.outcomes(await self._client.call("PutEvents", self.request(prepared)))
         except AwsError as error:
             failed = of_request(error)
-            return await self._refused(error, prepared) if failed is None else [failed] * len(prepared)
+            if failed is None:
+                raise
+            return [failed] * len(prepared)
         except ValueError:
             return [unreadable("UnreadableAnswer")] * len(prepared)
-        if len(found) != len(prepared):
-            return [unreadable("ShortAnswer")] * len(prepared)
-        return found
-
-    async def _refused(self, error: AwsError, prepared: Sequence[Prepared]) -> list[Outcome]:
-        """The request as a whole was refused: find out by halves which entry is to blame."""
-        if len(prepared) == 1:
-            return [Undeliverable(Failure.EVENTBRIDGE_ERROR, f"the bus refused it: {error.code}")]
-        middle = len(prepared) // 2
-        return [*await self._put(prepared[:middle]), *await self._put(prepared[middle:])]
+        return found if len(found) == len(prepared) else [unreadable("ShortAnswer")] * len(prepared)
 
 
 def outcome_of(receipt: Receipt | None, code: str | None) -> Outcome:

@@ -4,7 +4,9 @@ Source: names, limits and errors as in botocore's model `eventbridgev2`.
 """
 
 import hashlib
+import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cbor2
 import msgspec
@@ -18,8 +20,12 @@ from workers.eventbridge.remote import RemoteBus, outcome_of
 
 MAX_ID = 128
 """Characters of EventGroupId and of DeduplicationId."""
-SECONDS = 1
-"""CBOR's tag of a time in seconds since 1970."""
+_TIME = struct.Struct(">6sBd")
+_SECONDS = b"\x64Time\xc1"
+"""The name, and CBOR's tag of a time in seconds since 1970."""
+_DOUBLE = 0xFB
+_GROUP = b"\x6eSystemMetadata\xa2\x6cEventGroupId"
+_DEDUPLICATION = b"\x6fDeduplicationId"
 SHORT_LIST = 24
 """Longer lists have their length in a byte of its own."""
 
@@ -47,11 +53,11 @@ class CustomBus(RemoteBus):
 
     def prepare(self, entry: Entry) -> Prepared:
         """See IBus."""
-        wire = cbor2.dumps({
-            "Source": entry.source, "DetailType": entry.detail_type, "Detail": entry.detail,
-            "Time": cbor2.CBORTag(SECONDS, entry.time),
-            "SystemMetadata": {"EventGroupId": group_id(entry), "DeduplicationId": deduplication_id(entry)},
-        })  # fmt: skip
+        # By hand: a library takes three times as long, a fifth of what an event costs the publisher (measured).
+        wire = b"".join((
+            _address(entry.source, entry.detail_type), _text(entry.detail), _TIME.pack(_SECONDS, _DOUBLE, entry.time),
+            _GROUP, _text(group_id(entry)), _DEDUPLICATION, _text(deduplication_id(entry)),
+        ))  # fmt: skip
         return Prepared(entry, self.name, entry.size, wire)
 
     def request(self, prepared: Sequence[Prepared]) -> bytes:
@@ -76,8 +82,28 @@ def group_id(entry: Entry) -> str:
 
 def deduplication_id(entry: Entry) -> str:
     """The eventId. An event that was redriven or replayed on purpose is to be delivered again (P3): `<eventId>.<n>`."""
-    again = [str(times) for times in (entry.replay, entry.redriven) if times]
-    return _short(".".join([entry.event_id, *again]))
+    if entry.replay or entry.redriven:
+        again = [str(times) for times in (entry.replay, entry.redriven) if times]
+        return _short(".".join([entry.event_id, *again]))
+    return _short(entry.event_id)
+
+
+@lru_cache(maxsize=4_096)
+def _address(source: str, detail_type: str) -> bytes:
+    """Of one table's events: how their entries begin."""
+    named = (_text(text) for text in ("Source", source, "DetailType", detail_type, "Detail"))
+    return b"\xa5" + b"".join(named)
+
+
+def _text(text: str) -> bytes:
+    """A text as CBOR has it (RFC 8949, 3.1)."""
+    data = text.encode()
+    size = len(data)
+    if size < 24:
+        return bytes((0x60 | size,)) + data
+    if size < 1 << 8:
+        return bytes((0x78, size)) + data
+    return (b"\x79" + size.to_bytes(2) if size < 1 << 16 else b"\x7a" + size.to_bytes(4)) + data
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,41 @@
+"""What the commands say of ids for which they found no letter."""
+
+import pytest
+
+from models.handled import Handled, LetterId
+from models.letter_selection import Selection
+from tests.unit.letters import T0
+from workers.cli.dlq_options import require_ids
+from workers.dead_letters.reading import DeadLetters
+from workers.failures import NotFoundError
+
+ID = LetterId(3, 5)
+ASKED = Selection(ids=frozenset({ID}))
+FILTERED = Selection(ids=frozenset({ID}), tables=frozenset({"users"}))
+NOTHING = DeadLetters({}, {})
+HIDDEN = DeadLetters({}, {}, held_back=("cdc.dead/3 from 4 on",))
+REDRIVEN = DeadLetters({}, {ID: Handled(ID, "redriven", T0, T0)})
+DROPPED = DeadLetters({}, {ID: Handled(ID, "dropped", T0, T0)})
+
+
+@pytest.mark.parametrize(
+    ("selection", "found", "undo", "told"),
+    [
+        (ASKED, NOTHING, False, "there is no letter 3:5"),
+        (FILTERED, NOTHING, False, "the other filters do not fit, or there is no letter 3:5"),
+        (ASKED, NOTHING, True, "3:5 is not dropped"),
+        (ASKED, REDRIVEN, True, "3:5 is not dropped"),
+        (ASKED, HIDDEN, False, "3:5 may be hidden by an open transaction, or there is no such letter"),
+    ],
+)
+def test_an_id_without_a_letter_is_told_as_what_it_is(
+    selection: Selection, found: DeadLetters, undo: bool, told: str
+) -> None:
+    with pytest.raises(NotFoundError) as refused:
+        require_ids(selection, found, undo=undo)
+    assert str(refused.value) == told
+
+
+@pytest.mark.parametrize(("found", "undo"), [(REDRIVEN, False), (DROPPED, False), (DROPPED, True)])
+def test_a_letter_that_was_handled_is_known(found: DeadLetters, undo: bool) -> None:
+    require_ids(ASKED, found, undo=undo)

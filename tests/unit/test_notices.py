@@ -1,0 +1,73 @@
+"""What is told of letters whose headers hold anything: commands that find them, and messages that AWS takes."""
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models.alerts import OTHER, Due, Matter
+from tests.unit.test_filed_letter import LETTER, filed
+from workers.archive.notices import AlertTopic, letters_notice
+from workers.archive.sinks import QueueCopy
+from workers.cli.dlq import dlq
+
+LATEST = {"id": "0-3-ab", "letterId": "0:3"}
+
+
+def commands(matter: Matter) -> list[list[str]]:
+    """The words of each command, as a shell reads them."""
+    run = letters_notice(Due(matter, 1, 0, 0, LATEST)).document["run"]
+    return [words(line) for line in run]
+
+
+def words(line: str) -> list[str]:
+    found = shlex.shlex(line, posix=True, punctuation_chars=True)
+    found.whitespace_split = True
+    return list(found)
+
+
+@pytest.mark.parametrize(
+    ("matter", "told"),
+    [
+        (Matter("enrich", "PARSE_ERROR", "users"), "list --stage enrich --code PARSE_ERROR --table users"),
+        (Matter("bridge", "GAP", ""), "list --stage bridge --code GAP"),
+        (Matter("enrich", "GAP", "cdc.raw.core"), "list --stage enrich --code GAP"),  # the topic is no table
+        (Matter("archive", "GAP", "cdc.dead"), "list --stage archive --code GAP"),
+        (Matter("", "UNREADABLE", ""), "list --code UNREADABLE"),
+        (Matter(OTHER, OTHER, OTHER), "stats"),
+    ],
+)
+def test_an_alert_names_commands_that_show_its_letters(matter: Matter, told: str) -> None:
+    show, look = commands(matter)
+    assert show == ["cdc", "dlq", "show", "0:3"]
+    assert look == ["cdc", "dlq", *told.split()]
+    name, *arguments = look[2:]
+    dlq.commands[name].make_context(name, arguments)  # raises UsageError for what it does not know
+
+
+def test_the_name_of_a_table_is_no_command_of_a_shell() -> None:
+    assert commands(Matter("enrich", "PARSE_ERROR", "x;$(reboot)"))[1][-2:] == ["--table", "x;$(reboot)"]
+
+
+class Calls:
+    """A session that keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.arguments: list[dict[str, Any]] = []
+
+    async def cold(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        self.arguments.append(arguments)
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("stage", "named"), [("enrich", "enrich"), ("a stage\nof ours", "a-stage-of-ours"), ("", "letter")]
+)
+async def test_the_group_of_a_fifo_message_is_one_that_aws_takes(stage: str, named: str) -> None:
+    session: Any = Calls()
+    letter = filed(replace(LETTER, stage=stage))
+    await QueueCopy(session, "https://sqs/1/letters.fifo", None).take(letter)
+    notice = replace(letters_notice(Due(Matter(stage, "GAP", ""), 1, 0, 0, LATEST)), kind="letter")
+    await AlertTopic(session, "arn:aws:sns:x:1:alerts.fifo", {"environment": "PRD"}).publish(notice)
+    assert [found["MessageGroupId"] for found in session.arguments] == [named, named]
