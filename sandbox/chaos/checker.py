@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sandbox.chaos import bridged, exactly_once, outside, process, stall
+from sandbox.chaos import bridged, exactly_once, outside, process, published, stall
 from sandbox.chaos.evidence import Evidence, Finding
 
 CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
-    *exactly_once.CHECKS, *outside.CHECKS, *bridged.CHECKS, *process.CHECKS, *stall.CHECKS,
+    *exactly_once.CHECKS, *outside.CHECKS, *bridged.CHECKS, *published.CHECKS, *process.CHECKS,
+    *stall.CHECKS,
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ def check(evidence: Evidence) -> Verdict:
     figures = (
         evidence.figures()
         | stall.figures(evidence)
+        | published.figures(evidence)
         | {
             "lost": broken.get("lost", 0) + broken.get("delivered", 0),
             "duplicated": broken.get("duplicated", 0) + broken.get("receipts", 0),
@@ -59,6 +61,7 @@ def doubts_of(evidence: Evidence) -> Iterator[str]:
     for topic, dump in final["topics"].items():
         if not dump["complete"]:
             yield f"the reader of {topic} did not reach its end"
+    yield from published.doubts(evidence)
     if not evidence.source:
         yield "nothing was produced"
     last: dict[str, int] = {}

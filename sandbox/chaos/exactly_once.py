@@ -210,7 +210,9 @@ def ledger(evidence: Evidence) -> Iterator[Finding]:
         topic = SOURCES[stage]
         if not evidence.complete(topic) or not evidence.final["drained"].get(stage):
             continue
-        inputs = Counter(row.partition for row in (evidence.source if topic == "in" else evidence.out))
+        inputs = Counter(
+            row.partition for row in (evidence.source if topic == evidence.plan.workload.source else evidence.out)
+        )
         wrong: list[dict[str, Any]] = []
         for partition, (offset, metadata) in committed.items():
             counts = Ledger.decode(metadata)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, assert_never
 
 import psutil
 
+from sandbox.chaos.bus import Bus
 from sandbox.chaos.crew import Crew, Member
 from sandbox.chaos.history import History
 from sandbox.chaos.kinesis import Kinesis
@@ -40,6 +41,7 @@ class Nemesis:
         sink: Sink | None = None,
         deleter: Deleter | None = None,
         kinesis: Kinesis | None = None,
+        bus: Bus | None = None,
     ) -> None:
         """What a run does not have is None: an action on it does not fire."""
         self.plan = plan
@@ -50,6 +52,7 @@ class Nemesis:
         self.deleter = deleter
         self.network = network
         self.kinesis = kinesis
+        self.bus = bus
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
@@ -89,6 +92,8 @@ class Nemesis:
                 return await self._while_all_are_dead(action.seconds, _there(self.deleter).ahead)
             case "split" | "merge" | "kinesis-fault":
                 return await _there(self.kinesis).do(action)
+            case "bus-slow" | "bus-cut" | "bus-entries" | "bus-throttle" | "bus-token" | "bus-loss":
+                return await _there(self.bus).do(action)
             case "reshard-down":
                 kinesis = _there(self.kinesis)
                 return await self._while_all_are_dead(action.seconds, lambda: kinesis.do(action))
@@ -216,6 +221,8 @@ class Nemesis:
             self.network.proxy.heal()
         if self.kinesis is not None:
             await self.kinesis.heal()
+        if self.bus is not None:
+            await self.bus.heal()
         if self.broker.pid is None:
             await asyncio.to_thread(self.broker.start)
         with contextlib.suppress(RuntimeError):

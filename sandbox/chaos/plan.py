@@ -16,6 +16,7 @@ Kind = Literal[
     "net-cut", "net-blackhole", "net-latency", "net-fault",
     "delete-behind", "delete-ahead", "sink-outage",
     "split", "merge", "reshard-down", "kinesis-fault",
+    "bus-slow", "bus-cut", "bus-entries", "bus-throttle", "bus-token", "bus-loss",
 ]  # fmt: skip
 
 
@@ -46,11 +47,15 @@ class Workload:
     """Bytes that each change of the stream has beside what it says."""
     memory_budget: int = 0
     """`CDC_MEMORY_BUDGET` of a bridge; 0: its default."""
+    custom_bus: bool = False
+    """Whether a publisher sends to a Custom Event Bus (v2)."""
 
     @property
     def source(self) -> str:
         """The topic the source writes to; `stream` is that of Kinesis."""
-        return "stream" if self.bridges else "in" if "count" in self.stages else "out"
+        if self.bridges or self.publishes:
+            return "stream" if self.bridges else "events"
+        return "in" if "count" in self.stages else "out"
 
     @property
     def output(self) -> str:
@@ -61,6 +66,11 @@ class Workload:
     def bridges(self) -> bool:
         """Whether the product's own bridge runs, instead of stages of the harness."""
         return "bridge" in self.stages
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the product's own publisher runs, instead of stages of the harness."""
+        return "publish" in self.stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ class SinkFaults:
     entry_failures: float = 0.05
     """Share of events that a request leaves out."""
     refused: float = 0.004
-    """Share of events that are refused for good."""
+    """Share of events that are refused for good; of a publisher's, those that are no events."""
 
 
 @dataclass(frozen=True, slots=True)

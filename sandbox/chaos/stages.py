@@ -22,7 +22,7 @@ from workers.engine.unit import Done, Pause, UnitOfWork
 GROUPS = {"count": "chaos-count", "deliver": "chaos-deliver"}
 TABLE = "seen"
 CHANGELOG = f"{GROUPS['count']}-{TABLE}-changelog"
-SOURCES = {"count": "in", "deliver": "out"}
+SOURCES = {"count": "in", "deliver": "out", "publish": "events"}
 OUTCOMES: dict[str, Outcome] = {
     "delivered": Delivered(),
     "refused": Undeliverable("REFUSED", "the sink refused it"),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sandbox.chaos.bridging import bridge_settings
 from sandbox.chaos.plan import Plan
+from sandbox.chaos.publishing import publish_settings
 from sandbox.chaos.stages import make_count, make_deliver
-from workers.app import make_bridge
+from workers.app import make_bridge, make_publish
 from workers.engine.app import StageApp
 from workers.engine.options import EngineOptions
 from workers.engine.stages import StageWorker, leave
@@ -36,21 +37,21 @@ def main() -> None:
     for name in ("workers", "aiokafka.consumer.group_coordinator"):
         logging.getLogger(name).setLevel(logging.WARNING)
     plan = Plan.load(Path(given.plan))
+    data, stable = Path(given.data), given.name if given.named else None
     options = EngineOptions(
         bootstrap=given.bootstrap,
         partitions=plan.workload.partitions,
-        worker_name=given.name if given.named else None,
+        worker_name=stable,
         session_timeout=plan.workload.session_timeout,
         on_gap=plan.workload.on_gap,
-        data_dir=given.data,
+        data_dir=str(data),
     )
     dice = random.Random(f"{plan.seed}:{given.name}")
     factories: dict[str, Callable[[], StageApp]] = {
         "count": functools.partial(make_count, plan, options, dice),
         "deliver": functools.partial(make_deliver, plan, options, given.sink),
-        "bridge": lambda: make_bridge(
-            bridge_settings(plan, given.bootstrap, Path(given.data), name=given.name if given.named else None)
-        ),
+        "bridge": lambda: make_bridge(bridge_settings(plan, given.bootstrap, data, name=stable)),
+        "publish": lambda: make_publish(publish_settings(plan, given.bootstrap, data, name=stable)),
     }
     process = StageWorker(
         {stage: factories[stage] for stage in given.stages.split(",")},
