@@ -20,12 +20,14 @@ from models.outcome import Dead
 from models.raw import HEADER_ADAPTER
 from models.redrive import DeadRecord
 from models.sources import adapters
-from models.strict_json import lenient
+from models.strict_json import is_deeper, lenient
 
 SCHEMA_VERSION = 1
 FOLDER = "failed-events"
 REDACTED_STAGES = frozenset({"publish"})
 """Their letters hold events, which are redacted before they come to `cdc.events` (P6)."""
+MAX_LEVELS = 500
+"""Of a JSON object that stands in the archive as it is."""
 MAX_VIEW = 64 << 10
 """Bytes of a payload's view in a pointer; queues take 256 KiB by default."""
 ID_BYTES = 8
@@ -160,6 +162,8 @@ def _original(value: bytes) -> dict[str, Any]:
 
 def _json_object(value: bytes) -> msgspec.Raw | None:
     if not (value.startswith(b"{") and value.endswith(b"}")):  # white space around it would not come back
+        return None
+    if is_deeper(value, MAX_LEVELS):  # the same on every Python
         return None
     try:
         msgspec.json.decode(value)

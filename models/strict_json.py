@@ -142,7 +142,7 @@ def _bounded(data: bytes) -> bytes:
         raise JsonError(f"larger than {MAX_BYTES} bytes")
     if len(data) > MAX_VALUES and _values(data) > MAX_VALUES and _values(_TEXT.sub(b"", data)) > MAX_VALUES:
         raise JsonError(f"more than {MAX_VALUES} values")
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if is_deeper(data, MAX_DEPTH):
         raise JsonError(f"nested deeper than {MAX_DEPTH}")
     return data
 
@@ -201,15 +201,16 @@ def _why(data: bytes) -> str:
     return "text with a lone surrogate or an unsupported number"
 
 
-def _depth(data: bytes) -> int:
-    """Deepest nesting of brackets outside of texts, as far as it matters."""
-    deepest = depth = 0
+def is_deeper(data: bytes, levels: int) -> bool:
+    """Whether brackets outside of texts are nested deeper than that. The limit of a decoder depends on its Python."""
+    if data.count(b"{") + data.count(b"[") <= levels:
+        return False
+    depth = 0
     for byte in _TEXT.sub(b"", data):
         if byte in b"{[":
             depth += 1
-            deepest = max(deepest, depth)
-            if deepest > MAX_DEPTH:
-                return deepest
+            if depth > levels:
+                return True
         elif byte in b"}]":
             depth -= 1
-    return deepest
+    return False
