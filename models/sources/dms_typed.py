@@ -174,10 +174,11 @@ class TypedReader:
         numbers: list[int] = []
         for place in self._flags:
             if type(new[place]) is int or (old is not None and type(old[place]) is int):
-                found = self._put_right(new, numbers), None if old is None else self._put_right(old, numbers)
-                if found[0] is None or (found[1] is None and old is not None):
+                right = self._put_right(new, numbers)
+                right_old = None if old is None else self._put_right(old, numbers)
+                if right is None or (right_old is None and old is not None):
                     return None
-                new, old = found  # type: ignore[assignment]
+                new, old = right, right_old
                 break
         shape = self._shape(tuple(map(type, new)))
         try:

@@ -58,3 +58,42 @@ class IBus(Protocol):
 
     async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """One request; outcomes aligned with `prepared`."""
+
+
+class FrontedBus:
+    """What stands before a bus: the bus itself, but for what a subclass does otherwise."""
+
+    def __init__(self, bus: IBus) -> None:
+        self._bus = bus
+
+    @property
+    def name(self) -> str:
+        """See IBus."""
+        return self._bus.name
+
+    @property
+    def max_entries(self) -> int:
+        """See IBus."""
+        return self._bus.max_entries
+
+    @property
+    def health(self) -> EventBridgeHC:
+        """See IBus."""
+        return self._bus.health
+
+    @property
+    def trouble(self) -> str:
+        """See IBus."""
+        return self._bus.trouble
+
+    def prepare(self, entry: Entry) -> Prepared | Undeliverable:
+        """See IBus."""
+        return self._bus.prepare(entry)
+
+    def fit(self, prepared: Sequence[Prepared]) -> int:
+        """See IBus."""
+        return self._bus.fit(prepared)
+
+    async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """See IBus."""
+        return await self._bus.put(prepared)

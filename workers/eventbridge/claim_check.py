@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from enrichers.oversize import Claim, Step
-from models.bus_health import EventBridgeHC
 from workers.aws.errors import AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Outcome, Retry, Undeliverable
 from workers.eventbridge.answers import CONFIGURATION_PAUSE
-from workers.eventbridge.bus import IBus, Prepared
+from workers.eventbridge.bus import FrontedBus, IBus, Prepared
 from workers.eventbridge.bus_sight import Cold
 from workers.eventbridge.entry import Entry
 
@@ -49,7 +48,7 @@ class Bucket:
                 raise
 
 
-class ClaimCheckedBus:
+class ClaimCheckedBus(FrontedBus):
     """A bus whose large events stand in S3 first. An outage of S3 holds the lanes of these events, and no others (P7).
 
     `report` is told why S3 refuses them, in words for an operator, and None when it takes one again. `patience`:
@@ -58,33 +57,13 @@ class ClaimCheckedBus:
     def __init__(
         self, bus: IBus, objects: IObjects, report: Callable[[str | None], None], *, patience: float = 5.0
     ) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._objects = objects
         self._report = report
         self._patience = patience
         self._kept: dict[str, None] = {}
         self.fitted: Counter[Step] = Counter()
         """Events that a step of the ladder made fit, each time they came into a window."""
-
-    @property
-    def name(self) -> str:
-        """See IBus."""
-        return self._bus.name
-
-    @property
-    def max_entries(self) -> int:
-        """See IBus."""
-        return self._bus.max_entries
-
-    @property
-    def health(self) -> EventBridgeHC:
-        """See IBus."""
-        return self._bus.health
-
-    @property
-    def trouble(self) -> str:
-        """See IBus."""
-        return self._bus.trouble
 
     def prepare(self, entry: Entry) -> Prepared | Undeliverable:
         """See IBus."""

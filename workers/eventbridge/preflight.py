@@ -14,10 +14,9 @@ from models.bus_health import EventBridgeHC
 from models.outcome import ErrorCategory
 from workers import metrics
 from workers.aws.errors import AwsDenied, AwsError
-from workers.engine.delivery import Outcome, Retry, Undeliverable
-from workers.eventbridge.bus import IBus, Prepared
+from workers.engine.delivery import Outcome, Retry
+from workers.eventbridge.bus import FrontedBus, IBus, Prepared
 from workers.eventbridge.bus_sight import NO_PERMISSION, Sight
-from workers.eventbridge.entry import Entry
 
 log = logging.getLogger("cdc.preflight")
 
@@ -175,22 +174,12 @@ class Preflight:
             yield metrics.BUS_UNROUTED.of(len(self.unrouted), self.name)
 
 
-class PreflightedBus:
+class PreflightedBus(FrontedBus):
     """A bus that is sent nothing while it is missing, or before it was looked for."""
 
     def __init__(self, bus: IBus, preflight: Preflight) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._preflight = preflight
-
-    @property
-    def name(self) -> str:
-        """See IBus."""
-        return self._bus.name
-
-    @property
-    def max_entries(self) -> int:
-        """See IBus."""
-        return self._bus.max_entries
 
     @property
     def health(self) -> EventBridgeHC:
@@ -201,14 +190,6 @@ class PreflightedBus:
     def trouble(self) -> str:
         """See IBus."""
         return self._preflight.obstacle or self._bus.trouble
-
-    def prepare(self, entry: Entry) -> Prepared | Undeliverable:
-        """See IBus."""
-        return self._bus.prepare(entry)
-
-    def fit(self, prepared: Sequence[Prepared]) -> int:
-        """See IBus."""
-        return self._bus.fit(prepared)
 
     async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """See IBus."""
