@@ -17,7 +17,7 @@ from workers.engine.clock import monotonic
 from workers.engine.delivery import Delivered, Order, Undeliverable, WindowOptions
 from workers.engine.unit import UnitOfWork
 from workers.engine.window import Window
-from workers.eventbridge import tally
+from workers.eventbridge import delivery_view
 from workers.eventbridge.bus import Receipt
 from workers.eventbridge.entry import event_id_of
 from workers.eventbridge.gate import BusGate, GateOptions, Gates
@@ -107,8 +107,8 @@ def add_publish(app: StageApp, publish: Publish) -> None:
     def windows() -> list[Window]:
         return [body for slot in app.slots.owned.values() for body in slot.bodies if isinstance(body, Window)]
 
-    app.measures.append(lambda: tally.measure(gates.by_bus.values(), windows()))
-    app.reports["delivery"] = lambda: tally.report(gates.by_bus.values(), windows())
+    app.measures.append(lambda: delivery_view.measure(gates.by_bus.values(), windows()))
+    app.reports["delivery"] = lambda: delivery_view.report(gates.by_bus.values(), windows())
     app.reports["bus"] = publish.sink.report
     topics = [publish.topics.events, *(topic for stage, topic in publish.topics.redrive.items() if stage == STAGE)]
     app.deliver_to(
