@@ -46,16 +46,17 @@ def main() -> None:
         on_gap=plan.workload.on_gap,
         data_dir=str(data),
     )
+    settings = bridge_settings(plan, given.bootstrap, data, name=stable)
     dice = random.Random(f"{plan.seed}:{given.name}")
     factories: dict[str, Callable[[], StageApp]] = {
         "count": functools.partial(make_count, plan, options, dice),
         "deliver": functools.partial(make_deliver, plan, options, given.sink),
-        "bridge": lambda: make_bridge(bridge_settings(plan, given.bootstrap, data, name=stable)),
+        "bridge": lambda: make_bridge(settings),
         "publish": lambda: make_publish(publish_settings(plan, given.bootstrap, data, name=stable)),
     }
     process = StageWorker(
         {stage: factories[stage] for stage in given.stages.split(",")},
-        beside=lambda running: [WebServer(running, given.port)],
+        beside=lambda running: [WebServer(running, settings, given.name, given.port)],
     )
     leave(process.run())
 

@@ -17,6 +17,7 @@ from tests.integration.hostile import Hostile, hostile
 from tests.integration.stage import eventually
 from workers.engine.app import StageApp
 from workers.engine.stages import Stage
+from workers.settings import load_settings
 from workers.web.server import LOOPBACK, WebServer
 
 HALF = 1 << 127
@@ -64,7 +65,7 @@ async def served(app: StageApp) -> AsyncIterator[Scrapes]:
     stage = Stage("bridge", lambda: app, cast("Any", None))
     stage.app = app
     [port] = free_ports(1)
-    server = WebServer([stage], port)
+    server = WebServer([stage], load_settings(env_file=None), "served", port)
     await server.start()
     try:
         yield Scrapes(f"http://{LOOPBACK}:{port}/metrics")

@@ -46,7 +46,8 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
-    from workers.web.server import WebServer, choose_port, stage_state  # noqa: PLC0415
+    from workers.web.server import WebServer, choose_port  # noqa: PLC0415
+    from workers.web.stage_state import stage_state  # noqa: PLC0415
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
     settings = load_settings({name: value for name, value in overrides.items() if value is not None})
@@ -63,7 +64,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     process = StageWorker(
         {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
         beside=lambda running: [
-            WebServer(running, port),
+            WebServer(running, settings, sender, port),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
         ],
     )

@@ -2,20 +2,28 @@
 stage under `/<stage>/`."""
 
 import errno
+import functools
 import socket
-import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import mode
 from aiohttp import web
 
+from workers.cluster.peers import Alone, Peer
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
+from workers.settings import Settings
 from workers.web.metrics import exposition, registry_of
+from workers.web.routes import Desk, Route
+from workers.web.stage_state import stage_state
+from workers.web.views import stages as stages_view
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6066
 PORTS_TRIED = 100
+ROUTES: tuple[Route, ...] = (*stages_view.ROUTES,)
+"""Of all views."""
 
 
 def choose_port(configured: int | None) -> int:
@@ -37,40 +45,14 @@ def choose_port(configured: int | None) -> int:
     )
 
 
-def stage_state(stage: Stage) -> dict[str, Any]:
-    """What one stage of this process does: counts, slots, gaps. No keys, no values."""
-    app = stage.app
-    if app is None:
-        return {"ready": False, "restarts": stage.restarts}
-    consumer = app._consumer
-    return {
-        "ready": app.ready,
-        "restarts": stage.restarts,
-        "group": app.conf.id,
-        "slots": sorted(app.slots.owned),
-        "incomplete": app.slots.incomplete,
-        "paused": {
-            index: slot.why or slot.refused for index, slot in app.slots.owned.items() if slot.broken or slot.refused
-        },
-        "gaps": {str(tp): text for tp, text in consumer.open_gaps.items()} if consumer is not None else {},
-        "stuck_transactions": {
-            str(tp): round(seconds) for tp, seconds in consumer.stable_offsets.stuck(time.monotonic()).items()
-        }
-        if consumer is not None
-        else {},
-        "blocked_by": app.blockers | app.outages,
-        **{name: report() for name, report in app.reports.items()},
-        "tables": {name: len(table.data) for name, table in app.tables.items()},
-        "stats": app.slots.stats.as_dict(),
-    }
-
-
 class WebServer(mode.Service):
     """Serves as long as the worker lives; a stage that crashed answers 503 until its new app is there."""
 
-    def __init__(self, stages: list[Stage], port: int, **kwargs: Any) -> None:
+    def __init__(self, stages: list[Stage], settings: Settings, name: str, port: int, **kwargs: Any) -> None:
         self.stages = {stage.name: stage for stage in stages}
         self.port = port
+        me = Peer(name, f"http://{LOOPBACK}:{port}", tuple(self.stages))
+        self.desk = Desk(settings, self.stages, Alone(me))
         self._metrics = registry_of(stages)
         self._runner: web.AppRunner | None = None
         super().__init__(**kwargs)
@@ -81,6 +63,8 @@ class WebServer(mode.Service):
         root.router.add_get("/", self._index)
         root.router.add_get("/ready", self._ready)
         root.router.add_get("/metrics", self._scrape)
+        for route in ROUTES:
+            root.router.add_route(route.method, route.path, self._handler(route))
         root.router.add_get("/{stage}", self._redirect)
         root.router.add_get("/{stage}/{page:.*}", self._page)
         self._runner = web.AppRunner(root, access_log=None)
@@ -91,6 +75,9 @@ class WebServer(mode.Service):
         """Close."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        return functools.partial(route.handler, self.desk)
 
     def _states(self) -> dict[str, Any]:
         return {name: stage_state(stage) for name, stage in self.stages.items()}

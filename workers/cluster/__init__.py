@@ -1,0 +1,1 @@
+"""All workers seen from any of them."""

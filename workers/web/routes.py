@@ -1,0 +1,50 @@
+"""What the web server of a worker answers: every route, who may ask for it, and what answers it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from aiohttp import web
+
+from workers.cluster.peers import Cluster
+from workers.engine.stages import Stage
+from workers.settings import Settings
+
+
+class Scope(StrEnum):
+    """Who may ask."""
+
+    OPEN = "open"
+    """Anybody: files of the page, which hold no data."""
+    READ = "read"
+    """Whoever may look."""
+    WRITE = "write"
+    """Whoever may change something."""
+    WORKER = "worker"
+    """Another worker of the cluster, or a command that has the settings of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a handler works with: this process, and through `cluster` all others."""
+
+    settings: Settings
+    stages: Mapping[str, Stage]
+    """The stages of this process."""
+    cluster: Cluster
+
+
+Handler = Callable[[Desk, web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path (as aiohttp writes paths)."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    scope: Scope
+    handler: Handler
+    says: str
+    """What it answers, for the reference."""
