@@ -19,6 +19,7 @@ from workers.cluster.directory import address_of
 from workers.cluster.key import cluster_key
 from workers.cluster.peers import Peer
 from workers.cluster.signature import ClusterKey, Reception
+from workers.cluster.tls import cluster_tls
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
 from workers.settings import Settings
@@ -29,7 +30,7 @@ from workers.web.metrics import exposition, registry_of
 from workers.web.routes import Desk, Route, Scope
 from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
-from workers.web.tls import cluster_tls, server_tls
+from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
