@@ -106,7 +106,7 @@ class Gate:
                 if route is not None and route.scope is Scope.WRITE:
                     _note(denied.caller, route, {}, denied.status, request)
                 if route is not None and route.path == "/" and denied.status == 401 and wants_page(request):
-                    return web.HTTPSeeOther("/page/")
+                    return web.Response(status=303, headers={"Location": "/page/"})
                 return refusal(denied)
             request[CALLER] = caller
             if route is None or route.scope is not Scope.WRITE:
@@ -167,7 +167,7 @@ async def _handled(handler: Handle, request: web.Request) -> web.StreamResponse:
         return refusal(denied)
     except web.HTTPException as error:
         if error.status < 400:
-            return error
+            return web.Response(status=error.status, headers={"Location": error.headers.get("Location", "/")})
         return web.json_response({"error": (error.text or error.reason).strip()}, status=error.status)
     except Exception as error:  # noqa: BLE001
         log.error("%s %s: %s", request.method, request.match_info.route.name or request.path, describe(error))
