@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web as http
@@ -29,7 +30,7 @@ class Known:
 
 
 @contextlib.asynccontextmanager
-async def two(tmp_path: Path, **second: object) -> AsyncIterator[tuple[Served, Served, Known]]:
+async def two(tmp_path: Path, **second: Any) -> AsyncIterator[tuple[Served, Served, Known]]:
     """Two workers; the first one knows the second."""
     known = Known()
     async with (

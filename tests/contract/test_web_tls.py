@@ -3,6 +3,7 @@
 import datetime
 import ssl
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -59,7 +60,7 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path, "authority")
 
 
-def guarded(tmp_path: Path, authority: Authority, **more: object) -> Settings:
+def guarded(tmp_path: Path, authority: Authority, **more: Any) -> Settings:
     certificate, key = authority.certify("worker")
     return settings_of(
         tmp_path, tokens=True, web_certificate_file=certificate, web_key_file=key, web_client_ca_file=authority.file,
