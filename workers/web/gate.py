@@ -34,8 +34,12 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 STATUS = {
-    ExitCode.USAGE: 400, ExitCode.DENIED: 502, ExitCode.UNREACHABLE: 503, ExitCode.NOT_FOUND: 404, ExitCode.REFUSED: 409,
-}  # fmt: skip
+    ExitCode.USAGE: 400,
+    ExitCode.DENIED: 502,
+    ExitCode.UNREACHABLE: 503,
+    ExitCode.NOT_FOUND: 404,
+    ExitCode.REFUSED: 409,
+}
 """Of what ends a command with that exit code."""
 MAX_BODY = 256 << 10
 LONGEST_PARAMETER = 100
