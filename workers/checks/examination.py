@@ -1,11 +1,9 @@
 """All checks in order. What cannot be looked at because of an earlier finding is said to be skipped."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from models.catalogue import Catalogue
@@ -27,6 +25,7 @@ from workers.checks.topic_settings import check_ladder, check_topic
 from workers.failures import ConfigurationError
 from workers.kafka_connection import KafkaConnection, ask_servers, kafka_connection
 from workers.settings import Settings, SettingsError, load_settings
+from workers.topic_configs import broker_config, topic_configs
 from workers.topics import describe_topics, plan
 
 CHECKS = (
@@ -44,8 +43,6 @@ CHECKS = (
 )
 OPTIONAL = {"parameters": "ssm_names", "database": "has_database", "archive": "has_archive"}
 """Made only where this property of the settings says that there is something to look at."""
-
-Config = Mapping[str, str]
 
 
 def examine(*, seconds: float) -> Report:
@@ -120,8 +117,7 @@ async def _brokers(admin: AIOKafkaAdminClient, settings: Settings, seconds: floa
     found: list[Finding] = []
     cluster = await admin.describe_cluster()
     for node in sorted(broker["node_id"] for broker in cluster["brokers"]):
-        resource = ConfigResource(ConfigResourceType.BROKER, str(node))
-        (config,) = _configs(await admin.describe_configs([resource])).values() or (None,)
+        config = await broker_config(admin, node)
         if config is None:
             found.append(Finding.of("broker.unreadable", f"broker {node}", "its settings cannot be read"))
         else:
@@ -137,24 +133,10 @@ async def _topics(
     wanted = plan(settings, catalogue.lookups if catalogue is not None else ())
     states = await describe_topics(admin, [topic.name for topic in wanted])
     present = [topic.name for topic in wanted if states[topic.name].partitions]
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in present]
-    configs = _configs(await admin.describe_configs(resources)) if resources else {}
+    configs = await topic_configs(admin, present)
     found = [
         finding
         for topic in wanted
         for finding in check_topic(topic, states[topic.name], configs.get(topic.name), settings)
     ]
     return next(iter(present), None), [*found, *check_ladder(configs, settings)]
-
-
-def _configs(responses: Iterable[Any]) -> dict[str, Config | None]:
-    """{resource: its settings}; None for one we may not read."""
-    found: dict[str, Config | None] = {}
-    for code, _, _, name, entries in _resources(responses):
-        found[name] = None if code else {entry[0]: entry[1] or "" for entry in entries}
-    return found
-
-
-def _resources(responses: Iterable[Any]) -> Iterator[Any]:
-    for response in responses:
-        yield from response.resources
