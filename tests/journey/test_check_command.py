@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from sandbox.kafka.broker import KafkaBroker
 from sandbox.kafka.security import password_listener
@@ -21,9 +23,10 @@ from tests.contract.standin import running as stand_in_running
 from workers.checks.brokers import check_transactions
 from workers.kafka_connection import KafkaConnection, kafka_connection
 from workers.settings import Settings
+from workers.topic_acls import acl_lines
 from workers.topics import ensure_topics
 
-KEY = "0123456789abcdef"
+KEY = "q7Kz0vRmB2xTfL9d"
 USER = "worker-1"
 AWS: dict[str, str] = {}
 """How to reach the stand-in of this module."""
@@ -57,6 +60,7 @@ def aws() -> Iterator[None]:
         events.create_event_bus(Name="cdc-events")
         events.put_rule(Name="all", EventBusName="cdc-events", EventPattern='{"source": [{"prefix": "cdc-pipeline."}]}')
         targets = [{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:000000000000:q"}]
+        client("kinesis", stand_in.url).create_stream(StreamName="coredb-cdc-stream", ShardCount=1)
         events.put_targets(Rule="all", EventBusName="cdc-events", Targets=targets)
         AWS.update(AWS_ENDPOINT_URL=stand_in.url, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
         yield
@@ -110,7 +114,8 @@ def test_a_kafka_with_all_topics_passes_with_the_warnings_of_a_single_broker(
     assert (code, ids(report, "error")) == (0, set()), said
     assert ids(report) <= ALLOWED | {"broker.auto-create"}
     assert report["checked"] == [
-        "settings", "tables", "redaction", "bus", "connection", "brokers", "topics", "transactions",
+        "settings", "tables", "redaction", "connection", "brokers", "topics", "transactions", "identity", "streams",
+        "bus", "clock", "disk", "keys",
     ]  # fmt: skip
     assert report["skipped"] == []
 
@@ -185,6 +190,43 @@ def test_a_user_who_may_do_nothing_learns_what_to_allow(kafka: KafkaBroker, tmp_
     assert {"topic.denied", "broker.transactions-denied", "broker.group-denied"} <= ids(report, "error")
 
 
+def test_a_user_with_the_rights_that_are_printed_can_apply_the_plan_and_passes(
+    kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    environment = settings_of(kafka, "granted", **login(kafka, "s3cret"))
+    settings = Settings(_env_file=None, app="granted", topic_prefix="granted.")
+    asyncio.run(allow(kafka, list(acl_lines(settings, f"User:{USER}", f"User:{USER}"))))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CDC_", "AWS_", "KAFKA_"))}
+    applied = subprocess.run(
+        [sys.executable, "-m", "workers", "topics", "apply", "--yes"], env=inherited | environment, cwd=tmp_path,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert applied.returncode == 0, applied.stderr
+    code, report, said = check(tmp_path, environment)
+    assert (code, ids(report)) == (0, {"broker.unreadable"}), said
+
+
+async def allow(kafka: KafkaBroker, lines: list[str]) -> None:
+    """What kafka-acls would send for these commands."""
+    kinds = {"--topic": 2, "--group": 3, "--transactional-id": 5}
+    operations = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10, "AlterConfigs": 11}
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        for words in map(shlex.split, lines):
+            assert words[-2:] == ["--resource-pattern-type", "prefixed"]
+            kind, name = words[-4:-2]
+            principal = words[words.index("--allow-principal") + 1]
+            for place, word in enumerate(words):
+                if word == "--operation":
+                    operation = operations[words[place + 1]]
+                    request = CreateAclsRequest(kinds[kind], name, 4, principal, "*", operation, 3)
+                    answer = await admin._send_request(request)
+                    assert [code for code, _ in answer.creation_responses] == [0]
+    finally:
+        await admin.close()
+
+
 def test_every_mistake_in_the_tables_and_the_key_is_told_together(kafka: KafkaBroker, tmp_path: Path) -> None:
     (tmp_path / "tables.yaml").write_text("version: 1\ntables:\n  - table: orders\n    kye: [id]\n    colums: {}\n")
     code, report, _ = check(
@@ -209,7 +251,7 @@ def test_every_wrong_setting_is_a_finding_of_its_own(kafka: KafkaBroker, tmp_pat
 def test_a_password_file_that_is_not_there_is_a_finding(kafka: KafkaBroker, tmp_path: Path) -> None:
     environment = settings_of(kafka, "file", **login(kafka, "")) | {"CDC_KAFKA_PASSWORD_FILE": "gone"}
     code, report, _ = check(tmp_path, environment)
-    assert (code, ids(report)) == (3, {"kafka.settings"})
+    assert (code, ids(report)) == (3, {"kafka.settings", "key.file"})
 
 
 async def test_a_broker_that_cannot_keep_transactions_is_found(tmp_path: Path) -> None:
@@ -230,7 +272,11 @@ def test_the_table_says_once_per_kind_what_to_do(kafka: KafkaBroker, tmp_path: P
     )  # fmt: skip
     lines = ended.stdout.splitlines()
     assert ended.returncode == 3
-    assert lines[0].startswith("error   topic.missing")
+    sections = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert sections == ["config", "database", "kafka", "topics", "aws", "clock", "disk", "keys"]
+    assert lines[lines.index(next(line for line in lines if line.startswith("topics"))) + 1].startswith(
+        "  error   topic"
+    )
     assert sum("topic.missing" in line for line in lines) > 5
-    assert sum("-> create it" in line for line in lines) == 1
+    assert sum("-> `cdc topics apply`" in line for line in lines) == 1
     assert "errors" in ended.stderr
