@@ -16,6 +16,7 @@ from workers.kinesis.checkpoints import CheckpointWatch
 from workers.kinesis.measures import measure, waiting
 from workers.kinesis.slot_work import SlotWork
 from workers.kinesis.source import Bridge
+from workers.kinesis.sources_view import sources
 
 IDLE_SECONDS = 1.0
 """Between two looks of a slot that has no shards."""
@@ -61,5 +62,6 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
 
     app.lags.outside = behind
     app.reports["shards"] = shards
+    app.views["sources"] = lambda: sources(bridge, watch.book, shards())
     app.measures.append(measures)
     app.on_end += [watch.follower.stop, bridge.close]

@@ -76,6 +76,8 @@ class StageApp(faust.App):
         """What does not answer now, by name: the stage is not ready, and nobody has to decide anything."""
         self.reports: dict[str, Callable[[], Any]] = {}
         """More for the web view, by name: plain data, no keys and no values."""
+        self.views: dict[str, Callable[[], Any]] = {}
+        """More for single views of the page, by name: plain data, no keys and no values. Made when somebody looks."""
         self.measures: list[Callable[[], Iterable[Any]]] = []
         """More for `/metrics`: samples of `workers.metrics`, made when somebody asks."""
         settings: dict[str, Any] = {

@@ -4,6 +4,7 @@ Counted from what the stage knows anyway: what it holds in memory, exactly; behi
 that fetches or a look at the log brought, which counts transaction markers, too. A stage that has caught up says 0.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from workers.engine.window import Window
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at the ends of the logs: no fetch tells them of a partition that is held back."""
+LOOK_SECONDS = 1.0
+"""Longest that whoever asks waits for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ class Lags:
         slots, consumer = self.app.slots, self.app._consumer
         if consumer is None or self.outside is not None:
             return {}
-        ends = self._ends | consumer.stable_ends()
+        told = consumer.stable_ends()
+        ends = {
+            tp: max(end for end in (told.get(tp), self._ends.get(tp)) if end is not None) for tp in told | self._ends
+        }
         return {
             TP(topic, index): self._of(TP(topic, index), slot, ends, now_ms)
             for index, slot in sorted(slots.owned.items())
@@ -65,14 +71,19 @@ class Lags:
         }
 
     async def refresh(self) -> None:
-        """Look at the ends of the logs, if the last look is old. Raises KafkaError."""
+        """Look at the ends of the logs, if the last look is old. Never raises: what was known stays."""
         consumer = self.app._consumer
         if consumer is None or self.outside is not None or monotonic() - self._looked < LOOK_EVERY:
             return
         self._looked = monotonic()
         tps = [TP(topic, index) for index in self.app.slots.owned for topic in self.app.source_topics]
-        bounds = await consumer._thread.call(consumer._thread.log_bounds, tps)
-        self._ends = {tp: end for tp, (_, end) in bounds.items()}
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                bounds = await consumer._thread.call(consumer._thread.log_bounds, tps)
+        except Exception as error:  # noqa: BLE001  the world, or a consumer that ends
+            self.app.log.debug("ends of the logs: %s", type(error).__name__)
+        else:
+            self._ends = {tp: end for tp, (_, end) in bounds.items()}
 
     def _of(self, tp: TP, slot: Any, ends: dict[TP, int], now_ms: int) -> Lag:
         read, end = self.app._consumer.expected.get(tp, slot.position.get(tp)), ends.get(tp)
