@@ -24,7 +24,7 @@ export const view = {
     const filter = element("input", { type: "search", id: "filter", placeholder: "Name, value or meaning", oninput: () => draw() });
     const changed = element("input", { type: "checkbox", id: "changed", checked: true, onchange: () => draw() });
     settings.append(element("h2", { id: "settings-title" }, "Settings"),
-      element("div", { class: "row" }, element("label", { for: "filter" }, "Find"), filter, element("label", { class: "row", for: "changed" }, changed, "only what is set or differs from its default")));
+      element("div", { class: "row" }, element("label", { for: "filter" }, "Find"), filter, element("label", { class: "row", for: "changed" }, changed, "only what is set")));
     const rows = element("div", { id: "rows" });
     settings.append(rows);
     const examine = async () => {
@@ -103,7 +103,7 @@ function examination(report, under, failed, examine, context) {
 }
 
 function chosen(body, wanted, changed) {
-  const rows = body.settings.filter((row) => (!changed || row.changed || row.origin !== "default")
+  const rows = body.settings.filter((row) => (!changed || row.origin !== "default")
     && (!wanted || `${row.name} ${row.value} ${row.description}`.toLowerCase().includes(wanted)));
   return [
     element("p", { class: "muted", "aria-live": "polite" }, `${rows.length} of ${count(body.settings.length, "setting")}${body.of ? ` of ${body.of}` : ""}`),

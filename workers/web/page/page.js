@@ -193,7 +193,7 @@ function askForToken() {
     onsubmit: async (event) => {
       event.preventDefault();
       try {
-        await post("/session", { token: field.value });
+        await post("/api/session", { token: field.value });
         field.value = "";
         form.remove();
         await who();
@@ -210,12 +210,12 @@ function askForToken() {
 }
 
 async function who() {
-  state.who = await get("/session").catch(() => null);
+  state.who = await get("/api/session").catch(() => null);
   byId("leave").hidden = state.who?.by !== "session";
 }
 
 async function leave() {
-  await post("/session/end").catch(() => null);
+  await post("/api/session/end").catch(() => null);
   location.reload();
 }
 
