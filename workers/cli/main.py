@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "workers.cli.check:check",
     "checkpoint": "workers.cli.checkpoint:checkpoint",
     "chaos": "workers.cli.chaos:chaos",
+    "config": "workers.cli.config:config",
     "demo": "workers.cli.demo:demo",
     "dlq": "workers.cli.dlq:dlq",
     "invoke": "workers.cli.invoke:invoke",
@@ -25,6 +26,7 @@ COMMANDS = {
     "status": "workers.cli.status:status",
     "table": "workers.cli.table:table",
     "tables": "workers.cli.tables:tables",
+    "topics": "workers.cli.topics:topics",
     "worker": "workers.cli.worker:worker",
 }
 
