@@ -50,7 +50,7 @@ def test_names_that_are_markup_stay_text(opened: Open, complaints: list[str], ad
     page = opened("pipeline")
     answers = {path: page.request.get(root + path).json() for path in ("/api/pipeline", "/api/sources", "/api/config")}
     told = stage("enrich", standing="blocked", reasons=[
-        {"worker": HOSTILE, "kind": "blocked", "what": HOSTILE, "why": HOSTILE}], tables={HOSTILE: 1},
+        {"workers": [HOSTILE], "kind": "blocked", "what": HOSTILE, "why": HOSTILE}], tables={HOSTILE: 1},
         outcomes={HOSTILE: 2}, partitions=[{"topic": HOSTILE, "partition": 0, "records": 1, "seconds": 1.0}],
         buses=[{"worker": HOSTILE, "name": HOSTILE, "circuit": HOSTILE, "trouble": HOSTILE, "in_flight": 0,
                 "in_flight_limit": 1, "throttles": 0}])  # fmt: skip
@@ -74,7 +74,7 @@ def _nothing_ran(page: Any) -> None:
 
 
 def test_a_blocked_stage_is_ringed_and_its_reason_is_told(opened: Open) -> None:
-    why = {"worker": "w", "kind": "blocked", "what": "cdc.raw.core/0", "why": "offsets 3..9 are gone"}
+    why = {"workers": ["w"], "kind": "blocked", "what": "cdc.raw.core/0", "why": "offsets 3..9 are gone"}
     page = opened("pipeline", {
         "/api/pipeline": pipeline(stage("bridge"), stage("enrich", standing="blocked", reasons=[why]), stage("publish"))
     })  # fmt: skip
