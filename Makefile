@@ -40,7 +40,7 @@ test-integration: setup ## tests against a real Kafka only
 	@$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/journey
 
 test-browser: setup ## the page in Chromium, before a real worker
-	@$(BIN)/python -m tests.browser
+	@$(BIN)/python -m tests.browser $(BROWSER_TESTS)
 
 SCENARIOS ?=
 SEEDS ?=
