@@ -42,7 +42,9 @@ def page_files(directory: Path = DIRECTORY) -> dict[str, PageFile]:
         if path.suffix in TYPES and path.is_file() and not path.is_symlink():
             body = path.read_bytes()
             tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-            found[path.relative_to(directory).as_posix()] = PageFile(body, gzip.compress(body, mtime=0), TYPES[path.suffix], tag)
+            found[path.relative_to(directory).as_posix()] = PageFile(
+                body, gzip.compress(body, mtime=0), TYPES[path.suffix], tag
+            )
     return found
 
 
