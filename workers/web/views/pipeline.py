@@ -1,5 +1,6 @@
 """The pipeline at a glance: each stage with its lag, rates, owners, and what stands in its way."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -25,9 +26,7 @@ MOST_REASONS = 20
 async def here(desk: Desk, _request: web.Request) -> web.Response:
     """The stages of this process."""
     now = now_ms()
-    for stage in desk.stages.values():
-        if stage.app is not None:
-            await stage.app.lags.refresh()
+    await asyncio.gather(*(stage.app.lags.refresh() for stage in desk.stages.values() if stage.app is not None))
     return web.json_response(
         {
             "at": now,
