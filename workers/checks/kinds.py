@@ -79,7 +79,7 @@ OTHER_KINDS: dict[str, Kind] = {
     ),
     "ssm.parameter": _error(
         "config", "A parameter that a setting names does not exist, or holds no valid value.",
-        "create the parameter, or mend the CDC_SSM_* setting and AWS_REGION",
+        "create the parameter, or mend the setting that names it and AWS_REGION",
     ),
     "ssm.denied": _error(
         "config", "AWS does not let the worker read a parameter.",

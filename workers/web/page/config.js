@@ -16,6 +16,7 @@ export const view = {
     const workers = element("section", { id: "workers", "aria-label": "Workers" });
     const health = element("section", { id: "health", "aria-labelledby": "health-title" });
     const settings = element("section", { id: "settings", "aria-labelledby": "settings-title" });
+    health.append(element("h2", { id: "health-title" }, "Examination"));
     root.append(workers, health, settings);
     let last = null;
     let report = null;

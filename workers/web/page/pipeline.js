@@ -25,6 +25,7 @@ export const view = {
   render(root, context) {
     const graph = element("div", { id: "graph", class: "card graph" });
     const way = element("section", { id: "way", "aria-labelledby": "way-title" });
+    way.append(element("h2", { id: "way-title" }, "What stands in the way"));
     const same = element("details", { class: "card" }, element("summary", null, "The same as a table"));
     const rows = element("div");
     same.append(rows);
