@@ -1,8 +1,6 @@
 """`cdc worker`: run the pipeline."""
 
 import functools
-import os
-import socket
 
 import click
 
@@ -45,16 +43,26 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     """Run the pipeline: Kinesis -> Kafka -> events -> EventBridge.
 
     Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0;
-    7 if a gap or a stopped shard waits for you.
+    7 if a gap or a stopped shard waits for you. A stage that `cdc pause` holds is no reason for 7.
     """
-    from workers.app import FACTORIES, make_archive, make_enrich, make_publish, stages_of  # noqa: PLC0415
+    from workers.app import (  # noqa: PLC0415
+        FACTORIES,
+        make_archive,
+        make_enrich,
+        make_publish,
+        now_ms,
+        stages_of,
+        worker_name,
+    )
     from workers.archive.notices import alert_topic  # noqa: PLC0415
     from workers.archive.watch import Watch  # noqa: PLC0415
     from workers.aws.client import Session  # noqa: PLC0415
     from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of  # noqa: PLC0415
+    from workers.engine.app import StageApp  # noqa: PLC0415
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
+    from workers.pauses.watch import PauseWatch  # noqa: PLC0415
     from workers.probes.service import Probes  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.web.callers import told_access  # noqa: PLC0415
@@ -70,11 +78,16 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
     topic = alert_topic(settings, functools.partial(Session, settings))
-    sender = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+    sender = worker_name(settings)
+    pauses = PauseWatch(settings, sender, now_ms)
+
+    def governed(stage: str) -> StageApp:
+        return pauses.govern(stage, FACTORIES[stage](settings))
+
     port = choose_port(settings.web_port, settings.web_bind)
     groups = KafkaGroups(settings)
     process = StageWorker(
-        {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
+        {stage: functools.partial(governed, stage) for stage in stages},
         beside=lambda running: [
             WebServer(running, settings, sender, port, directory=GroupDirectory(groups), on_end=groups.close),
             *([Probes(running, settings.health_bind, settings.health_port)] if settings.health_port else []),
@@ -91,6 +104,8 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
         click.echo(f"cdc worker: {name} waits for you: {why}", err=True)
     if process.waiting:
         click.echo("cdc worker: stopped, but not everything goes on by itself; see docs/runbook.md", err=True)
-    elif not code:
+    for name, why in sorted(process.paused.items()):
+        click.echo(f"cdc worker: {name} is paused: {why}; `cdc resume` ends that", err=True)
+    if not process.waiting and not code:
         click.echo("cdc worker: stopped", err=True)
     leave(code)
