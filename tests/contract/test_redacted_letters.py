@@ -96,6 +96,18 @@ async def test_a_row_is_named_by_the_token_that_its_events_carry(tables: Path) -
     assert view.key(failed) in named
 
 
+async def test_the_key_of_a_foreign_record_among_the_events_is_not_shown(tables: Path) -> None:
+    _, publish = await buried(tables)
+    view = LetterView(load_catalogue("none", tables), secret=SECRET)
+    told = publish[0].record
+    for foreign in (replace(told, key=b"people:CANARY"), replace(told, key=b"CANARY", value=b'{"CANARY": 1}')):
+        letter = Buried.of(foreign)
+        assert view.key(letter) == "***"
+        assert view.key(letter.without_value()) == "***"
+        assert "CANARY" in view.keys(letter) or "people:CANARY" in view.keys(letter)
+    assert view.key(Buried.of(told).without_value()).startswith("people:h1.")
+
+
 def test_what_has_no_rules_and_what_nobody_can_read_shows_size_and_digest_alone(tables: Path) -> None:
     view = LetterView(load_catalogue("none", tables), secret=SECRET)
     for value, why in (
