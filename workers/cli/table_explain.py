@@ -83,7 +83,8 @@ def _lines(story: "OwnerStory") -> Iterator[str]:
     for found in story.ids:
         name = "orgId" if found.which == "org" else "userId"
         stale = ", younger than the change" if found.stale else ""
-        yield f"now    {name} {found.value or '-'}, from {found.source}{stale}"
+        where = found.source if found.source in ("missing", "no rule") else f"from {found.source}"
+        yield f"now    {name} {found.value or '-'}, {where}{stale}"
         rows = [("", "PLACE", "SAID", name.upper())]
         rows += [(">" if one.decided else "", one.place, one.text, one.value or "-") for one in found.places]
         if found.places:

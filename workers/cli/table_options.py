@@ -32,7 +32,7 @@ OUTPUT = click.option(
 REVEAL = click.option(
     "--reveal", is_flag=True, help="Show keys and values as they are, with all that redaction takes away elsewhere."
 )
-LISTED = ("TABLE", "KEY", "ORG", "USER", "SINCE", "WRITTEN", "MORE")
+LISTED = ("KEY", "ORG", "USER", "SINCE", "WRITTEN", "PARTITION", "MORE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,17 @@ def entry_lines(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A table of entries."""
     rows: list[tuple[str, ...]] = [LISTED]
     for one in documents:
+        value = one.get("value")
+        plain = value if isinstance(value, dict) else {}
         more = {name: one[name] for name in ("schema", "columns", "version", "changes", "block") if name in one}
         rows.append((
-            str(one["table"]), str(one.get("keyInKafka") or one["key"]), _text(one.get("orgId")),
-            _text(one.get("userId")), _time(one.get("sinceMs")), _time(one.get("writtenMs")),
+            str(one.get("keyInKafka") or one["key"]), _text(plain.get("org_id") or one.get("orgId")),
+            _text(plain.get("user_id") or one.get("userId")), _time(one.get("sinceMs")), _time(one.get("writtenMs")),
+            str(one["partition"]),
             str(one.get("unreadable") or ", ".join(f"{name} {value}" for name, value in more.items()) or "-"),
         ))  # fmt: skip
     if documents:
-        yield from map(printable, columns(rows, left=LISTED))
+        yield from map(printable, columns(rows, left=[name for name in LISTED if name != "PARTITION"]))
 
 
 def _text(value: Any) -> str:
