@@ -3,13 +3,12 @@
 Names of AWS and Kafka settings are the ones the Lambda pipeline used; everything of our own starts with `CDC_`.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from enrichers.second_opinion import Validation
@@ -29,6 +28,7 @@ from workers.poison_settings import PoisonSettings
 from workers.preflight_settings import PreflightSettings
 from workers.publish_settings import PublishSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
+from workers.setting_origins import Origin, Origins, find_origins, names_of, unknown_names
 from workers.setting_types import (
     OptionalPath,
     OptionalSecret,
@@ -190,6 +190,7 @@ class EnvVariables(
     )  # fmt: skip
 
     _of_file: tuple[SourceSpec, ...] = PrivateAttr(())
+    _origins: Origins = PrivateAttr(default_factory=Origins)
 
     @property
     def sources(self) -> tuple[SourceSpec, ...]:
@@ -221,6 +222,11 @@ class EnvVariables(
         if found:
             raise ValueError("\n".join(found))
         return self
+
+    @property
+    def origins(self) -> Mapping[str, Origin]:
+        """{field: where its value came from when the settings were read}; empty if they were made by hand."""
+        return self._origins.by_field
 
     def topic(self, name: str) -> str:
         """Full topic name, e.g. `events` -> `cdc.events`."""
@@ -259,17 +265,12 @@ class SettingsError(ConfigurationError):
 
 def environment_names() -> dict[str, str]:
     """Every environment name the product reads, with its description."""
-    names: dict[str, str] = {}
-    for field in Settings.model_fields.values():
-        alias = field.validation_alias
-        if isinstance(alias, AliasChoices):
-            names.update({str(choice): field.description or "" for choice in alias.choices})
-    return names
+    return {name: info.description or "" for info in Settings.model_fields.values() for name in names_of(info)}
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
     """Read the settings. Raises SettingsError with every mistake at once; values are never shown (P6)."""
-    problems = _unknown_names(env_file)
+    problems = unknown_names(environment_names(), os.environ, env_file)
     settings = None
     try:
         settings = Settings(_env_file=env_file, **(overrides or {}))
@@ -280,15 +281,5 @@ def load_settings(overrides: Mapping[str, Any] | None = None, *, env_file: str |
             problems += [f"{where}: {line}" if where else line for line in said]
     if problems or settings is None:
         raise SettingsError(problems)
+    settings._origins = find_origins(Settings.model_fields, overrides or (), os.environ, env_file)
     return settings
-
-
-def _unknown_names(env_file: str | None) -> list[str]:
-    known = environment_names()
-    seen = {name for name in os.environ if name.startswith("CDC_")}
-    if env_file and Path(env_file).is_file():
-        lines = Path(env_file).read_text(encoding="utf-8").splitlines()
-        names = (line.removeprefix("export ").split("=", 1)[0].strip() for line in lines if "=" in line)
-        seen |= {name for name in names if name.startswith("CDC_")}
-    close = {name: difflib.get_close_matches(name, known, n=1) for name in sorted(seen - known.keys())}
-    return [f"unknown setting {name}" + (f", did you mean {like[0]}?" if like else "") for name, like in close.items()]
