@@ -221,7 +221,9 @@ async def _schema(desk: Desk, named: RowName) -> str:
     if schema is None:
         schema = (await _pins(desk, [named.spec.name])).get(named.spec.name)
     if schema is None:
-        raise InvalidRow(f"no record of {named.spec.name} was seen yet, so that its schema is not known")
+        raise InvalidRow(
+            f"no worker holds the schema of {named.spec.name}: none of its records was seen yet, or enrich is starting"
+        )
     return schema
 
 
