@@ -109,6 +109,7 @@ class WebServer(mode.Service):
         port: int,
         *,
         directory: Directory | None = None,
+        views: tuple[Route, ...] = ROUTES,
         on_end: Callable[[], Awaitable[None]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -129,6 +130,7 @@ class WebServer(mode.Service):
         self.gate = Gate(settings, self.callers)
         self.registry = registry_of(stages)
         self._runner: web.AppRunner | None = None
+        self._views = views
         self._on_end = on_end
         super().__init__(**kwargs)
 
@@ -137,7 +139,7 @@ class WebServer(mode.Service):
         root = web.Application(middlewares=[self.gate.guard], client_max_size=MAX_BODY)
         root.on_response_prepare.append(self.gate.finish)
         scraped = _metrics_route(self.registry)
-        routes = (*STATE, scraped, *session_routes(self.callers), *page_routes(page_files()), *ROUTES, *PAGES)
+        routes = (*STATE, scraped, *session_routes(self.callers), *page_routes(page_files()), *self._views, *PAGES)
         for route in routes:
             self.gate.add(root.router, route, self._handler(route))
         return root
