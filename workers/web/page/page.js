@@ -22,6 +22,7 @@ Addresses are `#<id>?name=value`. `context` has
     say(text)             to screen readers, politely
     command(text)         replaces what `view.command` gave, once it is better known; json(path) the same for `view.api`
     signal                AbortSignal: the address has changed
+    mayWrite()            whether whoever looks may change something; ask before you offer it
 
 Draw with `element`, `svg` and `show` of element.js (all data is text there: never innerHTML), `table`, `facts` and
 `badge` of table.js, `details` and `confirm` of dialog.js, the formats of format.js, `copyButton` of copy.js. No view
@@ -38,7 +39,7 @@ const VIEWS = [
   ["trace", "Trace"], ["peek", "Peek"], ["config", "Config & health"],
 ];
 const byId = (id) => document.getElementById(id);
-const state = { view: null, abort: null, paused: false, asked: null, wake: new Set(), tick: null };
+const state = { view: null, abort: null, paused: false, asked: null, wake: new Set(), who: null };
 
 // addresses
 
@@ -96,7 +97,7 @@ function heading(title) {
 function contextOf(view, parameters, signal) {
   const shown = { command: view.command?.(parameters) ?? null, json: view.api?.(parameters) ?? null };
   const context = {
-    parameters, go, link, signal, say, shown,
+    parameters, go, link, signal, say, shown, mayWrite: () => Boolean(state.who?.write),
     get: (path, query, options) => get(path, query, { signal, ...options }).catch(signIn),
     post: (path, body, options) => post(path, body, { signal, ...options }).catch(signIn),
     command: (text) => { shown.command = text; if (!signal.aborted) same(shown); },
@@ -149,7 +150,7 @@ function freshness() {
   const one = state.asked;
   const age = one?.at ? (Date.now() - one.at) / 1000 : null;
   const old = age !== null && age > 2 * one.seconds + 3;
-  const text = !one ? "" : age === null ? (one.error ? "nothing came yet" : "asking …") : `last update ${duration(Math.floor(age))} ago`;
+  const text = !one ? "" : age === null ? (one.error ? "nothing came yet" : "asking …") : `last update ${age < 60 ? `${Math.floor(age)} s` : duration(age)} ago`;
   show(byId("fresh"), state.paused && one ? `paused, ${text}` : text);
   byId("fresh").classList.toggle("old", old || Boolean(one?.error));
   const told = [];
@@ -195,6 +196,7 @@ function askForToken() {
         await post("/api/session", { token: field.value });
         field.value = "";
         form.remove();
+        await who();
         open();
       } catch (error) {
         show(why, error.message);
@@ -205,6 +207,16 @@ function askForToken() {
   element("label", { for: "token" }, "Token"), field, element("button", { type: "submit", class: "primary" }, "Sign in"), why);
   byId("view").before(form);
   field.focus();
+}
+
+async function who() {
+  state.who = await get("/api/session").catch(() => null);
+  byId("leave").hidden = state.who?.by !== "session";
+}
+
+async function leave() {
+  await post("/api/session/end").catch(() => null);
+  location.reload();
 }
 
 // the frame
@@ -265,8 +277,10 @@ byId("search").onsubmit = (event) => {
   const wanted = byId("wanted").value.trim();
   if (wanted) go("trace", { id: wanted });
 };
+byId("leave").onclick = leave;
 addEventListener("keydown", slash);
 addEventListener("hashchange", open);
 document.addEventListener("visibilitychange", wake);
 setInterval(freshness, 1000);
+await who();
 open();

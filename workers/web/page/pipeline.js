@@ -73,49 +73,40 @@ function picture(body, wide, open) {
     { stage: stage.publish, under: busesOf(stage.publish) },
   ];
   const rates = [stage.bridge?.rates.out, stage.enrich?.rates.in, stage.enrich?.rates.out, stage.publish?.rates.in];
-  const size = wide ? { width: 1328, height: 300 } : { width: 340, height: 926 };
+  const size = wide ? { width: 1328, height: 300 } : { width: 284, height: 972 };
   const places = chain.map((_, index) => (wide ? across(index) : down(index)));
-  const dead = { topic: [body.topics.dead], dead: true, rate: (stage.enrich?.rates.dead_per_minute ?? 0) + (stage.publish?.rates.dead_per_minute ?? 0) };
-  const grave = wide ? { x: 590, y: 222 } : { x: 96, y: 840 };
+  const grave = wide ? { x: 630, y: 222 } : { x: 86, y: 894 };
   const root = svg("svg", { viewBox: `0 0 ${size.width} ${size.height}`, class: wide ? "wide" : "tall", role: "group", "aria-labelledby": "picture-title picture-says" },
     svg("title", { id: "picture-title" }, "The pipeline"),
     svg("desc", { id: "picture-says" }, body.stages.map((one) => spoken(one)).join(" ")),
     svg("defs", null, svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8z", class: "tip" }))));
   places.slice(0, -1).forEach((from, index) => root.append(edge(from, chain[index], places[index + 1], rates[index], wide)));
-  root.append(...toDead(places, grave, dead.rate, wide));
+  root.append(...toDead(places, grave, [stage.enrich, stage.publish].map((one) => one?.rates.dead_per_minute ?? 0), wide));
   chain.forEach((one, index) => root.append(one.stage ? box(one, places[index], open) : pill(one, places[index])));
-  root.append(pill(dead, grave));
+  root.append(pill({ topic: [body.topics.dead], dead: true }, grave));
   return root;
 }
 
 const across = (index) => ({ x: [6, 336, 546, 876, 1086][index], y: index % 2 ? 51 : 6 });
-const down = (index) => ({ x: index % 2 ? 96 : 52, y: [6, 218, 340, 552, 674][index] - 0 });
+const down = (index) => ({ x: index % 2 ? 86 : 42, y: [6, 218, 340, 552, 674][index] });
 
 function edge(from, node, to, value, wide) {
-  const [fromSize, toSize] = node.stage ? [BOX, PILL] : [PILL, BOX];
+  const size = node.stage ? BOX : PILL;
   const flows = value > 0 ? "edge flows" : "edge";
-  if (wide) {
-    const y = from.y + fromSize.height / 2;
-    const [begin, end] = [from.x + fromSize.width, to.x - 4];
-    return svg("g", null, svg("path", { d: `M${begin} ${y}H${end}`, class: flows, "marker-end": "url(#tip)" }),
-      svg("text", { x: (begin + end) / 2, y: y - 9, class: "rate", "text-anchor": "middle" }, rate(value)));
-  }
-  const x = from.x + fromSize.width / 2;
-  const [begin, end] = [from.y + fromSize.height, to.y - 4];
-  return svg("g", null, svg("path", { d: `M${x} ${begin}V${end}`, class: flows, "marker-end": "url(#tip)" }),
-    svg("text", { x: x + 12, y: (begin + end) / 2 + 5, class: "rate" }, rate(value), toSize === PILL ? "" : ""));
+  const line = wide ? `M${from.x + size.width} ${from.y + size.height / 2}H${to.x - 4}` : `M${from.x + size.width / 2} ${from.y + size.height}V${to.y - 4}`;
+  const at = wide ? { x: (from.x + size.width + to.x - 4) / 2, y: from.y + size.height / 2 - 9, "text-anchor": "middle" } : { x: from.x + size.width / 2 + 12, y: (from.y + size.height + to.y) / 2 + 3 };
+  return svg("g", null, svg("path", { d: line, class: flows, "marker-end": "url(#tip)" }), svg("text", { ...at, class: "rate" }, rate(value)));
 }
 
-function toDead(places, grave, perMinute, wide) {
-  const kind = perMinute > 0 ? "edge deadly flows" : "edge deadly";
-  const says = svg("text", { x: wide ? grave.x + PILL.width + 12 : 12, y: wide ? grave.y + 60 : grave.y - 6, class: perMinute > 0 ? "rate bad" : "rate" }, `${number(perMinute)} dead/min`);
-  if (!wide) {
-    return [svg("path", { d: `M${places[2].x} ${places[2].y + 82}H24V${grave.y + 37}H${grave.x - 4}`, class: kind, "marker-end": "url(#tip)" }),
-      svg("path", { d: `M${places[4].x + BOX.width / 2} ${places[4].y + BOX.height - 0}V${grave.y - 4}`, class: kind, "marker-end": "url(#tip)" }), says];
-  }
-  const right = places[4].x + BOX.width / 2;
-  return [svg("path", { d: `M${places[2].x + BOX.width / 2} ${places[2].y + BOX.height}V${grave.y - 4}`, class: kind, "marker-end": "url(#tip)" }),
-    svg("path", { d: `M${right} ${places[4].y + BOX.height}V${grave.y + 37}H${grave.x + PILL.width + 4}`, class: kind, "marker-end": "url(#tip)" }), says];
+// Dead letters of enrich and of publish.
+function toDead(places, grave, [enrich, publish], wide) {
+  const middle = grave.x + PILL.width / 2;
+  const lines = wide
+    ? [[enrich, `M${middle} ${places[2].y + BOX.height}V${grave.y - 4}`], [publish, `M${places[4].x + BOX.width / 2} ${places[4].y + BOX.height}V${grave.y + 37}H${grave.x + PILL.width + 4}`]]
+    : [[enrich, `M${places[2].x} ${places[2].y + 82}H14V${grave.y + 37}H${grave.x - 4}`], [publish, `M${middle} ${places[4].y + BOX.height}V${grave.y - 4}`]];
+  const both = enrich + publish;
+  return [...lines.map(([perMinute, d]) => svg("path", { d, class: perMinute > 0 ? "edge deadly flows" : "edge deadly", "marker-end": "url(#tip)" })),
+    svg("text", { x: middle + (wide ? 90 : 12), y: grave.y + (wide ? 62 : -22), class: both > 0 ? "rate bad" : "rate" }, `${number(both)} dead/min`)];
 }
 
 function box({ stage, under }, { x, y }, open) {
@@ -124,8 +115,8 @@ function box({ stage, under }, { x, y }, open) {
   const act = () => open(stage.name);
   const lines = [
     ["name", 30, stage.name], ["under", 50, cut(under, 31)], ["big", 84, stage.seconds_behind === null ? "lag unknown" : `${duration(stage.seconds_behind)} behind`],
-    ["line", 108, stage.records_behind === null ? "" : `${count(stage.records_behind, "record")} to do`],
-    [stage.rates.dead_per_minute > 0 ? "line bad" : "line", 128, stage.name === "bridge" ? "" : `${number(stage.rates.dead_per_minute)} dead/min`],
+    ["line", 108, stage.name === "bridge" ? statesOf(stage) : stage.records_behind === null ? "" : `${count(stage.records_behind, "record")} to do`],
+    [stage.rates.dead_per_minute > 0 ? "line bad" : "line", 128, stage.name === "bridge" ? `${rate(stage.rates.in)} read` : `${number(stage.rates.dead_per_minute)} dead/min`],
     ["under", 150, cut(ownersOf(stage), 31)],
   ];
   return svg("g", {
@@ -158,6 +149,7 @@ const shardsOf = (stage) => {
   const all = Object.values(stage?.shards ?? {}).reduce((sum, some) => sum + some, 0);
   return `Kinesis, ${count(all, "shard")}`;
 };
+const statesOf = (stage) => Object.entries(stage.shards).map(([state, some]) => `${some} ${state.toLowerCase()}`).join(", ");
 const tablesOf = (stage) => {
   const names = Object.keys(stage?.tables ?? {});
   return names.length ? `${count(names.length, "table")}, ${count(Object.values(stage.tables).reduce((a, b) => a + b, 0), "entry", "entries")}` : "tables not known";

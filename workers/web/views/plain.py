@@ -14,7 +14,8 @@ from workers.web.views.pipeline import merged
 HEAD = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    '<meta name="color-scheme" content="light dark"><meta http-equiv="refresh" content="10"><title>Pipeline · cdc</title>'
+    '<meta name="color-scheme" content="light dark">'
+    '<meta http-equiv="refresh" content="10"><title>Pipeline · cdc</title>'
     '<link rel="icon" href="/page/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="/page/page.css"></head>'
 )
 
