@@ -130,7 +130,7 @@ async def one(desk: Desk, request: web.Request) -> web.Response:
     try:
         wanted = LetterId.parse(request.query.get("id", ""))
     except ValueError:
-        return refusal("an id is PARTITION:OFFSET, like 3:1841")
+        return refusal("there is no such letter", "an id is PARTITION:OFFSET, like 3:1841", 404)
     view, selection = _view(desk.settings), Selection(ids=frozenset((wanted,)))
     async with asyncio.timeout(SECONDS), _two_at_a_time, kafka_access(desk.settings) as kafka:
         found = await look(desk.settings, kafka, selection, _quiet)
