@@ -231,7 +231,7 @@ ROUTES = (
         audited=_AUDITED,
     ),
     Route(
-        "POST", "/api/dead-letters/redrive", Scope.WRITE, told(redrive, slow=GOES_ON), "Redrive as many as were planned.",
+        "POST", "/api/dead-letters/redrive", Scope.WRITE, told(redrive, slow=GOES_ON), "Redrive what was planned.",
         audited=_AUDITED,
     ),
 )  # fmt: skip
