@@ -3,6 +3,7 @@
 import datetime
 import ssl
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -59,7 +60,7 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path, "authority")
 
 
-def guarded(tmp_path: Path, authority: Authority, **more: object) -> Settings:
+def guarded(tmp_path: Path, authority: Authority, **more: Any) -> Settings:
     certificate, key = authority.certify("worker")
     return settings_of(
         tmp_path, tokens=True, web_certificate_file=certificate, web_key_file=key, web_client_ca_file=authority.file,
@@ -100,7 +101,7 @@ async def test_under_tls_the_cookie_goes_nowhere_else_and_writes_come_from_https
     async with served(guarded(tmp_path, authority), tls=client(authority, "ops")) as web:
         own = JSON | {"Origin": web.url}
         _, _, headers = await web.ask("POST", "/api/session", own, f'{{"token": "{READ_TOKEN}"}}')
-        assert headers["Set-Cookie"].startswith("__Host-cdc_session=")
+        assert headers["Set-Cookie"].startswith("__Host-cdc_session_")
         assert "Secure" in headers["Set-Cookie"]
         plain = JSON | {"Origin": web.url.replace("https", "http")}
         assert (await web.ask("POST", "/api/change", plain, "{}"))[0] == 403

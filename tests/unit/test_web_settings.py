@@ -6,6 +6,7 @@ import pytest
 
 from workers.failures import ConfigurationError
 from workers.settings import environment_names, load_settings
+from workers.web.callers import told_access
 from workers.web.server import advertised_url, own_url
 
 
@@ -70,3 +71,18 @@ def test_what_the_others_are_told_is_where_they_can_go(monkeypatch: pytest.Monke
     assert own_url(load_settings(), 6066) == "http://127.0.0.1:6066"
     monkeypatch.setenv("CDC_WEB_ADVERTISE", "https://worker-1.cdc:443/")
     assert advertised_url(load_settings(), 6066) == "https://worker-1.cdc:443"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"ENVIRONMENT": "LOCAL"}, "open to users of this machine, who may look and change"),
+        ({}, "open to users of this machine, who may look, not change"),
+        ({"CDC_WEB_TOKEN_FILE": "tokens"}, "behind tokens"),
+        ({"CDC_WEB_TOKEN_FILE": "tokens", "CDC_WEB_BIND": "::"}, "behind tokens; without TLS"),
+    ],
+)
+def test_the_start_says_who_is_let_in(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], says: str) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert told_access(load_settings()).startswith(says)

@@ -14,6 +14,7 @@ from aiohttp.web_urldispatcher import AbstractRoute
 
 from workers.cluster.signature import SIGNATURE, answer_signature
 from workers.engine.runner import describe
+from workers.failures import CommandError, ExitCode
 from workers.settings import Settings
 from workers.web.callers import NOBODY, Caller, Callers, Denied, address_of
 from workers.web.routes import Route, Scope
@@ -32,6 +33,14 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+STATUS = {
+    ExitCode.USAGE: 400,
+    ExitCode.DENIED: 502,
+    ExitCode.UNREACHABLE: 503,
+    ExitCode.NOT_FOUND: 404,
+    ExitCode.REFUSED: 409,
+}
+"""Of what ends a command with that exit code."""
 MAX_BODY = 256 << 10
 LONGEST_PARAMETER = 100
 
@@ -50,6 +59,8 @@ class Gate:
         """The only way for a route into the server."""
         if route.scope is Scope.WRITE and route.method != "POST":
             raise ValueError(f"{route.path}: only POST changes anything")
+        if route.scope is Scope.WORKER and route.method != "GET":
+            raise ValueError(f"{route.path}: workers only ask each other")
         self.routes[router.add_route(route.method, route.path, handler)] = route
 
     def authorize(self, route: Route | None, request: web.Request) -> Caller:
@@ -165,6 +176,9 @@ async def _handled(handler: Handle, request: web.Request) -> web.StreamResponse:
         return await handler(request)
     except Denied as denied:
         return refusal(denied)
+    except CommandError as error:
+        log.info("%s: %s", request.path, type(error).__name__)
+        return web.json_response({"error": str(error), "hint": error.hint}, status=STATUS.get(error.exit_code, 500))
     except web.HTTPException as error:
         if error.status < 400:
             return web.Response(status=error.status, headers={"Location": error.headers.get("Location", "/")})

@@ -23,7 +23,7 @@ from workers.lookup_tables.in_memory import STAGE, entries_of_key, find_here, si
 from workers.lookup_tables.row_names import InvalidRow, RowName, row_name
 from workers.settings import Settings
 from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE
-from workers.web.refusals import refusal, told
+from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 
 SHOWN = 50
@@ -302,14 +302,14 @@ ROUTES = (
     Route("GET", "/internal/tables/entry", Scope.WORKER, entry_here, "Entries of one key that this worker holds."),
     Route("GET", "/internal/tables/find", Scope.WORKER, find_in_memory, "Entries of this worker that fit, masked."),
     Route("GET", "/api/tables", Scope.READ, everywhere, "Tables with their sizes on every worker."),
-    Route("GET", "/api/tables/find", Scope.READ, told(find), "Entries by key, prefix, owner or filter, masked."),
+    Route("GET", "/api/tables/find", Scope.READ, find, "Entries by key, prefix, owner or filter, masked."),
     Route(
         "GET", "/api/tables/explain", Scope.READ,
-        told(explain_owner, slow="`cdc table explain` has all the time it needs"),
+        in_time(explain_owner, "`cdc table explain` has all the time it needs"),
         "Why an event or a row has its owner.",
     ),
     Route(
-        "POST", "/api/tables/reveal", Scope.WRITE, told(reveal), "One entry as it is, with what redaction takes.",
+        "POST", "/api/tables/reveal", Scope.WRITE, reveal, "One entry as it is, with what redaction takes.",
         audited=("table",),
     ),
 )  # fmt: skip
