@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from models.routing import partition_of
 from tests.contract.webbing import JSON, READ_TOKEN, WRITE_TOKEN, Served, served, settings_of
+from workers.web.views import dead_letters, tables
 
 READER, WRITER = {"Authorization": f"Bearer {READ_TOKEN}"}, {"Authorization": f"Bearer {WRITE_TOKEN}"}
 TABLES = """
@@ -44,18 +46,18 @@ async def asked(web: Served, path: str) -> dict[str, Any]:
 
 
 async def test_tables_are_listed_with_who_holds_how_much(tmp_path: Path) -> None:
-    async with served(settings(tmp_path), stages=("enrich",)) as web:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
         filled(web)
-        tables = {one["table"]: one for one in (await asked(web, "/api/tables"))["tables"]}
-        assert {"users", "people", "schemas", "owners", "recent"} <= tables.keys()
-        assert (tables["users"]["entries"], tables["owners"]["entries"]) == (2, 0)
-        [holder] = tables["users"]["holders"]
+        listed = {one["table"]: one for one in (await asked(web, "/api/tables"))["tables"]}
+        assert {"users", "people", "schemas", "owners", "recent"} <= listed.keys()
+        assert (listed["users"]["entries"], listed["owners"]["entries"]) == (2, 0)
+        [holder] = listed["users"]["holders"]
         assert (holder["worker"], holder["entries"], holder["behind"]) == ("one", 2, 0)
-        assert holder["memoryBytes"] > tables["users"]["bytes"] > 0
+        assert holder["memoryBytes"] > listed["users"]["bytes"] > 0
 
 
 async def test_an_entry_is_found_by_its_key_and_by_what_is_shown_of_it(tmp_path: Path) -> None:
-    async with served(settings(tmp_path), stages=("enrich",)) as web:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
         filled(web)
         for query in ("key=7", "key=users:7", "prefix=users:7", "org=3", "where=userId=='7'"):
             found = await asked(web, f"/api/tables/find?table=users&{query}")
@@ -69,7 +71,7 @@ async def test_an_entry_is_found_by_its_key_and_by_what_is_shown_of_it(tmp_path:
 
 
 async def test_a_question_that_is_none_is_refused_with_words(tmp_path: Path) -> None:
-    async with served(settings(tmp_path), stages=("enrich",)) as web:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
         for path, status, words in (
             ("table=user", 404, "did you mean users"),
             ("table=users&where=a(", 400, "no JMESPath"),
@@ -82,7 +84,7 @@ async def test_a_question_that_is_none_is_refused_with_words(tmp_path: Path) -> 
 
 
 async def test_only_who_may_write_sees_one_entry_as_it_is(tmp_path: Path) -> None:
-    async with served(settings(tmp_path), stages=("enrich",)) as web:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
         filled(web)
         put(web, "schemas", b"people", b"core")
         body = json.dumps({"table": "people", "key": "people:CANARY"})
@@ -93,7 +95,7 @@ async def test_only_who_may_write_sees_one_entry_as_it_is(tmp_path: Path) -> Non
 
 
 async def test_an_entry_as_it_is_goes_to_workers_alone(tmp_path: Path) -> None:
-    async with served(settings(tmp_path), stages=("enrich",)) as web:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
         filled(web)
         for path in ("/internal/tables", "/internal/tables/entry?table=people&key=x", "/internal/tables/find"):
             for headers in (READER, WRITER):
@@ -101,7 +103,7 @@ async def test_an_entry_as_it_is_goes_to_workers_alone(tmp_path: Path) -> None:
 
 
 async def test_a_redrive_without_the_number_that_was_planned_is_refused(tmp_path: Path) -> None:
-    async with served(settings(tmp_path)) as web:
+    async with served(settings(tmp_path), answering=dead_letters.ROUTES) as web:
         for body, words in (
             ("{}", "how many letters"),
             ('{"expected": 0}', "how many letters"),
@@ -111,3 +113,11 @@ async def test_a_redrive_without_the_number_that_was_planned_is_refused(tmp_path
             headers = JSON | WRITER | {"Origin": web.url}
             status, text, _ = await web.ask("POST", "/api/dead-letters/redrive", headers, body)
             assert (status, words in text) == (400, True), text
+
+
+async def test_what_is_held_by_nobody_is_said_to_be_missing(tmp_path: Path) -> None:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
+        app: Any = web.server.desk.stages["enrich"].app
+        app.slots.owned |= {index: SimpleNamespace(usable=index != 3) for index in (0, 2, 3)}
+        found = await asked(web, "/api/tables/find?table=owners&prefix=users")
+        assert (found["entries"], found["unheld"]) == ([], [1, 3])

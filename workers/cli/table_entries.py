@@ -40,8 +40,8 @@ FIND_EXAMPLES = """\b
 Examples:
   cdc table find users --org 3
   cdc table find owners --prefix orders:4 --limit 0
-  cdc table find users --where "orgId == null" --output jsonl
-  cdc table find owners --where "sinceMs < `1768473060000`"
+  cdc table find users --where '!orgId' --output jsonl
+  cdc table find owners --where 'sinceMs < `1768473060000`'
 """
 EXPORT_EXAMPLES = """\b
 Examples:

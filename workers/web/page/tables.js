@@ -8,7 +8,7 @@ import { Refused } from "./api.js";
 
 const FIELDS = [
   ["key", "Key", "users:7"], ["prefix", "Key begins with", "orders:4"], ["org", "Organisation", "3"], ["user", "User", "7"],
-  ["where", "JMESPath", "orgId == null"],
+  ["where", "JMESPath", "!orgId"],
 ];
 const quoted = (text) => (/^[\w:.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
@@ -174,6 +174,7 @@ async function entries(root, context) {
         { title: "As it is", value: (entry) => element("button", { type: "button", class: "small", onclick: () => reveal(context, entry) }, "Reveal") },
       ],
     }),
+    body.unheld.length ? element("p", { class: "trouble" }, `No worker holds partition ${body.unheld.join(", ")} now: what stands there is missing here. Is enrich starting?`) : null,
     body.undecided.map((text) => element("p", { class: "muted" }, text)), silent(body.workers));
 }
 

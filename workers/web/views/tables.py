@@ -67,9 +67,8 @@ async def entry_here(desk: Desk, request: web.Request) -> web.Response:
     except (ValueError, binascii.Error):
         return refusal("the key is no base64")
     held = entries_of_key(table, name, key) if table is not None else ()
-    return web.json_response(
-        {"entries": [{"partition": one.partition, "valueB64": base64.b64encode(one.value).decode()} for one in held]}
-    )
+    entries = [{"partition": one.partition, "valueB64": base64.b64encode(one.value).decode()} for one in held]
+    return web.json_response({"entries": entries, "slots": _slots(desk)})
 
 
 async def find_in_memory(desk: Desk, request: web.Request) -> web.Response:
@@ -77,14 +76,26 @@ async def find_in_memory(desk: Desk, request: web.Request) -> web.Response:
     name = request.query.get("table", "")
     table = table_of(_app(desk), name)
     if table is None:
-        return web.json_response({"entries": [], "more": False, "undecided": []})
+        return web.json_response({"entries": [], "more": False, "undecided": [], "slots": []})
     try:
         wanted = _wanted(request.query)
     except InvalidFilter as error:
         return refusal(f"where: {error}")
     entries, more = await find_here(table, name, EntryView(rows_of(desk.settings)), wanted, _limit(request.query))
     undecided = list(wanted.where.told()) if wanted.where is not None else []
-    return web.json_response({"entries": entries, "more": more, "undecided": undecided})
+    return web.json_response({"entries": entries, "more": more, "undecided": undecided, "slots": _slots(desk)})
+
+
+def _slots(desk: Desk) -> list[int]:
+    """Slots whose entries this worker holds, and has recovered."""
+    app = _app(desk)
+    return sorted(index for index, slot in app.slots.owned.items() if slot.usable) if app is not None else []
+
+
+def _unheld(desk: Desk, answers: Sequence[Answer]) -> list[int]:
+    """Partitions that no worker holds now: while workers join or recover, what stands in them is not found."""
+    held = {slot for answer in answers for slot in (answer.body or {}).get("slots", ())}
+    return [index for index in range(desk.settings.partitions) if index not in held]
 
 
 def _wanted(query: Mapping[str, str]) -> Wanted:
@@ -178,7 +189,7 @@ async def find(desk: Desk, request: web.Request) -> web.Response:
     return web.json_response(
         {
             "here": desk.cluster.here, "workers": _workers(answers), "entries": found[:limit],
-            "more": more or len(found) > limit, "undecided": undecided,
+            "more": more or len(found) > limit, "undecided": undecided, "unheld": _unheld(desk, answers),
         }
     )  # fmt: skip
 
