@@ -5,24 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
-from enrichers.compiled import CompiledTable, WrongType
-from enrichers.redact import REMOVED, RowRedactor, Secret, UnredactableError
-from enrichers.transform import BadValueError
-from models.buried import Buried
+from enrichers.redact import Secret, UnredactableError
+from enrichers.row_view import MASK, RowView, printable
+from models.buried import PUBLISH, Buried
 from models.catalogue import Catalogue
-from models.change import Control, Operation, Row, SourceRow
+from models.change import Control, Operation, SourceRow
 from models.event import read_envelope
 from models.outcome import Dead
 from models.raw import HEADER_ADAPTER
-from models.routing import id_text
 from models.sources import adapters
 from models.sources.reading import PLAIN, Reading
 from models.strict_json import JsonError, decode, wire
-from models.tables import Redaction, RedactionAction, TableSpec, spellings
+from models.tables import TableSpec
 
-MASK = "***"
-"""Stands for a key or a value of which nothing may be shown."""
-PUBLISH = "publish"
+__all__ = ["MASK", "LetterView", "Masked", "printable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +55,8 @@ class LetterView:
         readings: Mapping[str, Reading] | None = None,
     ) -> None:  # fmt: skip
         """`readings`: what is known of the records of a source, by its raw topic."""
-        self._catalogue = catalogue
-        self._secret, self._other, self._zone = secret, other, zone
+        self._rows = RowView(catalogue, secret=secret, other=other, zone=zone)
         self._readings = readings or {}
-        self._rules: dict[str, tuple[CompiledTable, RowRedactor]] = {}
 
     def keys(self, buried: Buried) -> frozenset[str]:
         """The names under which its key can be asked for: as it is shown, and as it stands in Kafka."""
@@ -76,20 +70,10 @@ class LetterView:
         raw = buried.record.key
         if raw is None:
             return ""
-        if buried.stage == PUBLISH:  # of an event, redacted when that was made
-            return printable(raw.decode("utf-8", "replace"))
-        try:
-            parts = decode(raw)
-        except JsonError:
-            return MASK
-        if not isinstance(parts, list) or len(parts) < 3 or not isinstance(parts[1], str):
-            return MASK
-        spec = self._catalogue.named(buried.table) if buried.table else None
-        if spec is None or len(spec.key) != len(parts) - 2:
-            return MASK
-        row = self._redacted(spec, dict(zip(spec.key, parts[2:], strict=True)))[0]
-        values = [row.get(column, MASK) for column in spec.key]
-        return f"{spec.name}:" + ":".join(id_text(value) for value in values)
+        if buried.stage == PUBLISH:
+            # P6: the key of an event was redacted with it. What else may stand in the topic, nobody has looked at.
+            return printable(raw.decode("utf-8", "replace")) if buried.names_event else MASK
+        return self._rows.row_key(raw, buried.table) if buried.table else MASK
 
     def payload(self, buried: Buried) -> Masked | None:
         """The payload of a letter; None if it was left out, or if there never was one."""
@@ -124,7 +108,7 @@ class LetterView:
             case Control():
                 return replace(bare, why="a control record has no row")
             case SourceRow():
-                spec = self._catalogue.match(decoded.adapter, decoded.schema, decoded.table)
+                spec = self._rows.catalogue.match(decoded.adapter, decoded.schema, decoded.table)
                 if spec is None:
                     return replace(bare, why=f"no rules: {decoded.place} is no table that is known")
                 return self._row(decoded, spec, bare)
@@ -139,49 +123,9 @@ class LetterView:
             if not row:
                 continue
             try:
-                shown, strange = self._redacted(spec, row, source.adapter)
+                shown, strange = self._rows.redacted(spec, row, source.adapter)
             except UnredactableError as error:
                 return replace(bare, why=str(error))
             content[side] = wire(shown)
             wrong |= strange
         return replace(bare, content=content, wrong_types=wrong)
-
-    def _redacted(self, spec: TableSpec, row: Row, adapter: str = "") -> tuple[dict[str, Any], dict[str, str]]:
-        """A row as events would show it, and the types of columns that hold something else. Raises
-        UnredactableError."""
-        table, redactor = self._of(spec)
-        given, wrong = dict(row), dict[str, str]()
-        while isinstance(read := table.read(given, []), WrongType):
-            wrong[read.column] = read.expected.value
-            at = spellings(spec, tuple(given)).index(read.column)
-            given[tuple(given)[at]] = None
-        formed = dict(read)
-        for column, transform in table.transformers_of(adapter).items():
-            if column in formed:
-                try:
-                    formed[column] = transform(formed[column])
-                except BadValueError:
-                    formed[column] = None
-                    wrong[column] = spec.transform[column].value
-        shown = redactor.redact(formed, read).row
-        shown |= {column: MASK for column in wrong if column in shown}
-        return {name: value for name, value in shown.items() if value is not REMOVED}, wrong
-
-    def _of(self, spec: TableSpec) -> tuple[CompiledTable, RowRedactor]:
-        if spec.name not in self._rules:
-            compiled = CompiledTable(spec, self._catalogue, secret=None, redact=False, zone=self._zone)
-            rules = {name: rule if self._secret else _keyless(rule) for name, rule in spec.redact.items()}
-            self._rules[spec.name] = (
-                compiled, RowRedactor(replace(spec, redact=rules), secret=self._secret, other=self._other)
-            )  # fmt: skip
-        return self._rules[spec.name]
-
-
-def _keyless(rule: Redaction) -> Redaction:
-    """What can be shown where the redaction key is not at hand."""
-    return replace(rule, action=RedactionAction.FULL_MASK, patterns=()) if rule.action.keyed else rule
-
-
-def printable(text: str) -> str:
-    """One line, without what would steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

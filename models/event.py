@@ -45,8 +45,14 @@ class _Named(msgspec.Struct, rename="camel"):
     event_id: str
 
 
+class _Keyed(msgspec.Struct, rename="camel"):
+    entity_type: str
+    entity_id: str
+
+
 _decoder = msgspec.json.Decoder(EventEnvelope)
 _names = msgspec.json.Decoder(_Named)
+_keys = msgspec.json.Decoder(_Keyed)
 
 
 def read_envelope(value: bytes) -> EventEnvelope:
@@ -65,3 +71,13 @@ def read_envelope(value: bytes) -> EventEnvelope:
 def read_event_id(value: bytes) -> str:
     """The eventId of what `read_envelope` has read before: nothing else is looked at."""
     return _names.decode(value).event_id
+
+
+def event_key(value: bytes | None) -> bytes | None:
+    """The key under which an event stands in `cdc.events`; None if the bytes are no event. Never raises."""
+    try:
+        read_envelope(value or b"")
+        named = _keys.decode(value or b"")
+    except (ValueError, RecursionError):
+        return None
+    return f"{named.entity_type}:{named.entity_id}".encode()

@@ -29,7 +29,16 @@ class InvalidExpression(ValueError):
 
 
 def parse(text: str) -> Any:
-    """The expression, ready to be searched with. Fractions in it are exact. Raises InvalidExpression."""
+    """The expression over a change, ready to be searched with. Fractions in it are exact. Raises InvalidExpression."""
+    parsed = parse_any(text)
+    unknown = next(_unknown_names(parsed.parsed), None)
+    if unknown is not None:
+        raise InvalidExpression(unknown)
+    return parsed
+
+
+def parse_any(text: str) -> Any:
+    """The same for an expression over any document."""
     try:
         parsed = jmespath.compile(text)
     except ParseError as error:
@@ -38,7 +47,7 @@ def parse(text: str) -> Any:
     except (JMESPathError, RecursionError, ValueError):
         raise InvalidExpression("no JMESPath") from None
     root: Any = parsed.parsed
-    problem = next(_problems(root), None)
+    problem = next(_calls(root), None)
     if problem is not None:
         raise InvalidExpression(problem)
     _make_exact(root)
@@ -65,11 +74,10 @@ def _columns(node: Node) -> Iterator[str]:
         yield from _columns(child)
 
 
-def _problems(node: Node) -> Iterator[str]:
+def _unknown_names(node: Node) -> Iterator[str]:
     for field in _of_change(node):
         if field["value"] not in NAMES:
             yield f"a change has no {field['value']}{suggestion(str(field['value']), NAMES)}"
-    yield from _calls(node)
 
 
 def _calls(node: Node) -> Iterator[str]:

@@ -19,9 +19,10 @@ from tests.contract.test_redacted_everywhere import KEYS, TABLES, corpus, row
 from tests.unit.changes import dms
 from tests.unit.letters import T0, dead_letter
 from workers.app import make_enrich
-from workers.cli.dlq import list_document, list_lines
+from workers.cli.dlq import list_lines
 from workers.cli.dlq_options import kind_lines
-from workers.cli.dlq_show import show_document, show_lines
+from workers.cli.dlq_show import show_lines
+from workers.dead_letters.documents import list_document, show_document
 from workers.engine.testing import Input, StageKit
 from workers.settings import Settings
 
@@ -94,6 +95,18 @@ async def test_a_row_is_named_by_the_token_that_its_events_carry(tables: Path) -
     headers = dead_letter(1, table="people").to_headers()
     failed = Buried.of(DeadRecord(0, 1, T0, b'["core","people","CANARY0002p"]', None, headers))
     assert view.key(failed) in named
+
+
+async def test_the_key_of_a_foreign_record_among_the_events_is_not_shown(tables: Path) -> None:
+    _, publish = await buried(tables)
+    view = LetterView(load_catalogue("none", tables), secret=SECRET)
+    told = publish[0].record
+    for foreign in (replace(told, key=b"people:CANARY"), replace(told, key=b"CANARY", value=b'{"CANARY": 1}')):
+        letter = Buried.of(foreign)
+        assert view.key(letter) == "***"
+        assert view.key(letter.without_value()) == "***"
+        assert "CANARY" in view.keys(letter) or "people:CANARY" in view.keys(letter)
+    assert view.key(Buried.of(told).without_value()).startswith("people:h1.")
 
 
 def test_what_has_no_rules_and_what_nobody_can_read_shows_size_and_digest_alone(tables: Path) -> None:
