@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "workers.cli.status:status",
     "table": "workers.cli.table:table",
     "tables": "workers.cli.tables:tables",
+    "tail": "workers.cli.tail:tail",
     "worker": "workers.cli.worker:worker",
 }
 
