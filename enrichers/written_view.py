@@ -76,7 +76,7 @@ class WrittenView:
         if writer is Writer.BRIDGE:
             found.add(self._row_name(record))
         elif writer is Writer.DEAD:
-            found.update(self.letters.keys(_buried(record)))
+            found.update(self.letters.keys(buried_of(record)))
         return found - {MASK, ""}
 
     def raw_record(self, record: Any) -> RawRecord:
@@ -144,7 +144,7 @@ class WrittenView:
         )  # fmt: skip
 
     def _letter(self, record: Any, bare: Written) -> Written:
-        buried = _buried(record)
+        buried = buried_of(record)
         payload = self.letters.payload(buried)
         document = buried.document()
         if payload is not None:
@@ -171,7 +171,7 @@ def _of_receipt(record: Any, bare: Written) -> Written:
     )  # fmt: skip
 
 
-def _buried(record: Any) -> Buried:
+def buried_of(record: Any) -> Buried:
     letter = DeadRecord(record.partition, record.offset, record.timestamp, record.key, record.value, record.headers)
     return Buried.of(letter, None)
 

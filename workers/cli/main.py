@@ -26,6 +26,7 @@ COMMANDS = {
     "table": "workers.cli.table:table",
     "tables": "workers.cli.tables:tables",
     "tail": "workers.cli.tail:tail",
+    "trace": "workers.cli.trace:trace",
     "worker": "workers.cli.worker:worker",
 }
 

@@ -1,7 +1,6 @@
 """`cdc tail`: what the stages write, live and past, masked."""
 
 import asyncio
-import signal
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +11,7 @@ from models.written import Writer
 from models.yaml_nodes import suggestion
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
+from workers.cli.stopping import until_stopped
 from workers.cli.tail_lines import TailLines
 from workers.filters import Filter, InvalidFilter
 from workers.tail.start import Mark
@@ -105,7 +105,7 @@ def tail(
         begin = PAST
     asked = _Asked(tables, key, _filter(where), _rate(sample), frozenset(partitions), begin, end, last, limit, follow)
     with quiet():
-        asyncio.run(_until_stopped(asked, writers, TailLines(output)))
+        asyncio.run(_run(asked, writers, TailLines(output)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +147,8 @@ def _rate(text: str | None) -> "Rate | None":
         raise click.UsageError(f"--sample {text}: {error}") from None
 
 
-async def _until_stopped(asked: _Asked, writers: tuple[Writer, ...], lines: TailLines) -> None:
-    """Ctrl-C and SIGTERM are orderly ends."""
-    work = asyncio.ensure_future(_tail(asked, writers, lines))
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    stopping = asyncio.ensure_future(stopped.wait())
-    await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not work.done():
-        work.cancel()
-        await asyncio.wait((work,))
-    if not work.cancelled():
-        work.result()
+async def _run(asked: _Asked, writers: tuple[Writer, ...], lines: TailLines) -> None:
+    await until_stopped(_tail(asked, writers, lines))
     lines.end()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from models.written import Written, stamp
+from workers.cli.stopping import put
 
 if TYPE_CHECKING:
     from workers.tail.selection import Wanted
@@ -30,13 +31,13 @@ class TailLines:
         if records and self.output == "table":
             if not self.shown:
                 self._grow(records)
-                click.echo(self._line(HEAD))
+                put(self._line(HEAD))
             self._grow(records)
-            click.echo("\n".join(self._line(cells(record)) for record in records))
+            put("\n".join(self._line(cells(record)) for record in records))
         elif records:
             indent = 2 if self.output == "json" else None
             separators = None if indent else (",", ":")
-            click.echo("\n".join(
+            put("\n".join(
                 json.dumps(record.document(), ensure_ascii=False, indent=indent, separators=separators)
                 for record in records
             ))  # fmt: skip

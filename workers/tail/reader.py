@@ -83,11 +83,16 @@ class LogReader:
 
 
 @asynccontextmanager
-async def log_reader(connection: KafkaConnection, client_id: str) -> AsyncIterator[LogReader]:
-    """Connect. Raises KafkaError."""
+async def log_reader(
+    connection: KafkaConnection, client_id: str, *, max_wait_ms: int = POLL_MS
+) -> AsyncIterator[LogReader]:
+    """Connect. `max_wait_ms`: how long a broker may hold an answer back until there is something to say. It answers one
+    request of a connection after the other, so whoever asks many things in turn waits as long for each. Raises
+    KafkaError."""
     consumer = AIOKafkaConsumer(
         **connection.client(client_id), isolation_level="read_committed", auto_offset_reset="none",
         enable_auto_commit=False, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=FETCH_MAX_BYTES,
+        fetch_max_wait_ms=max_wait_ms,
     )  # fmt: skip
     await consumer.start()
     try:
