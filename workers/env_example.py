@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from workers.config_view import setting_text
+from workers.setting_origins import names_of
 from workers.settings import Settings
 
 HEADER = """\
@@ -27,7 +26,8 @@ GROUPS = {
     "aws_region": "AWS: stream and bus",
     "catalogue": "Tables and redaction",
     "on_gap": "Behaviour and bounds",
-    "web_port": "This process",
+    "web_port": "Web server, cluster of workers, probes",
+    "log_level": "This process",
     "sandbox_dir": "Sandbox",
 }
 """First setting of a group -> its title; settings stand in the order of the class."""
@@ -43,30 +43,12 @@ def _lines() -> Iterator[str]:
         if field in GROUPS:
             yield from ("", f"# --- {GROUPS[field]}") if place else (f"# --- {GROUPS[field]}",)
         yield f"# {_sentence(info)}"
-        yield f"{_name(info)}={_text(info.default)}"
-
-
-def _name(info: FieldInfo) -> str:
-    alias = info.validation_alias
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else str(alias)
+        yield f"{names_of(info)[0]}={setting_text(info.default)}"
 
 
 def _sentence(info: FieldInfo) -> str:
-    alias = info.validation_alias
-    others = [str(choice) for choice in alias.choices[1:]] if isinstance(alias, AliasChoices) else []
+    others = names_of(info)[1:]
     return (info.description or "") + (f" (also read: {', '.join(others)})" if others else "")
-
-
-def _text(default: Any) -> str:
-    match default:
-        case None:
-            return ""
-        case bool():
-            return str(default).lower()
-        case Path():
-            return default.as_posix()
-        case _:
-            return str(default)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 Names of AWS and Kafka settings are the ones the Lambda pipeline used; everything of our own starts with `CDC_`.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from enrichers.second_opinion import Validation
@@ -29,9 +28,9 @@ from workers.poison_settings import PoisonSettings
 from workers.preflight_settings import PreflightSettings
 from workers.publish_settings import PublishSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
+from workers.setting_origins import Origin, Origins, find_origins, names_of, unknown_names
 from workers.setting_types import (
     OptionalPath,
-    OptionalPort,
     OptionalSecret,
     OptionalText,
     SourceName,
@@ -42,13 +41,14 @@ from workers.setting_types import (
     secret_text,
 )
 from workers.setting_types import env as _env
+from workers.web_settings import WebSettings, web_mistakes
 
 MEBIBYTE = 1 << 20
 
 
 class EnvVariables(
     PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
-    OversizeSettings, PreflightSettings,
+    OversizeSettings, PreflightSettings, WebSettings,
 ):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
@@ -178,10 +178,6 @@ class EnvVariables(
         description="seconds after which the group gives the slots of a silent worker away",
     )  # fmt: skip
 
-    web_port: OptionalPort = Field(
-        None, ge=1, le=65535, validation_alias=_env("CDC_WEB_PORT"),
-        description="unset: 6066, else the next free port",
-    )  # fmt: skip
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias=_env("CDC_LOG_LEVEL"), description="log level of the worker"
     )
@@ -194,6 +190,7 @@ class EnvVariables(
     )  # fmt: skip
 
     _of_file: tuple[SourceSpec, ...] = PrivateAttr(())
+    _origins: Origins = PrivateAttr(default_factory=Origins)
 
     @property
     def sources(self) -> tuple[SourceSpec, ...]:
@@ -208,6 +205,7 @@ class EnvVariables(
     def _go_together(self) -> "EnvVariables":
         found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
         found += [*event_bus_mistakes(self), *archive_mistakes(self), *oversize_mistakes(self)]
+        found += web_mistakes(self)
         found += [mistake] if (mistake := source_mistake(self.event_source)) else []
         if self.sources_file is not None:
             try:
@@ -224,6 +222,11 @@ class EnvVariables(
         if found:
             raise ValueError("\n".join(found))
         return self
+
+    @property
+    def origins(self) -> Mapping[str, Origin]:
+        """{field: where its value came from when the settings were read}; empty if they were made by hand."""
+        return self._origins.by_field
 
     def topic(self, name: str) -> str:
         """Full topic name, e.g. `events` -> `cdc.events`."""
@@ -262,17 +265,12 @@ class SettingsError(ConfigurationError):
 
 def environment_names() -> dict[str, str]:
     """Every environment name the product reads, with its description."""
-    names: dict[str, str] = {}
-    for field in Settings.model_fields.values():
-        alias = field.validation_alias
-        if isinstance(alias, AliasChoices):
-            names.update({str(choice): field.description or "" for choice in alias.choices})
-    return names
+    return {name: info.description or "" for info in Settings.model_fields.values() for name in names_of(info)}
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None, *, env_file: str | None = ".env") -> Settings:
     """Read the settings. Raises SettingsError with every mistake at once; values are never shown (P6)."""
-    problems = _unknown_names(env_file)
+    problems = unknown_names(environment_names(), os.environ, env_file)
     settings = None
     try:
         settings = Settings(_env_file=env_file, **(overrides or {}))
@@ -283,15 +281,5 @@ def load_settings(overrides: Mapping[str, Any] | None = None, *, env_file: str |
             problems += [f"{where}: {line}" if where else line for line in said]
     if problems or settings is None:
         raise SettingsError(problems)
+    settings._origins = find_origins(Settings.model_fields, overrides or (), os.environ, env_file)
     return settings
-
-
-def _unknown_names(env_file: str | None) -> list[str]:
-    known = environment_names()
-    seen = {name for name in os.environ if name.startswith("CDC_")}
-    if env_file and Path(env_file).is_file():
-        lines = Path(env_file).read_text(encoding="utf-8").splitlines()
-        names = (line.removeprefix("export ").split("=", 1)[0].strip() for line in lines if "=" in line)
-        seen |= {name for name in names if name.startswith("CDC_")}
-    close = {name: difflib.get_close_matches(name, known, n=1) for name in sorted(seen - known.keys())}
-    return [f"unknown setting {name}" + (f", did you mean {like[0]}?" if like else "") for name, like in close.items()]

@@ -10,11 +10,13 @@ from typing import Any
 
 from workers import metrics
 from workers.engine.app import StageApp
+from workers.engine.lag import Lag
 from workers.engine.slot import Slot
 from workers.kinesis.checkpoints import CheckpointWatch
 from workers.kinesis.measures import measure, waiting
 from workers.kinesis.slot_work import SlotWork
 from workers.kinesis.source import Bridge
+from workers.kinesis.sources_view import sources
 
 IDLE_SECONDS = 1.0
 """Between two looks of a slot that has no shards."""
@@ -54,6 +56,12 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
     def measures() -> Iterable[metrics.Sample]:
         return measure(bridge, shards(), app.slots.stats)
 
+    def behind() -> Lag:
+        ages = [found["age_ms"] for found in shards().values() if found.get("age_ms") is not None]
+        return Lag(None, max(ages) / 1000 if ages else None)
+
+    app.lags.outside = behind
     app.reports["shards"] = shards
+    app.views["sources"] = lambda: sources(bridge, watch.book, shards())
     app.measures.append(measures)
     app.on_end += [watch.follower.stop, bridge.close]

@@ -17,6 +17,7 @@ from workers.engine.dead_window import DeadWindow
 from workers.engine.delivery import Deliver, Emit, FunctionSink, Gate, OpenGate, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
+from workers.engine.lag import Lags
 from workers.engine.options import EngineOptions
 from workers.engine.recovery import KeepingFlow, TableManager
 from workers.engine.runner import Bury, Runner, describe
@@ -57,6 +58,7 @@ class StageApp(faust.App):
         self.slot_bodies: list[Callable[[Slot], Any]] = []
         self.slots = Slots(self)
         self.gaps = Gaps(self)
+        self.lags = Lags(self)
         self.traces: set[str] = set()
         """Topics only this stage writes: a record in them proves that it has booted before."""
         self.contract: dict[str, str] = {}
@@ -74,6 +76,8 @@ class StageApp(faust.App):
         """What does not answer now, by name: the stage is not ready, and nobody has to decide anything."""
         self.reports: dict[str, Callable[[], Any]] = {}
         """More for the web view, by name: plain data, no keys and no values."""
+        self.views: dict[str, Callable[[], Any]] = {}
+        """More for single views of the page, by name: plain data, no keys and no values. Made when somebody looks."""
         self.measures: list[Callable[[], Iterable[Any]]] = []
         """More for `/metrics`: samples of `workers.metrics`, made when somebody asks."""
         settings: dict[str, Any] = {

@@ -2,10 +2,12 @@
 
 from bisect import bisect_left
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workers.engine.errors import ConfigurationRefused, DataError, EngineError, Fenced
+from workers.engine.ledger import DEAD, IN, OUT
+from workers.engine.rates import Rates
 
 if TYPE_CHECKING:
     from workers.engine.unit import UnitOfWork
@@ -38,6 +40,8 @@ class Stats:
     engine_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     """Of each rebalance the seconds that were ours: until everything had stopped, and from the assignment on."""
     rebalance_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    rates: Rates = field(default_factory=Rates)
+    """`in`, `out`, `dead` and `drop`, of units that committed."""
 
     def committed(self, unit: "UnitOfWork", seconds: float) -> None:
         """Add a unit that has just committed."""
@@ -46,15 +50,18 @@ class Stats:
         self.commit_times[bisect_left(TXN_BOUNDS, seconds)] += 1
         self.notes.update(unit.notes)
         self.output_bytes += unit.output_bytes
-        self.inputs += unit.source_records
-        if unit.source_records:
-            self.outcomes["out"] += unit.source_records
+        ended = Counter({OUT: unit.source_records} if unit.source_records else {})
+        taken = unit.source_records
         for advance in unit.advances.values():
             for outcome, n in advance.counts.items():
-                if outcome == "in":
-                    self.inputs += n
+                if outcome == IN:
+                    taken += n
                 else:
-                    self.outcomes[outcome] += n
+                    ended[outcome] += n
+        self.inputs += taken
+        self.outcomes.update(ended)
+        out, dead = ended[OUT], ended[DEAD]
+        self.rates.note({IN: taken, OUT: out, DEAD: dead, "drop": max(0, taken - out - dead)})
 
     def abort(self, error: BaseException) -> None:
         """Count a unit whose transaction failed. `error`: as `sort_error` has it, or a cancellation."""
@@ -73,7 +80,9 @@ class Stats:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return asdict(self) | {
+        plain = asdict(replace(self, rates=Rates()))
+        del plain["rates"]
+        return plain | {
             "outcomes": dict(self.outcomes),
             "aborts": dict(self.aborts),
             "notes": {"|".join(name): count for name, count in self.notes.items()},
