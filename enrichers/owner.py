@@ -12,7 +12,7 @@ import msgspec
 
 from enrichers.state import Answer, LookupEntry, RowMemory, State
 from models.catalogue import Catalogue
-from models.change import Change, Operation
+from models.change import Change, Operation, Row
 from models.enrichment import Enrichment, OwnerSource
 from models.outcome import Miss
 from models.routing import key_text
@@ -58,7 +58,7 @@ def find_owner(
     rule = spec.owner
     if rule is None:
         return Enrichment()
-    search = _Search(change, spec, catalogue, state, ask=ask)
+    search = Search(change, spec, catalogue, state, ask=ask)
     org = search.id_of(rule.org, memory.org_id if memory else None)
     user = search.id_of(rule.user, memory.user_id if memory else None)
     misses = [result.miss for result in (org, user) if isinstance(result, Nowhere) and result.miss is not None]
@@ -86,7 +86,9 @@ def _combined(org: Found | Nowhere, user: Found | Nowhere, *, has_org: bool, has
             assert_never(leading)
 
 
-class _Search:
+class Search:
+    """The search for the owner of one change."""
+
     def __init__(self, change: Change, spec: TableSpec, catalogue: Catalogue, state: State, *, ask: bool) -> None:
         self.change = change
         self.spec = spec
@@ -94,13 +96,18 @@ class _Search:
         self.state = state
         self.ask = ask
 
+    def heard(self, place: str, found: object, cases: tuple[OwnerCase, ...], image: Row) -> None:
+        """What an image said of an id, for who explains the search (`enrichers.explain`)."""
+
     def id_of(self, cases: tuple[OwnerCase, ...], remembered: str | None) -> Found | Nowhere:
+        """The id, or that no place knows it. `remembered`: what the memory of the row holds."""
         change = self.change
         if not cases:
             return Found(None, "record")
         found: object = ABSENT
         if change.after is not None:
             found = first_match(cases, change.after)
+            self.heard("record", found, cases, change.after)
             if isinstance(found, str):
                 return Found(found, "record")
             if found is None:
@@ -108,17 +115,20 @@ class _Search:
         image = {**(change.before or {}), **(change.after or {})}
         if found is ABSENT and change.before:
             found = first_match(cases, image)
+            self.heard("before", found, cases, image)
             if isinstance(found, str):
                 return Found(found, "before")
         if remembered is not None and (not isinstance(found, Named) or change.operation is Operation.DELETE):
             return Found(remembered, "memory")
         if not isinstance(found, Named):  # DMS leaves null columns out by default: the next case may still decide
             found = first_match(cases, image, absent_is_null=True)
+            self.heard("absent columns as null", found, cases, image)
             if isinstance(found, str):
                 return Found(found, "record")
         return self.look_up(found) if isinstance(found, Named) else Nowhere()
 
     def look_up(self, named: Named) -> Found | Nowhere:
+        """What the lookup holds of the row that was named, or a place behind it."""
         provider = self.catalogue.lookup_provider(named.case.lookup)
         schema = self.state.pinned_schema(provider.name) or self.change.schema
         entry = self.state.lookup(named.case.lookup, provider.row_key(schema, (named.value,)))
@@ -127,6 +137,7 @@ class _Search:
         return Found(_taken(entry, named), "table", stale=entry.since_ms > self.change.committed_ms)
 
     def look_further(self, named: Named, schema: str) -> Found | Nowhere:
+        """What the database says of it."""
         key, policy = key_text(named.value), self.spec.missing_owner
         said = self.state.database(named.case.lookup, schema, key) if self.ask else Answer.NO_DATABASE
         if isinstance(said, LookupEntry):

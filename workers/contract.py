@@ -4,7 +4,7 @@ from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.redact import Secret, key_check
 from models.catalogue import Catalogue, load_catalogue
 from models.yaml_nodes import InvalidFile
-from workers.failures import ConfigurationError
+from workers.failures import CommandError, ConfigurationError
 from workers.settings import Settings
 
 
@@ -33,6 +33,23 @@ def pipeline_options(settings: Settings, redaction_key: bytes | None) -> Pipelin
         readings={spec.name: spec.reading for spec in settings.sources},
         validate=settings.row_validation,
     )
+
+
+def masking(settings: Settings) -> tuple[PipelineOptions, Secret | None, Secret | None, str]:
+    """For views: the options, the redaction key and the other one, so that hashes and tokens are those of events. A key
+    that cannot be had is None, and the last part says why."""
+    why = ""
+    try:
+        options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
+    except CommandError as error:
+        options, why = pipeline_options(settings, None), str(error)
+    secret = Secret(options.redaction_key, options.redaction_key_version) if options.redaction_key else None
+    other = (
+        Secret(options.other_redaction_key, options.other_redaction_key_version)
+        if options.other_redaction_key
+        else None
+    )
+    return options, secret, other, why
 
 
 def key_checks(options: PipelineOptions) -> dict[str, str]:

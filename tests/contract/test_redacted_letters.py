@@ -19,9 +19,10 @@ from tests.contract.test_redacted_everywhere import KEYS, TABLES, corpus, row
 from tests.unit.changes import dms
 from tests.unit.letters import T0, dead_letter
 from workers.app import make_enrich
-from workers.cli.dlq import list_document, list_lines
+from workers.cli.dlq import list_lines
 from workers.cli.dlq_options import kind_lines
-from workers.cli.dlq_show import show_document, show_lines
+from workers.cli.dlq_show import show_lines
+from workers.dead_letters.documents import list_document, show_document
 from workers.engine.testing import Input, StageKit
 from workers.settings import Settings
 

@@ -16,6 +16,7 @@ from workers.cli.dlq_options import NAME, choosing, chosen, opened, require_ids,
 from workers.cli.dlq_redrive import drop, redrive
 from workers.cli.dlq_show import show
 from workers.cli.quiet import quiet
+from workers.dead_letters.documents import BY, LetterCount, in_order_of, list_document, part_of
 from workers.failures import ExitCode
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ Examples:
   cdc dlq stats --by message --table users
   cdc dlq stats --by hour --since 1d
 """
-BY = ("stage", "code", "category", "table", "hour", "message")
 MORE = ", there are more: --limit 0 shows all, `cdc dlq stats` counts them"
-HOUR_MS = 3_600_000
 MESSAGE = 100
 """Characters of a message in a table."""
 
@@ -106,11 +105,6 @@ async def _list(
     return kept, more, now.view, tell_held_back(now.found)
 
 
-def list_document(letter: "Buried", view: "LetterView") -> dict[str, Any]:
-    """A letter as `list` tells programs of it."""
-    return {**letter.document(), "key": view.key(letter) or None}
-
-
 def _counted(count: int) -> str:
     return f"{count:,} letter{'' if count == 1 else 's'}"
 
@@ -156,7 +150,7 @@ def stats(
         rows, hidden = asyncio.run(_stats(selection, names, everything=everything))
     documents = [
         {**{name: value or None for name, value in zip(names, key, strict=True)}, **row.document()}
-        for key, row in _sorted(rows, names)
+        for key, row in in_order_of(rows, names)
     ]
     if output == "json":
         click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
@@ -173,7 +167,7 @@ def stats(
                 utc(row.newest_ms),
                 *(part or "-" for part in key),
             )
-            for key, row in _sorted(rows, names)
+            for key, row in in_order_of(rows, names)
         ]
         for line in columns(lines, left=lines[0][2:]):
             click.echo(printable(line))
@@ -183,46 +177,14 @@ def stats(
         ctx.exit(int(ExitCode.PARTIAL))
 
 
-class _Row:
-    """Letters of one kind."""
-
-    def __init__(self) -> None:
-        self.letters = self.bytes = self.newest_ms = 0
-        self.oldest_ms = 1 << 62
-
-    def add(self, letter: "Buried") -> None:
-        self.letters += 1
-        self.bytes += letter.size or 0
-        self.oldest_ms = min(self.oldest_ms, letter.time_ms)
-        self.newest_ms = max(self.newest_ms, letter.time_ms)
-
-    def document(self) -> dict[str, int]:
-        return {
-            "letters": self.letters, "bytes": self.bytes, "oldestMs": self.oldest_ms, "newestMs": self.newest_ms
-        }  # fmt: skip
-
-
-def _sorted(rows: dict[tuple[str, ...], _Row], names: tuple[str, ...]) -> list[tuple[tuple[str, ...], _Row]]:
-    if "hour" in names:
-        place = names.index("hour")
-        return sorted(rows.items(), key=lambda item: (item[0][place], item[0]))
-    return sorted(rows.items(), key=lambda item: (-item[1].letters, item[0]))
-
-
 async def _stats(
     selection: "Selection", names: tuple[str, ...], *, everything: bool
-) -> tuple[dict[tuple[str, ...], _Row], bool]:
-    rows: dict[tuple[str, ...], _Row] = {}
+) -> tuple[dict[tuple[str, ...], LetterCount], bool]:
+    rows: dict[tuple[str, ...], LetterCount] = {}
     async with opened(selection, everything=everything) as now:
         async for letter in now.letters:
-            rows.setdefault(tuple(_part(letter, name) for name in names), _Row()).add(letter)
+            rows.setdefault(tuple(part_of(letter, name) for name in names), LetterCount()).add(letter)
     return rows, tell_held_back(now.found)
-
-
-def _part(letter: "Buried", name: str) -> str:
-    if name == "hour":
-        return utc(letter.time_ms // HOUR_MS * HOUR_MS)
-    return letter.kind[-1] if name == "message" else str(getattr(letter, name))
 
 
 for _command in (show, redrive, drop, export, import_):

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from enrichers.letter_view import LetterView, printable
-from enrichers.redact import Secret
 from models.buried import CATEGORIES, CODES, Kind
 from models.handled import ACTIONS, LetterId
 from models.letter_selection import Selection, moment
 from models.yaml_nodes import suggestion
 from workers.cli.columns import columns
 from workers.cli.progress import Progress
-from workers.contract import pipeline_options, read_catalogue
-from workers.failures import CommandError, NotFoundError
+from workers.contract import masking, read_catalogue
+from workers.failures import NotFoundError
 from workers.topics import Topics
 
 if TYPE_CHECKING:
@@ -88,16 +87,9 @@ def letter_view(settings: "Settings", selection: Selection, command: str = NAME)
     known = {name for spec in catalogue.specs for name in (spec.name, spec.table)}
     for name in sorted(selection.tables - known):
         click.echo(f"{command}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
-    secret = other = None
-    try:
-        options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
-    except CommandError as error:
-        click.echo(f"{command}: hashes and tokens are shown as masks: {error}", err=True)
-        options = pipeline_options(settings, None)
-    if options.redaction_key is not None:
-        secret = Secret(options.redaction_key, options.redaction_key_version)
-    if options.other_redaction_key is not None:
-        other = Secret(options.other_redaction_key, options.other_redaction_key_version)
+    options, secret, other, why = masking(settings)
+    if why:
+        click.echo(f"{command}: hashes and tokens are shown as masks: {why}", err=True)
     readings = {topic: options.readings[name] for name, topic in Topics.of(settings).raw.items()}
     return LetterView(catalogue, secret=secret, other=other, zone=options.time_zone, readings=readings)
 

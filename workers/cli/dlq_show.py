@@ -11,23 +11,10 @@ import click
 from enrichers.letter_view import printable
 from models.buried import Buried
 from models.letter_selection import Selection
-from models.raw import (
-    HEADER_ADAPTER,
-    HEADER_ARRIVAL,
-    HEADER_REPLAY,
-    HEADER_SEQUENCE,
-    HEADER_SHARD,
-    HEADER_SOURCE,
-    HEADER_STREAM,
-    HEADER_SUB_SEQUENCE,
-    HEADER_TABLE,
-    HEADER_TRACE,
-)
-from models.redrive import NotRedrivable, redrive_of
-from models.remedies import remedy
 from workers.cli.checkpoint_lines import utc
 from workers.cli.dlq_options import NAME, letter_id, opened, require_ids
 from workers.cli.quiet import quiet
+from workers.dead_letters.documents import show_document
 from workers.failures import CommandError, RefusedError
 
 if TYPE_CHECKING:
@@ -39,11 +26,6 @@ Examples:
   cdc dlq show 3:1841 --output json | jq .payload
   cdc dlq show 3:1841 --unmasked --yes      # personal data
 """
-TOLD = frozenset((
-    HEADER_ADAPTER, HEADER_ARRIVAL, HEADER_REPLAY, HEADER_SEQUENCE, HEADER_SHARD, HEADER_SOURCE, HEADER_STREAM,
-    HEADER_SUB_SEQUENCE, HEADER_TABLE, HEADER_TRACE,
-))  # fmt: skip
-"""Headers of the original whose values the bridge wrote; of any other only name and size are shown."""
 
 
 @click.command(epilog=EXAMPLES)
@@ -85,25 +67,6 @@ async def _find(selection: Selection) -> "tuple[Buried, LetterView]":
     require_ids(selection, now.found)
     (wanted,) = selection.ids
     raise CommandError(f"Kafka has deleted {wanted}, which was {now.found.marks[wanted].action}")
-
-
-def show_document(letter: Buried, view: "LetterView") -> dict[str, Any]:
-    """Everything that may be shown of a letter, for programs."""
-    payload = view.payload(letter)
-    again = redrive_of(letter.record)
-    return {
-        **letter.document(),
-        "key": view.key(letter) or None,
-        "headers": {
-            printable(name): printable(value.decode("utf-8", "replace")) if name in TOLD else f"({len(value)} bytes)"
-            for name, value in letter.record.headers
-            if not name.startswith(("cdc-dead-", "cdc-gap-"))
-        },
-        "payload": payload.document() if payload is not None else None,
-        "redrivable": not isinstance(again, NotRedrivable),
-        **({"notRedrivable": again.reason} if isinstance(again, NotRedrivable) else {}),
-        "whatToDo": remedy(letter.code),
-    }
 
 
 def _original(letter: Buried) -> dict[str, Any]:

@@ -11,6 +11,9 @@ import click
 from workers.cli.columns import columns
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
+from workers.cli.table_entries import export, find, get
+from workers.cli.table_explain import explain
+from workers.cli.table_sizes import list_, stats, verify
 from workers.failures import ConfigurationError, ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -27,7 +30,11 @@ Examples:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def table() -> None:
-    """Tables of the enrich stage: lookups, pinned schemas and row memory."""
+    """Tables of the enrich stage: lookups, pinned schemas and row memory. See docs/lookups.md."""
+
+
+for _command in (get, find, list_, stats, export, verify, explain):
+    table.add_command(_command)
 
 
 @table.command(epilog=EXAMPLES)

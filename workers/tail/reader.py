@@ -3,11 +3,13 @@
 Memory is bounded by BUFFERED_BYTES and what one fetch brings. Only committed records are read.
 """
 
+import asyncio
 import heapq
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -26,6 +28,8 @@ FETCH_MAX_BYTES = 8 << 20
 BUFFERED_BYTES = 32 << 20
 """Of values that wait for the partitions they are merged with, all together."""
 LEAST_BUFFERED = 64 << 10
+SLICE = 100
+"""Records that are handed out at once: a worker does other things between two lists."""
 
 Spans = Mapping[TopicPartition, tuple[int, int | None]]
 """Offsets from the first on and before the second; None: for ever."""
@@ -79,7 +83,11 @@ class LogReader:
                 raise CommandError(f"{doing}: {merge.slowest} could not be read any further", hint=UNREAD_HINT)
             if tell is not None:
                 tell(doing, *merge.progress)
-            yield list(merge.ripe())
+            ripe = merge.ripe()
+            while len(part := list(islice(ripe, SLICE))) == SLICE:
+                yield part
+                await asyncio.sleep(0)
+            yield part
 
 
 @asynccontextmanager

@@ -1,23 +1,18 @@
 """A row as people name it, and the partition in which everything about it stands."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enrichers.row_view import RowView
+from enrichers.row_view import MASK, RowView
 from models.catalogue import Catalogue
-from models.routing import entity_key, partition_of
-from models.sources.binary import TAG
-from models.strict_json import JsonError, decode
+from models.routing import partition_of
 from models.tables import TableSpec
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell
+from workers.lookup_tables.row_names import InvalidRow, row_name
 from workers.rebuild.changelogs import read_entries, topic_of
 from workers.settings import Settings
 from workers.topics import PINS_TABLE, describe_topics, group_of
-
-EVENT_ID = re.compile(r"evt_([0-9]{1,15})_([0-9a-f]{20})", re.ASCII)
-BYTES = "%b64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +38,21 @@ def row_key(text: str, catalogue: Catalogue, rows: RowView, pins: Mapping[str, s
     """`users:7` as in events, `["core","users",7]` as in Kafka, or an eventId. What is none of them is looked for as it
     stands. `pins`: schema by table."""
     asked = text.strip()
-    if asked.startswith("["):
-        return _of_kafka(asked)
     name, colon, ids = asked.partition(":")
-    spec = table_of(catalogue, name) if colon else None
-    if spec is None:
-        return RowKey(frozenset((asked,)))
-    named = frozenset((f"{spec.name}:{ids}",))
-    schema = spec.schema or pins.get(spec.name)
-    values = [_value(part) for part in ids.split(":")]
-    if schema is None or len(values) != len(spec.key):
-        return RowKey(named, table=spec.name)
-    raw = spec.row_key(schema, values)
-    if any(column in spec.redact for column in spec.key):
-        # It may be the value itself, or what redaction made of it: then the key in Kafka is another one.
-        return RowKey(named | {rows.row_key(raw, spec.name)}, table=spec.name)
-    return RowKey(named | {raw.decode()}, raw, spec.name)
-
-
-def _of_kafka(text: str) -> RowKey:
+    spec = table_of(catalogue, name) if colon and not asked.startswith("[") else None
     try:
-        parts = decode(text.encode())
-    except JsonError:
-        return RowKey(frozenset((text,)))
-    if not isinstance(parts, list) or len(parts) < 3 or not all(isinstance(part, str) for part in parts[:2]):
-        return RowKey(frozenset((text,)))
-    raw = entity_key(parts[0], parts[1], parts[2:])
-    return RowKey(frozenset((raw.decode(),)), raw)
-
-
-def _value(part: str) -> object:
-    """What `models.routing.id_text` made a part of an id of."""
-    if part.startswith(BYTES):
-        return {TAG: _plain(part.removeprefix(BYTES))}
-    return _plain(part)
-
-
-def _plain(part: str) -> str:
-    return part.replace("%3A", ":").replace("%3a", ":").replace("%25", "%")
+        row = row_name(asked, catalogue, spec) if spec is None else row_name(f"{spec.name}:{ids}", catalogue)
+    except InvalidRow:
+        return RowKey(frozenset((asked,)), table=spec.name if spec is not None else "")
+    named = frozenset((f"{row.spec.name}:{ids}",)) if spec is not None else frozenset[str]()
+    schema = row.schema or row.spec.schema or pins.get(row.spec.name)
+    if schema is None:
+        return RowKey(named, table=row.spec.name)
+    raw = row.key(schema)
+    if row.schema is None and any(column in row.spec.redact for column in row.spec.key):
+        # It may be the value itself, or what redaction made of it: then the key in Kafka is another one.
+        return RowKey(named | {rows.row_key(raw, row.spec.name)}, table=row.spec.name)
+    return RowKey(named | {raw.decode(), rows.row_key(raw, row.spec.name)} - {MASK}, raw, row.spec.name)
 
 
 def needs_pin(text: str, catalogue: Catalogue) -> bool:

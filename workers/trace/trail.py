@@ -6,8 +6,8 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from enrichers.event_names import Named
-from enrichers.explanation import Explanation, explain
 from enrichers.pipeline import Pipeline
+from enrichers.rerun import Rerun, rerun
 from enrichers.row_view import printable
 from models.buried import Buried
 from models.raw import RawRecord
@@ -35,7 +35,7 @@ class _Walk:
     raw: RawRecord | None = None
     shown: Written | None = None
     named: Named = field(default_factory=lambda: Named(None))
-    explained: Explanation | None = None
+    again: Rerun | None = None
     earlier: EventRecord | None = None
     raw_start: int = 0
     """Where the log of raw begins."""
@@ -66,7 +66,7 @@ async def follow(scene: Scene, anchor: Anchor, pipeline: Pipeline) -> Trail:
         view = scene.sight.view
         walk.raw, walk.shown = view.raw_record(record), view.written(record, Writer.BRIDGE)
         walk.named = view.names.of_record(walk.raw)
-        walk.explained = explain(pipeline, walk.raw, scene.sight.pins)
+        walk.again = rerun(pipeline, walk.raw, scene.sight.pins)
         if not anchor.event_id:
             walk.anchor = anchor = Anchor(place, anchor.source, record.timestamp, walk.named.event_id)
     walk.after = await aftermath.look(scene, anchor)
@@ -91,7 +91,7 @@ def _trail(walk: _Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
     shown, event = walk.shown, walk.event
     head = event.head if event is not None else None
     entity = f"{head.entity_type}:{head.entity_id}" if head is not None else shown.entity if shown is not None else ""
-    steps = walk.explained.steps if walk.explained is not None else ()
+    steps = walk.again.steps if walk.again is not None else ()
     notes = [STEPS_NOTE] if steps else []
     if shown is None and not walk.raw_start > walk.anchor.place.offset:
         notes.append(f"{walk.anchor.place} holds no record that can be read")
@@ -141,14 +141,14 @@ def _left_out(walk: _Walk) -> str:
             f"left out (resent): the same change came before; its event is "
             f"{Place(walk.scene.topics.events, of.partition, of.offset)}"
         )
-    explained = walk.explained
-    if explained is None:
+    again = walk.again
+    if again is None:
         return "left out, and the raw record that would tell why is gone"
-    match explained.outcome:
+    match again.outcome:
         case "dropped":
-            return f"left out ({explained.reason}): {explained.text}"
+            return f"left out ({again.reason}): {again.text}"
         case "dead":
-            return f"it left neither event nor dead letter; now it would be a dead letter, {explained.text}"
+            return f"it left neither event nor dead letter; now it would be a dead letter, {again.text}"
         case _:
             return (
                 "left out, though alone it would become an event: a worker knew the change (resent) or a later one of "

@@ -29,7 +29,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Rerun:
     """`outcome`: `event`, `dropped` or `dead`. Nothing in it is a value of the row (P6)."""
 
     outcome: str
@@ -39,23 +39,23 @@ class Explanation:
     steps: tuple[Step, ...]
 
 
-def explain(pipeline: Pipeline, record: RawRecord, pins: Mapping[str, str] | None = None) -> Explanation:
+def rerun(pipeline: Pipeline, record: RawRecord, pins: Mapping[str, str] | None = None) -> Rerun:
     """`pins`: schema by table, where a worker has pinned one. Never raises for data."""
     trace, state = Trace(), InMemoryState()
     state.pins.update(pins or {})
     try:
         outcome = pipeline.run(record, state, patient=False, trace=trace).outcome
     except MissingKeyError:
-        return Explanation("event", "", "an event, as far as that can be seen without the redaction key", _of(trace))
+        return Rerun("event", "", "an event, as far as that can be seen without the redaction key", _of(trace))
     match outcome:
         case Ok(event):
-            return Explanation("event", "", event.event_type, _of(trace))
+            return Rerun("event", "", event.event_type, _of(trace))
         case Drop(reason):
-            return Explanation("dropped", reason, REASONS.get(reason, reason), _of(trace))
+            return Rerun("dropped", reason, REASONS.get(reason, reason), _of(trace))
         case Dead(failure=failure, reason=why):
-            return Explanation("dead", failure.value, f"{failure.value}: {why}", _of(trace))
+            return Rerun("dead", failure.value, f"{failure.value}: {why}", _of(trace))
         case _:
-            return Explanation("event", "", "an event, once its owner is known", _of(trace))
+            return Rerun("event", "", "an event, once its owner is known", _of(trace))
 
 
 def _of(trace: Trace) -> tuple[Step, ...]:

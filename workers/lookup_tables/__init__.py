@@ -1,0 +1,1 @@
+"""Tables of the enrich stage seen from outside of it: entries, sizes, and why a change has its owner."""
