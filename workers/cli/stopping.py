@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,7 +17,8 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
     """Run it, and cancel it at the first of the two signals. Returns whether it came to its own end."""
     task = asyncio.ensure_future(work)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in ENDING:
+    heard = ENDING if threading.current_thread() is threading.main_thread() else ()  # signals come to no other one
+    for number in heard:
         loop.add_signal_handler(number, stopped.set)
     stopping = asyncio.ensure_future(stopped.wait())
     try:
@@ -26,7 +28,7 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
             task.cancel()
             await asyncio.wait((task,))
     finally:
-        for number in ENDING:
+        for number in heard:
             loop.remove_signal_handler(number)
     if task.cancelled():
         return False

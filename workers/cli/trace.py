@@ -112,7 +112,7 @@ async def _trace(settings: Settings, order: Asked, screen: TraceScreen, *, follo
             if ended or not follow:
                 return
             if not found.trails:
-                screen.say_once(f"nothing of {found.asked} yet; Ctrl-C ends the wait")
+                screen.say_once(f"nothing of this {found.asked} yet; Ctrl-C ends the wait")
             await asyncio.sleep(FOLLOW_SECONDS)
 
 

@@ -112,5 +112,5 @@ class TraceScreen:
     def _say_about(self, found: Trails) -> None:
         if found.more:
             self.say_once("there may be earlier ones: --limit, --from")
-        if len(found.trails) > 1 and found.asked.startswith(Kind.SEQUENCE.value):
+        if len(found.trails) > 1 and found.asked == Kind.SEQUENCE.value:
             self.say_once("a sequence is an offset of a partition, and several hold it: --partition says which")

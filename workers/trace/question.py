@@ -47,7 +47,8 @@ class Question:
     """Of a SEQUENCE, if it is known."""
 
     def __str__(self) -> str:
-        return f"{self.kind.value} {self.text}"
+        """Without its text, which may be the key of a row (P6)."""
+        return self.kind.value
 
 
 def question(text: str, table: str | None = None, partition: int | None = None) -> Question:

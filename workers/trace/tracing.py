@@ -66,6 +66,6 @@ async def _require(settings: Settings, kafka: KafkaAccess) -> None:
 def nothing_found(trails: Trails) -> NotFoundError:
     """What to say of no trail at all."""
     return NotFoundError(
-        f"nothing was found of {trails.asked}: {trails.searched}",
+        f"nothing was found of this {trails.asked}: {trails.searched}",
         hint="older than what Kafka keeps? Not forwarded yet (`cdc checkpoint status`)? --from looks further back",
     )

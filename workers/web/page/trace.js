@@ -76,7 +76,7 @@ const nothingAsked = () => element("div", { class: "empty" }, element("p", null,
   element("ul", { class: "plain" }, EXAMPLES.map(([example, what]) => element("li", null, element("code", null, example), ` ${what}`))));
 
 const notFound = (body) => element("div", { class: "empty" },
-  element("p", null, `Nothing was found of this ${body.asked.split(" ").slice(0, -1).join(" ") || "question"}.`),
+  element("p", null, `Nothing was found of this ${body.asked}.`),
   element("p", null, `Looked at: ${body.searched ?? "nothing"}.`),
   element("p", null, "It may be older than what Kafka keeps, or not be forwarded yet. An earlier time in “Since” looks further back."));
 
