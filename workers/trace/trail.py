@@ -25,7 +25,7 @@ MOST_NAMED = 8
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
     """What is known of one change."""
 
     scene: Scene
@@ -61,7 +61,7 @@ async def follow(scene: Scene, anchor: Anchor, pipeline: Pipeline) -> Trail:
     start = (await scene.reader.bounds([tp]))[tp][0]
     if record is not None:
         anchor = Anchor(place, anchor.source, record.timestamp, anchor.event_id)
-    walk = _Walk(scene, anchor, Aftermath(), stages, raw_start=start)
+    walk = Walk(scene, anchor, Aftermath(), stages, raw_start=start)
     if record is not None:
         view = scene.sight.view
         walk.raw, walk.shown = view.raw_record(record), view.written(record, Writer.BRIDGE)
@@ -78,16 +78,16 @@ async def follow(scene: Scene, anchor: Anchor, pipeline: Pipeline) -> Trail:
         and stages["enrich"].passed(tp, place.offset)
     ):
         walk.earlier = await aftermath.earlier_event(scene, anchor, walk.named.event_id, change.committed_ms)
-    ending, told = _ending(walk, tp)
+    ending, told = ending_of(walk, tp)
     hops = [
         *_source_hops(walk),
         *_enrich_hops(walk, ending),
-        *sorted(_later_hops(walk), key=lambda hop: hop.at_ms or 0),
+        *sorted(later_hops(walk), key=lambda hop: hop.at_ms or 0),
     ]
     return _trail(walk, ending, told, hops)
 
 
-def _trail(walk: _Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
+def _trail(walk: Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
     shown, event = walk.shown, walk.event
     head = event.head if event is not None else None
     entity = f"{head.entity_type}:{head.entity_id}" if head is not None else shown.entity if shown is not None else ""
@@ -104,7 +104,7 @@ def _trail(walk: _Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
     )  # fmt: skip
 
 
-def _source_hops(walk: _Walk) -> list[Hop]:
+def _source_hops(walk: Walk) -> list[Hop]:
     raw, shown, place = walk.raw, walk.shown, walk.anchor.place
     if raw is None or shown is None:
         gone = f"gone: the log begins at offset {walk.raw_start}" if walk.raw_start > place.offset else "not to be read"
@@ -127,14 +127,15 @@ def _source_hops(walk: _Walk) -> list[Hop]:
     return hops
 
 
-def _enrich_hops(walk: _Walk, ending: Ending) -> list[Hop]:
+def _enrich_hops(walk: Walk, ending: Ending) -> list[Hop]:
     """What was decided. It has no time of its own: an event carries it, a drop leaves nothing."""
     if walk.event is not None or ending in (Ending.WAITING, Ending.GONE) or walk.after.letters:
         return []
-    return [Hop("enrich", _left_out(walk))]
+    return [Hop("enrich", left_out(walk))]
 
 
-def _left_out(walk: _Walk) -> str:
+def left_out(walk: Walk) -> str:
+    """Why there is no event, in words."""
     if walk.earlier is not None:
         of = walk.earlier
         return (
@@ -156,7 +157,8 @@ def _left_out(walk: _Walk) -> str:
             )
 
 
-def _later_hops(walk: _Walk) -> list[Hop]:
+def later_hops(walk: Walk) -> list[Hop]:
+    """What stands in the topics behind raw."""
     after, topics = walk.after, walk.scene.topics
     hops = [_event_hop(event, topics.events) for event in after.events]
     for letter in after.letters:
@@ -209,7 +211,8 @@ def _receipt_hop(receipt: Receipt, topic: str) -> Hop:
     return Hop("receipt", text, head.time or receipt.time_ms, Place(topic, receipt.partition, receipt.offset), details)
 
 
-def _ending(walk: _Walk, tp: TopicPartition) -> tuple[Ending, str]:
+def ending_of(walk: Walk, tp: TopicPartition) -> tuple[Ending, str]:
+    """Where it ends, and why. `tp`: of the raw record. What a stage has still to come to waits, whatever is known."""
     after, now = walk.after, walk.scene.now_ms()
     for again in reversed(after.again):
         at = TopicPartition(again.topic, again.partition)
@@ -227,7 +230,7 @@ def _ending(walk: _Walk, tp: TopicPartition) -> tuple[Ending, str]:
     return Ending.DROPPED, "no event was made of it, and none is missing"
 
 
-def _of_event(walk: _Walk, event: EventRecord, now: int) -> tuple[Ending, str]:
+def _of_event(walk: Walk, event: EventRecord, now: int) -> tuple[Ending, str]:
     after, publish = walk.after, walk.stages["publish"]
     tp = TopicPartition(walk.scene.topics.events, event.partition)
     letters = [letter for letter in after.letters if letter.stage == "publish"]
@@ -244,7 +247,7 @@ def _of_event(walk: _Walk, event: EventRecord, now: int) -> tuple[Ending, str]:
     )
 
 
-def _took(walk: _Walk, receipt: Receipt) -> str:
+def _took(walk: Walk, receipt: Receipt) -> str:
     change = walk.named.change
     took = (receipt.head.time or receipt.time_ms) - change.committed_ms if change is not None else -1
     return f", {took / 1000:,.1f} s after the commit" if took >= 0 else ""

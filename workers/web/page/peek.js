@@ -113,12 +113,12 @@ function list(records, context, empty) {
   return table({
     id: "records", caption: "Records", rows: records, key: (record) => place(record).replace(/[^\w]/g, "-"), empty,
     columns: [
-      { title: "Time", value: (record) => record.time ?? "" },
-      { title: "Place", value: (record) => element("button", { type: "button", class: "small code", "aria-label": `All of ${place(record)}`, onclick: () => open(record, context) }, place(record)) },
+      { title: "Time", value: (record) => element("span", { class: "nowrap" }, record.time ?? "") },
+      { title: "Place", value: (record) => element("button", { type: "button", class: "small code nowrap", "aria-label": `All of ${place(record)}`, onclick: () => open(record, context) }, place(record)) },
       { title: "Table", value: (record) => record.table ?? "" },
       { title: "Operation", value: (record) => record.operation ?? "" },
       { title: "Entity", value: (record) => record.entity ?? "" },
-      { title: "Event", value: (record) => (record.eventId ? element("a", { href: context.link("trace", { id: record.eventId }), class: "code" }, record.eventId) : "") },
+      { title: "Event", value: (record) => (record.eventId ? element("a", { href: context.link("trace", { id: record.eventId }), class: "code nowrap" }, record.eventId) : "") },
       { title: "Size", numeric: true, value: (record) => bytes(record.bytes) },
       { title: "Besides", value: (record) => (record.broken ? element("span", { class: "bad" }, `broken: ${record.broken}`) : record.said) },
     ],
