@@ -16,11 +16,11 @@ from models.redrive import RedriveOrigin
 from models.trail import Ending, Hop, Trail
 from models.written import Place
 from tests.unit.changes import KEY, TELEPHONY, dms
-from tests.unit.letters import T0, buried
+from tests.unit.letters import T0, buried, gap
 from workers.cli.trace_lines import duration, trail_lines
 from workers.groups import GroupState
 from workers.settings import Settings
-from workers.trace.aftermath import Aftermath, Again, Receipt
+from workers.trace.aftermath import Aftermath, Again, Receipt, tells_of
 from workers.trace.heads import EventHead, EventRecord, ReceiptHead
 from workers.trace.scene import Anchor, Scene
 from workers.trace.standing import StageStanding
@@ -97,6 +97,15 @@ def test_a_dead_letter_ends_a_trail_until_it_comes_again() -> None:
     told, why = ending(walk(Aftermath(letters=[letter], again=[again])))
     assert told is Ending.WAITING
     assert "has waited 30 s, 8 offsets of cdc.redrive.enrich/0" in why
+
+
+def test_what_was_lost_unread_is_told_by_its_gap() -> None:
+    lost = gap(3)
+    assert tells_of(lost.gap, [("cdc.raw.core", 0, 10)])
+    assert not tells_of(lost.gap, [("cdc.raw.core", 0, 20), ("cdc.raw.core", 1, 10), ("cdc.raw.other", 0, 10)])
+    told, why = ending(walk(Aftermath(letters=[lost])))
+    assert told is Ending.DEAD
+    assert "records were deleted before anybody read them" in why
 
 
 def test_an_event_without_a_receipt_that_publish_has_passed_is_no_longer_known() -> None:

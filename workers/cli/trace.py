@@ -1,6 +1,7 @@
 """`cdc trace`: the way of one change through all stages."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 import click
@@ -102,7 +103,7 @@ async def _trace(settings: Settings, order: Asked, screen: TraceScreen, *, follo
     from workers.trace.tracing import nothing_found, tracing  # noqa: PLC0415
 
     asked, times, limit = order
-    async with tracing(settings, now_ms=now_ms, tell=Progress(NAME), say=_say) as work:
+    async with tracing(settings, now_ms=now_ms, tell=_unfinished(Progress(NAME)), say=_say) as work:
         while True:
             found = await work.trails(asked, Window(*times), limit)
             if not found.trails and not follow:
@@ -114,6 +115,16 @@ async def _trace(settings: Settings, order: Asked, screen: TraceScreen, *, follo
             if not found.trails:
                 screen.say_once(f"nothing of this {found.asked} yet; Ctrl-C ends the wait")
             await asyncio.sleep(FOLLOW_SECONDS)
+
+
+def _unfinished(progress: Progress) -> Callable[[str, int, int], None]:
+    """A trace is many short searches: only one that goes on is worth a line."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        if done < total:
+            progress(what, done, total)
+
+    return tell
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """What stands in the topics behind a raw record: events, dead letters, what came again, receipts."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -116,7 +117,7 @@ async def _letters_and_again(scene: Scene, anchor: Anchor, from_ms: int, found: 
     def pick(record: Any) -> Buried | Again | None:
         if record.topic == topics.dead:
             letter = buried_of(record)
-            return letter if letter.letter is not None and _is_its(letter) else None
+            return letter if _is_its(letter) else None
         origin = origin_of(record.headers)
         if origin is None or not ((origin.topic, origin.partition, origin.offset) in meant or _names(record)):
             return None
@@ -125,7 +126,7 @@ async def _letters_and_again(scene: Scene, anchor: Anchor, from_ms: int, found: 
     def _is_its(buried: Buried) -> bool:
         letter = buried.letter
         if letter is None:
-            return False
+            return tells_of(buried.gap, meant)
         return (letter.topic, letter.partition, letter.offset) in meant or (
             letter.topic == topics.events and _names(buried.record)
         )
@@ -141,6 +142,15 @@ async def _letters_and_again(scene: Scene, anchor: Anchor, from_ms: int, found: 
             found.again.append(one)
         else:
             found.letters.append(one.without_value())
+
+
+def tells_of(gap: Mapping[str, str], meant: Collection[tuple[str, int, int]]) -> bool:
+    """Whether one of these places was lost unread."""
+    numbers = [gap.get(name, "") for name in ("partition", "start", "end")]
+    if not all(number.isdecimal() and len(number) < 20 for number in numbers):
+        return False
+    partition, start, end = map(int, numbers)
+    return any(gap.get("topic") == topic and partition == p and start <= offset < end for topic, p, offset in meant)
 
 
 async def _receipts(scene: Scene, event: EventRecord, from_ms: int, *, redriven: int | None) -> list[Receipt]:

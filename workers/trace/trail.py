@@ -153,7 +153,7 @@ def left_out(walk: Walk) -> str:
         case _:
             return (
                 "left out, though alone it would become an event: a worker knew the change (resent) or a later one of "
-                "the row (late), or had other tables"
+                "the row (late), or had other tables; or it never read the record, as offsets were set by hand"
             )
 
 
@@ -235,8 +235,9 @@ def _of_event(walk: Walk, event: EventRecord, now: int) -> tuple[Ending, str]:
     tp = TopicPartition(walk.scene.topics.events, event.partition)
     letters = [letter for letter in after.letters if letter.stage == "publish"]
     if after.receipts:
-        took = _took(walk, after.receipts[-1])
-        return Ending.DELIVERED, f"the bus has it{took}"
+        times = len(after.receipts)
+        again = f"; {times} times in all, as it came again" if times > 1 else ""
+        return Ending.DELIVERED, f"the bus has it{_took(walk, after.receipts[0])}{again}"
     if letters:
         return _of_letter(letters[-1])
     if not publish.passed(tp, event.offset):
