@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs lock clean
+.PHONY: help setup demo test test-unit test-integration chaos test-browser conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-unit: setup ## unit and contract tests only
 
 test-integration: setup ## tests against a real Kafka only
 	@$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/journey
+
+test-browser: setup ## the page in Chromium, before a real worker
+	@$(BIN)/python -m tests.browser $(BROWSER_TESTS)
 
 SCENARIOS ?=
 SEEDS ?=
@@ -88,7 +91,7 @@ lock: ## renew requirements/*.txt from pyproject.toml
 	@for t in runtime:pyproject.toml "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
 	    java:requirements/java.in bench-quix:requirements/bench-quix.in bench-faust:requirements/bench-faust.in \
 	    bench-uvloop:requirements/bench-uvloop.in bench-confluent:requirements/bench-confluent.in \
-	    conformance:requirements/conformance.in; do \
+	    conformance:requirements/conformance.in browser:requirements/browser.in; do \
 	  n=$${t%%:*}; echo "lock: requirements/$$n.txt" >&2; \
 	  $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate \
 	    --custom-compile-command "make lock" $${t#*:} -o requirements/$$n.txt || exit 1; done

@@ -6,6 +6,8 @@ attributes `bridge`, `enrich` and `publish` are made when they are asked for.
 
 import asyncio
 import functools
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -53,6 +55,8 @@ from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
 from workers.kinesis.reader import ReadOptions
 from workers.kinesis.source import Bridge, Source
+from workers.pauses.tables import table_of_event, table_of_raw
+from workers.pauses.watch import PauseWatch
 from workers.secrets import database_dsn, load_parameters
 from workers.settings import Settings, load_settings
 from workers.topics import Topics, ensure_topics, group_of
@@ -166,6 +170,7 @@ def make_enrich(settings: Settings) -> StageApp:
     fallback = _fallback(app, settings, catalogue) if settings.has_database else None
     enrich = Enrich(pipeline, Topics.of(settings), settings.partitions, catalogue.fingerprint, now_ms, fallback)
     state = add_enrich(app, enrich)
+    app.brake.table_of = table_of_raw(catalogue)
     add_forgetting(app, state.owners, now_ms)
     add_drift(app, state.schemas, catalogue, settings.partitions)
     return app
@@ -213,6 +218,7 @@ def make_publish(settings: Settings) -> StageApp:
         sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings)
     )
     add_publish(app, publish)
+    app.brake.table_of = table_of_event
     app.traces.add(Topics.of(settings).receipts)
     app.before_boot.append(lambda: check_all(buses.account_checks))
     app.on_end.append(buses.close)
@@ -247,6 +253,11 @@ FACTORIES: dict[str, Callable[[Settings], StageApp]] = {
 }
 
 
+def worker_name(settings: Settings) -> str:
+    """What this process is called in alerts and in what it says of pauses."""
+    return settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+
+
 def now_ms() -> int:
     """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
@@ -254,7 +265,8 @@ def now_ms() -> int:
 
 @functools.cache
 def _app(stage: str) -> StageApp:
-    return FACTORIES[stage](load_settings())
+    settings = load_settings()
+    return PauseWatch(settings, worker_name(settings), now_ms).govern(stage, FACTORIES[stage](settings))
 
 
 def __getattr__(name: str) -> StageApp:

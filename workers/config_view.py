@@ -97,13 +97,14 @@ def _types(annotation: Any) -> Iterator[Any]:
 
 def _row(settings: Settings, field: str, info: FieldInfo) -> SettingRow:
     value, origin = getattr(settings, field), settings.origins.get(field, Origin())
-    text = without_credentials(setting_text(value))
+    changed = value != info.default
+    text = without_credentials(setting_text(value if changed else info.default))  # 40.0 and 40 are one value
     if is_secret(info) and value is None and (elsewhere := _elsewhere(settings, field)) is not None:
-        text, origin = MASK, elsewhere
+        text, origin, changed = MASK, elsewhere, True
     default = without_credentials(setting_text(info.default))
     return SettingRow(
         name=names_of(info)[0], value=text, origin=origin.kind, where=origin.where, default=default,
-        changed=text != default, field=field, description=info.description or "",
+        changed=changed, field=field, description=info.description or "",
     )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class Topics:
     receipts: str
     redrive: Mapping[str, str] = field(default_factory=dict)
     """By stage: what it reads beside its first source. A stage without one redrives nothing."""
+    pauses: str = "cdc.pauses"
 
     @property
     def handled(self) -> str:
@@ -80,6 +81,7 @@ class Topics:
             dead=settings.topic("dead"),
             receipts=settings.topic("receipts"),
             redrive={stage: settings.topic(f"redrive.{stage}") for stage in STAGES},
+            pauses=settings.topic("pauses"),
         )
 
 
@@ -111,6 +113,7 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
     changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables]
     return [
         TopicPlan(topics.config, 1, compact),
+        TopicPlan(topics.pauses, 1, compact),
         TopicPlan(topics.slots, slots, keep(1)),
         TopicPlan(topics.checkpoints, slots, compact),
         *(TopicPlan(name, wide, keep(7)) for name in topics.raw.values()),

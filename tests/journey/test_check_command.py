@@ -23,7 +23,7 @@ from workers.kafka_connection import KafkaConnection, kafka_connection
 from workers.settings import Settings
 from workers.topics import ensure_topics
 
-KEY = "0123456789abcdef"
+KEY = "q7Kz0vRmB2xTfL9d"
 USER = "worker-1"
 AWS: dict[str, str] = {}
 """How to reach the stand-in of this module."""
@@ -57,6 +57,7 @@ def aws() -> Iterator[None]:
         events.create_event_bus(Name="cdc-events")
         events.put_rule(Name="all", EventBusName="cdc-events", EventPattern='{"source": [{"prefix": "cdc-pipeline."}]}')
         targets = [{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:000000000000:q"}]
+        client("kinesis", stand_in.url).create_stream(StreamName="coredb-cdc-stream", ShardCount=1)
         events.put_targets(Rule="all", EventBusName="cdc-events", Targets=targets)
         AWS.update(AWS_ENDPOINT_URL=stand_in.url, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
         yield
@@ -110,7 +111,8 @@ def test_a_kafka_with_all_topics_passes_with_the_warnings_of_a_single_broker(
     assert (code, ids(report, "error")) == (0, set()), said
     assert ids(report) <= ALLOWED | {"broker.auto-create"}
     assert report["checked"] == [
-        "settings", "tables", "redaction", "bus", "connection", "brokers", "topics", "transactions",
+        "settings", "tables", "redaction", "connection", "brokers", "topics", "transactions", "identity", "streams",
+        "bus", "clock", "disk", "keys",
     ]  # fmt: skip
     assert report["skipped"] == []
 
@@ -209,7 +211,7 @@ def test_every_wrong_setting_is_a_finding_of_its_own(kafka: KafkaBroker, tmp_pat
 def test_a_password_file_that_is_not_there_is_a_finding(kafka: KafkaBroker, tmp_path: Path) -> None:
     environment = settings_of(kafka, "file", **login(kafka, "")) | {"CDC_KAFKA_PASSWORD_FILE": "gone"}
     code, report, _ = check(tmp_path, environment)
-    assert (code, ids(report)) == (3, {"kafka.settings"})
+    assert (code, ids(report)) == (3, {"kafka.settings", "key.file"})
 
 
 async def test_a_broker_that_cannot_keep_transactions_is_found(tmp_path: Path) -> None:
@@ -230,7 +232,11 @@ def test_the_table_says_once_per_kind_what_to_do(kafka: KafkaBroker, tmp_path: P
     )  # fmt: skip
     lines = ended.stdout.splitlines()
     assert ended.returncode == 3
-    assert lines[0].startswith("error   topic.missing")
+    sections = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert sections == ["config", "database", "kafka", "topics", "aws", "clock", "disk", "keys"]
+    assert lines[lines.index(next(line for line in lines if line.startswith("topics"))) + 1].startswith(
+        "  error   topic"
+    )
     assert sum("topic.missing" in line for line in lines) > 5
-    assert sum("-> create it" in line for line in lines) == 1
+    assert sum("-> `cdc topics apply`" in line for line in lines) == 1
     assert "errors" in ended.stderr

@@ -7,7 +7,9 @@ import pytest
 
 from workers.checks.brokers import check_broker, check_internal_topics, check_servers, check_versions
 from workers.checks.configuration import check_protection
-from workers.checks.findings import KINDS, Finding, Report
+from workers.checks.findings import Finding, Report
+from workers.checks.kafka_kinds import KINDS
+from workers.checks.kinds import CHECKS, SECTIONS
 from workers.checks.topic_settings import check_ladder, check_topic
 from workers.kafka_connection import Answer
 from workers.settings import Settings
@@ -27,10 +29,11 @@ def found(findings: list[Finding]) -> list[tuple[str, str]]:
 
 
 def test_every_kind_of_finding_is_made_somewhere_and_says_what_to_do() -> None:
-    rooms = (path for path in (ROOT / "workers" / "checks").glob("*.py") if path.name != "findings.py")
+    rooms = (path for path in (ROOT / "workers" / "checks").glob("*.py") if not path.stem.endswith("kinds"))
     sources = "".join(path.read_text(encoding="utf-8") for path in rooms)
     assert {kind for kind in KINDS if f'"{kind}"' not in sources} == set()
-    assert all(kind.action for kind in KINDS.values())
+    assert all(kind.action and kind.meaning.endswith(".") for kind in KINDS.values())
+    assert {kind.section for kind in KINDS.values()} == SECTIONS.keys() == set(CHECKS.values())
 
 
 def test_the_exit_code_is_what_must_be_mended_first() -> None:

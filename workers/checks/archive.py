@@ -13,6 +13,10 @@ from workers.checks.findings import Finding
 from workers.settings import Settings
 
 NOT_ENCRYPTED = "ServerSideEncryptionConfigurationNotFoundError"
+ACTION_OF = {
+    "head_bucket": "s3:ListBucket", "get_bucket_encryption": "s3:GetEncryptionConfiguration",
+    "get_queue_attributes": "sqs:GetQueueAttributes", "get_topic_attributes": "sns:GetTopicAttributes",
+}  # fmt: skip
 BUCKET, QUEUE, TOPIC = "DLQ_ARCHIVE_BUCKET", "CDC_DLQ_QUEUE_URL", "ALERT_TOPIC_ARN"
 
 
@@ -56,14 +60,14 @@ async def _ask(
     try:
         await session.cold(service, operation, **arguments)
     except AwsError as error:
-        return [judge(error) or _sorted(error, subject, kind)]
+        return [judge(error) or _sorted(error, subject, kind, operation)]
     return []
 
 
-def _sorted(error: AwsError, subject: str, kind: str) -> Finding:
+def _sorted(error: AwsError, subject: str, kind: str, operation: str) -> Finding:
     match error:
         case AwsDenied():
-            return _of(subject, "archive.denied", f"we may not look at it ({error.code})")
+            return _of(subject, "archive.denied", f"{ACTION_OF[operation]} is not allowed ({error.code})")
         case AwsThrottled() | AwsUnavailable():
             return _of(subject, "archive.unreachable", f"no answer ({error.code})")
         case _:

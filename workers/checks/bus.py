@@ -36,7 +36,7 @@ async def check_bus(settings: Settings, catalogue: Catalogue, seconds: float) ->
     try:
         buses = Buses(settings, catalogue.specs)
     except ConfigurationError as error:
-        return [*found, Finding.of("settings.invalid", "EVENT_BUS_NAME", f"{error}; {error.hint}")]
+        return [*found, Finding.of("bus.settings", "EVENT_BUS_NAME", f"{error}; {error.hint}")]
     for text, access in buses.by_address.items():
         specs = [spec for spec in catalogue.specs if (spec.bus or settings.event_bus_name) == text]
         found += await _check_one(access.session, settings, text, specs, seconds)
@@ -50,7 +50,7 @@ async def _check_one(
 ) -> list[Finding]:
     """One bus: `session` reaches it, the events of `specs` go there."""
     try:
-        sight = await _within(seconds, look_at_bus(session, bus))
+        sight = await within(seconds, look_at_bus(session, bus))
     except AwsError as error:
         return [_not_seen(error, bus)]
     found = _check_sight(settings, bus, session.region, sight)
@@ -62,7 +62,7 @@ async def _check_one(
 def _not_seen(error: AwsError, bus: str) -> Finding:
     match error:
         case AwsDenied() if error.code in NO_PERMISSION:
-            return Finding.of("bus.unseen", bus, f"it may not be looked at ({error.code})")
+            return Finding.of("bus.unseen", bus, f"events:DescribeEventBus is not allowed ({error.code})")
         case AwsDenied():
             return Finding.of("bus.credentials", bus, f"AWS refuses the credentials ({error.code})")
         case AwsThrottled() | AwsUnavailable():
@@ -90,7 +90,7 @@ async def _check_rules(
         return samples(event, settings.event_source, settings.environment, arn)
 
     try:
-        nowhere = await _within(seconds * 3, unrouted(events, Rules(session, bus), sample))
+        nowhere = await within(seconds * 3, unrouted(events, Rules(session, bus), sample))
     except AwsError as error:
         return [Finding.of("bus.rules-unseen", bus, f"its rules cannot be looked at ({error.code})")]
     if len(nowhere) == len({event.name for event in events}):
@@ -106,7 +106,7 @@ async def _check_rules(
 
 async def _check_bucket(session: Session, bucket: str, seconds: float) -> list[Finding]:
     try:
-        await _within(seconds, session.cold("s3", "head_bucket", Bucket=bucket))
+        await within(seconds, session.cold("s3", "head_bucket", Bucket=bucket))
     except AwsError as error:
         if error.code in MISSING_BUCKET:
             return [Finding.of("claim-check.bucket", bucket, "there is no such bucket")]
@@ -114,7 +114,8 @@ async def _check_bucket(session: Session, bucket: str, seconds: float) -> list[F
     return []
 
 
-async def _within(seconds: float, answer: Awaitable[Answer]) -> Answer:
+async def within(seconds: float, answer: Awaitable[Answer]) -> Answer:
+    """The answer of AWS, if it comes in time. Raises AwsError."""
     try:
         async with asyncio.timeout(seconds):
             return await answer

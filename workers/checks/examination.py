@@ -1,160 +1,143 @@
-"""All checks in order. What cannot be looked at because of an earlier finding is said to be skipped."""
+"""All checks, section by section. What cannot be looked at because of an earlier finding is said to be skipped."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
-
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from models.catalogue import Catalogue
 from workers.checks.archive import check_archive
-from workers.checks.brokers import (
-    INTERNAL,
-    check_broker,
-    check_groups,
-    check_internal_topics,
-    check_servers,
-    check_transactions,
-    check_versions,
-)
 from workers.checks.bus import check_bus
+from workers.checks.clock import check_clock
 from workers.checks.configuration import check_examples_of, check_protection, check_redaction, check_tables
 from workers.checks.database import check_database, check_parameters
+from workers.checks.disk import check_disk
 from workers.checks.findings import Finding, Report
-from workers.checks.topic_settings import check_ladder, check_topic
-from workers.failures import ConfigurationError
-from workers.kafka_connection import KafkaConnection, ask_servers, kafka_connection
+from workers.checks.kafka import KafkaLook, look_at_kafka
+from workers.checks.keys import check_keys
+from workers.checks.kinds import CHECKS, SECTIONS, Check, Section
+from workers.checks.streams import check_identity, check_streams
 from workers.settings import Settings, SettingsError, load_settings
-from workers.topics import describe_topics, plan
 
-CHECKS = (
-    "settings",
-    "parameters",
-    "tables",
-    "redaction",
-    "database",
-    "bus",
-    "archive",
-    "connection",
-    "brokers",
-    "topics",
-    "transactions",
-)
-OPTIONAL = {"parameters": "ssm_names", "database": "has_database", "archive": "has_archive"}
+OPTIONAL: dict[Check, str] = {"parameters": "ssm_names", "database": "has_database", "archive": "has_archive"}
 """Made only where this property of the settings says that there is something to look at."""
 
-Config = Mapping[str, str]
+Tell = Callable[[Section], None]
+T = TypeVar("T")
 
 
-def examine(*, seconds: float) -> Report:
-    """Look at everything; each answer of Kafka is waited for at most `seconds`."""
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        return _report(
-            ("settings",), OPTIONAL, [Finding.of("settings.invalid", "settings", text) for text in error.problems]
+def examine(*, seconds: float, sections: Collection[Section] = (), tell: Tell | None = None) -> Report:
+    """Look at everything, or at these sections; each answer of others is waited for at most `seconds`. `tell` hears of
+    every section before it is looked at. Settings and tables are always read, the other sections need them."""
+    wanted = tuple(section for section in SECTIONS if not sections or section in sections)
+    examination = Examination(seconds, wanted, tell or (lambda _: None))
+    examination.run()
+    return examination.report()
+
+
+class Examination:
+    """One look at everything, with what it has found so far."""
+
+    def __init__(self, seconds: float, wanted: tuple[Section, ...], tell: Tell) -> None:
+        self.seconds = seconds
+        self.wanted = wanted
+        self.tell = tell
+        self.done: set[Check] = set()
+        self.unasked: set[Check] = set(OPTIONAL)
+        self.found: list[Finding] = []
+
+    def run(self) -> None:
+        """All sections that are wanted, in order."""
+        self.tell("config")
+        try:
+            settings = load_settings()
+        except SettingsError as error:
+            self.found = [Finding.of("settings.invalid", "settings", text) for text in error.problems]
+            self.done.add("settings")
+            return
+        self.unasked = {name for name, wanted in OPTIONAL.items() if not getattr(settings, wanted)}
+        catalogue, unread = self._config(settings)
+        if self._begins("database"):
+            self._database(settings, catalogue, unread=unread)
+        kafka = self._kafka(settings, catalogue)
+        if self._begins("aws"):
+            self._aws(settings, catalogue)
+        if self._begins("clock"):
+            self._take("clock", self._ask(check_clock(settings, _now, self.seconds)))
+            self.found += kafka.record_times
+        if self._begins("disk"):
+            self._take("disk", check_disk(settings))
+        if self._begins("keys"):
+            self._take("keys", check_keys(settings, _now()))
+
+    def report(self) -> Report:
+        """What came of it."""
+        wanted = [name for name, section in CHECKS.items() if section in self.wanted]
+        checked = tuple(name for name in wanted if name in self.done)
+        skipped = tuple(name for name in wanted if name not in self.done and name not in self.unasked)
+        # What stands in the way of a section is told with it, wherever it belongs.
+        found = [
+            finding
+            for finding in self.found
+            if finding.section in self.wanted or (skipped and finding.severity == "error")
+        ]
+        return Report(checked, skipped, tuple(found), self.wanted)
+
+    def _config(self, settings: Settings) -> tuple[Catalogue | None, bool]:
+        """The catalogue, and whether parameters could not be read."""
+        self.done.add("settings")
+        catalogue, found = check_tables(settings)
+        self._take("tables", found)
+        unread = self._parameters(settings)
+        if catalogue is not None and not (unread and settings.ssm_redaction_key) and "config" in self.wanted:
+            self._take("redaction", [*check_examples_of(catalogue, settings), *check_redaction(settings, catalogue)])
+        return catalogue, unread
+
+    def _parameters(self, settings: Settings) -> bool:
+        if not settings.ssm_names or not {"config", "database"} & set(self.wanted):
+            return False
+        found = check_parameters(settings)
+        self._take("parameters", found)
+        return bool(found)
+
+    def _database(self, settings: Settings, catalogue: Catalogue | None, *, unread: bool) -> None:
+        if catalogue is not None and settings.has_database and not (unread and settings.ssm_database.given):
+            self._take("database", self._ask(check_database(settings, catalogue, self.seconds)))
+
+    def _kafka(self, settings: Settings, catalogue: Catalogue | None) -> KafkaLook:
+        """Sections kafka and topics, and of clock what Kafka knows of it; one connection for all."""
+        wanted = {"kafka", "topics", "clock"} & set(self.wanted)
+        if not wanted:
+            return KafkaLook()
+        self.tell("kafka")
+        look = self._ask(
+            look_at_kafka(settings, catalogue, self.seconds, _now, lambda: self.tell("topics"), times="clock" in wanted)
         )
-    unasked = {name for name, wanted in OPTIONAL.items() if not getattr(settings, wanted)}
-    done = ["settings", "tables"]
-    catalogue, found = check_tables(settings)
-    unread: list[Finding] = []
-    if settings.ssm_names:
-        done.append("parameters")
-        unread = check_parameters(settings)
-        found += unread
-    if catalogue is not None and not (unread and settings.ssm_redaction_key):
-        done.append("redaction")
-        found += check_examples_of(catalogue, settings)
-        found += check_redaction(settings, catalogue)
-    if catalogue is not None and settings.has_database and not (unread and settings.ssm_database.given):
-        done.append("database")
-        found += asyncio.run(check_database(settings, catalogue, seconds))
-    if catalogue is not None:
-        done.append("bus")
-        found += asyncio.run(check_bus(settings, catalogue, seconds))
-    if settings.has_archive:
-        done.append("archive")
-        found += asyncio.run(check_archive(settings))
-    found += check_protection(settings)
-    try:
-        connection = kafka_connection(settings)
-    except ConfigurationError as error:
-        return _report(done, unasked, [*found, Finding.of("kafka.settings", "CDC_KAFKA_*", str(error))])
-    looked_at, more = asyncio.run(_kafka(settings, catalogue, connection, seconds))
-    return _report([*done, *looked_at], unasked, [*found, *more])
+        self.found += [*check_protection(settings), *look.findings]
+        self.done |= {name for name in CHECKS if name in look.done}
+        return look
+
+    def _aws(self, settings: Settings, catalogue: Catalogue | None) -> None:
+        self._take("identity", self._ask(check_identity(settings, self.seconds)))
+        self._take("streams", self._ask(check_streams(settings, self.seconds)))
+        if catalogue is not None:
+            self._take("bus", self._ask(check_bus(settings, catalogue, self.seconds)))
+        if settings.has_archive:
+            self._take("archive", self._ask(check_archive(settings)))
+
+    def _begins(self, section: Section) -> bool:
+        if section not in self.wanted:
+            return False
+        self.tell(section)
+        return True
+
+    def _take(self, check: Check, found: Iterable[Finding]) -> None:
+        self.done.add(check)
+        self.found += found
+
+    def _ask(self, question: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run(question)
 
 
-def _report(done: Iterable[str], unasked: Collection[str], found: Iterable[Finding]) -> Report:
-    checked = tuple(name for name in CHECKS if name in set(done))
-    skipped = tuple(name for name in CHECKS if name not in checked and name not in unasked)
-    return Report(checked, skipped, tuple(found))
-
-
-async def _kafka(
-    settings: Settings, catalogue: Catalogue | None, connection: KafkaConnection, seconds: float
-) -> tuple[list[str], list[Finding]]:
-    answers = await ask_servers(connection, seconds)
-    found = [*check_servers(answers), *check_versions(answers)]
-    done = ["connection"]
-    if not any(answer.obstacle is None for answer in answers):
-        return done, found
-    admin = AIOKafkaAdminClient(**connection.client("cdc-check") | {"request_timeout_ms": int(seconds * 1000)})
-    try:
-        await admin.start()
-        found += await _brokers(admin, settings, seconds)
-        done.append("brokers")
-        present, more = await _topics(admin, settings, catalogue)
-        found += more
-        done.append("topics")
-    except (KafkaError, OSError, TimeoutError) as error:
-        return done, [*found, Finding.of("kafka.unreachable", connection.bootstrap, type(error).__name__)]
-    finally:
-        await admin.close()
-    found += await check_transactions(connection, settings, present)
-    return [*done, "transactions"], found
-
-
-async def _brokers(admin: AIOKafkaAdminClient, settings: Settings, seconds: float) -> list[Finding]:
-    found: list[Finding] = []
-    cluster = await admin.describe_cluster()
-    for node in sorted(broker["node_id"] for broker in cluster["brokers"]):
-        resource = ConfigResource(ConfigResourceType.BROKER, str(node))
-        (config,) = _configs(await admin.describe_configs([resource])).values() or (None,)
-        if config is None:
-            found.append(Finding.of("broker.unreadable", f"broker {node}", "its settings cannot be read"))
-        else:
-            found += check_broker(f"broker {node}", config, settings)
-    found += check_internal_topics(await describe_topics(admin, INTERNAL), settings)
-    return [*found, *await check_groups(admin, settings, seconds)]
-
-
-async def _topics(
-    admin: AIOKafkaAdminClient, settings: Settings, catalogue: Catalogue | None
-) -> tuple[str | None, list[Finding]]:
-    """(a topic that is there, findings). Without a catalogue the changelogs of its lookups are not known."""
-    wanted = plan(settings, catalogue.lookups if catalogue is not None else ())
-    states = await describe_topics(admin, [topic.name for topic in wanted])
-    present = [topic.name for topic in wanted if states[topic.name].partitions]
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in present]
-    configs = _configs(await admin.describe_configs(resources)) if resources else {}
-    found = [
-        finding
-        for topic in wanted
-        for finding in check_topic(topic, states[topic.name], configs.get(topic.name), settings)
-    ]
-    return next(iter(present), None), [*found, *check_ladder(configs, settings)]
-
-
-def _configs(responses: Iterable[Any]) -> dict[str, Config | None]:
-    """{resource: its settings}; None for one we may not read."""
-    found: dict[str, Config | None] = {}
-    for code, _, _, name, entries in _resources(responses):
-        found[name] = None if code else {entry[0]: entry[1] or "" for entry in entries}
-    return found
-
-
-def _resources(responses: Iterable[Any]) -> Iterator[Any]:
-    for response in responses:
-        yield from response.resources
+def _now() -> datetime:
+    return datetime.now(UTC)

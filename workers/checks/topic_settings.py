@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from workers.checks.findings import Finding, Severity
+from workers.checks.findings import Finding
+from workers.checks.kinds import Severity
 from workers.settings import MEBIBYTE, Settings
 from workers.topics import TopicPlan, Topics, TopicState
 

@@ -1,8 +1,6 @@
 """`cdc worker`: run the pipeline."""
 
 import functools
-import os
-import socket
 
 import click
 
@@ -29,25 +27,36 @@ def _stages(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Which stages this process runs; without it bridge, enrich and publish, and archive if a setting switches it "
     "on. Each scales by itself: run as many workers as you like.",
 )  # fmt: skip
-@click.option("--web-port", type=click.IntRange(1, 65535), help="Port of the web views on loopback (CDC_WEB_PORT).")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="Port of the web views (CDC_WEB_PORT).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
               help="Log level (CDC_LOG_LEVEL).")  # fmt: skip
 def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str | None) -> None:
     """Run the pipeline: Kinesis -> Kafka -> events -> EventBridge.
 
     Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0;
-    7 if a gap or a stopped shard waits for you.
+    7 if a gap or a stopped shard waits for you. A stage that `cdc pause` holds is no reason for 7.
     """
-    from workers.app import FACTORIES, make_archive, make_enrich, make_publish, stages_of  # noqa: PLC0415
+    from workers.app import (  # noqa: PLC0415
+        FACTORIES,
+        make_archive,
+        make_enrich,
+        make_publish,
+        now_ms,
+        stages_of,
+        worker_name,
+    )
     from workers.archive.notices import alert_topic  # noqa: PLC0415
     from workers.archive.watch import Watch  # noqa: PLC0415
     from workers.aws.client import Session  # noqa: PLC0415
     from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of  # noqa: PLC0415
+    from workers.engine.app import StageApp  # noqa: PLC0415
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
+    from workers.pauses.watch import PauseWatch  # noqa: PLC0415
     from workers.probes.service import Probes  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
+    from workers.web.callers import told_access  # noqa: PLC0415
     from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
 
@@ -60,11 +69,16 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
     topic = alert_topic(settings, functools.partial(Session, settings))
-    sender = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+    sender = worker_name(settings)
+    pauses = PauseWatch(settings, sender, now_ms)
+
+    def governed(stage: str) -> StageApp:
+        return pauses.govern(stage, FACTORIES[stage](settings))
+
     port = choose_port(settings.web_port, settings.web_bind)
     groups = KafkaGroups(settings)
     process = StageWorker(
-        {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
+        {stage: functools.partial(governed, stage) for stage in stages},
         beside=lambda running: [
             WebServer(running, settings, sender, port, directory=GroupDirectory(groups), on_end=groups.close),
             *([Probes(running, settings.health_bind, settings.health_port)] if settings.health_port else []),
@@ -73,11 +87,16 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
         address=address_of(advertised_url(settings, port), sender),
     )
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)
+    click.echo(f"cdc worker: the web views are {told_access(settings)}", err=True)
+    if settings.health_port:
+        click.echo(f"cdc worker: /livez, /readyz, /metrics on {settings.health_bind}:{settings.health_port}", err=True)
     code = process.run()
     for name, why in sorted(process.waiting.items()):
         click.echo(f"cdc worker: {name} waits for you: {why}", err=True)
     if process.waiting:
         click.echo("cdc worker: stopped, but not everything goes on by itself; see docs/runbook.md", err=True)
-    elif not code:
+    for name, why in sorted(process.paused.items()):
+        click.echo(f"cdc worker: {name} is paused: {why}; `cdc resume` ends that", err=True)
+    if not process.waiting and not code:
         click.echo("cdc worker: stopped", err=True)
     leave(code)

@@ -13,6 +13,7 @@ from mode.utils.logging import CompositeLogger
 
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
+from workers.engine.brake import Brake
 from workers.engine.dead_window import DeadWindow
 from workers.engine.delivery import Deliver, Emit, FunctionSink, Gate, OpenGate, Sink, WindowOptions
 from workers.engine.errors import Fenced
@@ -40,6 +41,8 @@ class BootStrategy(faust.App.BootStrategy):
     """Faust's own producer has no work here: every write goes through a slot."""
 
     enable_kafka_producer = False
+    enable_web = False
+    """Nor has its web server, also under `faust worker --with-web`: pages are served behind the gate, or not at all."""
 
 
 class StageApp(faust.App):
@@ -58,6 +61,7 @@ class StageApp(faust.App):
         self.slot_bodies: list[Callable[[Slot], Any]] = []
         self.slots = Slots(self)
         self.gaps = Gaps(self)
+        self.brake = Brake()
         self.lags = Lags(self)
         self.traces: set[str] = set()
         """Topics only this stage writes: a record in them proves that it has booted before."""
@@ -233,7 +237,7 @@ class StageApp(faust.App):
 
     @property
     def ready(self) -> bool:
-        """Joined, recovered, and every slot can work."""
+        """Joined, recovered, every slot can work, and nothing is paused."""
         consumer = self._consumer
         return bool(
             consumer is not None
@@ -242,7 +246,17 @@ class StageApp(faust.App):
             and not consumer.open_gaps
             and not self.blockers
             and not self.outages
+            and not self.brake.holds_any(self.slots.owned)
         )
+
+    async def at_rest(self) -> None:
+        """Wait for everything that began before the brake was last set, and that it would stop now."""
+        for slot in [slot for slot in self.slots.owned.values() if self.brake.touches(slot.index)]:
+            async with slot.lock:  # a unit that had passed the brake holds it, or stands before us
+                pass
+            for body in slot.bodies:
+                if isinstance(body, Window):
+                    await body.at_rest()
 
     async def on_first_start(self) -> None:
         """Make topics and offsets exist before anybody joins; the broker may still be away."""

@@ -206,7 +206,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         assignment = subscription.assignment if subscription is not None else None
         if assignment is None:
             return
-        sources = [tp for tp in assignment.tps if tp.topic in self.app.source_topics]
+        # Of a paused partition both stand still as the last fetch saw them.
+        brake = self.app.brake
+        sources = [tp for tp in assignment.tps if tp.topic in self.app.source_topics and not brake.stops(tp.partition)]
         states = ((tp, assignment.state_value(tp)) for tp in sources)
         self.consumer.stable_offsets.look(
             ((TP(*tp), state.lso, state.highwater) for tp, state in states if state is not None), monotonic()

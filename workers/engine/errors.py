@@ -31,6 +31,10 @@ class StaleBatch(EngineError):
     """The batch was fetched before a seek or a rebalance: skip it, it is delivered again."""
 
 
+class HeldBack(StaleBatch):
+    """An operator has paused the slot before the unit began: nothing is stale, and nothing goes on."""
+
+
 class BootRefused(EngineError):
     """Offsets or changelogs are missing while other traces of an earlier boot exist; exit code 3."""
 

@@ -36,11 +36,14 @@ class Flow:
 
     def _pump(self, rung_at: float = 0.0) -> None:
         window, channel, options = self.window, self.channel, self.window.options
-        while not window.stopping and not window.app.dead_window.stopped:
+        brake = window.app.brake
+        while not window.stopping and not window.app.dead_window.stopped and not window.held:
             now = max(monotonic(), rung_at)  # a loop rings a little early
             next_wake = channel.wake(now)
             if next_wake is not None:
                 self._ring(next_wake)
+            if brake.held.tables:
+                channel.park(options.per_call, lambda item: brake.holds(item.record))
             # While the sink is down one call probes it at a time.
             if not channel.ready or channel.calls >= (1 if channel.failures else options.max_calls):
                 return

@@ -79,6 +79,8 @@ class Channel:
         self.failures = 0
         """Calls in a row that failed as a whole."""
         self.resume_at = 0.0
+        self.parked: list[Lane] = []
+        """Those whose next record an operator holds back."""
         self._asleep: list[tuple[float, int, Lane]] = []
         self._tie = count()
 
@@ -98,6 +100,22 @@ class Channel:
         while asleep and asleep[0][0] <= now:
             self._be_ready(heapq.heappop(asleep)[2], now, first=True)
         return asleep[0][0] if asleep else None
+
+    def park(self, most: int, held: Callable[[Item], bool]) -> None:
+        """Put lanes aside that are ready and whose records of a next call are held, until `most` others stand first."""
+        each = most if self.order is Order.BATCH else 1
+        free: list[Lane] = []
+        while self.ready and len(free) < most:
+            lane = self.ready.popleft()
+            waits = any(held(item) for item in islice(lane.items, each))
+            (self.parked if waits else free).append(lane)
+        self.ready.extendleft(reversed(free))
+
+    def unpark(self, now: float) -> None:
+        """What is held has changed: ask again, in the order they had."""
+        for lane in reversed(self.parked):
+            self._be_ready(lane, now, first=True)
+        self.parked.clear()
 
     def fills(self, most: int) -> bool:
         """Whether what is ready fills a call of `most` records."""

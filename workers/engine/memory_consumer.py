@@ -65,6 +65,7 @@ class MemoryConsumer:
         self._rejoin = rejoin
         self._thread = self  # the engine calls its consumer thread through it
         broker.listeners.append(self.wake)
+        app.brake.listeners.add(self.wake)
 
     # what the engine asks its consumer thread for
 
@@ -163,7 +164,7 @@ class MemoryConsumer:
     def _hand_over(self, tp: TP) -> None:
         options, waiting = self.app.options, self.inflight[tp]
         log = self.broker.log(*tp)
-        while tp in self.expected and tp not in self.held and len(waiting) < HANDED_OVER:
+        while self._readable(tp) and len(waiting) < HANDED_OVER:
             start = self.expected[tp]
             if not log.start <= start <= log.stable:
                 del self.expected[tp]
@@ -178,9 +179,12 @@ class MemoryConsumer:
                 return
             self._give(tp, parts[0], start, parts[0][-1].offset + 1 if len(parts) > 1 else log.stable)
 
+    def _readable(self, tp: TP) -> bool:
+        return tp in self.expected and tp not in self.held and not self.app.brake.stops(tp.partition)
+
     def _move_past(self, tp: TP) -> None:
         start, end = self._trailing.pop(tp, (-1, -1))
-        if self.expected.get(tp) != start or tp in self.held or self.broker.log(*tp).stable != end:
+        if self.expected.get(tp) != start or not self._readable(tp) or self.broker.log(*tp).stable != end:
             self.wake()
         else:
             self._give(tp, [], start, end)

@@ -10,7 +10,7 @@ from typing import Any
 from workers.engine.batch import RecordBatch
 from workers.engine.clock import monotonic
 from workers.engine.dead_window import WholesalePoison
-from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced, StaleBatch
+from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced, HeldBack, StaleBatch
 from workers.engine.slot import Slot
 from workers.engine.unit import Body, Done, Pause, UnitOfWork
 
@@ -62,6 +62,15 @@ class Runner:
             if self.app.dead_window.stopped and part is not clean:
                 await self._hold(part, math.inf)
                 return
+            free = 0 if self.app.brake.stops(slot.index) else self.app.brake.free(part)
+            if free == 0:
+                if not await self._wait_for_operator(slot, part):
+                    return
+                continue
+            if free:  # P4: what stands before the first record that waits goes on, and nothing behind it
+                todo.popleft()
+                todo.extendleft((each, body) for each in reversed(part.cut(free)))
+                continue
             try:
                 ended = await self._attempt(slot, part, body)
                 failures = 0
@@ -71,6 +80,8 @@ class Runner:
                         todo.appendleft((part.since(ended.prefix), body))
                     if ended.delay > 0:
                         await self._hold(part, ended.delay, ended.until)
+            except HeldBack:
+                continue
             except StaleBatch:
                 return
             except WholesalePoison as error:
@@ -129,6 +140,12 @@ class Runner:
         self.app.log.error("slot %s paused: %s", slot.index, error)
         await self._hold(part, CONFIGURATION_PAUSE)
         return bool(await self.app.slots.repair(slot, counted=False))
+
+    async def _wait_for_operator(self, slot: Slot, part: RecordBatch) -> bool:
+        """Something of it is paused; until that changes. Whether it may go on: else it is delivered again."""
+        await self._hold(part, math.inf, self.app.brake.moved)
+        slots = self.app.slots
+        return slot.current and not slots.stopping.is_set() and not self.app.consumer.is_stale(part)
 
     async def _hold(self, part: RecordBatch, delay: float, until: asyncio.Event | None = None) -> None:
         """Wait outside of any unit, without the slot's lock; the broker stops sending for this partition."""

@@ -58,6 +58,12 @@ class Stage(mode.Service):
         found = {f"{tp.topic}/{tp.partition}": why for tp, why in gaps.items()} | app.blockers
         return {f"{self.name}: {name}": why for name, why in found.items()}
 
+    @property
+    def paused(self) -> dict[str, str]:
+        """What an operator holds back of it, and why, by stage and part."""
+        told = self.app.brake.told if self.app is not None else {}
+        return {f"{self.name}, {part}": str(pause.get("why", "")) for part, pause in told.items()}
+
     @mode.Service.task
     async def _live(self) -> None:
         pause = 1.0
@@ -67,8 +73,6 @@ class Stage(mode.Service):
             app = self.app = self.factory()
             self._ending = None
             app.conf.web_enabled = False  # one web server per process
-            if self.worker.address:
-                app.conf.canonical_url = self.worker.address
             await self._run_until_end(app)
             if self.should_stop or self.worker.refused:
                 return
@@ -79,6 +83,8 @@ class Stage(mode.Service):
             pause = min(MAX_RESTART_PAUSE, pause * 2)
 
     async def _run_until_end(self, app: StageApp) -> None:
+        if self.worker.address:
+            app.conf.canonical_url = self.worker.address
         start = asyncio.ensure_future(app.start())
         ends = [asyncio.ensure_future(self._stopped.wait()), asyncio.ensure_future(app._crashed.wait())]
         try:
@@ -135,6 +141,8 @@ class StageWorker(mode.Worker):
         self.refused = False
         self.waiting: dict[str, str] = {}
         """What waited for an operator when the stages stopped, by stage and name."""
+        self.paused: dict[str, str] = {}
+        """What an operator held back when the stages stopped, by stage and part: known, hence no trouble."""
         self.stages = [Stage(name, factory, self) for name, factory in factories.items()]
         services = beside(self.stages)
         super().__init__(*services, *self.stages, override_logging=False, redirect_stdouts=False, **kwargs)
@@ -149,6 +157,7 @@ class StageWorker(mode.Worker):
         way."""
         for stage in self.stages:
             self.waiting |= stage.waiting
+            self.paused |= stage.paused
 
     async def on_stop(self) -> None:
         """End all stages together: mode would do it one after the other, each up to its deadline."""

@@ -33,6 +33,8 @@ PATIENCE = 5.0
 """Seconds of the kit's time that `settle` waits for a stage to have nothing left to do."""
 TICK = 0.01
 """Seconds between two looks at first; later a hundredth of what was waited."""
+LEAST = 1e-6
+"""Seconds: what is left may be too small to move the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class StageKit:
             waited = loop.time() - started
             if waited >= within:
                 return False
-            await asyncio.sleep(min(within - waited, max(TICK, waited / 100)))
+            await asyncio.sleep(max(LEAST, min(within - waited, max(TICK, waited / 100))))
         return True
 
     async def advance(self, seconds: float) -> None:

@@ -47,8 +47,11 @@ class Consumer(driver.Consumer):
         return tp.topic in self.app.tables._changelogs
 
     def readable(self, tp: TP) -> bool:
-        """Whether somebody may read the partition now, room aside. Sources only after this generation's seek."""
-        return self.is_changelog(tp) or (tp in self.expected and tp not in self.held)
+        """Whether somebody may read the partition now, room aside. Sources only after this generation's seek, and not
+        while they are paused."""
+        if self.is_changelog(tp):
+            return True
+        return tp in self.expected and tp not in self.held and not self.app.brake.stops(tp.partition)
 
     def fetchable(self) -> list[Any]:
         """Partitions to fetch. Room is counted in records and bytes, not in batches: a limit of two tiny batches

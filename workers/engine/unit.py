@@ -12,7 +12,7 @@ from faust.types import TP
 
 from models.record_format import packed_headers
 from workers.engine.batch import RecordBatch
-from workers.engine.errors import Broken, DataError, StaleBatch
+from workers.engine.errors import Broken, DataError, HeldBack, StaleBatch
 from workers.engine.ledger import DEAD, DROP, IN, OUT
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ class UnitOfWork:
     """Nothing touches the broker before the body has ended: outputs are packed in memory and table changes go to an
     overlay. A body that fails costs nothing to undo, and a killed worker rarely leaves a transaction open."""
 
-    def __init__(self, slot: "Slot", batch: RecordBatch | None = None, *, while_stopping: bool = False) -> None:
+    def __init__(
+        self, slot: "Slot", batch: RecordBatch | None = None, *, while_stopping: bool = False, new_work: bool = False
+    ) -> None:
+        """`new_work`: it forwards records of a source outside of Kafka; as one with a batch, a pause stops it."""
         self.slot = slot
         self.app = slot.app
         self.batch = batch
@@ -70,6 +73,7 @@ class UnitOfWork:
         self._max_record_bytes: int = slot.app.options.max_record_bytes
         self.partition = slot.index
         self.while_stopping = while_stopping
+        self.new_work = new_work or batch is not None
         self.overlays: dict[Any, dict[bytes, bytes | None]] = {}
         self.outputs: dict[tuple[str, int], list[Any]] = {}
         self.output_bytes = 0
@@ -179,6 +183,8 @@ class UnitOfWork:
                 raise StaleBatch(repr(batch))
             if batch is not None and self.app.consumer.is_stale(batch):
                 raise StaleBatch(repr(batch))
+            if self.new_work and self.app.brake.stops(slot.index):
+                raise HeldBack(f"slot {slot.index} is paused")
             if not slot.usable:
                 raise Broken(slot.why)
         except BaseException:

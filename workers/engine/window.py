@@ -50,6 +50,7 @@ class Window:
     def start(self) -> None:
         """Begin at the slot's positions."""
         self.fed = dict(self.slot.position)
+        self.app.brake.listeners.add(self._brake_moved)
         self._committer = asyncio.ensure_future(self._commit_loop())
 
     # feeding
@@ -57,7 +58,7 @@ class Window:
     async def feed(self, batch: RecordBatch) -> None:
         """Take a batch in; waits while the window is full. Raises Fenced if it does not follow the last one."""
         consumer = self.app.consumer
-        while not self.stopping and self._full(batch):
+        while not self.stopping and (self._full(batch) or self.held):
             self.room.clear()
             consumer.held.add(batch.tp)
             await self.room.wait()
@@ -113,6 +114,18 @@ class Window:
     def skip(self, tp: TP, offset: int) -> None:
         """The engine has committed a jump over a gap; nothing of the partition is in memory."""
         self.fed[tp] = offset
+
+    @property
+    def held(self) -> bool:
+        """An operator has paused it: no call begins and no batch comes in."""
+        return bool(self.app.brake.stops(self.slot.index))
+
+    def _brake_moved(self) -> None:
+        self.room.set()
+        now = monotonic()
+        for flow in self.channels.values():
+            flow.channel.unpark(now)
+            flow.pump()
 
     def _full(self, batch: RecordBatch) -> bool:
         options = self.options
@@ -216,9 +229,17 @@ class Window:
 
     # the end
 
+    async def at_rest(self) -> None:
+        """Wait for the calls that are on their way, and for the commit of what they delivered."""
+        if self.calls:
+            await asyncio.wait(set(self.calls))
+        while self._prefix(1) and self.slot.usable and not self.stopping:
+            await asyncio.sleep(self.app.options.linger)
+
     async def stop(self, deadline: float) -> None:
         """Finish calls in flight within the deadline (0.5 s if the sink is known to be down), commit the prefix."""
         self.stopping = True
+        self.app.brake.listeners.discard(self._brake_moved)
         self.room.set()
         self.progress.set()
         for flow in self.channels.values():

@@ -13,11 +13,14 @@ from workers.kinesis.source import Bridge
 
 
 def waiting(bridge: Bridge, book: CheckpointBook, slot: Slot) -> dict[str, dict[str, Any]]:
-    """The shards of a slot that cannot commit, in the form of its report: nobody reads them until Kafka lets it work
-    again, and how far behind they fall is only to be had from everybody's checkpoints."""
+    """The shards of a slot that cannot commit, or that an operator has paused, in the form of its report: nobody reads
+    them until Kafka or the operator lets it work again, and how far behind they fall is only to be had from everybody's
+    checkpoints."""
     found: dict[str, dict[str, Any]] = {}
-    if slot.usable:
+    paused = slot.app.brake.stops(slot.index)
+    if slot.usable and not paused:
         return found
+    state, why = ("PAUSED", "an operator has paused it") if paused else ("WAITING", slot.why)
     for source in bridge.sources:
         for shard in source.directory.of_slot(slot.index):
             checkpoint = book.checkpoints.get((source.arn or "", shard.id))
@@ -25,7 +28,7 @@ def waiting(bridge: Bridge, book: CheckpointBook, slot: Slot) -> dict[str, dict[
                 continue
             covered = checkpoint.covered_ms if checkpoint is not None else 0
             age = max(0, bridge.now_ms() - covered) if covered > UNKNOWN_COVER_MS else None
-            found[f"{source.arn}|{shard.id}"] = {"state": "WAITING", "why": slot.why, "age_ms": age}
+            found[f"{source.arn}|{shard.id}"] = {"state": state, "why": why, "age_ms": age}
     return found
 
 

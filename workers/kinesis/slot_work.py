@@ -28,6 +28,7 @@ SLOT_BYTES = 8 << 20
 LINGER = 0.1
 """Seconds between the beginnings of two units that are small; a transaction costs the same whatever its size."""
 POLL = 0.5
+REST = 10.0
 WARN_AT = (0.8, 0.5)
 """Shares of the retention."""
 
@@ -84,6 +85,9 @@ class SlotWork:
         self._intake = intake = Intake(Budget(SLOT_BYTES, self.bridge.budget), self.stopping)
         try:
             while not self.stopping.is_set() and self.slot.current:
+                if self.app.brake.stops(self.slot.index):
+                    await self._rest(intake)
+                    continue
                 await self._reconcile(intake)
                 await intake.wait(POLL, LINGER)
                 if not await self.transactions.commit(intake):
@@ -91,6 +95,16 @@ class SlotWork:
                 await self.transactions.settle_gaps(intake)
         finally:
             await intake.close()
+
+    async def _rest(self, intake: Intake) -> None:
+        """An operator has paused the slot: nobody reads. What was read and not committed is read again afterwards, from
+        the checkpoints on."""
+        for key in list(intake.shards):
+            await intake.remove(key)
+        self.blocked.clear()
+        moved = self.app.brake.moved
+        if self.app.brake.stops(self.slot.index):
+            await self.app.slots.wait_stopping(REST, until=moved)
 
     def leave(self) -> None:
         """The slot is given up."""

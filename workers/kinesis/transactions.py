@@ -36,7 +36,7 @@ class Transactions:
         if not taken and not covered:
             return True
         try:
-            async with UnitOfWork(self._slot) as unit:
+            async with UnitOfWork(self._slot, new_work=True) as unit:
                 moved = await self._forward(unit, intake, taken) | covered
                 for checkpoint in moved.values():  # one per shard, however many parts
                     unit.send(self._bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())
@@ -80,7 +80,7 @@ class Transactions:
     async def boot(self, boot: Boot) -> bool:
         """Write down where a stream begins; whether that was done."""
         try:
-            async with UnitOfWork(self._slot) as unit:
+            async with UnitOfWork(self._slot, new_work=True) as unit:
                 unit.send(self._bridge.topics.checkpoints, boot.key, boot.encode())
         except StaleBatch:
             return False
@@ -107,7 +107,7 @@ class Transactions:
             self._app.blockers[f"{stream}|{shard}"] = loss.why
             return False
         try:
-            async with UnitOfWork(self._slot) as unit:
+            async with UnitOfWork(self._slot, new_work=True) as unit:
                 now = self._bridge.now_ms()
                 found = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key), now)
                 checkpoint = replace(found, source=source.name)

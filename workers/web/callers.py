@@ -130,6 +130,20 @@ class Callers:
         return WRITES if writes and self.may_write else READS
 
 
+def told_access(settings: Settings) -> str:
+    """Who is let in, for the people who start the worker."""
+    ways = [
+        *(["tokens"] if settings.web_token_file else []),
+        *(["client certificates"] if settings.web_client_ca_file else []),
+    ]
+    if ways:
+        bare = not settings.web_certificate_file and not is_loopback(settings.web_bind)
+        warning = "; without TLS (CDC_WEB_CERTIFICATE_FILE) tokens can be read on their way" if bare else ""
+        return f"behind {' and '.join(ways)}{warning}"
+    writes = settings.environment == "LOCAL" if settings.web_write is None else settings.web_write
+    return f"open to users of this machine, who may look{' and change' if writes else ', not change'}"
+
+
 def address_of(request: web.Request) -> str:
     """The other end of the connection; headers that claim another one are not believed."""
     return request.remote or "-"

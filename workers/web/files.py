@@ -1,5 +1,6 @@
 """The files of the page, read when the worker starts: what is not among them does not exist."""
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ class PageFile:
     """One file as it is sent."""
 
     body: bytes
+    packed: bytes
+    """The same with gzip."""
     content_type: str
     tag: str
 
@@ -39,7 +42,9 @@ def page_files(directory: Path = DIRECTORY) -> dict[str, PageFile]:
         if path.suffix in TYPES and path.is_file() and not path.is_symlink():
             body = path.read_bytes()
             tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-            found[path.relative_to(directory).as_posix()] = PageFile(body, TYPES[path.suffix], tag)
+            found[path.relative_to(directory).as_posix()] = PageFile(
+                body, gzip.compress(body, mtime=0), TYPES[path.suffix], tag
+            )
     return found
 
 
@@ -50,9 +55,13 @@ def page_routes(files: Mapping[str, PageFile]) -> tuple[Route, ...]:
         file = files.get(request.match_info["file"] or INDEX)
         if file is None:
             raise web.HTTPNotFound(text="the page has no such file")
-        headers = {"ETag": file.tag, "Cache-Control": "no-cache", "Content-Type": file.content_type}
+        headers = {
+            "ETag": file.tag, "Cache-Control": "no-cache", "Content-Type": file.content_type, "Vary": "Accept-Encoding"
+        }  # fmt: skip
         if request.headers.get("If-None-Match") == file.tag:
             return web.Response(status=304, headers=headers)
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=file.packed, headers=headers | {"Content-Encoding": "gzip"})
         return web.Response(body=file.body, headers=headers)
 
     return (Route("GET", "/page/{file:.*}", Scope.OPEN, serve, "Files of the page, which hold no data."),)

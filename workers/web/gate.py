@@ -14,6 +14,7 @@ from aiohttp.web_urldispatcher import AbstractRoute
 
 from workers.cluster.signature import SIGNATURE, answer_signature
 from workers.engine.runner import describe
+from workers.failures import CommandError, ExitCode
 from workers.settings import Settings
 from workers.web.callers import NOBODY, Caller, Callers, Denied, address_of
 from workers.web.routes import Route, Scope
@@ -32,6 +33,14 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+STATUS = {
+    ExitCode.USAGE: 400,
+    ExitCode.DENIED: 502,
+    ExitCode.UNREACHABLE: 503,
+    ExitCode.NOT_FOUND: 404,
+    ExitCode.REFUSED: 409,
+}
+"""Of what ends a command with that exit code."""
 MAX_BODY = 256 << 10
 LONGEST_PARAMETER = 100
 
@@ -106,7 +115,7 @@ class Gate:
                 if route is not None and route.scope is Scope.WRITE:
                     _note(denied.caller, route, {}, denied.status, request)
                 if route is not None and route.path == "/" and denied.status == 401 and wants_page(request):
-                    return web.HTTPSeeOther("/page/")
+                    return web.Response(status=303, headers={"Location": "/page/"})
                 return refusal(denied)
             request[CALLER] = caller
             if route is None or route.scope is not Scope.WRITE:
@@ -165,9 +174,12 @@ async def _handled(handler: Handle, request: web.Request) -> web.StreamResponse:
         return await handler(request)
     except Denied as denied:
         return refusal(denied)
+    except CommandError as error:
+        log.info("%s: %s", request.path, type(error).__name__)
+        return web.json_response({"error": str(error), "hint": error.hint}, status=STATUS.get(error.exit_code, 500))
     except web.HTTPException as error:
         if error.status < 400:
-            return error
+            return web.Response(status=error.status, headers={"Location": error.headers.get("Location", "/")})
         return web.json_response({"error": (error.text or error.reason).strip()}, status=error.status)
     except Exception as error:  # noqa: BLE001
         log.error("%s %s: %s", request.method, request.match_info.route.name or request.path, describe(error))

@@ -33,6 +33,7 @@ from workers.web.stage_pages import ROUTES as STATE
 from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
 from workers.web.views import config, dead_letters, peek, pipeline, plain, sources, tables, trace
+from workers.web.views import pauses as pauses_view
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
 from workers.web_settings import LOOPBACK
@@ -41,8 +42,8 @@ FIRST_PORT = 6066
 PORTS_TRIED = 100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
 ROUTES: tuple[Route, ...] = (
-    *stages_view.ROUTES, *pipeline.ROUTES, *sources.ROUTES, *tables.ROUTES, *dead_letters.ROUTES, *trace.ROUTES,
-    *peek.ROUTES, *config.ROUTES, *plain.ROUTES,
+    *pauses_view.ROUTES, *stages_view.ROUTES, *pipeline.ROUTES, *sources.ROUTES, *tables.ROUTES, *dead_letters.ROUTES,
+    *trace.ROUTES, *peek.ROUTES, *config.ROUTES, *plain.ROUTES,
 )  # fmt: skip
 """Of all views."""
 

@@ -27,6 +27,7 @@ def stage_state(stage: Stage) -> dict[str, Any]:
         }
         if consumer is not None
         else {},
+        "held": app.brake.told,
         "blocked_by": app.blockers | app.outages,
         **{name: report() for name, report in app.reports.items()},
         "tables": {name: len(table.data) for name, table in app.tables.items()},

@@ -51,7 +51,7 @@ def reasons_of(stage: Stage) -> list[Reason]:
     app = stage.app
     if app is None:
         return [Reason(Standing.STARTING, "stage", "its app is being made")]
-    return [*_of_slots(app), *_of_sources(app), *_of_reports(app)]
+    return [*_of_pauses(app), *_of_slots(app), *_of_sources(app), *_of_reports(app)]
 
 
 def standing_of(stage: Stage, reasons: Iterable[Reason]) -> Standing:
@@ -62,6 +62,11 @@ def standing_of(stage: Stage, reasons: Iterable[Reason]) -> Standing:
     if stage.app is None or not stage.app.ready:
         return Standing.STARTING
     return Standing.RUNNING if stage.app.slots.owned else Standing.IDLE
+
+
+def _of_pauses(app: StageApp) -> Iterator[Reason]:
+    for part, pause in app.brake.told.items():
+        yield Reason(Standing.PAUSED, part, f"{pause['why']}, paused by {pause['by']}")
 
 
 def _of_slots(app: StageApp) -> Iterator[Reason]:

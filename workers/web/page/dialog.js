@@ -28,6 +28,18 @@ export function confirm({ title, children = [], action, danger = false, expect =
   });
 }
 
+// Ask for texts: fields are [name, label, required]; resolves to {name: text}, or to null.
+export function ask({ title, children = [], fields, action }) {
+  return new Promise((resolve) => {
+    let told = null;
+    const inputs = fields.map(([name, label, required]) => element("label", null, label, element("input", { name, type: "text", autocomplete: "off", required })));
+    const form = element("form", { class: "dialog-body", method: "dialog", onsubmit: () => { told = Object.fromEntries(new FormData(form)); } }, children, inputs,
+      element("p", { class: "actions" }, element("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), element("button", { type: "submit", class: "primary" }, action)));
+    const dialog = frame(title, form, [], () => resolve(told));
+    dialog.showModal();
+  });
+}
+
 function frame(title, body, buttons, closed) {
   const id = `dialog-${(opened += 1)}`;
   const dialog = element("dialog", { "aria-labelledby": id, onclose: () => { dialog.remove(); closed(); } },

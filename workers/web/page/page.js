@@ -255,7 +255,7 @@ function theme() {
 
 function pause() {
   state.paused = !state.paused;
-  byId("pause").setAttribute("aria-pressed", String(state.paused));
+  byId("pause").classList.toggle("on", state.paused);
   show(byId("pause"), state.paused ? "Resume updates" : "Pause updates");
   say(state.paused ? "updates are paused" : "updates go on");
   wake();

@@ -1,7 +1,7 @@
 // The pipeline as a live graph: stages with their lag and owners, topics with what waits in them, rates between them.
 
 import { copyButton } from "./copy.js";
-import { details } from "./dialog.js";
+import { ask, details } from "./dialog.js";
 import { element, show, svg } from "./element.js";
 import { count, duration, moment, number, rate } from "./format.js";
 import { badge, facts, table } from "./table.js";
@@ -16,7 +16,7 @@ const SAYS = {
 const DOES = {
   bridge: "Kinesis to raw", enrich: "raw to events", publish: "events to EventBridge", archive: "dead letters to S3, SQS, SNS",
 };
-const NEXT = { blocked: "cdc status", paused: "cdc status", parked: "cdc status", away: "cdc check", starting: "cdc status", absent: "cdc worker" };
+const NEXT = { blocked: "cdc status", paused: "cdc pause list", parked: "cdc status", away: "cdc check", starting: "cdc status", absent: "cdc worker" };
 
 export const view = {
   title: "Pipeline",
@@ -181,7 +181,7 @@ function obstacles(body, context) {
   const free = body.stages.filter((stage) => stage.unowned.length && stage.standing === "running");
   const items = [
     ...absent.map((stage) => obstacle("bad", stage.name, "no worker runs this stage: what it has to do waits", `cdc worker --stages ${stage.name}`, context)),
-    ...reasons.map((reason) => obstacle(KIND[reason.kind], reason.stage, `${reason.what}: ${reason.why} (${reason.worker})`, NEXT[reason.kind], context)),
+    ...reasons.map((reason) => obstacle(KIND[reason.kind], reason.stage, `${reason.what}: ${reason.why} (${reason.workers.join(", ")})`, NEXT[reason.kind], context)),
     ...free.map((stage) => obstacle("warn", stage.name, `${count(stage.unowned.length, "slot")} without an owner: ${ranges(stage.unowned)}`, "cdc status", context)),
   ];
   const more = body.stages.reduce((sum, stage) => sum + stage.more_reasons, 0);
@@ -218,7 +218,9 @@ function about(stage, context) {
   const outcomes = Object.entries(stage.outcomes).sort(([, a], [, b]) => b - a);
   return [
     element("p", null, badge(KIND[stage.standing] ?? "idle", stage.standing ?? "unknown"), ` ${DOES[stage.name] ?? ""}; ${SAYS[stage.standing] ?? "not known"}`),
-    stage.reasons.length ? element("ul", { class: "obstacles" }, stage.reasons.map((reason) => obstacle(KIND[reason.kind], reason.what, `${reason.why} (${reason.worker})`, null, context))) : null,
+    context.mayWrite() ? element("p", { class: "row" }, element("button", { type: "button", id: "hold", onclick: () => hold(stage, context) }, "Pause …"),
+      stage.reasons.some((reason) => reason.kind === "paused") ? element("button", { type: "button", id: "go-on", onclick: () => change(context, { action: "resume", stage: stage.name, all: true }, `${stage.name} goes on`) }, "Resume") : null) : null,
+    stage.reasons.length ? element("ul", { class: "obstacles" }, stage.reasons.map((reason) => obstacle(KIND[reason.kind], reason.what, `${reason.why} (${reason.workers.join(", ")})`, null, context))) : null,
     facts([
       ["Behind", duration(stage.seconds_behind)], ["Records to do", stage.records_behind === null ? null : number(stage.records_behind)],
       ["In", rate(stage.rates.in)], ["Out", rate(stage.rates.out)], ["Filtered", rate(stage.rates.drop)], ["Dead letters", rate(stage.rates.dead_per_minute, "/min")],
@@ -244,6 +246,24 @@ function about(stage, context) {
       { title: "Behind", numeric: true, value: (row) => duration(row.seconds) },
     ] }) : null,
   ].filter(Boolean);
+}
+
+async function hold(stage, context) {
+  const told = await ask({
+    title: `Pause ${stage.name}`, action: "Pause",
+    children: [element("p", null, "It commits what it has done and takes nothing new until somebody resumes it. Nothing is lost. The same in a terminal: ", element("code", null, `cdc pause ${stage.name} --reason …`))],
+    fields: [["why", "Why (whoever is called next reads it)", true], ["for", "For how long, such as 30m; empty: until somebody resumes it", false]],
+  });
+  if (told) await change(context, { action: "pause", stage: stage.name, why: told.why, ...(told.for ? { for: told.for } : {}) }, `${stage.name} is paused`);
+}
+
+async function change(context, body, done) {
+  try {
+    await context.post("/api/pauses", body);
+    context.say(done);
+  } catch (error) {
+    details("Nothing was changed", [element("p", null, error.message), error.hint ? element("p", null, error.hint) : null]);
+  }
 }
 
 // 0, 1, 2, 5 as "0-2, 5".

@@ -65,7 +65,7 @@ function section(source, ended, open, toggle) {
     return element("section", { id, "aria-labelledby": `${id}-title` }, title, element("p", { class: "empty" }, "It is not read on purpose: sources.yaml disables it."));
   }
   const over = source.shards.filter((shard) => shard.state === "ENDED").length;
-  const shown = tree(source.shards).filter(({ shard }) => ended || shard.state !== "ENDED");
+  const shown = tree(source.shards.filter((shard) => ended || shard.state !== "ENDED"));
   const worst = Math.max(0, ...source.shards.map((shard) => risk(source, shard)));
   const ages = source.shards.map((shard) => shard.age_ms).filter((age) => typeof age === "number");
   const troubles = [...source.troubles, ...Object.entries(source.listing_errors).map(([code, times]) => `listing its shards failed ${count(times, "time")}: ${code}`)];
@@ -74,7 +74,7 @@ function section(source, ended, open, toggle) {
     worst >= WARN ? element("p", { class: "trouble" }, element("strong", null, `${percent(worst)} of the retention. `), "Records are deleted unread at 100 %: run more workers, or raise the retention of the stream.") : null,
     element("div", { class: "card" }, facts([
       ["Behind", ages.length ? duration(Math.max(...ages) / 1000) : UNKNOWN],
-      ["Shards", Object.entries(Object.groupBy ? Object.groupBy(source.shards, (shard) => shard.state) : grouped(source.shards)).map(([state, some]) => `${some.length} ${state.toLowerCase()}`).join(", ") || "none"],
+      ["Shards", states(source.shards)],
       ["Retention", source.retention_ms ? duration(source.retention_ms / 1000) : UNKNOWN], ["Topic", element("code", null, source.topic)],
       ["Throttles", number(sum(source.shards, "throttles"))], ["Records in Kafka", number(sum(source.shards, "records"))],
       ["Order", source.unordered ? "none per key: the stream distributes by itself" : "per partition key"],
@@ -93,7 +93,7 @@ function section(source, ended, open, toggle) {
         { title: "Errors", value: ({ shard }) => errors(shard) },
       ],
     }),
-    over ? element("p", null, element("button", { type: "button", "aria-pressed": String(ended), onclick: toggle }, ended ? "Hide shards that ended" : `Show ${count(over, "shard")} that ended`)) : null);
+    over ? element("p", null, element("button", { type: "button", onclick: toggle }, ended ? "Hide shards that ended" : `Show ${count(over, "shard")} that ended`)) : null);
 }
 
 function behind(source, shard) {
@@ -107,10 +107,10 @@ const errors = (shard) => Object.entries(shard.errors).map(([code, times]) => `$
 const sum = (shards, name) => shards.reduce((all, shard) => all + (shard[name] ?? 0), 0);
 const short = (id) => id.replace(/^shardId-0*(?=\d)/, "shard ");
 
-function grouped(shards) {
-  const found = {};
-  for (const shard of shards) (found[shard.state] ??= []).push(shard);
-  return found;
+function states(shards) {
+  const found = new Map();
+  for (const { state } of shards) found.set(state, (found.get(state) ?? 0) + 1);
+  return [...found].map(([state, some]) => `${some} ${state.toLowerCase()}`).join(", ") || "none";
 }
 
 // Children after their first known parent, each with its depth; a shard whose parents are not known is a root.

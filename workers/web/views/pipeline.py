@@ -115,7 +115,7 @@ def _stage(name: str, slots: int, parts: Mapping[str, Mapping[str, Any]], *, com
     return {
         "name": name,
         "standing": worst(standings) or (Standing.ABSENT if complete else None),
-        "reasons": [{"worker": worker} | reason for worker, part in parts.items() for reason in part["reasons"]],
+        "reasons": _reasons(parts),
         "more_reasons": sum(part["more_reasons"] for part in parts.values()),
         "owners": [
             {
@@ -150,6 +150,15 @@ def _stage(name: str, slots: int, parts: Mapping[str, Mapping[str, Any]], *, com
         ],
         "shards": dict(sum((Counter(part.get("shards", {})) for part in parts.values()), Counter[str]())),
     }
+
+
+def _reasons(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What several workers say is one thing, such as a pause."""
+    told: dict[tuple[str, str, str], list[str]] = {}
+    for worker, part in sorted(parts.items()):
+        for reason in part["reasons"]:
+            told.setdefault((reason["kind"], reason["what"], reason["why"]), []).append(worker)
+    return [{"kind": kind, "what": what, "why": why, "workers": workers} for (kind, what, why), workers in told.items()]
 
 
 def _largest(parts: Any, name: str) -> dict[str, int]:

@@ -32,7 +32,7 @@ def document(found: Mapping[str, Any], here: str, at_ms: int) -> str:
     stages = "".join(_row(stage) for stage in found["stages"])
     reasons = "".join(
         f"<li>{escape(stage['name'])}: {escape(reason['what'])}: {escape(reason['why'])} "
-        f"({escape(reason['kind'])}, worker {escape(reason['worker'])})</li>"
+        f"({escape(reason['kind'])}; {escape(', '.join(reason['workers']))})</li>"
         for stage in found["stages"]
         for reason in stage["reasons"]
     )
