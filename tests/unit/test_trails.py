@@ -11,6 +11,7 @@ from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.rerun import rerun
 from models.handled import Handled, LetterId
 from models.outcome import Failure
+from models.pause import Pause, Target
 from models.raw import Origin, RawRecord
 from models.redrive import RedriveOrigin
 from models.trail import Ending, Hop, Trail
@@ -77,6 +78,10 @@ def test_why_a_stage_does_not_come_is_said() -> None:
     assert "no worker is in group cdc-enrich: start one" in nobody.why_not(RAW, OFFSET, 1_000)
     still = replace(standing("enrich", raw=OFFSET), standstills={RAW: "200 of 1000 are dead"})
     assert "stands still there: 200 of 1000 are dead" in still.why_not(RAW, OFFSET, 1_000)
+    held = replace(standing("enrich", raw=OFFSET), pauses=(Pause(Target("enrich", partition=0), T0, "me", "why"),))
+    assert "enrich, partition 0 is paused since 2026-01-15T10:31:00.000Z" in held.why_not(RAW, OFFSET, 1_000)
+    other = replace(held, pauses=(Pause(Target("enrich", partition=1), T0, "me", "why"),))
+    assert "paused" not in other.why_not(RAW, OFFSET, 1_000)
     never = standing("enrich")
     assert "has never read cdc.raw.core/0" in never.why_not(RAW, OFFSET, 1_000)
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
+from models.pause import Pause, PauseBook
+from models.written import stamp
 from workers.engine.standstill import read_standstills
+from workers.failures import NotFoundError
 from workers.groups import GroupState, committed_offsets
+from workers.pauses.writing import read_pauses
 from workers.topics import group_of
 from workers.trace.scene import CLIENT, Scene
 
@@ -23,6 +27,8 @@ class StageStanding:
     state: GroupState
     standstills: Mapping[TopicPartition, str]
     """Why it stands still, where it does."""
+    pauses: tuple[Pause, ...] = ()
+    """What operators hold back of it now."""
 
     def passed(self, tp: TopicPartition, offset: int) -> bool:
         """Whether it is done with a record."""
@@ -38,6 +44,9 @@ class StageStanding:
         told += f"{before:,} offsets of {where} stand before it" if before else "and is the next one"
         if tp in self.standstills:
             return f"{told}; {self.stage} stands still there: {self.standstills[tp]}"
+        for pause in self.pauses:
+            if pause.target.table or pause.target.partition in (-1, tp.partition):
+                return f"{told}; {pause.target} is paused since {stamp(pause.since_ms)}: `cdc pause list`"
         if not self.state.members:
             return f"{told}; no worker is in group {self.group}: start one"
         if self.state.holders and (tp.topic, tp.partition) not in self.state.holders:
@@ -52,6 +61,10 @@ async def look(scene: Scene, partition: int) -> dict[str, StageStanding]:
              "publish": (topics.events, topics.redrive["publish"])}  # fmt: skip
     connection = scene.kafka.connection
     standstills = await read_standstills(connection.client(CLIENT), topics.config)
+    try:
+        book = await read_pauses(scene.settings, scene.kafka)
+    except NotFoundError:  # of a world that was made before there were any
+        book = PauseBook()
     found = {}
     for stage in STAGES:
         group = group_of(scene.settings, stage)
@@ -62,5 +75,7 @@ async def look(scene: Scene, partition: int) -> dict[str, StageStanding]:
             for (of, tp), one in standstills.items()
             if of == group and offsets.get(TopicPartition(*tp), 0) < one.end
         }
-        found[stage] = StageStanding(stage, group, offsets, await scene.kafka.group(group), still)
+        found[stage] = StageStanding(
+            stage, group, offsets, await scene.kafka.group(group), still, book.of(stage, scene.now_ms())
+        )
     return found
