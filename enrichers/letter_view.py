@@ -55,7 +55,7 @@ class LetterView:
         readings: Mapping[str, Reading] | None = None,
     ) -> None:  # fmt: skip
         """`readings`: what is known of the records of a source, by its raw topic."""
-        self._rows = RowView(catalogue, secret=secret, other=other, zone=zone)
+        self.rows = RowView(catalogue, secret=secret, other=other, zone=zone)
         self._readings = readings or {}
 
     def keys(self, buried: Buried) -> frozenset[str]:
@@ -73,33 +73,34 @@ class LetterView:
         if buried.stage == PUBLISH:
             # P6: the key of an event was redacted with it. What else may stand in the topic, nobody has looked at.
             return printable(raw.decode("utf-8", "replace")) if buried.names_event else MASK
-        return self._rows.row_key(raw, buried.table) if buried.table else MASK
+        return self.rows.row_key(raw, buried.table) if buried.table else MASK
 
     def payload(self, buried: Buried) -> Masked | None:
         """The payload of a letter; None if it was left out, or if there never was one."""
         value = buried.record.value
         if value is None:
             return None
-        bare = Masked(len(value), hashlib.sha256(value).hexdigest())
         if buried.letter is None:
-            return replace(bare, why="it is no dead letter")
+            return replace(_bare(value), why="it is no dead letter")
         if buried.stage == PUBLISH:
-            return self._event(value, bare)
-        return self._change(buried, value, bare)
+            return self.event(value)
+        adapter = dict(buried.record.headers).get(HEADER_ADAPTER, b"").decode("utf-8", "replace")
+        return self.change(value, adapter, buried.letter.topic)
 
-    def _event(self, value: bytes, bare: Masked) -> Masked:
-        """An event of `cdc.events` was redacted before it was written."""
+    def event(self, value: bytes) -> Masked:
+        """The value of a record of `cdc.events`: an event was redacted before it was written."""
+        bare = _bare(value)
         try:
             read_envelope(value)
             return replace(bare, content={"event": wire(decode(value))})
         except (ValueError, JsonError):
             return replace(bare, why="it is no event of cdc.events")
 
-    def _change(self, buried: Buried, value: bytes, bare: Masked) -> Masked:
-        adapter = dict(buried.record.headers).get(HEADER_ADAPTER, b"").decode("utf-8", "replace") or None
-        reading = self._readings.get(buried.letter.topic, PLAIN) if buried.letter is not None else PLAIN
+    def change(self, value: bytes, adapter: str, topic: str) -> Masked:
+        """The value of a raw record. `adapter`: as its headers have it, empty if they have none."""
+        bare, reading = _bare(value), self._readings.get(topic, PLAIN)
         try:
-            decoded = adapters.decode(decode(value), adapter, reading)
+            decoded = adapters.decode(decode(value), adapter or None, reading)
         except JsonError as error:
             return replace(bare, why=f"not acceptable JSON: {error}")
         match decoded:
@@ -108,7 +109,7 @@ class LetterView:
             case Control():
                 return replace(bare, why="a control record has no row")
             case SourceRow():
-                spec = self._rows.catalogue.match(decoded.adapter, decoded.schema, decoded.table)
+                spec = self.rows.catalogue.match(decoded.adapter, decoded.schema, decoded.table)
                 if spec is None:
                     return replace(bare, why=f"no rules: {decoded.place} is no table that is known")
                 return self._row(decoded, spec, bare)
@@ -123,9 +124,13 @@ class LetterView:
             if not row:
                 continue
             try:
-                shown, strange = self._rows.redacted(spec, row, source.adapter)
+                shown, strange = self.rows.redacted(spec, row, source.adapter)
             except UnredactableError as error:
                 return replace(bare, why=str(error))
             content[side] = wire(shown)
             wrong |= strange
         return replace(bare, content=content, wrong_types=wrong)
+
+
+def _bare(value: bytes) -> Masked:
+    return Masked(len(value), hashlib.sha256(value).hexdigest())

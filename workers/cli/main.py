@@ -30,7 +30,9 @@ COMMANDS = {
     "status": "workers.cli.status:status",
     "table": "workers.cli.table:table",
     "tables": "workers.cli.tables:tables",
+    "tail": "workers.cli.tail:tail",
     "topics": "workers.cli.topics:topics",
+    "trace": "workers.cli.trace:trace",
     "version": "workers.cli.version:version",
     "worker": "workers.cli.worker:worker",
 }

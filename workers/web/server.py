@@ -32,7 +32,7 @@ from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
 from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
-from workers.web.views import config, dead_letters, pipeline, plain, sources, tables
+from workers.web.views import config, dead_letters, peek, pipeline, plain, sources, tables, trace
 from workers.web.views import pauses as pauses_view
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
@@ -43,7 +43,7 @@ PORTS_TRIED = 100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
 ROUTES: tuple[Route, ...] = (
     *pauses_view.ROUTES, *stages_view.ROUTES, *pipeline.ROUTES, *sources.ROUTES, *tables.ROUTES, *dead_letters.ROUTES,
-    *config.ROUTES, *plain.ROUTES,
+    *trace.ROUTES, *peek.ROUTES, *config.ROUTES, *plain.ROUTES,
 )  # fmt: skip
 """Of all views."""
 
@@ -153,6 +153,7 @@ class WebServer(mode.Service):
 
     async def on_stop(self) -> None:
         """Close."""
+        await peek.peeks.end()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._on_end is not None:

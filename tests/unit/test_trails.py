@@ -1,0 +1,152 @@
+"""Where a trail ends, and what is said of it."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from enrichers.event_names import Named
+from enrichers.pipeline import Pipeline, PipelineOptions
+from enrichers.rerun import rerun
+from models.handled import Handled, LetterId
+from models.outcome import Failure
+from models.pause import Pause, Target
+from models.raw import Origin, RawRecord
+from models.redrive import RedriveOrigin
+from models.trail import Ending, Hop, Trail
+from models.written import Place
+from tests.unit.changes import KEY, TELEPHONY, dms
+from tests.unit.letters import T0, buried, gap
+from workers.cli.trace_lines import duration, trail_lines
+from workers.groups import GroupState
+from workers.settings import Settings
+from workers.trace.aftermath import Aftermath, Again, Receipt, tells_of
+from workers.trace.heads import EventHead, EventRecord, ReceiptHead
+from workers.trace.scene import Anchor, Scene
+from workers.trace.standing import StageStanding
+from workers.trace.trail import Walk, ending_of, later_hops, left_out
+
+RAW, EVENTS = TopicPartition("cdc.raw.core", 0), TopicPartition("cdc.events", 0)
+REDRIVE = TopicPartition("cdc.redrive.enrich", 0)
+OFFSET, EVENT_OFFSET = 41, 17
+EVENT = EventRecord(EventHead("evt_1_a", "user.updated", "users", "7", "UPDATE"), 0, EVENT_OFFSET, T0, "core", None)
+RECEIPT = Receipt(ReceiptHead("evt_1_a", "bus-id", EVENT_OFFSET, 1, "PUBLISHED", T0 + 2_000), 0, 5, T0 + 2_000)
+
+
+def standing(stage: str, members: tuple[str, ...] = ("w1",), **offsets: int) -> StageStanding:
+    topics = {"raw": RAW, "events": EVENTS, "redrive": REDRIVE}
+    state = GroupState("Stable", members)
+    return StageStanding(stage, f"cdc-{stage}", {topics[name]: at for name, at in offsets.items()}, state, {})
+
+
+def walk(after: Aftermath, *, enrich: int = OFFSET + 1, publish: int = EVENT_OFFSET + 1, **changes: Any) -> Walk:
+    """A change of which `after` is left, with the stages at these offsets, a minute after it came."""
+    nothing: Any = SimpleNamespace()
+    scene = Scene(Settings(_env_file=None), nothing, nothing, nothing, lambda: T0 + 60_000, lambda *_: None)
+    stages = {
+        "enrich": standing("enrich", raw=enrich, redrive=0), "publish": standing("publish", events=publish),
+    }  # fmt: skip
+    anchor = Anchor(Place("cdc.raw.core", 0, OFFSET), "core", T0)
+    raw = RawRecord(b"", None, Origin("", "", ""), "cdc.raw.core", 0, OFFSET, T0, "core")
+    made = Walk(scene, anchor, after, stages, raw=raw)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def ending(made: Walk) -> tuple[Ending, str]:
+    return ending_of(made, RAW)
+
+
+def test_an_event_with_a_receipt_is_delivered() -> None:
+    assert ending(walk(Aftermath([EVENT], receipts=[RECEIPT])))[0] is Ending.DELIVERED
+
+
+def test_what_a_stage_has_not_come_to_waits_and_is_never_told_as_left_out() -> None:
+    told, why = ending(walk(Aftermath(), enrich=OFFSET - 9))
+    assert told is Ending.WAITING
+    assert "not through enrich yet: it has waited 60 s, 9 offsets of cdc.raw.core/0 stand before it" in why
+    told, why = ending(walk(Aftermath([EVENT]), publish=EVENT_OFFSET))
+    assert told is Ending.WAITING
+    assert "not through publish yet" in why
+    assert not told.final
+
+
+def test_why_a_stage_does_not_come_is_said() -> None:
+    nobody = replace(standing("enrich", members=(), raw=OFFSET))
+    assert "no worker is in group cdc-enrich: start one" in nobody.why_not(RAW, OFFSET, 1_000)
+    still = replace(standing("enrich", raw=OFFSET), standstills={RAW: "200 of 1000 are dead"})
+    assert "stands still there: 200 of 1000 are dead" in still.why_not(RAW, OFFSET, 1_000)
+    held = replace(standing("enrich", raw=OFFSET), pauses=(Pause(Target("enrich", partition=0), T0, "me", "why"),))
+    assert "enrich, partition 0 is paused since 2026-01-15T10:31:00.000Z" in held.why_not(RAW, OFFSET, 1_000)
+    other = replace(held, pauses=(Pause(Target("enrich", partition=1), T0, "me", "why"),))
+    assert "paused" not in other.why_not(RAW, OFFSET, 1_000)
+    never = standing("enrich")
+    assert "has never read cdc.raw.core/0" in never.why_not(RAW, OFFSET, 1_000)
+
+
+def test_what_left_nothing_behind_is_left_out_once_the_stage_is_past_it() -> None:
+    assert ending(walk(Aftermath()))[0] is Ending.DROPPED
+    assert ending(walk(Aftermath(), raw=None))[0] is Ending.GONE
+
+
+def test_a_dead_letter_ends_a_trail_until_it_comes_again() -> None:
+    letter = buried(3, code=Failure.PARSE_ERROR)
+    told, why = ending(walk(Aftermath(letters=[letter])))
+    assert told is Ending.DEAD
+    assert "cdc dlq show 0:3" in why
+    dropped = replace(letter, handled=Handled(LetterId(0, 3), "dropped", T0, T0))
+    assert "was dropped by an operator" in ending(walk(Aftermath(letters=[dropped])))[1]
+    again = Again("enrich", REDRIVE.topic, 0, 8, T0 + 30_000, RedriveOrigin("cdc.raw.core", 0, OFFSET, T0, 1, T0))
+    told, why = ending(walk(Aftermath(letters=[letter], again=[again])))
+    assert told is Ending.WAITING
+    assert "has waited 30 s, 8 offsets of cdc.redrive.enrich/0" in why
+
+
+def test_what_was_lost_unread_is_told_by_its_gap() -> None:
+    lost = gap(3)
+    assert tells_of(lost.gap, [("cdc.raw.core", 0, 10)])
+    assert not tells_of(lost.gap, [("cdc.raw.core", 0, 20), ("cdc.raw.core", 1, 10), ("cdc.raw.other", 0, 10)])
+    told, why = ending(walk(Aftermath(letters=[lost])))
+    assert told is Ending.DEAD
+    assert "records were deleted before anybody read them" in why
+
+
+def test_an_event_without_a_receipt_that_publish_has_passed_is_no_longer_known() -> None:
+    assert ending(walk(Aftermath([EVENT])))[0] is Ending.GONE
+
+
+def test_why_a_change_was_left_out_is_found_by_the_pipeline() -> None:
+    pipeline = Pipeline(TELEPHONY, PipelineOptions(redaction_key=KEY))
+
+    def of(value: bytes | None) -> str:
+        raw = RawRecord(value, None, Origin("s", "h", "1"), "cdc.raw.core", 0, OFFSET, T0, "core", table=None)
+        return left_out(walk(Aftermath(), again=rerun(pipeline, raw)))
+
+    assert of(dms("load", {"ID": 7, "HomeOrgID": 3})).startswith("left out (snapshot): a row of a full load")
+    assert of(dms("insert", {"ID": 7}, table="strangers")).startswith("left out (unknown_table)")
+    assert of(None).startswith("left out (tombstone)")
+    assert "alone it would become an event" in of(dms("insert", {"ID": 7, "HomeOrgID": 3}))
+    resent = walk(Aftermath(), named=Named(None, "evt_1_a"), earlier=EVENT)
+    assert left_out(resent) == "left out (resent): the same change came before; its event is cdc.events/0:17"
+
+
+def test_hops_are_told_with_the_time_between_them() -> None:
+    hops = later_hops(walk(Aftermath([EVENT], receipts=[RECEIPT])))
+    trail = Trail(Ending.DELIVERED, "the bus has it", tuple(hops), "evt_1_a", "users", "users:7", "UPDATE")
+    title, event, receipt, end = trail_lines(trail, steps=True)
+    assert title == "evt_1_a  UPDATE  users:7"
+    assert "cdc.events/0:17  user.updated" in event
+    assert "+2.0 s  receipt" in receipt
+    assert end == "  => delivered: the bus has it"
+    document = trail.document()
+    assert [hop["tookMs"] for hop in document["hops"]] == [None, 2_000]
+    nameless = Trail(Ending.DEAD, "", (Hop("raw", "", T0, Place("cdc.raw.core", 3, 22)),), entity="***")
+    assert next(trail_lines(nameless, steps=False)) == "cdc.raw.core/3:22"
+
+
+def test_durations_are_short_and_have_a_sign() -> None:
+    assert [duration(ms) for ms in (0, 999, 1_500, -1_500, 90_000, 5_400_000)] == [
+        "+0 ms", "+999 ms", "+1.5 s", "-1.5 s", "+1.5 min", "+1.5 h",
+    ]  # fmt: skip

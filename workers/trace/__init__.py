@@ -1,0 +1,1 @@
+"""The way of one change through the pipeline: `cdc trace` and the view Trace."""

@@ -1,0 +1,170 @@
+"""What stands in the topics behind a raw record: events, dead letters, what came again, receipts."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from enrichers.written_view import buried_of
+from models.buried import Buried
+from models.handled import Handled, LetterId
+from models.redrive import RedriveOrigin, origin_of
+from workers.dead_letters.marks import read_marks
+from workers.trace.heads import EventRecord, ReceiptHead, event_record, receipt_head
+from workers.trace.scene import CLOCKS_MS, Anchor, Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A record of `cdc.redrive.<stage>` that is this change."""
+
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    time_ms: int
+    origin: RedriveOrigin
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One answer of the bus, and where it stands."""
+
+    head: ReceiptHead
+    partition: int
+    offset: int
+    time_ms: int
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """All of it, each in the order of its topic."""
+
+    events: list[EventRecord] = field(default_factory=list)
+    letters: list[Buried] = field(default_factory=list)
+    again: list[Again] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+
+
+async def look(scene: Scene, anchor: Anchor) -> Aftermath:
+    """Every topic is read in one partition, from when its record can have been written. Raises KafkaError,
+    CommandError."""
+    place, found = anchor.place, Aftermath()
+    since = max(0, anchor.since_ms - CLOCKS_MS)
+    found.events += await _events(scene, anchor, since, redriven=None)
+    await _letters_and_again(scene, anchor, since, found)
+    for again in found.again:
+        if again.stage == "enrich":
+            found.events += await _events(scene, anchor, max(0, again.time_ms - CLOCKS_MS), redriven=again.offset)
+    for event in found.events:
+        found.receipts += await _receipts(scene, event, max(0, event.time_ms - CLOCKS_MS), redriven=None)
+    by_offset = {event.offset: event for event in found.events}
+    for again in found.again:
+        if again.stage == "publish" and again.origin.offset in by_offset:
+            event = by_offset[again.origin.offset]
+            found.receipts += await _receipts(scene, event, max(0, again.time_ms - CLOCKS_MS), redriven=again.offset)
+    if found.letters:
+        marks = await read_marks(scene.settings, scene.kafka, scene.tell)
+        found.letters = [
+            _marked(letter, marks.get(LetterId(place.partition, letter.id.offset))) for letter in found.letters
+        ]
+    return found
+
+
+async def earlier_event(scene: Scene, anchor: Anchor, event_id: str, from_ms: int) -> EventRecord | None:
+    """The event of this id that another raw record made before."""
+    wanted = event_id.encode()
+
+    def pick(record: Any) -> EventRecord | None:
+        event = event_record(record) if wanted in (record.value or b"") else None
+        return event if event is not None and event.head.event_id == event_id else None
+
+    found = await scene.scan(
+        scene.tps(scene.topics.events, partition=anchor.place.partition), max(0, from_ms - CLOCKS_MS), pick,
+        doing="events looked at", to_ms=anchor.since_ms + CLOCKS_MS, enough=1,
+    )  # fmt: skip
+    return found[0] if found else None
+
+
+async def _events(scene: Scene, anchor: Anchor, from_ms: int, *, redriven: int | None) -> list[EventRecord]:
+    place = anchor.place
+
+    def pick(record: Any) -> EventRecord | None:
+        event = event_record(record)
+        if event is None or event.redriven != redriven or not event.is_of(anchor.source, place.offset):
+            return None
+        return event
+
+    def beyond(record: Any) -> bool:
+        """P2: the events of a raw partition stand in its order, so nothing of it follows."""
+        event = event_record(record)
+        if event is None or event.source != anchor.source:
+            return False
+        if redriven is not None:
+            return event.redriven is not None and event.redriven > redriven
+        return event.redriven is None and event.head.raw_offset > place.offset
+
+    tps = scene.tps(scene.topics.events, partition=place.partition)
+    return await scene.scan(tps, from_ms, pick, doing="events looked at", enough=1, done=beyond)
+
+
+async def _letters_and_again(scene: Scene, anchor: Anchor, from_ms: int, found: Aftermath) -> None:
+    topics, place = scene.topics, anchor.place
+    stages = {topic: stage for stage, topic in topics.redrive.items()}
+    meant = {(place.topic, place.partition, place.offset)}
+    meant |= {(topics.events, event.partition, event.offset) for event in found.events}
+    event_id = (found.events[0].head.event_id if found.events else anchor.event_id).encode()
+
+    def pick(record: Any) -> Buried | Again | None:
+        if record.topic == topics.dead:
+            letter = buried_of(record)
+            return letter if _is_its(letter) else None
+        origin = origin_of(record.headers)
+        if origin is None or not ((origin.topic, origin.partition, origin.offset) in meant or _names(record)):
+            return None
+        return Again(stages[record.topic], record.topic, record.partition, record.offset, record.timestamp, origin)
+
+    def _is_its(buried: Buried) -> bool:
+        letter = buried.letter
+        if letter is None:
+            return tells_of(buried.gap, meant)
+        return (letter.topic, letter.partition, letter.offset) in meant or (
+            letter.topic == topics.events and _names(buried.record)
+        )
+
+    def _names(record: Any) -> bool:
+        """An event that came again made another event, which only its id connects with this change."""
+        return bool(event_id) and b'"eventId":"' + event_id + b'"' in (record.value or b"")
+
+    tps = scene.tps(topics.dead, *topics.redrive.values(), partition=place.partition)
+    picked: list[Buried | Again] = await scene.scan(tps, from_ms, pick, doing="dead letters and redrives looked at")
+    for one in picked:
+        if isinstance(one, Again):
+            found.again.append(one)
+        else:
+            found.letters.append(one.without_value())
+
+
+def tells_of(gap: Mapping[str, str], meant: Collection[tuple[str, int, int]]) -> bool:
+    """Whether one of these places was lost unread."""
+    numbers = [gap.get(name, "") for name in ("partition", "start", "end")]
+    if not all(number.isdecimal() and len(number) < 20 for number in numbers):
+        return False
+    partition, start, end = map(int, numbers)
+    return any(gap.get("topic") == topic and partition == p and start <= offset < end for topic, p, offset in meant)
+
+
+async def _receipts(scene: Scene, event: EventRecord, from_ms: int, *, redriven: int | None) -> list[Receipt]:
+    wanted = event.head.event_id.encode()
+
+    def pick(record: Any) -> Receipt | None:
+        receipt = receipt_head(record) if record.key == wanted else None
+        if receipt is None or receipt.offset != event.offset or receipt.redriven != redriven:
+            return None
+        return Receipt(receipt, record.partition, record.offset, record.timestamp)
+
+    tps = scene.tps(scene.topics.receipts, partition=event.partition)
+    return await scene.scan(tps, from_ms, pick, doing="receipts looked at", enough=1)
+
+
+def _marked(letter: Buried, handled: Handled | None) -> Buried:
+    return replace(letter, handled=handled) if handled is not None and handled.letter_ms == letter.time_ms else letter
