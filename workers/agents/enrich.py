@@ -27,7 +27,7 @@ from models.dead_letter import dead_headers, dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import HEADER_REDRIVEN, HEADER_SOURCE, RawRecord, raw_record_of
 from models.redrive import origin_of, redriven_raw
-from workers import metrics
+from workers.agents.enrich_counts import EnrichCounts
 from workers.agents.recent import RecentChanges
 from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
@@ -36,8 +36,6 @@ from workers.engine.unit import Done, Pause, UnitOfWork
 from workers.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE, Topics
 
 STAGE = "enrich"
-RETYPED = "retyped"
-"""Note of a unit: values of a table that came as another kind than that of their column, and were put right."""
 MISS_POLL = 0.25
 """Seconds between looks for an awaited lookup entry."""
 ANSWER_SECONDS = 30.0
@@ -140,6 +138,7 @@ class TableState:
 def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     """Register the stage's work and its tables."""
     state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups, enrich.fallback)
+    counts = EnrichCounts(enrich.pipeline.catalogue)
 
     sources = {topic: source for source, topic in enrich.topics.raw.items()}
     redriven = [enrich.topics.redrive[STAGE]] if STAGE in enrich.topics.redrive else []
@@ -184,16 +183,10 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                 case _:
                     assert_never(result.outcome)
             state.apply(result.effects)
-            if result.retyped:
-                unit.notes[RETYPED, result.table or ""] += result.retyped
+            counts.add(unit.notes, result)
         return Done()
 
-    def measures() -> Iterable[metrics.Sample]:
-        for (note, table), count in sorted(app.slots.stats.notes.items()):
-            if note == RETYPED:
-                yield metrics.RETYPED_VALUES.of(count, table)
-
-    app.measures.append(measures)
+    app.measures.append(lambda: counts.measure(app.slots.stats.notes))
     return state
 
 
@@ -242,3 +235,4 @@ def _bury(
     )  # fmt: skip
     value, headers = (record.value, kafka_record.headers) if with_value else (None, ())
     unit.send(enrich.topics.dead, record.key, value, dead_headers(letter, headers))
+    EnrichCounts.letter(unit.notes, table, dead)

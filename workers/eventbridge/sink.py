@@ -1,14 +1,16 @@
 """EventBridge as the sink of a window: which record goes to which bus, in which bytes."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from models.bus_health import EventBridgeHC
 from models.raw import HEADER_REPLAY, Headers
-from workers.engine.delivery import Outcome, Undeliverable
+from workers.engine.delivery import Delivered, Outcome, Undeliverable
 from workers.eventbridge.bus import IBus, Prepared
 from workers.eventbridge.entry import EntryRules, entry_of
+from workers.eventbridge.tally import EventAges
 
 MAX_DIGITS = 9
 """Of a number in a header: a longer one takes its time to read."""
@@ -16,10 +18,16 @@ NO_TABLES: Mapping[str, IBus] = MappingProxyType({})
 
 
 class EventBridgeSink:
-    """All buses behind one sink; a bus is a channel. `of_table`: buses of the tables that do not go to `bus`."""
+    """All buses behind one sink; a bus is a channel. `of_table`: buses of the tables that do not go to `bus`. `now`, in
+    seconds since the epoch, is for the ages that are counted, and for nothing that is sent."""
 
-    def __init__(self, bus: IBus, rules: EntryRules, of_table: Mapping[str, IBus] = NO_TABLES) -> None:
+    def __init__(
+        self, bus: IBus, rules: EntryRules, of_table: Mapping[str, IBus] = NO_TABLES,
+        *, now: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         self.bus = bus
+        self.ages = EventAges()
+        self._now = now
         self.buses: Mapping[str, IBus] = {one.name: one for one in (bus, *of_table.values())}
         self._rules = rules
         self._of_source = {f"{rules.source}.{table}": one for table, one in of_table.items()}
@@ -44,7 +52,13 @@ class EventBridgeSink:
 
     async def put(self, prepared: Sequence[Prepared]) -> Sequence[Outcome]:
         """See Sink."""
-        return await self.buses[prepared[0].channel].put(prepared)
+        outcomes = await self.buses[prepared[0].channel].put(prepared)
+        now = self._now()
+        for one, outcome in zip(prepared, outcomes, strict=False):
+            entry = one.entry
+            if isinstance(outcome, Delivered) and not entry.replay and not entry.redriven:
+                self.ages.add(now - entry.time)
+        return outcomes
 
     def report(self) -> dict[str, Any]:
         """Health for the web view: of the bus in the worst state, and of each one if there are several."""

@@ -14,6 +14,7 @@ from workers.cluster.peers import Alone, Peer
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
 from workers.settings import Settings
+from workers.web.loop_lag import LoopLag
 from workers.web.metrics import exposition, registry_of
 from workers.web.routes import Desk, Route
 from workers.web.stage_state import stage_state
@@ -53,12 +54,14 @@ class WebServer(mode.Service):
         self.port = port
         me = Peer(name, f"http://{LOOPBACK}:{port}", tuple(self.stages))
         self.desk = Desk(settings, self.stages, Alone(me))
-        self._metrics = registry_of(stages)
+        self._lag = LoopLag()
+        self._metrics = registry_of(stages, [self._lag.measure])
         self._runner: web.AppRunner | None = None
         super().__init__(**kwargs)
 
     async def on_start(self) -> None:
         """Listen before the stages start: a worker that recovers can be looked at."""
+        await self.add_runtime_dependency(self._lag)
         root = web.Application()
         root.router.add_get("/", self._index)
         root.router.add_get("/ready", self._ready)
