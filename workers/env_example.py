@@ -29,6 +29,7 @@ GROUPS = {
     "on_gap": "Behaviour and bounds",
     "web_port": "This process",
     "sandbox_dir": "Sandbox",
+    "log_format": "Logs",
 }
 """First setting of a group -> its title; settings stand in the order of the class."""
 

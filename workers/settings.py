@@ -24,6 +24,7 @@ from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
+from workers.log_settings import LogSettings
 from workers.oversize_settings import OversizeSettings, oversize_mistakes
 from workers.poison_settings import PoisonSettings
 from workers.preflight_settings import PreflightSettings
@@ -47,7 +48,7 @@ MEBIBYTE = 1 << 20
 
 
 class EnvVariables(
-    PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
+    LogSettings, PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
     OversizeSettings, PreflightSettings,
 ):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""

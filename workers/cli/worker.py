@@ -3,9 +3,11 @@
 import functools
 import os
 import socket
+import sys
 
 import click
 
+from workers.log_lines import LogPlace
 from workers.log_options import LoggerConfigOptions
 
 
@@ -45,20 +47,22 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
+    from workers.log_settings import log_format  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.web.server import WebServer, choose_port  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
     settings = load_settings({name: value for name, value in overrides.items() if value is not None})
-    LoggerConfigOptions(settings.log_level).apply()
+    sender = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+    form = log_format(settings.log_format, settings.environment, terminal=sys.stderr.isatty())
+    LoggerConfigOptions(settings.log_level, form=form, place=LogPlace(sender, settings.app)).apply()
     kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
     stages = stages or stages_of(settings)
     for make in {"enrich": make_enrich, "publish": make_publish, "archive": make_archive}.items():
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
     topic = alert_topic(settings, functools.partial(Session, settings))
-    sender = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
     port = choose_port(settings.web_port)
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at http://127.0.0.1:{port}/", err=True)
     process = StageWorker(
