@@ -10,6 +10,7 @@ from typing import Any
 
 from workers import metrics
 from workers.engine.app import StageApp
+from workers.engine.lag import Lag
 from workers.engine.slot import Slot
 from workers.kinesis.checkpoints import CheckpointWatch
 from workers.kinesis.measures import measure, waiting
@@ -54,6 +55,11 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
     def measures() -> Iterable[metrics.Sample]:
         return measure(bridge, shards(), app.slots.stats)
 
+    def behind() -> Lag:
+        ages = [found["age_ms"] for found in shards().values() if found.get("age_ms") is not None]
+        return Lag(None, max(ages) / 1000 if ages else None)
+
+    app.lags.outside = behind
     app.reports["shards"] = shards
     app.measures.append(measures)
     app.on_end += [watch.follower.stop, bridge.close]

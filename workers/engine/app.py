@@ -17,6 +17,7 @@ from workers.engine.dead_window import DeadWindow
 from workers.engine.delivery import Deliver, Emit, FunctionSink, Gate, OpenGate, Sink, WindowOptions
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
+from workers.engine.lag import Lags
 from workers.engine.options import EngineOptions
 from workers.engine.recovery import KeepingFlow, TableManager
 from workers.engine.runner import Bury, Runner, describe
@@ -57,6 +58,7 @@ class StageApp(faust.App):
         self.slot_bodies: list[Callable[[Slot], Any]] = []
         self.slots = Slots(self)
         self.gaps = Gaps(self)
+        self.lags = Lags(self)
         self.traces: set[str] = set()
         """Topics only this stage writes: a record in them proves that it has booted before."""
         self.contract: dict[str, str] = {}

@@ -97,6 +97,10 @@ class MemoryConsumer:
         """Partitions of a topic."""
         return set(range(self.broker.partitions(topic)))
 
+    def stable_ends(self) -> dict[TP, int]:
+        """Last stable offsets of the source partitions."""
+        return {tp: self.broker.log(*tp).stable for tp in self._assigned if not self.is_changelog(tp)}
+
     def _bounds(self, tp: TP) -> tuple[int, int]:
         log = self.broker.log(*tp)
         return log.start, log.stable

@@ -32,20 +32,25 @@ class StableOffsets:
         self._held: dict[TP, Held] = {}
         self._told: set[TP] = set()
         self._looked = 0.0
+        self.ends: dict[TP, int] = {}
+        """Last stable offsets, as of the last look; of a partition that is not fetched, as of its last fetch."""
 
     def look(self, states: Iterable[tuple[TP, int | None, int | None]], now: float) -> None:
         """`states`: (partition, last stable offset, high watermark) of the source partitions; `now` in seconds."""
         if now - self._looked < LOOK_EVERY:
             return
         self._looked = now
-        held = {}
+        held, ends = {}, {}
         for tp, stable, high_watermark in states:
-            if stable is None or high_watermark is None or stable >= high_watermark:
+            if stable is None or high_watermark is None:
+                continue
+            ends[tp] = stable
+            if stable >= high_watermark:
                 continue
             known = self._held.get(tp)
             since = known.since if known is not None and known.stable == stable else now
             held[tp] = Held(stable, high_watermark, since)
-        self._held = held
+        self._held, self.ends = held, ends
         stuck = self.stuck(now)
         for tp in stuck.keys() - self._told:
             self._log.error(

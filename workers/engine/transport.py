@@ -35,6 +35,10 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.stable_offsets = StableOffsets(self.app.log)
 
+    def stable_ends(self) -> dict[TP, int]:
+        """Last stable offsets of the source partitions, as far as fetches told them: about a second old."""
+        return self.stable_offsets.ends
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
