@@ -15,6 +15,7 @@ from models.shard import Shard
 from workers import metrics
 from workers.aws.errors import MOST_CODES, OTHER, ErrorCodes
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced
+from workers.engine.lag import Lag
 from workers.engine.stages import Stage
 from workers.engine.stats import Stats
 from workers.kinesis.budget import Budget
@@ -61,10 +62,12 @@ class Process:
         """A new app, as after a crash."""
         slots = SimpleNamespace(stats=Stats(), owned={0: object(), 1: object()})
         self.consumer = SimpleNamespace(held=set())
+        self.lag = Lag(None, None)
         self.tables = Tables()
         measures = [lambda: measure(self.bridge, self.shards, slots.stats)]
         self.stage.app = cast("Any", SimpleNamespace(
             ready=True, slots=slots, measures=measures, fingerprint="f00d", tables=self.tables, _consumer=self.consumer,
+            lags=SimpleNamespace(of_stage=lambda _now_ms: self.lag),
         ))  # fmt: skip
         return slots.stats
 

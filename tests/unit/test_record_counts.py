@@ -15,6 +15,7 @@ from workers.agents.enrich import Enrich, add_enrich
 from workers.agents.enrich_counts import EnrichCounts
 from workers.engine.app import StageApp
 from workers.engine.delivery import Delivered, Outcome, Retry
+from workers.engine.lag import Lag
 from workers.engine.options import EngineOptions
 from workers.engine.stats import LETTER, RECORD
 from workers.engine.testing import Input, StageKit
@@ -107,6 +108,15 @@ def test_a_scrape_tells_release_tables_recovery_and_what_is_held() -> None:
     assert found[series("cdc_stage_held_partitions", stage="bridge")] == 2
     assert found[series("cdc_recovery_remaining", stage="bridge")] == 12
     assert found[series("cdc_table_keys", table="users")] == 2
+
+
+def test_a_stage_tells_how_far_it_is_behind_once_that_is_known() -> None:
+    process = Process()
+    behind = series("cdc_stage_seconds_behind", stage="bridge")
+    assert behind not in process.scrape()
+    process.lag = Lag(7, 12.5)
+    found = process.scrape()
+    assert (found[behind], found[series("cdc_stage_records_behind", stage="bridge")]) == (12.5, 7)
 
 
 def test_the_loop_is_as_late_as_its_tasks_are() -> None:

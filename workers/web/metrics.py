@@ -1,5 +1,8 @@
 """What Prometheus scrapes: the counters of all stages of the process, as they are at that moment."""
 
+import asyncio
+import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
@@ -14,6 +17,8 @@ from workers.engine.app import StageApp
 from workers.engine.stages import Stage
 from workers.engine.stats import LETTER, RECORD, TXN_BOUNDS, Stats
 
+ENDS_SECONDS = 1.0
+"""A scraper waits ten."""
 Measure = Callable[[], Iterable[metrics.Sample]]
 
 
@@ -51,6 +56,13 @@ def registry_of(stages: Sequence[Stage], measures: Sequence[Measure] = ()) -> Co
     return registry
 
 
+async def look_at_ends(stages: Iterable[Stage]) -> None:
+    """Before a scrape: what no fetch tells of the logs' ends. What does not answer is told as it was known last."""
+    looks = [stage.app.lags.refresh() for stage in stages if stage.app is not None]
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(*looks, return_exceptions=True), ENDS_SECONDS)
+
+
 def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     """(body, content type) for an Accept header."""
     encode, content_type = choose_encoder(accept)
@@ -73,6 +85,11 @@ def _of_app(app: StageApp, name: str) -> Iterator[metrics.Sample]:
     yield metrics.STAGE_HELD.of(len(app._consumer.held) if app._consumer is not None else 0, name)
     yield metrics.STAGE_DURATION.of(metrics.Distribution(TXN_BOUNDS, stats.unit_times, stats.unit_seconds), name)
     yield from _of_records(stats, name)
+    lag = app.lags.of_stage(time.time_ns() // 1_000_000)
+    if lag.seconds is not None:
+        yield metrics.STAGE_SECONDS_BEHIND.of(lag.seconds, name)
+    if lag.records is not None:
+        yield metrics.STAGE_RECORDS_BEHIND.of(lag.records, name)
     yield metrics.RECOVERY_REMAINING.of(app.tables.remaining, name)
     for table, held in app.tables.items():
         yield metrics.TABLE_KEYS.of(len(held.data), table)

@@ -26,7 +26,7 @@ from workers.web.callers import Callers
 from workers.web.files import page_files, page_routes
 from workers.web.gate import MAX_BODY, Gate
 from workers.web.loop_lag import LoopLag
-from workers.web.metrics import exposition, registry_of
+from workers.web.metrics import exposition, look_at_ends, registry_of
 from workers.web.routes import Desk, Route, Scope
 from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
@@ -158,7 +158,8 @@ class WebServer(mode.Service):
 
 
 def _metrics_route(registry: CollectorRegistry) -> Route:
-    async def scrape(_desk: Desk, request: web.Request) -> web.Response:
+    async def scrape(desk: Desk, request: web.Request) -> web.Response:
+        await look_at_ends(desk.stages.values())
         body, content_type = exposition(registry, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
