@@ -49,6 +49,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
     from workers.log_settings import log_format  # noqa: PLC0415
+    from workers.probes.service import Probes  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
@@ -70,6 +71,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
         {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
         beside=lambda running: [
             WebServer(running, settings, sender, port, directory=GroupDirectory(groups), on_end=groups.close),
+            *([Probes(running, settings.health_bind, settings.health_port)] if settings.health_port else []),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
         ],
         address=address_of(advertised_url(settings, port), sender),

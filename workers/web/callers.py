@@ -36,11 +36,19 @@ class Denied(Exception):
     """A request that is not answered: status, and why, in words without anything the client sent."""
 
     def __init__(
-        self, status: int, why: str, *, retry_after: int = 0, refusal: Refusal | None = None, caller: Caller = NOBODY
+        self,
+        status: int,
+        why: str,
+        *,
+        hint: str = "",
+        retry_after: int = 0,
+        refusal: Refusal | None = None,
+        caller: Caller = NOBODY,
     ) -> None:
         super().__init__(why)
         self.status = status
         self.why = why
+        self.hint = hint
         self.retry_after = retry_after
         self.refusal = refusal
         self.caller = caller
@@ -94,7 +102,7 @@ class Callers:
         token = self.tokens.find(told)
         if token is None:
             self.failures.add(address)
-            raise Denied(401, "this token is not known here")
+            raise Denied(401, "this token is not known here", hint="it must stand in the file of CDC_WEB_TOKEN_FILE")
         return token
 
     def _worker(self, request: web.Request) -> Caller:

@@ -55,7 +55,7 @@ class Gate:
     def authorize(self, route: Route | None, request: web.Request) -> Caller:
         """Who asks for it, if they may. Raises Denied. `route` is None for what does not exist."""
         if self.callers.open and host_of(f"//{request.host}") not in self._hosts:
-            raise Denied(421, "this host is not served here; ask 127.0.0.1, or set CDC_WEB_ADVERTISE")
+            raise Denied(421, "this host is not served here", hint="ask 127.0.0.1, or set CDC_WEB_ADVERTISE")
         caller = self.callers.recognize(request)
         if request.headers.get("Sec-Fetch-Site") == "cross-site" and (
             request.method != "GET" or request.headers.get("Sec-Fetch-Mode") != "navigate"
@@ -67,15 +67,12 @@ class Gate:
         if wanted is Scope.OPEN or wanted in caller.scopes:
             return caller
         if caller is NOBODY:
-            raise Denied(401, "sign in at /page/, or send a token: Authorization: Bearer …")
-        raise Denied(403, self._lacking(wanted), caller=caller)
-
-    def _lacking(self, wanted: Scope) -> str:
+            raise Denied(401, "sign in first", hint="at /page/, or send a token: Authorization: Bearer TOKEN")
         if wanted is not Scope.WRITE:
-            return f"this is for callers with the scope {wanted}"
+            raise Denied(403, f"this is for callers with the scope {wanted}", caller=caller)
         if self.callers.may_write:
-            return "this token or certificate may only read"
-        return "nothing can be changed through this server: set CDC_WEB_WRITE=true if it should"
+            raise Denied(403, "this token or certificate may only read", caller=caller)
+        raise Denied(403, "nothing can be changed through this server", hint="CDC_WEB_WRITE=true", caller=caller)
 
     def _refuse_foreign(self, request: web.Request, caller: Caller) -> None:
         """A form, a script or a link of another page cannot send what is wanted here without asking first, which
@@ -144,7 +141,8 @@ def refusal(denied: Denied) -> web.Response:
     headers = {"WWW-Authenticate": 'Bearer realm="cdc"'} if denied.status == 401 else {}
     if denied.retry_after:
         headers["Retry-After"] = str(denied.retry_after)
-    told = {"error": denied.why} | ({"refusal": denied.refusal.value} if denied.refusal else {})
+    told = {"error": denied.why} | ({"hint": denied.hint} if denied.hint else {})
+    told |= {"refusal": denied.refusal.value} if denied.refusal else {}
     return web.json_response(told, status=denied.status, headers=headers)
 
 

@@ -19,6 +19,7 @@ from workers.cluster.directory import address_of
 from workers.cluster.key import cluster_key
 from workers.cluster.peers import Peer
 from workers.cluster.signature import ClusterKey, Reception
+from workers.cluster.tls import cluster_tls
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
 from workers.settings import Settings
@@ -30,7 +31,7 @@ from workers.web.metrics import exposition, look_at_ends, registry_of
 from workers.web.routes import Desk, Route, Scope
 from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
-from workers.web.tls import cluster_tls, server_tls
+from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
@@ -105,6 +106,7 @@ class WebServer(mode.Service):
         port: int,
         *,
         directory: Directory | None = None,
+        views: tuple[Route, ...] = ROUTES,
         on_end: Callable[[], Awaitable[None]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -126,6 +128,7 @@ class WebServer(mode.Service):
         self._lag = LoopLag()
         self.registry = registry_of(stages, [self._lag.measure])
         self._runner: web.AppRunner | None = None
+        self._views = views
         self._on_end = on_end
         super().__init__(**kwargs)
 
@@ -134,7 +137,7 @@ class WebServer(mode.Service):
         root = web.Application(middlewares=[self.gate.guard], client_max_size=MAX_BODY)
         root.on_response_prepare.append(self.gate.finish)
         scraped = _metrics_route(self.registry)
-        routes = (*STATE, scraped, *session_routes(self.callers), *page_routes(page_files()), *ROUTES, *PAGES)
+        routes = (*STATE, scraped, *session_routes(self.callers), *page_routes(page_files()), *self._views, *PAGES)
         for route in routes:
             self.gate.add(root.router, route, self._handler(route))
         return root
