@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "workers.cli.demo:demo",
     "dlq": "workers.cli.dlq:dlq",
     "invoke": "workers.cli.invoke:invoke",
+    "logs": "workers.cli.logs:logs",
     "redact": "workers.cli.redact:redact",
     "replay": "workers.cli.replay:replay",
     "rules": "workers.cli.rules:rules",

@@ -51,6 +51,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.log_settings import log_format  # noqa: PLC0415
     from workers.probes.service import Probes  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
+    from workers.web.loop_lag import LoopLag  # noqa: PLC0415
     from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
 
@@ -66,14 +67,27 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
     topic = alert_topic(settings, functools.partial(Session, settings))
     port = choose_port(settings.web_port, settings.web_bind)
-    groups = KafkaGroups(settings)
+    groups, lag = KafkaGroups(settings), LoopLag()
     process = StageWorker(
         {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
         beside=lambda running: [
-            WebServer(running, settings, sender, port, directory=GroupDirectory(groups), on_end=groups.close),
-            *([Probes(running, settings.health_bind, settings.health_port)] if settings.health_port else []),
+            lag,
+            WebServer(
+                running,
+                settings,
+                sender,
+                port,
+                directory=GroupDirectory(groups),
+                on_end=groups.close,
+                measures=[lag.measure],
+            ),
+            *(
+                [Probes(running, settings.health_bind, settings.health_port, [lag.measure])]
+                if settings.health_port
+                else []
+            ),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
-        ],
+        ],  # fmt: skip
         address=address_of(advertised_url(settings, port), sender),
     )
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)

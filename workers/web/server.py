@@ -6,7 +6,7 @@ import functools
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import mode
@@ -26,13 +26,13 @@ from workers.settings import Settings
 from workers.web.callers import Callers
 from workers.web.files import page_files, page_routes
 from workers.web.gate import MAX_BODY, Gate
-from workers.web.loop_lag import LoopLag
-from workers.web.metrics import exposition, look_at_ends, registry_of
+from workers.web.metrics import Measure, exposition, look_at_ends, registry_of
 from workers.web.routes import Desk, Route, Scope
 from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
 from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
+from workers.web.views import logs as logs_view
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
 from workers.web_settings import LOOPBACK
@@ -40,7 +40,7 @@ from workers.web_settings import LOOPBACK
 FIRST_PORT = 6066
 PORTS_TRIED = 100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
-ROUTES: tuple[Route, ...] = (*stages_view.ROUTES,)
+ROUTES: tuple[Route, ...] = (*logs_view.ROUTES, *stages_view.ROUTES)
 """Of all views."""
 
 
@@ -108,6 +108,7 @@ class WebServer(mode.Service):
         directory: Directory | None = None,
         views: tuple[Route, ...] = ROUTES,
         on_end: Callable[[], Awaitable[None]] | None = None,
+        measures: Sequence[Measure] = (),
         **kwargs: Any,
     ) -> None:
         self.port = port
@@ -125,8 +126,7 @@ class WebServer(mode.Service):
         tokens = read_tokens(settings.web_token_file) if settings.web_token_file else Tokens()
         self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic)
         self.gate = Gate(settings, self.callers)
-        self._lag = LoopLag()
-        self.registry = registry_of(stages, [self._lag.measure])
+        self.registry = registry_of(stages, measures)
         self._runner: web.AppRunner | None = None
         self._views = views
         self._on_end = on_end
@@ -144,7 +144,6 @@ class WebServer(mode.Service):
 
     async def on_start(self) -> None:
         """Listen before the stages start: a worker that recovers can be looked at."""
-        await self.add_runtime_dependency(self._lag)
         self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.bind, self.port, ssl_context=self._tls).start()
