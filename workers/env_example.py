@@ -31,6 +31,7 @@ GROUPS = {
     "log_level": "This process",
     "sandbox_dir": "Sandbox",
     "log_format": "Logs",
+    "traces": "Traces",
 }
 """First setting of a group -> its title; settings stand in the order of the class."""
 

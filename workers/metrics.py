@@ -79,8 +79,8 @@ STAGE_READY = Metric("stage_ready", "gauge", "1 if the stage has joined and ever
 STAGE_RESTARTS = Metric("stage_restarts", "counter", "Times the stage crashed and was replaced in this process.", STAGE)
 STAGE_SLOTS = Metric("stage_slots", "gauge", "Slots this worker holds.", STAGE)
 STAGE_SECONDS_BEHIND = Metric(
-    "stage_seconds_behind", "gauge", "Age of the oldest record that waits for the stage or is worked on, on this worker; "
-    "0 if none does, no series while that is not known.", STAGE,
+    "stage_seconds_behind", "gauge", "Age of the oldest record that waits for the stage or is worked on, on this "
+    "worker; 0 if none does, no series while that is not known.", STAGE,
 )  # fmt: skip
 STAGE_RECORDS_BEHIND = Metric(
     "stage_records_behind", "gauge", "How many there are; transaction markers that were not read yet count, too.", STAGE

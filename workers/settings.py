@@ -42,14 +42,15 @@ from workers.setting_types import (
     secret_text,
 )
 from workers.setting_types import env as _env
+from workers.trace_settings import TraceSettings
 from workers.web_settings import WebSettings, web_mistakes
 
 MEBIBYTE = 1 << 20
 
 
 class EnvVariables(
-    LogSettings, PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
-    OversizeSettings, PreflightSettings, WebSettings,
+    LogSettings, TraceSettings, PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig,
+    PoisonSettings, OversizeSettings, PreflightSettings, WebSettings,
 ):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 

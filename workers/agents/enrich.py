@@ -27,6 +27,7 @@ from models.dead_letter import dead_headers, dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import HEADER_REDRIVEN, HEADER_SOURCE, RawRecord, raw_record_of
 from models.redrive import origin_of, redriven_raw
+from models.trace_context import HEADER_TRACEPARENT, TraceContext
 from workers.agents.enrich_counts import EnrichCounts
 from workers.agents.recent import RecentChanges
 from workers.engine.app import StageApp
@@ -34,6 +35,7 @@ from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.unit import Done, Pause, UnitOfWork
 from workers.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE, Topics
+from workers.tracing.spans import Hop
 
 STAGE = "enrich"
 MISS_POLL = 0.25
@@ -168,6 +170,8 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                     headers = [(HEADER_SOURCE, record.source.encode())]
                     if kafka_record.topic not in sources:
                         headers.append((HEADER_REDRIVEN, b"%d" % kafka_record.offset))
+                    if record.parent is not None:
+                        headers.append((HEADER_TRACEPARENT, _hop(kafka_record, record.parent).header()))
                     unit.send(enrich.topics.events, event.key, event.value, headers)
                     unit.out()
                 case Drop(reason):
@@ -184,10 +188,35 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                     assert_never(result.outcome)
             state.apply(result.effects)
             counts.add(unit.notes, result)
+            if record.parent is not None and record.parent.sampled and app.tell_traced is not None:
+                unit.traced.append(_traced(kafka_record, record.parent, result))
         return Done()
 
     app.measures.append(lambda: counts.measure(app.slots.stats.notes))
     return state
+
+
+def _hop(kafka_record: Any, parent: TraceContext) -> TraceContext:
+    """The span of this stage; the record alone says which, so that its event has the same header every time (P3)."""
+    return parent.child(STAGE, kafka_record.topic, kafka_record.partition, kafka_record.offset)
+
+
+def _traced(kafka_record: Any, parent: TraceContext, result: Enriched) -> Hop:
+    outcome = result.outcome
+    told: dict[str, str | int] = {
+        "cdc.topic": kafka_record.topic, "cdc.partition": kafka_record.partition, "cdc.offset": kafka_record.offset,
+        "cdc.table": result.table or "", "cdc.outcome": type(outcome).__name__.lower(),
+    }  # fmt: skip
+    match outcome:
+        case Ok(event):
+            told["cdc.event_id"] = event.event_id
+        case Drop(reason):
+            told["cdc.reason"] = reason
+        case Dead(failure):
+            told["cdc.reason"] = failure
+        case Miss():
+            pass
+    return Hop(_hop(kafka_record, parent), parent, kafka_record.timestamp, told)
 
 
 def _run(enrich: Enrich, state: TableState, record: RawRecord, waits_since_ms: int) -> Enriched:

@@ -87,7 +87,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
                 else []
             ),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
-        ],  # fmt: skip
+        ],
         address=address_of(advertised_url(settings, port), sender),
     )
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)

@@ -76,6 +76,8 @@ class StageApp(faust.App):
         """What does not answer now, by name: the stage is not ready, and nobody has to decide anything."""
         self.reports: dict[str, Callable[[], Any]] = {}
         """More for the web view, by name: plain data, no keys and no values."""
+        self.tell_traced: Callable[[list[Any], float, str], None] | None = None
+        """Told the traced records of a unit that has committed, its seconds, and its slot; it never raises."""
         self.measures: list[Callable[[], Iterable[Any]]] = []
         """More for `/metrics`: samples of `workers.metrics`, made when somebody asks."""
         settings: dict[str, Any] = {

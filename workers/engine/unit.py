@@ -77,6 +77,8 @@ class UnitOfWork:
         self.source_records = 0
         self.notes: Counter[tuple[str, ...]] = Counter()
         """What is worth counting beside the outcomes, by name and labels; it counts when the unit has committed."""
+        self.traced: list[Any] = []
+        """Records of traces, for `StageApp.tell_traced`."""
         self.begun = 0.0
         """When it got its slot."""
         self.advances: dict[TP, Advance] = {}
