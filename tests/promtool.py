@@ -1,5 +1,5 @@
 """`python -m tests.promtool`: alert rules, their unit tests, the scrape configuration and all queries of the
-dashboards, as Prometheus itself reads them. Needs promtool (PATH or PROMTOOL; Debian has it in the package prometheus)."""
+dashboards, as Prometheus itself reads them. Needs promtool (PATH or PROMTOOL; Debian: package prometheus)."""
 
 import os
 import shutil
