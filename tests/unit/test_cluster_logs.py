@@ -1,10 +1,15 @@
 """Log lines of all workers as one list, and what is said of those who do not answer."""
 
 import asyncio
+import json
 from collections.abc import Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from yarl import URL
 
 from tests.unit.test_log_lines import line
 from workers.cli.logs import complaints, refuse_silence, text_of
@@ -12,6 +17,7 @@ from workers.cluster.logs import InvalidLogQuery, LogQuery, logs_of, told
 from workers.cluster.peers import Answer
 from workers.failures import NotFoundError
 from workers.log_ring import LogRing
+from workers.web.views import logs as logs_view
 
 QUERY = LogQuery()
 
@@ -115,3 +121,24 @@ def test_cursors_of_two_workers_of_one_name_do_not_mix() -> None:
     after.add(line(3, worker="a"))
     first = asyncio.run(logs_of(Workers(a=before), QUERY))
     assert len(asyncio.run(logs_of(Workers(a=after), LogQuery(cursors=first.cursors))).lines) == 1
+
+
+async def test_a_worker_tells_its_own_lines_to_those_who_ask_it_and_none_to_those_who_want_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs_view, "ring_of_process", lambda: ring("a", 1, 2))
+    desk: Any = SimpleNamespace(cluster=SimpleNamespace(here="a"))
+
+    async def asked(query: LogQuery) -> list[str]:
+        request = make_mocked_request("GET", str(URL("/internal/logs").with_query(query.to_query())))
+        answer = await logs_view.here(desk, request)
+        return [one["message"] for one in json.loads(answer.body or b"")["lines"]]  # type: ignore[arg-type]
+
+    assert await asked(LogQuery(worker="a", limit=1)) == ["line 2"]
+    assert await asked(LogQuery(grep="LINE 1")) == ["line 1"]
+    assert await asked(LogQuery(worker="b")) == []
+
+
+async def test_a_question_that_means_nothing_is_answered_400() -> None:
+    with pytest.raises(web.HTTPBadRequest):
+        await logs_view.here(cast("Any", None), make_mocked_request("GET", "/internal/logs?level=loud"))
