@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -49,6 +50,29 @@ def test_an_exporter_that_fails_stops_nothing_and_is_told_once(caplog: pytest.Lo
     for _ in range(2):
         exporter.export(Span("enrich", CHILD, ROOT, 1, 2))
     assert [record.getMessage() for record in caplog.records] == ["spans cannot be told: RuntimeError"]
+
+
+def test_the_end_of_a_process_waits_for_its_spans_but_not_for_a_collector_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed, away = threading.Event(), threading.Event()
+
+    class Exporter:
+        def __init__(self, wait: bool) -> None:
+            self.wait = wait
+
+        def close(self) -> None:
+            closed.set()
+            if self.wait:
+                away.wait()
+
+    settings = Settings(_env_file=None, traces="otlp")
+    for wait, seconds in ((False, 60.0), (True, 0.01)):
+        closed.clear()
+        monkeypatch.setattr(switch, "_exporter", lambda _worker, wait=wait: Exporter(wait))
+        switch.send_rest(settings, seconds)
+        assert closed.wait(60)
+    away.set()
 
 
 def test_without_traces_nothing_of_it_is_imported() -> None:

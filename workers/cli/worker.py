@@ -51,6 +51,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.log_settings import log_format  # noqa: PLC0415
     from workers.probes.service import Probes  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
+    from workers.tracing.switch import send_rest  # noqa: PLC0415
     from workers.web.loop_lag import LoopLag  # noqa: PLC0415
     from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
@@ -92,6 +93,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     )
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)
     code = process.run()
+    send_rest(settings)
     for name, why in sorted(process.waiting.items()):
         click.echo(f"cdc worker: {name} waits for you: {why}", err=True)
     if process.waiting:

@@ -37,6 +37,9 @@ class Exporter(Protocol):
     def export(self, span: Span) -> None:
         """Never raises and never waits."""
 
+    def close(self) -> None:
+        """Send what is left; may take its time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:

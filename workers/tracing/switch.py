@@ -3,6 +3,7 @@
 import functools
 import os
 import socket
+import threading
 import time
 from importlib import metadata
 
@@ -10,13 +11,27 @@ from workers.failures import ConfigurationError
 from workers.settings import Settings
 from workers.tracing.spans import Exporter, HopSpans
 
+END_SECONDS = 2.0
+
 
 def hop_spans(settings: Settings, stage: str) -> HopSpans | None:
     """What tells the hops of a stage; None if traces are off. Raises ConfigurationError without the extra."""
     if settings.traces == "off":
         return None
-    worker = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
-    return HopSpans(stage, _exporter(worker), time.time_ns)
+    return HopSpans(stage, _exporter(_worker(settings)), time.time_ns)
+
+
+def send_rest(settings: Settings, seconds: float = END_SECONDS) -> None:
+    """At the end of the process: what is told and not sent. A collector that does not answer holds nobody up."""
+    if settings.traces == "off":
+        return
+    sending = threading.Thread(target=_exporter(_worker(settings)).close, daemon=True)
+    sending.start()
+    sending.join(seconds)
+
+
+def _worker(settings: Settings) -> str:
+    return settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
 
 
 @functools.cache
