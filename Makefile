@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos test-browser conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs reference lock clean
+.PHONY: help setup demo test test-unit test-integration test-browser test-alerts test-docker dashboards chaos conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs reference lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -51,6 +51,12 @@ chaos: setup ## faults from seeds against the engine, resumable: SCENARIOS="tabl
 
 conformance: setup ## the contract tests of the AWS stand-in over it, moto and kinesis-local (needs Node.js)
 	@$(BIN)/python -m tests.conformance
+
+test-alerts: setup ## alert rules, their tests and the queries of the dashboards, by promtool (Debian package prometheus)
+	@$(BIN)/python -m tests.promtool
+
+dashboards: setup ## write deploy/grafana/dashboards/ from workers/dashboards
+	@$(BIN)/python -m workers.dashboards
 
 mutants: setup ## apply each deliberately broken build and see its test fail
 	@$(BIN)/python -m tests.mutants

@@ -92,7 +92,7 @@ class Frame:
         )
         return Event(
             f"{self._entity_type}:{entity}".encode(), event_id, self._event_type, self._entity_type, timestamp,
-            text.encode(),
+            text.encode(), owner.source, redacted,
         )  # fmt: skip
 
 

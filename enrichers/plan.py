@@ -240,7 +240,7 @@ class Plan:
             published = redacted_keys(keys, self._key_rules)
         return self._frames[metadata.operation].event(
             record, digest=digest, committed_ms=committed_ms, timestamp=timestamp, keys=wire(published),
-            changes=changes, compared=compared, redacted=sorted({*touched}) if touched else (), owner=owner,
+            changes=changes, compared=compared, redacted=tuple(sorted({*touched})) if touched else (), owner=owner,
             org_id=published_id(owner.org_id, table.org_redactor),
             user_id=published_id(owner.user_id, table.user_redactor),
             transaction_id=None if transaction in _NO_TRANSACTION else str(transaction),

@@ -1,8 +1,11 @@
 """The event as it stands in `cdc.events` and as the publisher reads it back."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+
+from models.enrichment import OwnerSource
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -15,6 +18,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     entity_type: str
     timestamp: str
     value: bytes
+    owner: OwnerSource = "record"
+    """Where its owner was found."""
+    redacted: Sequence[str] = ()
+    """Columns that redaction took something from."""
 
 
 class EnvelopeMetadata(msgspec.Struct, frozen=True, rename="camel"):

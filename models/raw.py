@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.record_format import sized, varint
+from models.trace_context import HEADER_TRACEPARENT, TraceContext
 
 HEADER_ADAPTER = "cdc-adapter"
 HEADER_TABLE = "cdc-table"
@@ -63,8 +64,11 @@ class RawRecord:
     adapter: str | None = None
     table: str | None = None
     trace: str | None = None
+    """Id of the trace that it belongs to: the `correlationId` of the event."""
     replay: int = 0
     retired: bool = False
+    parent: TraceContext | None = None
+    """The hop before, if it was traced."""
 
 
 def raw_headers(
@@ -158,6 +162,7 @@ def raw_record(
 ) -> RawRecord:
     """Build a RawRecord from a Kafka record; foreign or broken headers count as absent, nothing here raises."""
     found = dict(headers)
+    parent = TraceContext.parse(found[HEADER_TRACEPARENT]) if HEADER_TRACEPARENT in found else None
 
     def text(name: str) -> str | None:
         raw = found.get(name)
@@ -185,7 +190,8 @@ def raw_record(
         generation=generation,
         adapter=text(HEADER_ADAPTER),
         table=text(HEADER_TABLE),
-        trace=text(HEADER_TRACE),
+        trace=text(HEADER_TRACE) or (parent.trace_id if parent is not None else None),
+        parent=parent,
         replay=number(HEADER_REPLAY),
         retired=HEADER_RETIRED in found,
     )

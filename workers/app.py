@@ -60,6 +60,7 @@ from workers.pauses.watch import PauseWatch
 from workers.secrets import database_dsn, load_parameters
 from workers.settings import Settings, load_settings
 from workers.topics import Topics, ensure_topics, group_of
+from workers.tracing.switch import hop_spans
 from workers.web.tables import add_tables_view
 
 DEFAULT_WEB_PORT = 6066
@@ -92,6 +93,8 @@ def _stage(settings: Settings, catalogue: Catalogue, stage: str, **options: Any)
     if stage not in ("publish", ARCHIVE):
         app.contract.update({f"key.{spec.name}": ",".join(spec.key) for spec in catalogue.specs})
     app.fingerprint = catalogue.fingerprint
+    spans = hop_spans(settings, stage)
+    app.tell_traced = spans.committed if spans is not None else None
     app.dead_window.uncounted.update(Topics.of(settings).redrive.values())
     app.record_gap = functools.partial(_record_gap, Topics.of(settings).dead, stage)
     add_tables_view(app)
@@ -132,7 +135,10 @@ def make_bridge(settings: Settings) -> StageApp:
         label = f"{spec.stream} ({spec.name})" if len(settings.sources) > 1 else spec.stream
         cold = functools.partial(session.cold, "kinesis")
         directory = ShardDirectory(cold, spec.stream, settings.source_slots, label)
-        to = Destination(spec.name, topics.raw[spec.name], settings.partitions, topics.checkpoints, topics.dead, router)
+        share = settings.trace_share if settings.traces != "off" else 0.0
+        to = Destination(
+            spec.name, topics.raw[spec.name], settings.partitions, topics.checkpoints, topics.dead, router, share
+        )
         sources.append(Source(spec.name, client, directory, spec.start, to))
         of_accounts.append(functools.partial(check_stream_account, session, settings, spec))
     add_bridge(
@@ -213,7 +219,7 @@ def make_publish(settings: Settings) -> StageApp:
     watch = BusWatch(app, settings, now_ms)
     buses = Buses(settings, catalogue.specs, watch.over)
     rules = EntryRules(settings.event_source, settings.put_events_max_bytes, settings.ladder)
-    sink = EventBridgeSink(buses.default, rules, buses.of_table)
+    sink = EventBridgeSink(buses.default, rules, buses.of_table, spans=hop_spans(settings, "publish"))
     publish = Publish(
         sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings)
     )

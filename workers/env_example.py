@@ -29,6 +29,8 @@ GROUPS = {
     "web_port": "Web server, cluster of workers, probes",
     "log_level": "This process",
     "sandbox_dir": "Sandbox",
+    "log_format": "Logs",
+    "traces": "Traces",
 }
 """First setting of a group -> its title; settings stand in the order of the class."""
 

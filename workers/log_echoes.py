@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 
 SECONDS = 30.0
+DECIDED = "_echo_passes"
+"""Attribute of a record."""
 REMEMBERED = 1_000
 """Different sentences; some libraries put what changes into the sentence itself."""
 
@@ -29,6 +31,12 @@ class EchoFilter(logging.Filter):
         """Whether the line is written."""
         if record.name.partition(".")[0] not in self._libraries:
             return True
+        if (decided := getattr(record, DECIDED, None)) is not None:  # another handler has asked before
+            return bool(decided)
+        setattr(record, DECIDED, passes := self._passes(record))
+        return passes
+
+    def _passes(self, record: logging.LogRecord) -> bool:
         sentence, now = (record.name, record.levelno, str(record.msg)), self._clock()
         at, kept_back = self._said.get(sentence, (float("-inf"), 0))
         if now - at < self._seconds:

@@ -1,8 +1,8 @@
 """Every metric the worker exposes, by name: what it counts, in which unit, with which labels. Nothing is counted here:
 the values are read off the stages' own counters when somebody scrapes `/metrics`.
 
-Labels name stages, sources, shards, lookups, buses and error codes; never a key, a value or anything else of a record
-(P6). A series about a shard is there as long as this worker has the shard.
+Labels name stages, sources, shards, tables, lookups, buses and error codes; never a key, a value or anything else of a
+record (P6). Tables are those of the catalogue. A series about a shard is there as long as this worker has the shard.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,12 +57,51 @@ class Sample:
 
 STAGE, SOURCE, SHARD = ("stage",), ("source",), ("source", "shard")
 
+OTHER_TABLES = "other"
+"""Label of records that belong to no table of the catalogue: names that come from outside have no series."""
+
+CONFIG_INFO = Metric(
+    "config_info",
+    "gauge",
+    "1; its labels say which release runs here and with which tables.",
+    ("version", "fingerprint"),
+)
+LOOP_LAG = Metric(
+    "loop_lag_seconds", "histogram", "How much later than asked for the event loop ran a task, looked at 4 times a "
+    "second.", (),
+)  # fmt: skip
+E2E = Metric(
+    "e2e_seconds", "histogram", "Seconds from the commit in the source database to the bus's answer that it has the "
+    "event, each time it is sent; without what was redriven or replayed.", (),
+)  # fmt: skip
+
 STAGE_READY = Metric("stage_ready", "gauge", "1 if the stage has joined and every slot of it can work, else 0.", STAGE)
 STAGE_RESTARTS = Metric("stage_restarts", "counter", "Times the stage crashed and was replaced in this process.", STAGE)
 STAGE_SLOTS = Metric("stage_slots", "gauge", "Slots this worker holds.", STAGE)
-TXN_SECONDS = Metric(
-    "txn_seconds", "histogram", "Seconds from the first record of a committed transaction to its end.", STAGE
+STAGE_SECONDS_BEHIND = Metric(
+    "stage_seconds_behind", "gauge", "Age of the oldest record that waits for the stage or is worked on, on this "
+    "worker; 0 if none does, no series while that is not known.", STAGE,
+)  # fmt: skip
+STAGE_RECORDS_BEHIND = Metric(
+    "stage_records_behind", "gauge", "How many there are; transaction markers that were not read yet count, too.", STAGE
 )
+STAGE_HELD = Metric(
+    "stage_held_partitions", "gauge", "Source partitions that are not read on now: for a lookup, a full window, or an "
+    "operator.", STAGE,
+)  # fmt: skip
+STAGE_RECORDS = Metric(
+    "stage_records", "counter", "Source records by what became of them, as the ledger calls it: out, dead or "
+    "drop.REASON. The table is empty where a stage does not look at it, `other` for those nobody knows.",
+    ("stage", "table", "outcome"),
+)  # fmt: skip
+STAGE_DURATION = Metric(
+    "stage_duration_seconds", "histogram", "Seconds of a unit of work, from its begin to the end of its transaction.",
+    STAGE,
+)  # fmt: skip
+RECOVERY_REMAINING = Metric(
+    "recovery_remaining", "gauge", "Changelog records that are still to be read before the tables are whole.", STAGE
+)
+TXN_SECONDS = Metric("txn_seconds", "histogram", "Seconds the transaction of a unit of work took.", STAGE)
 TXN_RECORDS = Metric("txn_records", "counter", "Source records whose transaction has committed.", STAGE)
 TXN_ABORTS = Metric(
     "txn_aborts", "counter", "Transactions that failed and are done again: data, configuration, fenced or unclear.",
@@ -70,6 +109,20 @@ TXN_ABORTS = Metric(
 )  # fmt: skip
 FENCED = Metric("fenced", "counter", "Slots found to have another owner, or a transaction that took too long.", STAGE)
 GAPS = Metric("gaps", "counter", "Times records were found deleted before they were read.", STAGE)
+
+DLQ_RECORDS = Metric("dlq_records", "counter", "Dead letters that were written, by error code.", ("stage", "code"))
+TABLE_KEYS = Metric(
+    "table_keys", "gauge", "Entries of a Faust table on this worker; lookups are whole on every worker, the others are "
+    "spread over them.", ("table",),
+)  # fmt: skip
+LOOKUP = Metric(
+    "lookup", "counter", "Events by where their owner was found: record, before, memory, table, database or missing.",
+    ("table", "result"),
+)  # fmt: skip
+REDACTIONS = Metric(
+    "redactions", "counter", "Columns of events that a rule or the policy for unknown columns took something from, by "
+    "what was done.", ("action",),
+)  # fmt: skip
 
 SCHEMA_CHANGES = Metric(
     "schema_changes", "counter", "New, vanished and retyped columns and other keys that were reported, each once over "

@@ -23,6 +23,7 @@ from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
 from workers.kafka_settings import mistakes
+from workers.log_settings import LogSettings
 from workers.oversize_settings import OversizeSettings, oversize_mistakes
 from workers.poison_settings import PoisonSettings
 from workers.preflight_settings import PreflightSettings
@@ -41,14 +42,15 @@ from workers.setting_types import (
     secret_text,
 )
 from workers.setting_types import env as _env
+from workers.trace_settings import TraceSettings
 from workers.web_settings import WebSettings, web_mistakes
 
 MEBIBYTE = 1 << 20
 
 
 class EnvVariables(
-    PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
-    OversizeSettings, PreflightSettings, WebSettings,
+    LogSettings, TraceSettings, PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig,
+    PoisonSettings, OversizeSettings, PreflightSettings, WebSettings,
 ):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 

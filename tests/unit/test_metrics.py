@@ -15,6 +15,7 @@ from models.shard import Shard
 from workers import metrics
 from workers.aws.errors import MOST_CODES, OTHER, ErrorCodes
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced
+from workers.engine.lag import Lag
 from workers.engine.stages import Stage
 from workers.engine.stats import Stats
 from workers.kinesis.budget import Budget
@@ -36,6 +37,12 @@ READ = {
 Labels = tuple[tuple[str, str], ...]
 
 
+class Tables(dict[str, Any]):
+    """Of an app."""
+
+    remaining = 0
+
+
 class Process:
     """One bridge in one process; `shards` is what its slots report."""
 
@@ -54,8 +61,14 @@ class Process:
     def start(self) -> Stats:
         """A new app, as after a crash."""
         slots = SimpleNamespace(stats=Stats(), owned={0: object(), 1: object()})
+        self.consumer = SimpleNamespace(held=set())
+        self.lag = Lag(None, None)
+        self.tables = Tables()
         measures = [lambda: measure(self.bridge, self.shards, slots.stats)]
-        self.stage.app = cast("Any", SimpleNamespace(ready=True, slots=slots, measures=measures))
+        self.stage.app = cast("Any", SimpleNamespace(
+            ready=True, slots=slots, measures=measures, fingerprint="f00d", tables=self.tables, _consumer=self.consumer,
+            lags=SimpleNamespace(of_stage=lambda _now_ms: self.lag),
+        ))  # fmt: skip
         return slots.stats
 
     def scrape(self, accept: str = "") -> dict[tuple[str, Labels], float]:
@@ -136,7 +149,7 @@ def test_transactions_are_spread_over_their_seconds() -> None:
     stats = process.start()
     unit: Any = SimpleNamespace(output_bytes=0, source_records=3, advances={}, notes={(KPL_FAILURES, "core"): 2})
     for seconds in (0.004, 0.3, 60.0):
-        stats.committed(unit, seconds)
+        stats.committed(unit, seconds, seconds + 1)
     found = process.scrape()
     buckets = {dict(labels)["le"]: n for (name, labels), n in found.items() if name == "cdc_txn_seconds_bucket"}
     assert (buckets["0.005"], buckets["0.25"], buckets["0.5"], buckets["20.0"], buckets["+Inf"]) == (1, 1, 2, 2, 3)
@@ -258,6 +271,10 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "step",
         "sink",
         "kind",
+        "version",
+        "fingerprint",
+        "result",
+        "action",
     }
 
 

@@ -27,17 +27,17 @@ from models.dead_letter import dead_headers, dead_letter
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import HEADER_REDRIVEN, HEADER_SOURCE, RawRecord, raw_record_of
 from models.redrive import origin_of, redriven_raw
-from workers import metrics
+from models.trace_context import HEADER_TRACEPARENT, TraceContext
+from workers.agents.enrich_counts import EnrichCounts
 from workers.agents.recent import RecentChanges
 from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.unit import Done, Pause, UnitOfWork
 from workers.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE, Topics
+from workers.tracing.spans import Hop
 
 STAGE = "enrich"
-RETYPED = "retyped"
-"""Note of a unit: values of a table that came as another kind than that of their column, and were put right."""
 MISS_POLL = 0.25
 """Seconds between looks for an awaited lookup entry."""
 ANSWER_SECONDS = 30.0
@@ -140,6 +140,7 @@ class TableState:
 def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
     """Register the stage's work and its tables."""
     state = TableState(app, enrich.partitions, enrich.pipeline.catalogue.lookups, enrich.fallback)
+    counts = EnrichCounts(enrich.pipeline.catalogue)
 
     sources = {topic: source for source, topic in enrich.topics.raw.items()}
     redriven = [enrich.topics.redrive[STAGE]] if STAGE in enrich.topics.redrive else []
@@ -169,6 +170,8 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                     headers = [(HEADER_SOURCE, record.source.encode())]
                     if kafka_record.topic not in sources:
                         headers.append((HEADER_REDRIVEN, b"%d" % kafka_record.offset))
+                    if record.parent is not None:
+                        headers.append((HEADER_TRACEPARENT, _hop(kafka_record, record.parent).header()))
                     unit.send(enrich.topics.events, event.key, event.value, headers)
                     unit.out()
                 case Drop(reason):
@@ -184,17 +187,36 @@ def add_enrich(app: StageApp, enrich: Enrich) -> TableState:
                 case _:
                     assert_never(result.outcome)
             state.apply(result.effects)
-            if result.retyped:
-                unit.notes[RETYPED, result.table or ""] += result.retyped
+            counts.add(unit.notes, result)
+            if record.parent is not None and record.parent.sampled and app.tell_traced is not None:
+                unit.traced.append(_traced(kafka_record, record.parent, result))
         return Done()
 
-    def measures() -> Iterable[metrics.Sample]:
-        for (note, table), count in sorted(app.slots.stats.notes.items()):
-            if note == RETYPED:
-                yield metrics.RETYPED_VALUES.of(count, table)
-
-    app.measures.append(measures)
+    app.measures.append(lambda: counts.measure(app.slots.stats.notes))
     return state
+
+
+def _hop(kafka_record: Any, parent: TraceContext) -> TraceContext:
+    """The span of this stage; the record alone says which, so that its event has the same header every time (P3)."""
+    return parent.child(STAGE, kafka_record.topic, kafka_record.partition, kafka_record.offset)
+
+
+def _traced(kafka_record: Any, parent: TraceContext, result: Enriched) -> Hop:
+    outcome = result.outcome
+    told: dict[str, str | int] = {
+        "cdc.topic": kafka_record.topic, "cdc.partition": kafka_record.partition, "cdc.offset": kafka_record.offset,
+        "cdc.table": result.table or "", "cdc.outcome": type(outcome).__name__.lower(),
+    }  # fmt: skip
+    match outcome:
+        case Ok(event):
+            told["cdc.event_id"] = event.event_id
+        case Drop(reason):
+            told["cdc.reason"] = reason
+        case Dead(failure):
+            told["cdc.reason"] = failure
+        case Miss():
+            pass
+    return Hop(_hop(kafka_record, parent), parent, kafka_record.timestamp, told)
 
 
 def _run(enrich: Enrich, state: TableState, record: RawRecord, waits_since_ms: int) -> Enriched:
@@ -242,3 +264,4 @@ def _bury(
     )  # fmt: skip
     value, headers = (record.value, kafka_record.headers) if with_value else (None, ())
     unit.send(enrich.topics.dead, record.key, value, dead_headers(letter, headers))
+    EnrichCounts.letter(unit.notes, table, dead)

@@ -15,6 +15,7 @@ from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.delivery import Delivered, Order, Undeliverable, WindowOptions
+from workers.engine.stats import LETTER
 from workers.engine.unit import UnitOfWork
 from workers.engine.window import Window
 from workers.eventbridge import delivery_view
@@ -93,6 +94,7 @@ def add_publish(app: StageApp, publish: Publish) -> None:
             letter = _letter(publish, record, outcome, attempts)
             value, headers = (record.value, record.headers) if with_value else (None, ())
             unit.send(publish.topics.dead, record.key, value, dead_headers(letter, headers))
+            unit.notes[LETTER, letter.code] += 1
 
     def share() -> float:
         return len(app.slots.owned) / app.options.partitions
@@ -107,7 +109,7 @@ def add_publish(app: StageApp, publish: Publish) -> None:
     def windows() -> list[Window]:
         return [body for slot in app.slots.owned.values() for body in slot.bodies if isinstance(body, Window)]
 
-    app.measures.append(lambda: delivery_view.measure(gates.by_bus.values(), windows()))
+    app.measures.append(lambda: delivery_view.measure(gates.by_bus.values(), windows(), publish.sink.ages.seconds))
     app.reports["delivery"] = lambda: delivery_view.report(gates.by_bus.values(), windows())
     app.reports["bus"] = publish.sink.report
     topics = [publish.topics.events, *(topic for stage, topic in publish.topics.redrive.items() if stage == STAGE)]

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "workers.cli.demo:demo",
     "dlq": "workers.cli.dlq:dlq",
     "invoke": "workers.cli.invoke:invoke",
+    "logs": "workers.cli.logs:logs",
     "pause": "workers.cli.pause:pause",
     "redact": "workers.cli.redact:redact",
     "replay": "workers.cli.replay:replay",

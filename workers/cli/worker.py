@@ -1,10 +1,12 @@
 """`cdc worker`: run the pipeline."""
 
 import functools
+import sys
 
 import click
 
 from workers.cli.suggestions import meant
+from workers.log_lines import LogPlace
 from workers.log_options import LoggerConfigOptions
 
 
@@ -62,35 +64,52 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
+    from workers.log_settings import log_format  # noqa: PLC0415
     from workers.pauses.watch import PauseWatch  # noqa: PLC0415
     from workers.probes.service import Probes  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
+    from workers.tracing.switch import send_rest  # noqa: PLC0415
     from workers.web.callers import told_access  # noqa: PLC0415
+    from workers.web.loop_lag import LoopLag  # noqa: PLC0415
     from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
     settings = load_settings({name: value for name, value in overrides.items() if value is not None})
-    LoggerConfigOptions(settings.log_level).apply()
+    sender = worker_name(settings)
+    form = log_format(settings.log_format, settings.environment, terminal=sys.stderr.isatty())
+    LoggerConfigOptions(settings.log_level, form=form, place=LogPlace(sender, settings.app)).apply()
     kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
     stages = stages or stages_of(settings)
     for make in {"enrich": make_enrich, "publish": make_publish, "archive": make_archive}.items():
         if make[0] in stages:
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
     topic = alert_topic(settings, functools.partial(Session, settings))
-    sender = worker_name(settings)
     pauses = PauseWatch(settings, sender, now_ms)
 
     def governed(stage: str) -> StageApp:
         return pauses.govern(stage, FACTORIES[stage](settings))
 
     port = choose_port(settings.web_port, settings.web_bind)
-    groups = KafkaGroups(settings)
+    groups, lag = KafkaGroups(settings), LoopLag()
     process = StageWorker(
         {stage: functools.partial(governed, stage) for stage in stages},
         beside=lambda running: [
-            WebServer(running, settings, sender, port, directory=GroupDirectory(groups), on_end=groups.close),
-            *([Probes(running, settings.health_bind, settings.health_port)] if settings.health_port else []),
+            lag,
+            WebServer(
+                running,
+                settings,
+                sender,
+                port,
+                directory=GroupDirectory(groups),
+                on_end=groups.close,
+                measures=[lag.measure],
+            ),
+            *(
+                [Probes(running, settings.health_bind, settings.health_port, [lag.measure])]
+                if settings.health_port
+                else []
+            ),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
         ],
         address=address_of(advertised_url(settings, port), sender),
@@ -100,6 +119,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     if settings.health_port:
         click.echo(f"cdc worker: /livez, /readyz, /metrics on {settings.health_bind}:{settings.health_port}", err=True)
     code = process.run()
+    send_rest(settings)
     for name, why in sorted(process.waiting.items()):
         click.echo(f"cdc worker: {name} waits for you: {why}", err=True)
     if process.waiting:

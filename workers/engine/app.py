@@ -82,6 +82,8 @@ class StageApp(faust.App):
         """More for the web view, by name: plain data, no keys and no values."""
         self.views: dict[str, Callable[[], Any]] = {}
         """More for single views of the page, by name: plain data, no keys and no values. Made when somebody looks."""
+        self.tell_traced: Callable[[list[Any], float, str], None] | None = None
+        """Told the traced records of a unit that has committed, its seconds, and its slot; it never raises."""
         self.measures: list[Callable[[], Iterable[Any]]] = []
         """More for `/metrics`: samples of `workers.metrics`, made when somebody asks."""
         settings: dict[str, Any] = {

@@ -47,6 +47,14 @@ class TableManager(FaustTableManager):
     _recovery: Recovery | None
 
     @property
+    def remaining(self) -> int:
+        """Changelog records that a recovery has still to read; 0 if none goes on."""
+        recovery = self._recovery
+        if recovery is None or not recovery.in_recovery:
+            return 0
+        return max(0, recovery.active_remaining_total()) + max(0, recovery.standby_remaining_total())
+
+    @property
     def recovery(self) -> Recovery:
         """Made when first asked for."""
         made: Recovery | None = self._recovery

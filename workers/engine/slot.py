@@ -152,7 +152,10 @@ class Slot:
         for source in (None, *unit.advances):
             self.refusals.pop(source, None)
         self.last_commit = started
-        stats.committed(unit, monotonic() - started)
+        ended = monotonic()
+        stats.committed(unit, ended - started, ended - unit.begun)
+        if unit.traced and self.app.tell_traced is not None:
+            self.app.tell_traced(unit.traced, ended - unit.begun, f"{self.app.conf.id}-{self.index}")
 
     def _written(self, unit: "UnitOfWork", ends: Ends) -> dict[str, Extent]:
         """How far this unit wrote its changelogs: a log that ends below was truncated or re-created."""

@@ -12,6 +12,10 @@ from workers.engine.rates import Rates
 if TYPE_CHECKING:
     from workers.engine.unit import UnitOfWork
 
+RECORD = "record"
+"""Note of a unit: source records by table and outcome, in a stage that knows their tables; more labels may follow."""
+LETTER = "letter"
+"""Note of a unit: dead letters by error code."""
 TXN_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 """Seconds: from a broker on this machine to the deadline of a commit."""
 
@@ -26,6 +30,9 @@ class Stats:
     commit_seconds: float = 0.0
     commit_times: list[int] = field(default_factory=lambda: [0] * (len(TXN_BOUNDS) + 1))
     """Committed units by the bound their seconds are below; the last one has those above all."""
+    unit_seconds: float = 0.0
+    unit_times: list[int] = field(default_factory=lambda: [0] * (len(TXN_BOUNDS) + 1))
+    """The same for the seconds from the begin of a unit on."""
     aborted: int = 0
     aborts: Counter[str] = field(default_factory=Counter)
     """The same by reason."""
@@ -35,17 +42,19 @@ class Stats:
     bisections: int = 0
     gaps: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    notes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """What bodies noted in units that committed, by name and label."""
+    notes: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    """What bodies noted in units that committed, by name and labels."""
     engine_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     """Of each rebalance the seconds that were ours: until everything had stopped, and from the assignment on."""
     rebalance_pauses: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     rates: Rates = field(default_factory=Rates)
     """`in`, `out`, `dead` and `drop`, of units that committed."""
 
-    def committed(self, unit: "UnitOfWork", seconds: float) -> None:
-        """Add a unit that has just committed."""
+    def committed(self, unit: "UnitOfWork", seconds: float, whole: float) -> None:
+        """Add a unit that has just committed, after so many seconds; `whole`: since it began."""
         self.units += 1
+        self.unit_seconds += whole
+        self.unit_times[bisect_left(TXN_BOUNDS, whole)] += 1
         self.commit_seconds += seconds
         self.commit_times[bisect_left(TXN_BOUNDS, seconds)] += 1
         self.notes.update(unit.notes)

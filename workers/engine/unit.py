@@ -12,6 +12,7 @@ from faust.types import TP
 
 from models.record_format import packed_headers
 from workers.engine.batch import RecordBatch
+from workers.engine.clock import monotonic
 from workers.engine.errors import Broken, DataError, HeldBack, StaleBatch
 from workers.engine.ledger import DEAD, DROP, IN, OUT
 
@@ -78,8 +79,12 @@ class UnitOfWork:
         self.outputs: dict[tuple[str, int], list[Any]] = {}
         self.output_bytes = 0
         self.source_records = 0
-        self.notes: Counter[tuple[str, str]] = Counter()
-        """What is worth counting beside the outcomes, by name and label; it counts when the unit has committed."""
+        self.notes: Counter[tuple[str, ...]] = Counter()
+        """What is worth counting beside the outcomes, by name and labels; it counts when the unit has committed."""
+        self.traced: list[Any] = []
+        """Records of traces, for `StageApp.tell_traced`."""
+        self.begun = 0.0
+        """When it got its slot."""
         self.advances: dict[TP, Advance] = {}
         self.finished = asyncio.Event()
         self._body: asyncio.Task[Done | Pause] | None = None
@@ -190,6 +195,7 @@ class UnitOfWork:
         except BaseException:
             slot.lock.release()
             raise
+        self.begun = monotonic()
         if batch is not None:
             advance = self.advances[batch.tp] = Advance(batch.start, batch.next_offset)
             self._counts = advance.counts

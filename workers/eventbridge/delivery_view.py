@@ -9,14 +9,15 @@ from workers import metrics
 from workers.engine.clock import monotonic
 from workers.engine.window import Window
 from workers.eventbridge.gate import BusGate
-from workers.metrics import Sample
+from workers.metrics import Distribution, Sample
 
 MOST_STALLED = 10
 """That a view names."""
 
 
-def measure(gates: Iterable[BusGate], windows: Iterable[Window]) -> Iterator[Sample]:
-    """Samples for a scrape."""
+def measure(gates: Iterable[BusGate], windows: Iterable[Window], ages: Distribution) -> Iterator[Sample]:
+    """Samples for a scrape. `ages`: of the events when their bus took them."""
+    yield metrics.E2E.of(ages)
     for gate in gates:
         yield from _of_bus(gate)
     now, oldest, stalled, longest, records, size = monotonic(), 0.0, 0, 0.0, 0, 0

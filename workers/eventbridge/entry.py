@@ -14,6 +14,7 @@ from models.event import EventEnvelope, read_envelope, read_event_id
 from models.event_address import address_mistake, source_of
 from models.outcome import Failure
 from models.strict_json import INT64_MAX, INT64_MIN
+from models.trace_context import TraceContext
 from workers.engine.delivery import Undeliverable
 
 MAX_DEPTH = 1_000
@@ -57,6 +58,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """What made it fit, if it was too large."""
     claim: Claim | None = None
     """What must stand in S3 before it is sent."""
+    span: TraceContext | None = None
+    """The hop to the bus, and the one before it, if the event is traced."""
+    parent: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,11 @@ class _Address:
     size: int
 
 
-def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0) -> Entry | Undeliverable:
+def entry_of(
+    key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0, parent: TraceContext | None = None
+) -> Entry | Undeliverable:
     """The entry of one record, or why no bus would ever take it: in words that say what to do, and without a value of
-    the record (P6). Never raises."""
+    the record (P6). `parent`: the hop that wrote it. Never raises."""
     data = value or b""
     depth, top = _outermost(data)
     if depth > MAX_DEPTH:
@@ -94,11 +100,18 @@ def entry_of(key: bytes | None, value: bytes | None, rules: EntryRules, *, redri
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
     if isinstance(address, Undeliverable):
         return address
-    return _checked(envelope, group, address, data, detail, rules, redriven)
+    return _checked(envelope, group, address, data, detail, rules, redriven, parent)
 
 
 def _checked(
-    envelope: EventEnvelope, group: str, address: _Address, data: bytes, detail: str, rules: EntryRules, redriven: int
+    envelope: EventEnvelope,
+    group: str,
+    address: _Address,
+    data: bytes,
+    detail: str,
+    rules: EntryRules,
+    redriven: int,
+    parent: TraceContext | None,
 ) -> Entry | Undeliverable:
     size, step, claim = address.size + len(data), None, None
     if size > rules.max_bytes:
@@ -110,9 +123,11 @@ def _checked(
     if _LONG in data.translate(_ALIKE, b"-") and _beyond_int64(data):
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_LONG)
     metadata = envelope.metadata
+    span = parent.child("publish", envelope.event_id, redriven) if parent is not None else None
+    header = trace_header(metadata.correlation_id) if span is None else span.x_ray()
     return Entry(
         envelope.event_id, group, address.source, address.detail_type, detail, envelope.time.timestamp(), size,
-        metadata.replay, redriven, trace_header(metadata.correlation_id), step, claim,
+        metadata.replay, redriven, header, step, claim, span, parent,
     )  # fmt: skip
 
 

@@ -1,14 +1,18 @@
 """EventBridge as the sink of a window: which record goes to which bus, in which bytes."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from models.bus_health import EventBridgeHC
 from models.raw import HEADER_REPLAY, Headers
-from workers.engine.delivery import Outcome, Undeliverable
+from models.trace_context import traceparent_of
+from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
 from workers.eventbridge.bus import IBus, Prepared
 from workers.eventbridge.entry import EntryRules, entry_of
+from workers.eventbridge.tally import EventAges
+from workers.tracing.spans import Hop, HopSpans
 
 MAX_DIGITS = 9
 """Of a number in a header: a longer one takes its time to read."""
@@ -16,10 +20,17 @@ NO_TABLES: Mapping[str, IBus] = MappingProxyType({})
 
 
 class EventBridgeSink:
-    """All buses behind one sink; a bus is a channel. `of_table`: buses of the tables that do not go to `bus`."""
+    """All buses behind one sink; a bus is a channel. `of_table`: buses of the tables that do not go to `bus`. `now`, in
+    seconds since the epoch, is for the ages that are counted, and for nothing that is sent."""
 
-    def __init__(self, bus: IBus, rules: EntryRules, of_table: Mapping[str, IBus] = NO_TABLES) -> None:
+    def __init__(
+        self, bus: IBus, rules: EntryRules, of_table: Mapping[str, IBus] = NO_TABLES,
+        *, now: Callable[[], float] = time.time, spans: HopSpans | None = None,
+    ) -> None:  # fmt: skip
         self.bus = bus
+        self.ages = EventAges()
+        self._now = now
+        self._spans = spans
         self.buses: Mapping[str, IBus] = {one.name: one for one in (bus, *of_table.values())}
         self._rules = rules
         self._of_source = {f"{rules.source}.{table}": one for table, one in of_table.items()}
@@ -31,7 +42,10 @@ class EventBridgeSink:
 
     def prepare(self, record: Any) -> Prepared | Undeliverable:
         """See Sink."""
-        entry = entry_of(record.key, record.value, self._rules, redriven=redriven(record.headers))
+        headers = record.headers
+        entry = entry_of(
+            record.key, record.value, self._rules, redriven=redriven(headers), parent=traceparent_of(headers)
+        )
         if isinstance(entry, Undeliverable):
             return entry
         return self._of_source.get(entry.source, self.bus).prepare(entry)
@@ -44,7 +58,31 @@ class EventBridgeSink:
 
     async def put(self, prepared: Sequence[Prepared]) -> Sequence[Outcome]:
         """See Sink."""
-        return await self.buses[prepared[0].channel].put(prepared)
+        began = self._now()
+        outcomes = await self.buses[prepared[0].channel].put(prepared)
+        now = self._now()
+        if self._spans is not None:
+            self._trace(self._spans, prepared, outcomes, now - began)
+        for one, outcome in zip(prepared, outcomes, strict=False):
+            entry = one.entry
+            if isinstance(outcome, Delivered) and not entry.replay and not entry.redriven:
+                self.ages.add(now - entry.time)
+        return outcomes
+
+    def _trace(
+        self, spans: HopSpans, prepared: Sequence[Prepared], outcomes: Sequence[Outcome], seconds: float
+    ) -> None:
+        """Of the events that a bus has, or will never have: each try before is part of their hop."""
+        hops = [
+            Hop(one.entry.span, one.entry.parent, 0, {
+                "cdc.bus": one.channel, "cdc.event_id": one.entry.event_id,
+                "cdc.outcome": type(outcome).__name__.lower(),
+            })
+            for one, outcome in zip(prepared, outcomes, strict=False)
+            if one.entry.span is not None and one.entry.span.sampled and not isinstance(outcome, Retry)
+        ]  # fmt: skip
+        if hops:
+            spans.ended(hops, seconds, prepared[0].channel, "PutEvents")
 
     def report(self) -> dict[str, Any]:
         """Health for the web view: of the bus in the worst state, and of each one if there are several."""

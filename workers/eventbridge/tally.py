@@ -51,3 +51,25 @@ class BusTally:
     def seconds(self) -> Distribution:
         """How long requests took."""
         return Distribution(BOUNDS, self._spread, self._seconds)
+
+
+class EventAges:
+    """How old events were when their bus said that it has them."""
+
+    BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0)
+    """Seconds."""
+
+    def __init__(self) -> None:
+        self._spread = [0] * (len(self.BOUNDS) + 1)
+        self._sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One event. Clocks differ: one from the future is new."""
+        age = max(0.0, seconds)
+        self._spread[bisect_left(self.BOUNDS, age)] += 1
+        self._sum += age
+
+    @property
+    def seconds(self) -> Distribution:
+        """All of them."""
+        return Distribution(self.BOUNDS, self._spread, self._sum)

@@ -13,9 +13,11 @@ from models.record_format import packed_headers
 from models.routing import Route, partition_of
 from models.shard import Shard
 from models.sources.kpl import MAGIC, Corrupt, aggregate
+from models.trace_context import HEADER_TRACEPARENT, is_sampled, root_of
 from workers.engine.unit import UnitOfWork
 from workers.kinesis.cursor import Part, advanced
 from workers.kinesis.pages import Record, any_aggregate
+from workers.tracing.spans import Hop
 
 ASIDE_BYTES = 64 << 10
 """More data than this, with aggregates in it, is forwarded in a thread: six bytes of one are a record to be sent, so
@@ -37,6 +39,8 @@ class Destination:
     dead: str
     """`cdc.dead`."""
     router: Router
+    trace_share: float = 0.0
+    """Of the records whose trace begins here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +104,15 @@ class _Sending:
     """The way of user records into a unit."""
 
     __slots__ = (
-        "_arrival_ms", "_arrived", "_headers", "_index", "_last", "_names", "_partitions", "_route", "_topic", "_unit",
-        "records",
+        "_arrival_ms", "_arrived", "_headers", "_index", "_last", "_names", "_partitions", "_route", "_topic",
+        "_trace_share", "_unit", "records",
     )  # fmt: skip
 
     def __init__(self, unit: UnitOfWork, to: Destination, stream: str, part: Part) -> None:
         self._unit = unit
         self._route = to.router.route
         self._topic = to.topic
+        self._trace_share = to.trace_share
         self._partitions = to.partitions
         self._names = (stream, part.shard.id)
         self._headers = ShardHeaders(stream, part.shard.id).of
@@ -125,6 +130,7 @@ class _Sending:
         """`send` for each; none of them is an aggregate."""
         send, partitions, route, headers = self._unit.sender(self._topic), self._partitions, self._route, self._headers
         arrived, arrival_ms = self._arrived, self._arrival_ms
+        traced = self._trace_share > 0
         for record in records:
             data = record.data
             found = route(data, record.partition_key)
@@ -134,6 +140,8 @@ class _Sending:
                 self._mark(found, Origin(*self._names, record.sequence_number, 0, arrival_ms))
             key = found.key
             packed = headers(record.sequence_number, 0, arrival_ms, found.adapter, found.table)
+            if traced:
+                packed = self._traced(found, Origin(*self._names, record.sequence_number, 0, arrival_ms)) or packed
             send(key, data, packed, partition_of(key, partitions))
         if records:
             self._last, self._index = records[-1], 0
@@ -147,7 +155,12 @@ class _Sending:
         found = self._route(data, partition_key)
         if found.retired_key is not None:
             self._mark(found, Origin(*self._names, sequence, index, self._arrival_ms))
-        if outside:
+        traced = None
+        if self._trace_share > 0 and not outside:
+            traced = self._traced(found, Origin(*self._names, sequence, index, self._arrival_ms))
+        if traced is not None:
+            headers = traced
+        elif outside:
             origin = Origin(*self._names, sequence, index, self._arrival_ms)
             headers = packed_headers(raw_headers(origin, adapter=found.adapter, table=found.table, out_of_range=True))
         else:
@@ -155,6 +168,18 @@ class _Sending:
         self._unit.send(self._topic, found.key, data, headers, partition=partition_of(found.key, self._partitions))
         self._last, self._index = record, index
         self.records += 1
+
+    def _traced(self, found: Route, origin: Origin) -> bytes | None:
+        """Headers of a record whose trace begins here; None if it has none. Which ones that are says the record."""
+        names = (origin.stream, origin.shard, origin.sequence, origin.sub_sequence)
+        root = root_of(origin.arrival_ms, *names)
+        if not is_sampled(root, self._trace_share):
+            return None
+        where = {"cdc.stream": origin.stream, "cdc.shard": origin.shard, "cdc.sequence": origin.sequence}
+        table = {"cdc.table": found.table} if found.table is not None else {}
+        self._unit.traced.append(Hop(root, None, origin.arrival_ms, where | table))
+        headers = raw_headers(origin, adapter=found.adapter, table=found.table)
+        return packed_headers([*headers, (HEADER_TRACEPARENT, root.header())])
 
     def _mark(self, found: Route, origin: Origin) -> None:
         key = found.retired_key or b""

@@ -11,7 +11,7 @@ from workers.engine.progress import consumer_loop, in_hand, why_not_ready
 from workers.engine.stages import Stage
 from workers.probes.liveness import BLOCKED_SECONDS, Life
 from workers.probes.server import ProbeServer, Told
-from workers.web.metrics import exposition, registry_of
+from workers.web.metrics import Measure, exposition, look_at_ends, registry_of
 
 BEAT_SECONDS = 1.0
 SCRAPE_SECONDS = 5.0
@@ -20,12 +20,14 @@ SCRAPE_SECONDS = 5.0
 class Probes(mode.Service):
     """Serves as long as the worker lives. Raises ConfigurationError if the port cannot be had."""
 
-    def __init__(self, stages: Sequence[Stage], bind: str, port: int, **kwargs: Any) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], bind: str, port: int, measures: Sequence[Measure] = (), **kwargs: Any
+    ) -> None:
         self.stages = stages
         self.life = Life(time.monotonic())
         self.ready: Mapping[str, list[str]] = {stage.name: ["starts"] for stage in stages}
         """Why each stage is not ready; nothing for one that is."""
-        self._metrics = registry_of(stages)
+        self._metrics = registry_of(stages, measures)
         self._running: asyncio.AbstractEventLoop | None = None
         self._thread_beats: dict[str, int] = {}
         answers = {"/livez": self._live, "/readyz": self._ready, "/metrics": self._scrape}
@@ -96,6 +98,7 @@ class Probes(mode.Service):
             return Told(503, b"the worker starts\n", "text/plain; charset=utf-8")
 
         async def collect() -> tuple[bytes, str]:
+            await look_at_ends(self.stages)
             return exposition(self._metrics, accept)
 
         try:

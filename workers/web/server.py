@@ -6,7 +6,7 @@ import functools
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import mode
@@ -26,14 +26,13 @@ from workers.settings import Settings
 from workers.web.callers import Callers
 from workers.web.files import page_files, page_routes
 from workers.web.gate import MAX_BODY, Gate
-from workers.web.metrics import exposition, registry_of
+from workers.web.metrics import Measure, exposition, look_at_ends, registry_of
 from workers.web.routes import Desk, Route, Scope
 from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
 from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
-from workers.web.views import config, dead_letters, peek, pipeline, plain, sources, tables, trace
-from workers.web.views import pauses as pauses_view
+from workers.web.views import config, dead_letters, logs, pauses, peek, pipeline, plain, sources, tables, trace
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
 from workers.web_settings import LOOPBACK
@@ -41,10 +40,8 @@ from workers.web_settings import LOOPBACK
 FIRST_PORT = 6066
 PORTS_TRIED = 100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
-ROUTES: tuple[Route, ...] = (
-    *pauses_view.ROUTES, *stages_view.ROUTES, *pipeline.ROUTES, *sources.ROUTES, *tables.ROUTES, *dead_letters.ROUTES,
-    *trace.ROUTES, *peek.ROUTES, *config.ROUTES, *plain.ROUTES,
-)  # fmt: skip
+VIEWS = (pipeline, sources, tables, dead_letters, trace, peek, logs, config, pauses, stages_view, plain)
+ROUTES: tuple[Route, ...] = tuple(route for view in VIEWS for route in view.ROUTES)
 """Of all views."""
 
 
@@ -112,6 +109,7 @@ class WebServer(mode.Service):
         directory: Directory | None = None,
         views: tuple[Route, ...] = ROUTES,
         on_end: Callable[[], Awaitable[None]] | None = None,
+        measures: Sequence[Measure] = (),
         **kwargs: Any,
     ) -> None:
         self.port = port
@@ -129,7 +127,7 @@ class WebServer(mode.Service):
         tokens = read_tokens(settings.web_token_file) if settings.web_token_file else Tokens()
         self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic, port)
         self.gate = Gate(settings, self.callers)
-        self.registry = registry_of(stages)
+        self.registry = registry_of(stages, measures)
         self._runner: web.AppRunner | None = None
         self._views = views
         self._on_end = on_end
@@ -164,7 +162,8 @@ class WebServer(mode.Service):
 
 
 def _metrics_route(registry: CollectorRegistry) -> Route:
-    async def scrape(_desk: Desk, request: web.Request) -> web.Response:
+    async def scrape(desk: Desk, request: web.Request) -> web.Response:
+        await look_at_ends(desk.stages.values())
         body, content_type = exposition(registry, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -1,0 +1,1 @@
+"""The dashboards of Grafana, written from one list of questions and queries."""

@@ -1,0 +1,1 @@
+"""Spans of records on their way through the stages (extra `otel`)."""
