@@ -16,6 +16,7 @@ COMMANDS = {
     "chaos": "workers.cli.chaos:chaos",
     "demo": "workers.cli.demo:demo",
     "dlq": "workers.cli.dlq:dlq",
+    "health": "workers.cli.health:health",
     "invoke": "workers.cli.invoke:invoke",
     "redact": "workers.cli.redact:redact",
     "replay": "workers.cli.replay:replay",
