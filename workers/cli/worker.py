@@ -44,6 +44,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.aws.client import Session  # noqa: PLC0415
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
+    from workers.health.services import health_services  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.web.server import WebServer, choose_port  # noqa: PLC0415
@@ -66,6 +67,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
         beside=lambda running: [
             WebServer(running, settings, sender, port),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
+            *health_services(running, settings),
         ],
     )
     code = process.run()

@@ -17,12 +17,13 @@ from workers.settings import Settings
 from workers.web.metrics import exposition, registry_of
 from workers.web.routes import Desk, Route
 from workers.web.stage_state import stage_state
+from workers.web.views import health as health_view
 from workers.web.views import stages as stages_view
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6066
 PORTS_TRIED = 100
-ROUTES: tuple[Route, ...] = (*stages_view.ROUTES,)
+ROUTES: tuple[Route, ...] = (*health_view.ROUTES, *stages_view.ROUTES)
 """Of all views."""
 
 
