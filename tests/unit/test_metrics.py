@@ -258,6 +258,7 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "step",
         "sink",
         "kind",
+        "check",
     }
 
 
