@@ -31,7 +31,11 @@ def one_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(stand_in: StandIn, **more: Any) -> Settings:
-    named = {"kinesis_stream_name": "health-stream", "event_bus_name": "health-bus", "health_timeout": 30}
+    named: dict[str, Any] = {
+        "kinesis_stream_name": "health-stream",
+        "event_bus_name": "health-bus",
+        "health_timeout": 30,
+    }
     return Settings(_env_file=None, aws_endpoint_url=stand_in.url, max_retry_attempts=1, **(named | more))
 
 
@@ -136,9 +140,9 @@ async def test_a_worker_tells_cloudwatch_under_its_namespace(stand_in: StandIn) 
     from workers.engine.stats import Stats
 
     stage, app = publish_stage(0)
-    app.slots.stats = Stats()  # type: ignore[assignment]
+    app.slots.stats = Stats()
     (reporter, _) = health_services([stage], settings(stand_in, health_cloudwatch=True, health_namespace="Cdc/Test"))
-    await reporter.tell()  # type: ignore[attr-defined]
+    await reporter.tell()
     now = datetime.now(UTC)
     found = client("cloudwatch", stand_in.url).get_metric_statistics(
         Namespace="Cdc/Test", MetricName="NotReady", Dimensions=[{"Name": "App", "Value": "cdc"}], Period=3600,
@@ -152,7 +156,7 @@ async def test_a_canary_is_put_on_the_stream_under_the_key_of_its_row(stand_in: 
     kinesis.create_stream(StreamName="health-stream", ShardCount=1)
     stage, _ = publish_stage(0)
     (_, sender) = health_services([stage], settings(stand_in, canary=True))
-    await sender.look()  # type: ignore[attr-defined]
+    await sender.look()
     iterator = kinesis.get_shard_iterator(
         StreamName="health-stream", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
     )["ShardIterator"]

@@ -67,16 +67,18 @@ def watch_of(stage: Any, checks: Checks, clock: Clock) -> HealthWatch:
 def test_whoever_holds_the_slot_has_the_role_and_keeps_it_while_nobody_holds_any() -> None:
     stage, app = publish_stage()
     role = Role(stage)
-    assert not role.held
-    app.slots.owned = {0: object(), 1: object()}
-    assert role.held
-    app.slots.owned, app.ready = {}, False  # Kafka is away
-    assert role.held
-    stage.app = None  # the stage has crashed
-    assert role.held
-    stage.app = cast("Any", app)
-    app.ready = True  # the others have all slots now
-    assert not role.held
+    found = [role.held]
+
+    def after(slots: tuple[int, ...], *, ready: bool, running: bool = True) -> None:
+        app.slots.owned, app.ready = {index: object() for index in slots}, ready
+        stage.app = cast("Any", app) if running else None
+        found.append(role.held)
+
+    after((0, 1), ready=True)
+    after((), ready=False)  # Kafka is away
+    after((), ready=False, running=False)  # the stage has crashed
+    after((), ready=True)  # the others have all slots now
+    assert found == [False, True, True, True, False]
 
 
 async def test_only_the_worker_with_the_role_makes_rounds_one_each_interval() -> None:

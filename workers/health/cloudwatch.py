@@ -14,7 +14,7 @@ from workers.engine.app import StageApp
 from workers.engine.ledger import DEAD
 from workers.engine.stages import Stage
 from workers.health.figures import Tally
-from workers.web.metrics import StageMetrics
+from workers.web.metrics import registry_of
 
 log = logging.getLogger("cdc.health")
 
@@ -34,7 +34,7 @@ class CloudWatchReporter(mode.Service):
         self, stages: Sequence[Stage], send: Send, tally: Tally, *, interval: float, timeout: float, **kwargs: Any
     ) -> None:
         self._stages = stages
-        self._scraped = StageMetrics(stages)
+        self._registry = registry_of(stages)
         self._send = send
         self._tally = tally
         self._interval = interval
@@ -64,7 +64,7 @@ class CloudWatchReporter(mode.Service):
         if app is not None and app is not self._shown_by:
             app.measures.append(self.measure)
             self._shown_by = app
-        samples = [sample for family in self._scraped.collect() for sample in family.samples]
+        samples = [sample for family in self._registry.collect() for sample in family.samples]
         dead = {s.name: s.app.slots.stats.outcomes[DEAD] for s in self._stages if s.app is not None}
         self._tally.take(samples, dead)
         try:
