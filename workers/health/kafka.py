@@ -7,11 +7,14 @@ from aiokafka.errors import KafkaError
 
 from workers.failures import ConfigurationError
 from workers.health.verdicts import State, Verdict, failed, ok
-from workers.kafka_connection import HINTS, Answer, KafkaConnection, ask_servers, kafka_connection
+from workers.kafka_connection import HINTS, Answer, KafkaConnection, Obstacle, ask_servers, kafka_connection
 from workers.settings import Settings
 from workers.topics import TopicPlan, TopicState, describe_topics, plan
 
 CLIENT = "cdc-health"
+WORDS: dict[Obstacle, str] = {
+    "away": "no answer", "denied": "it refuses our credentials", "tls": "TLS fails", "silent": "not our protocol",
+}  # fmt: skip
 DENIED_TOPIC = 29
 """Error code of Kafka's protocol."""
 
@@ -22,7 +25,7 @@ async def check_kafka(settings: Settings, lookups: Iterable[str]) -> list[Verdic
         connection = kafka_connection(settings)
     except ConfigurationError as error:
         return [failed("kafka", "CDC_KAFKA_*", str(error), error.hint)]
-    seconds = settings.health_timeout / 3  # connect, start, ask: each says more than the deadline of the whole
+    seconds = settings.health_timeout / 2  # servers, then topics: each says more than the deadline of the whole
     answers = await ask_servers(connection, seconds)
     found = judge_servers(answers)
     if any(answer.obstacle is None for answer in answers):
@@ -38,8 +41,8 @@ def judge_servers(answers: Iterable[Answer]) -> list[Verdict]:
     for answer in answers:
         if answer.obstacle is not None:
             state = State.DEGRADED if there else State.FAILED
-            denied = answer.obstacle == "denied"
-            found.append(Verdict("kafka", answer.server, state, answer.reason, HINTS[answer.obstacle], denied=denied))
+            denied, told = answer.obstacle == "denied", f"{WORDS[answer.obstacle]} ({answer.reason})"
+            found.append(Verdict("kafka", answer.server, state, told, HINTS[answer.obstacle], denied=denied))
     return found
 
 
