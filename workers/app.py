@@ -49,6 +49,7 @@ from workers.eventbridge.buses import Buses
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
 from workers.failures import CommandError, ConfigurationError
+from workers.health.canary_arrivals import CanaryArrivals
 from workers.kafka_connection import kafka_connection, refuse_wrong_credentials
 from workers.kinesis.budget import Budget
 from workers.kinesis.directory import ShardDirectory
@@ -220,9 +221,13 @@ def make_publish(settings: Settings) -> StageApp:
     buses = Buses(settings, catalogue.specs, watch.over)
     rules = EntryRules(settings.event_source, settings.put_events_max_bytes, settings.ladder)
     sink = EventBridgeSink(buses.default, rules, buses.of_table, spans=hop_spans(settings, "publish"))
+    arrivals = CanaryArrivals(now_ms) if settings.canary else None
     publish = Publish(
-        sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings)
-    )
+        sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings),
+        delivered=arrivals.note if arrivals is not None else None,
+    )  # fmt: skip
+    if arrivals is not None:
+        app.reports["canary"] = arrivals.report
     add_publish(app, publish)
     app.brake.table_of = table_of_event
     app.traces.add(Topics.of(settings).receipts)

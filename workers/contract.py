@@ -2,6 +2,7 @@
 
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.redact import Secret, key_check
+from models.canary import TABLE, canary_specs, is_canary
 from models.catalogue import Catalogue, load_catalogue
 from models.yaml_nodes import InvalidFile
 from workers.failures import CommandError, ConfigurationError
@@ -9,12 +10,21 @@ from workers.settings import Settings
 
 
 def read_catalogue(settings: Settings) -> Catalogue:
-    """Built-in tables and tables.yaml. Raises ConfigurationError with every mistake at once."""
+    """Built-in tables, tables.yaml, and the canary's if there is one. Raises ConfigurationError with every mistake at
+    once."""
     try:
-        return load_catalogue(settings.catalogue, settings.tables)
+        catalogue = load_catalogue(settings.catalogue, settings.tables)
     except InvalidFile as error:
         problems = "\n     ".join(error.problems)
         raise ConfigurationError(problems, hint="mend tables.yaml, all mistakes are listed") from None
+    if not settings.canary:
+        return catalogue
+    canaries = canary_specs(settings.sources, settings.canary_bus)
+    if any(is_canary(spec) or spec.name in {one.name for one in canaries} for spec in catalogue.specs):
+        raise ConfigurationError(
+            f"tables.yaml has a table {TABLE}, which is the canary's", hint="rename it, or set CDC_CANARY=false"
+        )
+    return Catalogue((*catalogue.specs, *canaries))
 
 
 def pipeline_options(settings: Settings, redaction_key: bytes | None) -> PipelineOptions:

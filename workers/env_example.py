@@ -21,6 +21,8 @@ GROUPS = {
     "database_url": "Database behind the lookups, and secrets in AWS Systems Manager",
     "publish_order": "Delivery: order, pace, window; retries and circuit breakers",
     "dead_window": "Dead letters: how many are too many",
+    "health_interval": "Health: checks, CloudWatch, the canary",
+    "event_source": "EventBridge: what events name, and looks at the bus",
     "environment": "Environment",
     "app": "Kafka: groups, topics, workers",
     "aws_region": "AWS: stream and bus",

@@ -253,6 +253,18 @@ ALERTS_SENT = Metric(
     "alerts_sent", "counter", "Messages to the alert topic about dead letters and gaps.", ("kind",)
 )  # fmt: skip
 
+HEALTH_STATE = Metric(
+    "health_check_state", "gauge", "What the last check of a dependency found: 0 ok, 1 unknown, 2 degraded, 3 failed. "
+    "Only at the worker that makes the checks.", ("check",),
+)  # fmt: skip
+HEALTH_AGE = Metric("health_check_age_seconds", "gauge", "Seconds since the last round of checks began.", ())
+CANARY_SECONDS = Metric(
+    "canary_seconds", "gauge", "From putting a canary on the stream to the receipt of its event; grows while one is "
+    "under way for longer than the last one took.", SOURCE,
+)  # fmt: skip
+CANARIES = Metric("canaries", "counter", "Canaries by what the stream said: put, or failed.", (*SOURCE, "outcome"))
+CLOUDWATCH_ERRORS = Metric("cloudwatch_errors", "counter", "Messages to CloudWatch that failed, by code.", ("code",))
+
 METRICS = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
 
 

@@ -22,6 +22,7 @@ from workers.archive_settings import ArchiveSettings, archive_mistakes
 from workers.database_settings import DatabaseSettings, database_mistakes
 from workers.event_bus_settings import EventBusSettings, event_bus_mistakes
 from workers.failures import ConfigurationError
+from workers.health_settings import HealthSettings, health_mistakes
 from workers.kafka_settings import mistakes
 from workers.log_settings import LogSettings
 from workers.oversize_settings import OversizeSettings, oversize_mistakes
@@ -50,7 +51,7 @@ MEBIBYTE = 1 << 20
 
 class EnvVariables(
     LogSettings, TraceSettings, PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig,
-    PoisonSettings, OversizeSettings, PreflightSettings, WebSettings,
+    PoisonSettings, OversizeSettings, PreflightSettings, WebSettings, HealthSettings,
 ):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
@@ -208,7 +209,7 @@ class EnvVariables(
     def _go_together(self) -> "EnvVariables":
         found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
         found += [*event_bus_mistakes(self), *archive_mistakes(self), *oversize_mistakes(self)]
-        found += web_mistakes(self)
+        found += [*web_mistakes(self), *health_mistakes(self)]
         found += [mistake] if (mistake := source_mistake(self.event_source)) else []
         if self.sources_file is not None:
             try:

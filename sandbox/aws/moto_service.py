@@ -1,4 +1,5 @@
-"""What S3 and SNS have in common here: moto answers, inside this process and imported when somebody first asks."""
+"""What S3, SNS, CloudWatch and RDS have in common here: moto answers, inside this process and imported when somebody
+first asks."""
 
 import asyncio
 import re

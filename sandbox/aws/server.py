@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 
 
 class StandIn:
-    """Kinesis, EventBridge, SQS, SNS, S3, STS and SSM's parameters of one account, empty at first and gone when it
-    stops."""
+    """Kinesis, EventBridge, SQS, SNS, S3, STS, CloudWatch, RDS and SSM's parameters of one account, empty at first and
+    gone when it stops."""
 
     def __init__(
         self,
@@ -162,6 +162,8 @@ class StandIn:
             return refused(None, AwsError("MissingAction", "The request has no X-Amz-Target header.", status=404))
         prefix, _, name = target.partition(".")
         service = self._services.get(prefix)
+        if service is None and (signed := signed_for(request.headers)) in self.xml.by_name:
+            return await self.xml.serve(signed, request, self.faults, self._calls, self._errors, self.sts.note)
         if service is None or name not in service.operations:
             self._errors[f"{target}:UnknownOperationException"] += 1
             return refused(service, AwsError("UnknownOperationException", f"{target} is not offered here."))

@@ -10,6 +10,7 @@ from sandbox.aws.fields import Body
 from sandbox.aws.protocol import Operations
 from sandbox.aws.wire import Cbor, Json
 
+JSON_1_0 = Json("application/x-amz-json-1.0")
 JSON_1_1 = Json("application/x-amz-json-1.1")
 
 

@@ -275,6 +275,7 @@ def test_names_and_labels_say_nothing_of_records() -> None:
         "fingerprint",
         "result",
         "action",
+        "check",
     }
 
 

@@ -40,6 +40,8 @@ class Publish:
     now_ms: Callable[[], int]
     window: WindowOptions = field(default_factory=WindowOptions)
     gate: GateOptions = field(default_factory=GateOptions)
+    delivered: Callable[[Any], None] | None = None
+    """Hears of every record whose receipt is written."""
 
 
 def window_options(settings: PublishSettings) -> WindowOptions:
@@ -90,6 +92,8 @@ def add_publish(app: StageApp, publish: Publish) -> None:
     ) -> None:
         if isinstance(outcome, Delivered):
             _send_receipt(publish, unit, record, outcome, attempts)
+            if publish.delivered is not None:
+                publish.delivered(record)
         else:
             letter = _letter(publish, record, outcome, attempts)
             value, headers = (record.value, record.headers) if with_value else (None, ())

@@ -19,6 +19,7 @@ COMMANDS = {
     "config": "workers.cli.config:config",
     "demo": "workers.cli.demo:demo",
     "dlq": "workers.cli.dlq:dlq",
+    "health": "workers.cli.health:health",
     "invoke": "workers.cli.invoke:invoke",
     "logs": "workers.cli.logs:logs",
     "pause": "workers.cli.pause:pause",

@@ -63,6 +63,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.engine.app import StageApp  # noqa: PLC0415
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
+    from workers.health.services import health_services  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
     from workers.log_settings import log_format  # noqa: PLC0415
     from workers.pauses.watch import PauseWatch  # noqa: PLC0415
@@ -111,6 +112,7 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
                 else []
             ),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
+            *health_services(running, settings),
         ],
         address=address_of(advertised_url(settings, port), sender),
     )

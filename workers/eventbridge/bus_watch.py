@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from models.canary import is_canary
 from models.tables import TableSpec
 from workers import metrics
 from workers.aws.client import Session
@@ -31,7 +32,7 @@ class BusWatch:
 
     def over(self, bus: IBus, session: Session, specs: Iterable[TableSpec]) -> IBus:
         """The bus as the stage uses it. `session` reaches it, `specs` are the tables whose events go there."""
-        events = event_types(specs)
+        events = event_types(spec for spec in specs if not is_canary(spec))  # nobody has to want it
 
         def sample(event: EventType, arn: str) -> list[dict[str, Any]]:
             return samples(event, self._settings.event_source, self._settings.environment, arn)

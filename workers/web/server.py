@@ -32,7 +32,7 @@ from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
 from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
-from workers.web.views import config, dead_letters, logs, pauses, peek, pipeline, plain, sources, tables, trace
+from workers.web.views import config, dead_letters, health, logs, pauses, peek, pipeline, plain, sources, tables, trace
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
 from workers.web_settings import LOOPBACK
@@ -40,7 +40,7 @@ from workers.web_settings import LOOPBACK
 FIRST_PORT = 6066
 PORTS_TRIED = 100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
-VIEWS = (pipeline, sources, tables, dead_letters, trace, peek, logs, config, pauses, stages_view, plain)
+VIEWS = (pipeline, sources, tables, dead_letters, trace, peek, logs, config, health, pauses, stages_view, plain)
 ROUTES: tuple[Route, ...] = tuple(route for view in VIEWS for route in view.ROUTES)
 """Of all views."""
 

@@ -1,0 +1,31 @@
+"""The stage `publish` of a process, as far as health looks at it."""
+
+from collections import Counter
+from typing import Any, cast
+
+from workers.engine.stages import Stage
+
+
+class Slots:
+    def __init__(self) -> None:
+        self.owned: dict[int, object] = {}
+        self.stats = type("Stats", (), {"outcomes": Counter()})()
+
+
+class App:
+    """Ready, without a slot."""
+
+    def __init__(self) -> None:
+        self.slots = Slots()
+        self.ready = True
+        self.reports: dict[str, Any] = {}
+        self.measures: list[Any] = []
+
+
+def publish_stage(*slots: int) -> tuple[Stage, App]:
+    """The stage and its app, which holds these slots."""
+    stage = Stage("publish", cast("Any", None), cast("Any", None))
+    app = App()
+    app.slots.owned = {index: object() for index in slots}
+    stage.app = cast("Any", app)
+    return stage, app

@@ -1,0 +1,1 @@
+"""Health: whether what the pipeline depends on is there, and what CloudWatch hears of it."""
