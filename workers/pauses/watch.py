@@ -96,7 +96,8 @@ class PauseWatch:
         found = self.book.of(stage, self._now_ms())
         told = {pause.target.part: pause.document() for pause in found}
         for part in told.keys() - app.brake.told.keys():
-            app.log.warning("PAUSED %s: %s (%s)", _of(stage, part), told[part]["why"], told[part]["by"])
+            by = told[part]["by"].replace("@", " on ")  # else the log takes it for an e-mail address
+            app.log.warning("PAUSED %s by %s: %s", _of(stage, part), by, told[part]["why"])
         for part in app.brake.told.keys() - told.keys():
             app.log.warning("RESUMED %s", _of(stage, part))
         app.brake.told = told
