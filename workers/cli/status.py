@@ -118,7 +118,7 @@ def _show(chosen: Sequence[str], output: str, *, details: bool, watch: float | N
         with quiet():
             found, seen = asyncio.run(_look(chosen, 0 if details and output == "table" else sample))
         document = {"stages": [stage.document() for stage in found], **seen.document()}
-        lines = list(_status_lines(found) if details else screen(seen, _width()))
+        lines = list(_status_lines(found) if details else screen(seen, _size()))
         if watch is not None:
             click.clear()
         _print(output, document, functools.partial(iter, lines))
@@ -127,8 +127,9 @@ def _show(chosen: Sequence[str], output: str, *, details: bool, watch: float | N
         time.sleep(watch)
 
 
-def _width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def _size() -> tuple[int, int] | None:
+    size = shutil.get_terminal_size()
+    return (size.columns, size.lines) if sys.stdout.isatty() else None
 
 
 def _print(output: str, document: dict[str, Any], lines: Callable[[], Iterator[str]]) -> None:

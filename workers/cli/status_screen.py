@@ -9,40 +9,46 @@ from workers.cli.columns import columns
 from workers.overview.judgement import ALARM_AT, WARN_AT, Overview, StageView, Trouble, behind_seconds
 
 LEAST_WIDTH = 60
-SHOWN = 5
-"""Troubles and pauses that are shown; a screen has 24 lines."""
+HEAD = ("STAGE", "STATE", "WORKERS", "RATE/S", "LAG", "BEHIND", "RETENTION", "SINCE", "WHY")
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 NEAR_SECONDS = 10 * HOUR
 
 
-def screen(found: Overview, width: int | None) -> Iterator[str]:
-    """Lines of at most `width` characters; None: as long as they are."""
-    head = f"cdc status {utc(found.at_ms)}   app {found.app}, topics {found.prefix}*"
-    yield _cut(head, width)
-    yield ""
-    rows: list[tuple[str, ...]] = [
-        ("STAGE", "STATE", "WORKERS", "RATE/S", "LAG", "BEHIND", "RETENTION", "SINCE", "WHY")
-    ]
-    rows += [_row(stage, found.at_ms) for stage in found.stages]
-    for line in columns(rows, left=("STAGE", "STATE", "SINCE", "WHY")):
-        yield _cut(line, width)
-    yield ""
-    yield from (_cut(line, width) for line in _facts(found))
-    troubles = found.troubles()
+def screen(found: Overview, size: tuple[int, int] | None) -> Iterator[str]:
+    """Lines for a terminal of (columns, lines), the last of which stays free; None: everything, as long as it is."""
+    width, height = size or (None, None)
+    rows: list[tuple[str, ...]] = [HEAD, *(_row(stage, found.at_ms) for stage in found.stages)]
+    top = [f"cdc status {utc(found.at_ms)}   app {found.app}, topics {found.prefix}*", ""]
+    top += [*columns(rows, left=("STAGE", "STATE", "SINCE", "WHY")), ""]
+    facts = [*_facts(found), *(f"not seen: {text}" for text in found.unseen)]
+    room = None if height is None else height - 1 - len(top) - len(facts)
+    troubles = list(_troubles(found, width, room))
+    pauses = list(_pauses(found))
+    if room is not None:
+        pauses = pauses[: max(0, room - len(troubles))]
+    yield from (_cut(line, width) for line in top)
+    yield from troubles
+    yield from (_cut(line, width) for line in (*facts, *pauses))
+
+
+def _troubles(found: Overview, width: int | None, room: int | None) -> Iterator[str]:
+    """The first one in any case; of the others what fits into so many lines."""
+    troubles, used = found.troubles(), 2
+    for number, trouble in enumerate(troubles):
+        lines = list(_trouble(trouble, found.at_ms, width))
+        if number and room is not None and used + len(lines) > room:
+            yield f"and {len(troubles) - number} more: cdc status --output json"
+            break
+        used += len(lines)
+        yield from lines
     if troubles:
         yield ""
-    for trouble in troubles[:SHOWN]:
-        yield from _trouble(trouble, found.at_ms, width)
-    if len(troubles) > SHOWN:
-        yield f"  and {len(troubles) - SHOWN} more: cdc status --output json"
-    for text in found.unseen:
-        yield _cut(f"not seen: {text}", width)
 
 
 def _row(stage: StageView, now_ms: int) -> tuple[str, ...]:
     figures = stage.figures
-    lag = "-" if figures.lag is None else f"{figures.lag:,}"
-    rate = "-" if figures.rate is None else f"{figures.rate:,.0f}" if figures.rate >= 10 else f"{figures.rate:.1f}"
+    lag = "-" if figures.lag is None else short(figures.lag)
+    rate = "-" if figures.rate is None else short(figures.rate) if figures.rate >= 10 else f"{figures.rate:.1f}"
     seconds = behind_seconds(figures, now_ms)
     behind = "-" if seconds is None else span(seconds) if seconds else "-"
     used = f"{figures.danger:.0%}"
@@ -55,8 +61,8 @@ def _row(stage: StageView, now_ms: int) -> tuple[str, ...]:
 def _facts(found: Overview) -> Iterator[str]:
     letters = found.dead_letters
     if letters is not None:
-        more = "" if letters.whole else "at least "
-        told = f"{more}{letters.last_hour:,} in the last hour, {more}{letters.waiting:,} waiting"
+        more = "" if letters.whole else "+"
+        told = f"{letters.last_hour:,}{more} in the last hour, {letters.waiting:,}{more} waiting"
         yield _fact("dead letters", told, "cdc dlq stats" if letters.waiting else "")
     for stage in found.stages:
         if stage.figures.bus:
@@ -64,7 +70,10 @@ def _facts(found: Overview) -> Iterator[str]:
     again = [f"{stage.figures.stage}: {stage.figures.redriven:,}" for stage in found.stages if stage.figures.redriven]
     yield _fact("redrives", f"{', '.join(again)} to be read" if again else "none", "")
     yield _fact("pauses", f"{len(found.pauses)}" if found.pauses else "none", "cdc pause list" if found.pauses else "")
-    for pause in found.pauses[:SHOWN]:
+
+
+def _pauses(found: Overview) -> Iterator[str]:
+    for pause in found.pauses:
         ends = f", until {since(pause.until_ms, found.at_ms)}" if pause.until_ms else ""
         yield f"  {pause.target}: since {since(pause.since_ms, found.at_ms)} by {pause.by}{ends}: {pause.why}"
 
@@ -89,6 +98,13 @@ def _cut(line: str, width: int | None) -> str:
     return line if width is None or len(line) <= width else line[: max(LEAST_WIDTH, width) - 1] + "…"
 
 
+def short(number: float) -> str:
+    """With at most six characters: 99,999, 123 k, 12.3 M."""
+    if number < 100_000:
+        return f"{number:,.0f}"
+    return f"{number / 1e3:.0f} k" if number < 1e6 else f"{number / 1e6:.1f} M"
+
+
 def span(seconds: float) -> str:
     """In one unit: 40 s, 12 min, 5.2 h, 3.1 d."""
     if seconds < 2 * MINUTE:
@@ -104,4 +120,4 @@ def since(moment_ms: int, now_ms: int) -> str:
         return "-"
     at = datetime.fromtimestamp(moment_ms / 1000, UTC)
     near = abs(now_ms - moment_ms) < NEAR_SECONDS * 1000
-    return at.strftime("%H:%M:%SZ" if near else "%Y-%m-%d %H:%MZ")
+    return at.strftime("%H:%MZ" if near else "%Y-%m-%d %H:%MZ")

@@ -1,7 +1,7 @@
 """What the figures of a stage say: its state, and what an operator has to do. Pure: the time is a parameter."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,7 @@ SHARD_RETENTION_MS = 86_400_000
 IDLE_SHARD_MS = 75_000
 """An idle shard says once a minute that there was nothing."""
 PAGE = "docs/status.md"
+NO_WORKER = "no worker runs"
 
 
 class State(StrEnum):
@@ -145,6 +146,12 @@ class Overview:
     def troubles(self) -> list[Trouble]:
         """The oldest first, those without a time at the end."""
         found = [trouble for stage in self.stages for trouble in stage.troubles]
+        workless = [trouble for trouble in found if trouble.what == NO_WORKER]
+        if len(workless) > 1:
+            names = [trouble.stage for trouble in workless]
+            mend = "cdc worker" if len(names) == len(self.stages) else f"cdc worker --stages {','.join(names)}"
+            one = replace(workless[0], stage=", ".join(names), mend=mend)
+            found = [one, *(trouble for trouble in found if trouble not in workless)]
         return sorted(found, key=lambda one: one.since_ms or self.at_ms)
 
     def document(self) -> dict[str, Any]:
@@ -210,7 +217,7 @@ def _troubles(figures: Figures) -> Iterator[Trouble]:
     elif figures.bus and figures.bus != "there":
         yield Trouble(stage, f"bus {figures.bus_name}: {figures.bus}", "cdc check", f"{PAGE}#bus")
     if not figures.members:
-        yield Trouble(stage, "no worker runs", f"cdc worker --stages {stage}", f"{PAGE}#no-worker")
+        yield Trouble(stage, NO_WORKER, f"cdc worker --stages {stage}", f"{PAGE}#no-worker")
     if figures.danger >= WARN_AT:
         of = "of the 24 h a stream keeps at least" if stage == "bridge" else "of the retention"
         says = "records are lost" if figures.danger >= 1 else "records are deleted unread at 100 %"

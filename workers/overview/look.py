@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from models.dead_letter import GAP_PREFIX
 from models.handled import LetterId
@@ -69,14 +69,14 @@ async def _overview(
     kept = await _retentions(kafka, sorted({tp.topic for tp in waiting}))
     try:
         book = await read_pauses(settings, kafka)
-    except CommandError as error:
+    except (CommandError, TopicAuthorizationFailedError) as error:
         book = PauseBook()
-        unseen.append(f"pauses: {error}")
+        unseen.append(f"pauses: {_why(error)}")
     try:
         letters = await _dead_letters(settings, kafka, now_ms)
-    except CommandError as error:
+    except (CommandError, TopicAuthorizationFailedError) as error:
         letters = None
-        unseen.append(f"dead letters: {error}")
+        unseen.append(f"dead letters: {_why(error)}")
     rates = await rating
     stages = []
     for stage in found:
@@ -85,6 +85,10 @@ async def _overview(
     return Overview(
         now_ms, tuple(stages), letters, book.now(now_ms), settings.topic_prefix, settings.app, tuple(unseen)
     )
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, CommandError) else type(error).__name__
 
 
 def _figures(
