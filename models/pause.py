@@ -184,9 +184,13 @@ class PauseBook:
             return
         found = json.loads(value)
         _, number, target = rest.split(SEPARATOR, 2)
-        self.history[key] = Change(
+        change = self.history[key] = Change(
             int(found["at"]), found["action"], Target.parse(target), str(found["by"]), str(found["why"]), int(number)
         )
+        # Whoever was away for so long that the tombstone was compacted meanwhile learns of the end from this.
+        known = self.pauses.get(change.target)
+        if change.action != "paused" and known is not None and known.since_ms <= change.at_ms:
+            del self.pauses[change.target]
 
     def _obey(self, key: str, rest: str, value: bytes | None) -> None:
         if value is None:

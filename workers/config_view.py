@@ -71,6 +71,8 @@ def setting_text(value: Any) -> str:
             return MASK
         case bool():
             return str(value).lower()
+        case tuple():
+            return ",".join(map(str, value))
         case Path():
             return value.as_posix()
         case _:

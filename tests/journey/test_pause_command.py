@@ -35,7 +35,7 @@ class Operator:
         return json.loads(found.stdout)
 
     def lag_of_publish(self) -> int:
-        (stage,) = self.document("status", "--stage", "publish")["stages"]
+        (stage,) = self.document("status", "--stage", "publish", "--sample", "0")["stages"]
         return sum(row["lag"] or 0 for row in stage["partitions"])
 
 

@@ -52,7 +52,7 @@ def verdicts(report: dict[str, Any]) -> list[str]:
 
 def test_every_partition_has_a_line_with_its_counts(pipeline: Pipeline) -> None:
     asyncio.run(has_worked(pipeline))
-    ended = status(pipeline, "--stage", "enrich")
+    ended = status(pipeline, "--stage", "enrich", "--details")
     assert ended.returncode == 0, ended.stderr
     head, _, *rows = ended.stdout.splitlines()
     assert head == "enrich: group Empty, 0 members"
@@ -74,6 +74,17 @@ def test_an_audit_of_a_sound_stage_ends_with_0_and_one_that_does_not_add_up_with
     ended = status(pipeline, "--audit", "--stage", "enrich")
     assert ended.returncode == 1, ended.stdout
     assert "the offset was set by hand" in ended.stdout
+    assert SECRET not in ended.stdout + ended.stderr
+
+
+def test_the_screen_says_what_is_wrong_and_what_mends_it(pipeline: Pipeline) -> None:
+    asyncio.run(has_worked(pipeline))
+    ended = status(pipeline, "--stage", "enrich", "--sample", "0")
+    assert ended.returncode == 0, ended.stderr
+    row = next(line.split() for line in ended.stdout.splitlines() if line.startswith("enrich"))
+    assert row[:4] == ["enrich", "STOPPED", "0", "-"]
+    assert "1 in the last hour, 1 waiting" in ended.stdout
+    assert "! enrich: no worker runs" in ended.stdout
     assert SECRET not in ended.stdout + ended.stderr
 
 

@@ -76,6 +76,15 @@ def test_a_second_pause_of_the_same_keeps_the_beginning_and_takes_the_new_reason
     assert topic.book.of("enrich", NOW) == (pause(ENRICH, why="still bad"),)
 
 
+def test_whoever_missed_the_tombstone_learns_of_the_end_from_the_history(topic: Topic) -> None:
+    topic.write(pausing(topic.book, [pause(ENRICH)]))
+    late = topic.compacted()
+    topic.write(resuming(topic.book, [ENRICH], by="ann@ops", why="", now_ms=NOW + 5))
+    for offset, (key, value) in enumerate(topic.records.items()):
+        late.apply(key, value, 100 + offset, NOW)
+    assert late.now(NOW + 10) == ()
+
+
 def test_the_history_says_who_did_what_and_is_bounded(topic: Topic) -> None:
     for number in range(HISTORY):
         topic.write(pausing(topic.book, [pause(ENRICH, since=NOW + number)]))

@@ -69,9 +69,13 @@ def test_what_keeps_a_stage_from_its_work_is_trouble(state: Mapping[str, Any], k
         {"ready": False, "restarts": 0},
         {"ready": True, "blocked_by": {}, "paused": {}, "gaps": {}, "tables": {"users": 3}, "stats": {"units": 1}},
         {"bus": {"health": EventBridgeHC.UNKNOWN, "trouble": ""}, "database": {"status": "AVAILABLE"}},
+        {
+            "ready": False,
+            "held": {"stage": {"stage": "publish", "why": "the bus is moved", "by": "ann", "until": None}},
+        },
     ],
 )
-def test_a_stage_that_works_or_starts_is_no_trouble(state: Mapping[str, Any]) -> None:
+def test_a_stage_that_works_or_starts_or_that_somebody_paused_is_no_trouble(state: Mapping[str, Any]) -> None:
     assert list(troubles_of("publish", state)) == []
 
 

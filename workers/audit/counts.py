@@ -93,6 +93,8 @@ class Forwarded:
     since: Place | None
     records: int
     arrival_ms: int
+    covered_ms: int = 0
+    """Everything that arrived before this is forwarded; an idle shard's goes on once a minute."""
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, slot: int) -> "Forwarded":
@@ -101,7 +103,7 @@ class Forwarded:
         place = (position.sequence, position.sub_sequence) if position is not None else None
         return cls(
             checkpoint.stream, checkpoint.shard, slot, checkpoint.state.value, place, None, checkpoint.records,
-            checkpoint.arrival_ms,
+            checkpoint.arrival_ms, max(checkpoint.arrival_ms, checkpoint.covered_ms),
         )  # fmt: skip
 
     @property

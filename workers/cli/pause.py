@@ -224,12 +224,16 @@ def _missing(found: "Sequence[Obedience]") -> Iterator[str]:
             yield f"{one.stage}: {one.members} workers, not all have said that they obey ({slots})"
 
 
+def _workers(members: int) -> str:
+    return "its worker obeys" if members == 1 else f"all {members} workers obey"
+
+
 def _tell(found: "Sequence[Obedience]", name: str) -> ExitCode:
     for one in found:
         if not one.members:
             click.echo(f"{name}: {one.stage}: no worker runs; the next one obeys from its first record on", err=True)
         elif one.complete:
-            click.echo(f"{name}: {one.stage}: all {one.members} workers obey", err=True)
+            click.echo(f"{name}: {one.stage}: {_workers(one.members)}", err=True)
     missing = list(_missing(found))
     for text in missing:
         click.echo(f"{name}: {text}; it is written, they follow as soon as they reach Kafka", err=True)
@@ -289,7 +293,7 @@ def _lines(pauses: Sequence[Pause], changes: Sequence[Change]) -> Iterator[str]:
 
 
 def _end(pause: Pause) -> str:
-    return utc(pause.until_ms) if pause.until_ms else "resumed"
+    return utc(pause.until_ms) if pause.until_ms else "cdc resume"
 
 
 def _until(pause: Pause) -> str:

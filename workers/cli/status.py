@@ -1,7 +1,11 @@
-"""`cdc status`: where every stage stands, and whether its counts add up."""
+"""`cdc status`: what is wrong on one screen, where every stage stands, and whether its counts add up."""
 
 import asyncio
+import functools
 import json
+import shutil
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from workers.cli.columns import columns
+from workers.cli.dlq_options import now_ms
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
+from workers.cli.status_screen import screen
 from workers.failures import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
     from workers.audit.counts import Baseline
     from workers.audit.report import Audit
     from workers.audit.verdicts import Line
+    from workers.overview.judgement import Overview
     from workers.settings import Settings
     from workers.status import StageStatus
 
@@ -25,7 +32,9 @@ STAGES = ("bridge", "enrich", "publish")
 ARCHIVE = "archive"
 EXAMPLES = """\b
 Examples:
-  cdc status
+  cdc status                                      # what is wrong, since when, and what mends it
+  cdc status --watch                              # the same, again and again
+  cdc status --details                            # every partition and shard
   cdc status --audit
   cdc status --audit --output json > monday.json
   cdc status --audit --since monday.json          # only what has happened since
@@ -38,13 +47,43 @@ Examples:
               help="Only this stage; may be repeated. archive: if a setting switches it on.")  # fmt: skip
 @click.option("--since", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
               help="With --audit: begin where the audit ended whose JSON is in FILE.")  # fmt: skip
+@click.option("--details", is_flag=True, help="Every partition and shard, with offsets and counts.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=1),
+    is_flag=False,
+    flag_value=5.0,
+    default=None,
+    metavar="[SECONDS]",
+    help="Draw the screen again every 5 or SECONDS seconds, until Ctrl-C.",
+)
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 60),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long rates are measured; 0: not at all.",
+)
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: one document on stdout.")  # fmt: skip
 @click.pass_context
 def status(
-    ctx: click.Context, audited: bool, stages: tuple[str, ...], since: Path | None, output: Literal["table", "json"]
-) -> None:
-    """Show where every stage stands, by source if there are several.
+    ctx: click.Context, audited: bool, stages: tuple[str, ...], since: Path | None, details: bool,
+    watch: float | None, sample: float, output: Literal["table", "json"],
+) -> None:  # fmt: skip
+    """Show on one screen what is wrong: state of every stage, rate, lag, dead letters, pauses, and what mends it.
+
+    \b
+      BLOCKED      it goes on only when somebody has done something; the line with ! says what
+      STOPPED      no worker is in its group
+      paused       `cdc pause` holds it back; WHY says the reason. part paused: a table or a partition of it
+      running      it works, or has something to do
+      idle         there is nothing to do
+
+    LAG counts offsets, markers of transactions among them. BEHIND is the age of the oldest record that waits; RETENTION
+    how much of the time that Kafka or the stream keeps it is over (! from 50 %, !! from 80 %).
+    --details shows every partition, by source if there are several.
 
     With --audit every record of raw, events, receipts and dead letters is counted and compared with what the stages say
     they did: per source and partition, what was read ended in exactly one output, drop or dead letter, and each of
@@ -61,18 +100,36 @@ def status(
         raise click.UsageError("--since goes with --audit")
     if audited and ARCHIVE in stages:
         raise click.UsageError("--audit compares topics; what archive writes stands elsewhere")
+    if watch is not None and (audited or details or output == "json" or not sys.stdout.isatty()):
+        raise click.UsageError("--watch draws the screen on a terminal; leave --audit, --details and --output out")
     chosen = tuple(stage for stage in (*STAGES, ARCHIVE) if stage in stages)
     if not audited:
-        with quiet():
-            found = asyncio.run(_look(chosen))
-        document = {"stages": [stage.document() for stage in found]}
-        _print(output, document, lambda: _status_lines(found))
+        _show(chosen, output, details=details, watch=watch, sample=sample)
         return
     with quiet():
         report = asyncio.run(_audit(chosen or STAGES, since))
     _print(output, report.document(), lambda: _audit_lines(report))
     click.echo(f"cdc status: {_summary(report)}", err=True)
     ctx.exit(int(_exit_code(report)))
+
+
+def _show(chosen: Sequence[str], output: str, *, details: bool, watch: float | None, sample: float) -> None:
+    while True:
+        with quiet():
+            found, seen = asyncio.run(_look(chosen, 0 if details and output == "table" else sample))
+        document = {"stages": [stage.document() for stage in found], **seen.document()}
+        lines = list(_status_lines(found) if details else screen(seen, _size()))
+        if watch is not None:
+            click.clear()
+        _print(output, document, functools.partial(iter, lines))
+        if watch is None:
+            return
+        time.sleep(watch)
+
+
+def _size() -> tuple[int, int] | None:
+    size = shutil.get_terminal_size()
+    return (size.columns, size.lines) if sys.stdout.isatty() else None
 
 
 def _print(output: str, document: dict[str, Any], lines: Callable[[], Iterator[str]]) -> None:
@@ -102,8 +159,9 @@ def _baseline(path: Path | None, settings: "Settings") -> "Baseline | None":
         ) from None
 
 
-async def _look(stages: Sequence[str]) -> "list[StageStatus]":
+async def _look(stages: Sequence[str], sample: float) -> "tuple[list[StageStatus], Overview]":
     from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.overview.look import overview  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.status import look, needed_topics  # noqa: PLC0415
 
@@ -111,7 +169,8 @@ async def _look(stages: Sequence[str]) -> "list[StageStatus]":
     stages = stages or ((*STAGES, ARCHIVE) if settings.has_archive else STAGES)
     async with kafka_access(settings) as kafka:
         await kafka.require(needed_topics(settings, stages, audit=False))
-        return await look(settings, kafka, stages)
+        found = await look(settings, kafka, stages)
+        return found, await overview(settings, kafka, found, now_ms(), sample)
 
 
 async def _audit(stages: Sequence[str], since: Path | None) -> "Audit":

@@ -25,6 +25,7 @@ CLIENT = "cdc-pauses"
 LOOK_SECONDS = 1.0
 """Between two looks at ends that have come, and at slots that were taken over."""
 BOOT_SECONDS = 10.0
+SAY_SECONDS = 10.0
 SAID_MS = 600_000
 """Nobody waits any more for the word about a change that is older than this."""
 
@@ -75,7 +76,8 @@ class PauseWatch:
                 raise KafkaError(f"{self._topic} cannot be read yet")
             self._follower.moved.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._follower.moved.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._follower.moved.wait()
 
     async def _stop(self) -> None:
         tending, self._tending = self._tending, None
@@ -83,6 +85,7 @@ class PauseWatch:
             tending.cancel()
             await asyncio.gather(tending, return_exceptions=True)
         await self._follower.stop()
+        self.book = PauseBook()  # read anew by whoever starts again
 
     def _apply(self, record: Any) -> None:
         self.book.apply(record.key, record.value, record.offset, record.timestamp)
@@ -96,7 +99,8 @@ class PauseWatch:
         found = self.book.of(stage, self._now_ms())
         told = {pause.target.part: pause.document() for pause in found}
         for part in told.keys() - app.brake.told.keys():
-            app.log.warning("PAUSED %s: %s (%s)", _of(stage, part), told[part]["why"], told[part]["by"])
+            by = told[part]["by"].replace("@", " on ")  # else the log takes it for an e-mail address
+            app.log.warning("PAUSED %s by %s: %s", _of(stage, part), by, told[part]["why"])
         for part in app.brake.told.keys() - told.keys():
             app.log.warning("RESUMED %s", _of(stage, part))
         app.brake.told = told
@@ -104,17 +108,20 @@ class PauseWatch:
 
     async def _tend(self) -> None:
         """Lets go what has come to its end, and says what is obeyed. Nothing that fails here ends a stage."""
-        while True:
+        while self._tending is not None:
             for stage, app in list(self._apps.items()):
                 self._set(stage, app)
                 try:
-                    await self._say(stage, app)
+                    async with asyncio.timeout(SAY_SECONDS):  # else a slot in trouble would hold up the others
+                        await self._say(stage, app)
+                except TimeoutError:
+                    continue  # not at rest yet
                 except (KafkaError, OSError) as error:
                     app.log.warning("%s: cannot be written: %s", self._topic, type(error).__name__)
-                    self._said.pop(stage, None)
             self._follower.moved.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._follower.moved.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._follower.moved.wait()
 
     async def _say(self, stage: str, app: StageApp) -> None:
         """That this worker obeys the last change, once everything has ended that began before it."""
@@ -125,7 +132,6 @@ class PauseWatch:
         if changed_at < 0 or not fresh or not app.slots.open or self._said.get(stage) == word:
             return
         await app.at_rest()
-        self._said[stage] = word
         obeyed = Obeyed(stage, self.worker, changed_at, slots)
         producer = AIOKafkaProducer(**self._client)
         try:
@@ -133,6 +139,7 @@ class PauseWatch:
             await producer.send_and_wait(self._topic, obeyed.encode(), key=obeyed.key.encode(), partition=0)
         finally:
             await producer.stop()
+        self._said[stage] = word
 
 
 def held_by(pauses: tuple[Pause, ...]) -> Held:
