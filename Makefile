@@ -85,7 +85,8 @@ model-docs: setup ## write docs/models.md and docs/models/ from the code
 
 lock: ## renew requirements/*.txt from pyproject.toml
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }
-	@for t in runtime:pyproject.toml "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
+	@for t in build:requirements/build.in "image:pyproject.toml --extra=postgres --extra=msk" \
+	    "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
 	    java:requirements/java.in bench-quix:requirements/bench-quix.in bench-faust:requirements/bench-faust.in \
 	    bench-uvloop:requirements/bench-uvloop.in bench-confluent:requirements/bench-confluent.in \
 	    conformance:requirements/conformance.in; do \
