@@ -27,7 +27,8 @@ GROUPS = {
     "aws_region": "AWS: stream and bus",
     "catalogue": "Tables and redaction",
     "on_gap": "Behaviour and bounds",
-    "web_port": "This process",
+    "web_port": "Web server, cluster of workers, probes",
+    "log_level": "This process",
     "sandbox_dir": "Sandbox",
 }
 """First setting of a group -> its title; settings stand in the order of the class."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -27,6 +27,16 @@ GONE = ("Dead", "Empty")
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a group, which is one stage of one worker."""
+
+    id: str
+    client_id: str
+    told: bytes = b""
+    """What it told the group with its subscription; empty while the group rebalances."""
+
+
+@dataclass(frozen=True, slots=True)
 class GroupState:
     """A group as its coordinator describes it."""
 
@@ -36,6 +46,7 @@ class GroupState:
     """Client ids: names of workers."""
     holders: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """Client id by (topic, partition)."""
+    entries: tuple[Member, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -51,7 +62,8 @@ async def describe_group(admin: AIOKafkaAdminClient, group: str) -> GroupState:
             (response,) = await admin.describe_consumer_groups([group])
             code, _, state, _, _, members, *_ = response.groups[0]
             if not code:
-                return GroupState(state, tuple(sorted(member[1] for member in members)), _holders(members))
+                names = tuple(sorted(member[1] for member in members))
+                return GroupState(state, names, _holders(members), tuple(map(_member, members)))
             error = for_code(code)()
         except NOT_YET as raised:
             error = raised
@@ -59,6 +71,12 @@ async def describe_group(admin: AIOKafkaAdminClient, group: str) -> GroupState:
             raise error
         await asyncio.sleep(PAUSE)
     raise error
+
+
+def _member(described: Any) -> Member:
+    member_id, client_id, _, metadata, _ = described
+    told = ConsumerProtocolMemberMetadata.decode(metadata).user_data if metadata else b""
+    return Member(member_id, client_id, told or b"")
 
 
 def _holders(members: Iterable[Any]) -> dict[tuple[str, int], str]:

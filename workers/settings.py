@@ -31,7 +31,6 @@ from workers.publish_settings import PublishSettings
 from workers.redaction_settings import KEY_HINT, MIN_KEY, RedactionConfig, key_mistakes
 from workers.setting_types import (
     OptionalPath,
-    OptionalPort,
     OptionalSecret,
     OptionalText,
     SourceName,
@@ -42,13 +41,14 @@ from workers.setting_types import (
     secret_text,
 )
 from workers.setting_types import env as _env
+from workers.web_settings import WebSettings, web_mistakes
 
 MEBIBYTE = 1 << 20
 
 
 class EnvVariables(
     PublishSettings, DatabaseSettings, EventBusSettings, ArchiveSettings, RedactionConfig, PoisonSettings,
-    OversizeSettings, PreflightSettings,
+    OversizeSettings, PreflightSettings, WebSettings,
 ):  # fmt: skip
     """Where and how fast; what happens to a table stands in the catalogue and `tables.yaml`."""
 
@@ -178,10 +178,6 @@ class EnvVariables(
         description="seconds after which the group gives the slots of a silent worker away",
     )  # fmt: skip
 
-    web_port: OptionalPort = Field(
-        None, ge=1, le=65535, validation_alias=_env("CDC_WEB_PORT"),
-        description="unset: 6066, else the next free port",
-    )  # fmt: skip
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias=_env("CDC_LOG_LEVEL"), description="log level of the worker"
     )
@@ -208,6 +204,7 @@ class EnvVariables(
     def _go_together(self) -> "EnvVariables":
         found = [*mistakes(self, local=self.environment == "LOCAL"), *database_mistakes(self)]
         found += [*event_bus_mistakes(self), *archive_mistakes(self), *oversize_mistakes(self)]
+        found += web_mistakes(self)
         found += [mistake] if (mistake := source_mistake(self.event_source)) else []
         if self.sources_file is not None:
             try:

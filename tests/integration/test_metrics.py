@@ -18,7 +18,8 @@ from tests.integration.stage import eventually
 from workers.engine.app import StageApp
 from workers.engine.stages import Stage
 from workers.settings import load_settings
-from workers.web.server import LOOPBACK, WebServer
+from workers.web.server import WebServer
+from workers.web_settings import LOOPBACK
 
 HALF = 1 << 127
 

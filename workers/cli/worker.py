@@ -42,11 +42,12 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.archive.notices import alert_topic  # noqa: PLC0415
     from workers.archive.watch import Watch  # noqa: PLC0415
     from workers.aws.client import Session  # noqa: PLC0415
+    from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of  # noqa: PLC0415
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
-    from workers.web.server import WebServer, choose_port  # noqa: PLC0415
+    from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
@@ -59,15 +60,17 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
             make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
     topic = alert_topic(settings, functools.partial(Session, settings))
     sender = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
-    port = choose_port(settings.web_port)
-    click.echo(f"cdc worker: stages {', '.join(stages)}, web views at http://127.0.0.1:{port}/", err=True)
+    port = choose_port(settings.web_port, settings.web_bind)
+    groups = KafkaGroups(settings)
     process = StageWorker(
         {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
         beside=lambda running: [
-            WebServer(running, settings, sender, port),
+            WebServer(running, settings, sender, port, directory=GroupDirectory(groups), on_end=groups.close),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
         ],
+        address=address_of(advertised_url(settings, port), sender),
     )
+    click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)
     code = process.run()
     for name, why in sorted(process.waiting.items()):
         click.echo(f"cdc worker: {name} waits for you: {why}", err=True)

@@ -1,10 +1,8 @@
 """What one worker knows of the others, and how it asks them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import aiohttp
 
 SECONDS = 5.0
 """How long a worker has for an answer before the others' answers are shown without its own."""
@@ -42,35 +40,3 @@ class Cluster(Protocol):
         self, path: str, query: Mapping[str, str] | None = None, *, seconds: float = SECONDS
     ) -> tuple[Answer, ...]:
         """GET `path`, a route with the scope WORKER, from every worker. Never raises: one that fails has an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alone:
-    """A cluster of one worker."""
-
-    me: Peer
-    timeout: float = field(default=SECONDS)
-
-    @property
-    def here(self) -> str:
-        """Name of this worker."""
-        return self.me.name
-
-    async def peers(self) -> tuple[Peer, ...]:
-        """This one."""
-        return (self.me,)
-
-    async def ask(
-        self, path: str, query: Mapping[str, str] | None = None, *, seconds: float = SECONDS
-    ) -> tuple[Answer, ...]:
-        """Its own answer."""
-        url = f"{self.me.url}{path}"
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
-                session.get(url, params=dict(query or {})) as response,
-            ):
-                response.raise_for_status()
-                return (Answer(self.here, body=await response.json()),)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            return (Answer(self.here, error=type(error).__name__),)

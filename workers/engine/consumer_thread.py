@@ -10,12 +10,12 @@ from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from workers.engine.batch import RecordBatch, chunks
+from workers.engine.contiguous import ContiguousAssignor
 from workers.engine.offsets import Committed, committed, log_bounds
 from workers.engine.record import make_lean
 
@@ -36,7 +36,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return AIOKafkaConsumer(
             **options.member(conf.id),
             group_id=conf.id,
-            partition_assignment_strategy=[RangePartitionAssignor if contiguous else self.app.assignor],
+            partition_assignment_strategy=[ContiguousAssignor(self.app) if contiguous else self.app.assignor],
             enable_auto_commit=False,
             auto_offset_reset=conf.consumer_auto_offset_reset,
             isolation_level="read_committed",

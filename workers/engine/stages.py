@@ -67,6 +67,8 @@ class Stage(mode.Service):
             app = self.app = self.factory()
             self._ending = None
             app.conf.web_enabled = False  # one web server per process
+            if self.worker.address:
+                app.conf.canonical_url = self.worker.address
             await self._run_until_end(app)
             if self.should_stop or self.worker.refused:
                 return
@@ -125,8 +127,11 @@ class StageWorker(mode.Worker):
         factories: Mapping[str, Factory],
         *,
         beside: Callable[[list[Stage]], list[mode.Service]] = lambda _: [],
+        address: str = "",
         **kwargs: Any,
     ) -> None:
+        self.address = address
+        """Where the other workers find this process; its stages tell their groups."""
         self.refused = False
         self.waiting: dict[str, str] = {}
         """What waited for an operator when the stages stopped, by stage and name."""

@@ -48,3 +48,5 @@ class Route:
     handler: Handler
     says: str
     """What it answers, for the reference."""
+    audited: tuple[str, ...] = ()
+    """Of a write: names in the JSON body whose values may stand in the audit line. Stages and tables, never keys."""

@@ -1,41 +1,62 @@
-"""The one web server of a worker, on loopback: its state at `/`, its metrics at `/metrics`, Faust's pages of each
-stage under `/<stage>/`."""
+"""The one web server of a worker: its page and API, its state at `/`, its metrics at `/metrics`, Faust's pages of each
+stage under `/<stage>/`. All of it stands behind the gate."""
 
 import errno
 import functools
+import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import mode
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from yarl import URL
 
-from workers.cluster.peers import Alone, Peer
+from workers.cluster.calls import Alone, Directory, SignedCluster
+from workers.cluster.directory import address_of
+from workers.cluster.key import cluster_key
+from workers.cluster.peers import Peer
+from workers.cluster.signature import ClusterKey, Reception
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
 from workers.settings import Settings
+from workers.web.callers import Callers
+from workers.web.files import page_files, page_routes
+from workers.web.gate import MAX_BODY, Gate
 from workers.web.metrics import exposition, registry_of
-from workers.web.routes import Desk, Route
-from workers.web.stage_state import stage_state
+from workers.web.routes import Desk, Route, Scope
+from workers.web.stage_pages import PAGES
+from workers.web.stage_pages import ROUTES as STATE
+from workers.web.tls import cluster_tls, server_tls
+from workers.web.tokens import Tokens, read_tokens
 from workers.web.views import stages as stages_view
+from workers.web.views.session import session_routes
+from workers.web_settings import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6066
 PORTS_TRIED = 100
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
 ROUTES: tuple[Route, ...] = (*stages_view.ROUTES,)
 """Of all views."""
 
 
-def choose_port(configured: int | None) -> int:
+def choose_port(configured: int | None, bind: str = LOOPBACK) -> int:
     """The configured port, or the first free one from 6066 on. Raises ConfigurationError if the configured one is
-    busy."""
+    busy, or the address is none of this machine."""
     candidates = [configured] if configured else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     for port in candidates:
-        with socket.socket() as probe:
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((LOOPBACK, port))
+                probe.bind((bind, port))
             except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise ConfigurationError(
+                        f"CDC_WEB_BIND {bind} is no address of this machine", hint="0.0.0.0 is all of them"
+                    ) from None
                 if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                     raise
             else:
@@ -45,74 +66,97 @@ def choose_port(configured: int | None) -> int:
     )
 
 
-class WebServer(mode.Service):
-    """Serves as long as the worker lives; a stage that crashed answers 503 until its new app is there."""
+def own_url(settings: Settings, port: int) -> str:
+    """Where this process reaches its own web server."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(settings.web_bind, settings.web_bind)  # noqa: S104
+    return str(URL.build(scheme="https" if settings.web_certificate_file else "http", host=host, port=port))
 
-    def __init__(self, stages: list[Stage], settings: Settings, name: str, port: int, **kwargs: Any) -> None:
-        self.stages = {stage.name: stage for stage in stages}
+
+def advertised_url(settings: Settings, port: int) -> str:
+    """Where the other workers reach it."""
+    if settings.web_advertise:
+        return settings.web_advertise
+    if settings.web_bind not in EVERYWHERE:
+        return own_url(settings, port)
+    return str(URL(own_url(settings, port)).with_host(_address_of_host()))
+
+
+def _address_of_host() -> str:
+    """What the host's name stands for, such as the address of a pod; the name itself if that is loopback."""
+    name = socket.gethostname()
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return name
+    return next((one for one in sorted(found) if not one.startswith("127.") and one != "::1" and "%" not in one), name)
+
+
+class WebServer(mode.Service):
+    """Serves as long as the worker lives; a stage that crashed answers 503 until its new app is there.
+
+    Raises ConfigurationError for files of the settings that cannot be used."""
+
+    def __init__(
+        self,
+        stages: list[Stage],
+        settings: Settings,
+        name: str,
+        port: int,
+        *,
+        directory: Directory | None = None,
+        on_end: Callable[[], Awaitable[None]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.port = port
-        me = Peer(name, f"http://{LOOPBACK}:{port}", tuple(self.stages))
-        self.desk = Desk(settings, self.stages, Alone(me))
-        self._metrics = registry_of(stages)
+        self.bind = settings.web_bind
+        me = Peer(name, advertised_url(settings, port), tuple(stage.name for stage in stages))
+        self.address = address_of(me.url or "", name)
+        """What the stages tell their groups."""
+        key = cluster_key(settings)
+        own_key = key or ClusterKey((secrets.token_bytes(32),))
+        cluster = SignedCluster(
+            me, own_url(settings, port), directory or Alone(), key, own_key, time.time, cluster_tls(settings)
+        )
+        self.desk = Desk(settings, {stage.name: stage for stage in stages}, cluster)
+        self._tls = server_tls(settings)
+        tokens = read_tokens(settings.web_token_file) if settings.web_token_file else Tokens()
+        self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic)
+        self.gate = Gate(settings, self.callers)
+        self.registry = registry_of(stages)
         self._runner: web.AppRunner | None = None
+        self._on_end = on_end
         super().__init__(**kwargs)
+
+    def application(self) -> web.Application:
+        """Everything it serves, behind the gate."""
+        root = web.Application(middlewares=[self.gate.guard], client_max_size=MAX_BODY)
+        root.on_response_prepare.append(self.gate.finish)
+        scraped = _metrics_route(self.registry)
+        routes = (*STATE, scraped, *session_routes(self.callers), *page_routes(page_files()), *ROUTES, *PAGES)
+        for route in routes:
+            self.gate.add(root.router, route, self._handler(route))
+        return root
 
     async def on_start(self) -> None:
         """Listen before the stages start: a worker that recovers can be looked at."""
-        root = web.Application()
-        root.router.add_get("/", self._index)
-        root.router.add_get("/ready", self._ready)
-        root.router.add_get("/metrics", self._scrape)
-        for route in ROUTES:
-            root.router.add_route(route.method, route.path, self._handler(route))
-        root.router.add_get("/{stage}", self._redirect)
-        root.router.add_get("/{stage}/{page:.*}", self._page)
-        self._runner = web.AppRunner(root, access_log=None)
+        self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, LOOPBACK, self.port).start()
+        await web.TCPSite(self._runner, self.bind, self.port, ssl_context=self._tls).start()
 
     async def on_stop(self) -> None:
         """Close."""
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._on_end is not None:
+            await self._on_end()
 
     def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         return functools.partial(route.handler, self.desk)
 
-    def _states(self) -> dict[str, Any]:
-        return {name: stage_state(stage) for name, stage in self.stages.items()}
 
-    async def _index(self, _request: web.Request) -> web.Response:
-        pages = {name: [f"/{name}/", f"/{name}/assignment/", f"/{name}/tables/"] for name in self.stages}
-        return web.json_response({"stages": self._states(), "pages": pages})
-
-    async def _ready(self, _request: web.Request) -> web.Response:
-        ready = {name: state["ready"] for name, state in self._states().items()}
-        return web.json_response(ready, status=200 if all(ready.values()) else 503)
-
-    async def _scrape(self, request: web.Request) -> web.Response:
-        body, content_type = exposition(self._metrics, request.headers.get("Accept", ""))
+def _metrics_route(registry: CollectorRegistry) -> Route:
+    async def scrape(_desk: Desk, request: web.Request) -> web.Response:
+        body, content_type = exposition(registry, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    async def _redirect(self, request: web.Request) -> web.Response:
-        self._stage(request)
-        raise web.HTTPFound(f"/{request.match_info['stage']}/")
-
-    def _stage(self, request: web.Request) -> Stage:
-        stage = self.stages.get(request.match_info["stage"])
-        if stage is None:
-            raise web.HTTPNotFound(text=f"no such stage; there are: {', '.join(self.stages)}\n")
-        return stage
-
-    async def _page(self, request: web.Request) -> web.StreamResponse:
-        """Resolved on every request: an aiohttp sub-application is frozen at start and would keep a crashed app."""
-        app = self._stage(request).app
-        if app is None or not app.started:
-            raise web.HTTPServiceUnavailable(text="the stage is starting\n")
-        if not getattr(app, "web_pages_ready", False):
-            await app.web.wsgi()
-            app.web_pages_ready = True
-        inner = request.clone(rel_url=request.rel_url.with_path("/" + request.match_info["page"]))
-        match = await app.web.web_app.router.resolve(inner)
-        inner._match_info = match
-        return await match.handler(inner)
+    return Route("GET", "/metrics", Scope.READ, scrape, "What Prometheus scrapes.")
