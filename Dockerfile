@@ -27,7 +27,7 @@ RUN /opt/build/bin/pip --python /opt/cdc/bin/python install -q --no-compile --re
     -r requirements/sandbox.txt
 
 FROM ${PYTHON_IMAGE} AS base
-RUN useradd --uid 10001 --create-home cdc && install -d -o cdc -g cdc /var/lib/cdc
+RUN useradd --uid 10001 --create-home cdc && install -d -o cdc -g cdc -m 0750 /var/lib/cdc /run/cdc
 # Safe path (python -P): nothing is imported from where a command happens to be started.
 ENV PATH=/opt/cdc/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
 USER 10001:10001

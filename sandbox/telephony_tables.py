@@ -44,7 +44,7 @@ def quoted(name: str) -> str:
 
 
 def script(database: str, schema: str = SCHEMA) -> str:
-    """The same as one SQL file, for a database of this name that is empty; it finds the tables without a schema, too."""
+    """The same as one SQL file, for an empty database of this name; it finds the tables without a schema, too."""
     path = f"ALTER DATABASE {quoted(database)} SET search_path = {schema}, public"
     return "".join(f"{statement};\n" for statement in (path, *statements(schema)))
 
