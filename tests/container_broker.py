@@ -12,7 +12,7 @@ from sandbox.kafka.broker import lists_a_broker
 from sandbox.ports import LOOPBACK, free_ports
 from workers.failures import UnreachableError
 
-BROKER, IMAGE = "CDC_TEST_BROKER", "CDC_TEST_BROKER_IMAGE"
+BROKER, IMAGE = "TEST_BROKER", "TEST_BROKER_IMAGE"
 """Environment names: `embedded`, `container` or `auto` (the default); and which image."""
 REDPANDA = "redpandadata/redpanda:v24.3.1"
 START_SECONDS = 120.0

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.ports import free_ports
 from sandbox.world import World
 from tests.journey.traffic import Outside, Verdict, changes
 from tests.journey.worker_process import WorkerProcess, own_environment
@@ -44,9 +45,9 @@ def until_web(worker: WorkerProcess) -> str:
     pytest.fail(f"not ready:\n{worker.log.read_text()[-2000:]}")
 
 
-def status(url: str) -> int:
+def status(url: str, **headers: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -91,6 +92,14 @@ def test_a_busy_web_port_that_was_asked_for_is_a_configuration_error(tmp_path: P
     assert port in ended.stderr
 
 
+def test_a_web_server_for_all_without_tokens_of_ones_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("read " + "r" * 32)
+    (tmp_path / "tokens").chmod(0o644)
+    given = {"CDC_WEB_BIND": "0.0.0.0", "CDC_WEB_TOKEN_FILE": "tokens", "CDC_REDACTION_KEY": "0123456789abcdef"}
+    ended = command(given, tmp_path)
+    assert (ended.returncode, "others may read or change it" in ended.stderr) == (3, True)
+
+
 def test_topics_that_do_not_exist_are_refused_outside_of_local(world: World, tmp_path: Path) -> None:
     environment = own_environment(world.environment(), "notopics") | {"ENVIRONMENT": "DEV"}
     ended = command(environment | {"CDC_DATA_DIR": str(tmp_path)}, tmp_path)
@@ -99,7 +108,8 @@ def test_topics_that_do_not_exist_are_refused_outside_of_local(world: World, tmp
 
 
 def test_the_web_views_show_the_tables_masked_on_loopback(world: World, tmp_path: Path) -> None:
-    environment = own_environment(world.environment(), "web")
+    [health] = free_ports(1)
+    environment = own_environment(world.environment(), "web") | {"CDC_HEALTH_PORT": str(health)}
     outside = Outside(environment)
     queue = outside.make()
     verdict, sent = Verdict(), list(changes(5, 60))
@@ -117,6 +127,9 @@ def test_the_web_views_show_the_tables_masked_on_loopback(world: World, tmp_path
         table = get(f"{web}/enrich/tables/users/")
         pages = [json.dumps(get(web + page)) for page in ("/", "/enrich/", "/enrich/tables/", "/publish/assignment/")]
         pages.append(text(f"{web}/metrics"))
+        probes = [status(f"http://127.0.0.1:{health}/{page}") for page in ("livez", "readyz", "metrics", "api/stages")]
+        [peer] = get(f"{web}/api/stages")["workers"]
+        foreign = status(f"{web}/api/stages", Host="evil.example")
         raw_views = [
             status(f"{web}/enrich/{page}") for page in ("table/", "table/users/", "router/", "router/users/7/")
         ]
@@ -127,6 +140,9 @@ def test_the_web_views_show_the_tables_masked_on_loopback(world: World, tmp_path
     assert all(set(entry["value"].values()) <= {"***", None} for entry in table["sample"])
     assert not any(canary in page for page in pages for change in sent for canary in change.canaries)
     assert raw_views == [404, 404, 404, 404]
+    assert probes == [200, 200, 200, 404]
+    assert (peer["error"], sorted(peer["stages"])) == (None, ["bridge", "enrich", "publish"])
+    assert foreign == 421
     for stage in ("bridge", "enrich", "publish"):
         assert f'cdc_txn_seconds_count{{stage="{stage}"}}' in pages[-1]
     assert "process_resident_memory_bytes" in pages[-1]

@@ -29,7 +29,7 @@ def _stages(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Which stages this process runs; without it bridge, enrich and publish, and archive if a setting switches it "
     "on. Each scales by itself: run as many workers as you like.",
 )  # fmt: skip
-@click.option("--web-port", type=click.IntRange(1, 65535), help="Port of the web views on loopback (CDC_WEB_PORT).")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="Port of the web views (CDC_WEB_PORT).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
               help="Log level (CDC_LOG_LEVEL).")  # fmt: skip
 def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str | None) -> None:
@@ -46,7 +46,9 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
     from workers.kafka_connection import kafka_connection  # noqa: PLC0415
+    from workers.probes.service import Probes  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
+    from workers.web.callers import told_access  # noqa: PLC0415
     from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
     from workers.web.stage_state import stage_state  # noqa: PLC0415
 
@@ -66,11 +68,15 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
         {stage: functools.partial(FACTORIES[stage], settings) for stage in stages},
         beside=lambda running: [
             WebServer(running, settings, sender, port, directory=GroupDirectory(groups), on_end=groups.close),
+            *([Probes(running, settings.health_bind, settings.health_port)] if settings.health_port else []),
             *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
         ],
         address=address_of(advertised_url(settings, port), sender),
     )
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)
+    click.echo(f"cdc worker: the web views are {told_access(settings)}", err=True)
+    if settings.health_port:
+        click.echo(f"cdc worker: /livez, /readyz, /metrics on {settings.health_bind}:{settings.health_port}", err=True)
     code = process.run()
     for name, why in sorted(process.waiting.items()):
         click.echo(f"cdc worker: {name} waits for you: {why}", err=True)

@@ -39,6 +39,8 @@ class BootStrategy(faust.App.BootStrategy):
     """Faust's own producer has no work here: every write goes through a slot."""
 
     enable_kafka_producer = False
+    enable_web = False
+    """Nor has its web server, also under `faust worker --with-web`: pages are served behind the gate, or not at all."""
 
 
 class StageApp(faust.App):

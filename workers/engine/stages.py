@@ -67,8 +67,6 @@ class Stage(mode.Service):
             app = self.app = self.factory()
             self._ending = None
             app.conf.web_enabled = False  # one web server per process
-            if self.worker.address:
-                app.conf.canonical_url = self.worker.address
             await self._run_until_end(app)
             if self.should_stop or self.worker.refused:
                 return
@@ -79,6 +77,8 @@ class Stage(mode.Service):
             pause = min(MAX_RESTART_PAUSE, pause * 2)
 
     async def _run_until_end(self, app: StageApp) -> None:
+        if self.worker.address:
+            app.conf.canonical_url = self.worker.address
         start = asyncio.ensure_future(app.start())
         ends = [asyncio.ensure_future(self._stopped.wait()), asyncio.ensure_future(app._crashed.wait())]
         try:

@@ -14,6 +14,7 @@ from aiohttp.web_urldispatcher import AbstractRoute
 
 from workers.cluster.signature import SIGNATURE, answer_signature
 from workers.engine.runner import describe
+from workers.failures import CommandError, ExitCode
 from workers.settings import Settings
 from workers.web.callers import NOBODY, Caller, Callers, Denied, address_of
 from workers.web.routes import Route, Scope
@@ -32,6 +33,14 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+STATUS = {
+    ExitCode.USAGE: 400,
+    ExitCode.DENIED: 502,
+    ExitCode.UNREACHABLE: 503,
+    ExitCode.NOT_FOUND: 404,
+    ExitCode.REFUSED: 409,
+}
+"""Of what ends a command with that exit code."""
 MAX_BODY = 256 << 10
 LONGEST_PARAMETER = 100
 
@@ -50,12 +59,14 @@ class Gate:
         """The only way for a route into the server."""
         if route.scope is Scope.WRITE and route.method != "POST":
             raise ValueError(f"{route.path}: only POST changes anything")
+        if route.scope is Scope.WORKER and route.method != "GET":
+            raise ValueError(f"{route.path}: workers only ask each other")
         self.routes[router.add_route(route.method, route.path, handler)] = route
 
     def authorize(self, route: Route | None, request: web.Request) -> Caller:
         """Who asks for it, if they may. Raises Denied. `route` is None for what does not exist."""
         if self.callers.open and host_of(f"//{request.host}") not in self._hosts:
-            raise Denied(421, "this host is not served here; ask 127.0.0.1, or set CDC_WEB_ADVERTISE")
+            raise Denied(421, "this host is not served here", hint="ask 127.0.0.1, or set CDC_WEB_ADVERTISE")
         caller = self.callers.recognize(request)
         if request.headers.get("Sec-Fetch-Site") == "cross-site" and (
             request.method != "GET" or request.headers.get("Sec-Fetch-Mode") != "navigate"
@@ -67,15 +78,12 @@ class Gate:
         if wanted is Scope.OPEN or wanted in caller.scopes:
             return caller
         if caller is NOBODY:
-            raise Denied(401, "sign in at /page/, or send a token: Authorization: Bearer …")
-        raise Denied(403, self._lacking(wanted), caller=caller)
-
-    def _lacking(self, wanted: Scope) -> str:
+            raise Denied(401, "sign in first", hint="at /page/, or send a token: Authorization: Bearer TOKEN")
         if wanted is not Scope.WRITE:
-            return f"this is for callers with the scope {wanted}"
+            raise Denied(403, f"this is for callers with the scope {wanted}", caller=caller)
         if self.callers.may_write:
-            return "this token or certificate may only read"
-        return "nothing can be changed through this server: set CDC_WEB_WRITE=true if it should"
+            raise Denied(403, "this token or certificate may only read", caller=caller)
+        raise Denied(403, "nothing can be changed through this server", hint="CDC_WEB_WRITE=true", caller=caller)
 
     def _refuse_foreign(self, request: web.Request, caller: Caller) -> None:
         """A form, a script or a link of another page cannot send what is wanted here without asking first, which
@@ -109,7 +117,7 @@ class Gate:
                 if route is not None and route.scope is Scope.WRITE:
                     _note(denied.caller, route, {}, denied.status, request)
                 if route is not None and route.path == "/" and denied.status == 401 and wants_page(request):
-                    return web.HTTPSeeOther("/page/")
+                    return web.Response(status=303, headers={"Location": "/page/"})
                 return refusal(denied)
             request[CALLER] = caller
             if route is None or route.scope is not Scope.WRITE:
@@ -144,7 +152,8 @@ def refusal(denied: Denied) -> web.Response:
     headers = {"WWW-Authenticate": 'Bearer realm="cdc"'} if denied.status == 401 else {}
     if denied.retry_after:
         headers["Retry-After"] = str(denied.retry_after)
-    told = {"error": denied.why} | ({"refusal": denied.refusal.value} if denied.refusal else {})
+    told = {"error": denied.why} | ({"hint": denied.hint} if denied.hint else {})
+    told |= {"refusal": denied.refusal.value} if denied.refusal else {}
     return web.json_response(told, status=denied.status, headers=headers)
 
 
@@ -167,9 +176,12 @@ async def _handled(handler: Handle, request: web.Request) -> web.StreamResponse:
         return await handler(request)
     except Denied as denied:
         return refusal(denied)
+    except CommandError as error:
+        log.info("%s: %s", request.path, type(error).__name__)
+        return web.json_response({"error": str(error), "hint": error.hint}, status=STATUS.get(error.exit_code, 500))
     except web.HTTPException as error:
         if error.status < 400:
-            return error
+            return web.Response(status=error.status, headers={"Location": error.headers.get("Location", "/")})
         return web.json_response({"error": (error.text or error.reason).strip()}, status=error.status)
     except Exception as error:  # noqa: BLE001
         log.error("%s %s: %s", request.method, request.match_info.route.name or request.path, describe(error))

@@ -19,6 +19,7 @@ from workers.cluster.directory import address_of
 from workers.cluster.key import cluster_key
 from workers.cluster.peers import Peer
 from workers.cluster.signature import ClusterKey, Reception
+from workers.cluster.tls import cluster_tls
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
 from workers.settings import Settings
@@ -29,7 +30,7 @@ from workers.web.metrics import exposition, registry_of
 from workers.web.routes import Desk, Route, Scope
 from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
-from workers.web.tls import cluster_tls, server_tls
+from workers.web.tls import server_tls
 from workers.web.tokens import Tokens, read_tokens
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
@@ -104,6 +105,7 @@ class WebServer(mode.Service):
         port: int,
         *,
         directory: Directory | None = None,
+        views: tuple[Route, ...] = ROUTES,
         on_end: Callable[[], Awaitable[None]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -120,10 +122,11 @@ class WebServer(mode.Service):
         self.desk = Desk(settings, {stage.name: stage for stage in stages}, cluster)
         self._tls = server_tls(settings)
         tokens = read_tokens(settings.web_token_file) if settings.web_token_file else Tokens()
-        self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic)
+        self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic, port)
         self.gate = Gate(settings, self.callers)
         self.registry = registry_of(stages)
         self._runner: web.AppRunner | None = None
+        self._views = views
         self._on_end = on_end
         super().__init__(**kwargs)
 
@@ -132,7 +135,7 @@ class WebServer(mode.Service):
         root = web.Application(middlewares=[self.gate.guard], client_max_size=MAX_BODY)
         root.on_response_prepare.append(self.gate.finish)
         scraped = _metrics_route(self.registry)
-        routes = (*STATE, scraped, *session_routes(self.callers), *page_routes(page_files()), *ROUTES, *PAGES)
+        routes = (*STATE, scraped, *session_routes(self.callers), *page_routes(page_files()), *self._views, *PAGES)
         for route in routes:
             self.gate.add(root.router, route, self._handler(route))
         return root

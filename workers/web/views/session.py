@@ -43,7 +43,7 @@ def session_routes(callers: Callers) -> tuple[Route, ...]:
         return response
 
     return (
-        Route("GET", "/session", Scope.OPEN, who, "Who asks, and what they may: name, read, write."),
-        Route("POST", "/session", Scope.OPEN, sign_in, "Exchange a token for a session cookie."),
-        Route("POST", "/session/end", Scope.OPEN, sign_out, "End the session."),
+        Route("GET", "/api/session", Scope.OPEN, who, "Who asks, and what they may: name, read, write."),
+        Route("POST", "/api/session", Scope.OPEN, sign_in, "Exchange a token for a session cookie."),
+        Route("POST", "/api/session/end", Scope.OPEN, sign_out, "End the session."),
     )

@@ -1,0 +1,267 @@
+"""What a hostile client gets of a worker's web server: nothing. Every route, every kind of request."""
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.contract.webbing import JSON, PROBES, READ_TOKEN, WRITE_TOKEN, served, settings_of
+from workers.web.routes import Scope
+from workers.web.server import ROUTES
+from workers.web.sessions import FAILURES
+
+ALL_STAGES = ("bridge", "enrich", "publish")
+READER, WRITER = {"Authorization": f"Bearer {READ_TOKEN}"}, {"Authorization": f"Bearer {WRITE_TOKEN}"}
+DATA = re.compile(r'ready|cdc_|process_|restarts|changed|tables|"asked"|entries')
+
+
+async def test_every_route_of_the_server_has_a_scope(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        root = web.server.application()
+        registered = {route for route in root.router.routes() if route in web.server.gate.routes}
+        assert registered == set(root.router.routes())
+        assert len(registered) >= len(ROUTES) + len(PROBES) + 8
+
+
+async def test_a_route_that_came_in_without_a_scope_is_not_answered(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path)) as web:
+        # As if somebody had gone around `Gate.add`.
+        [stages] = [route for route, known in web.server.gate.routes.items() if known.path == "/api/stages"]
+        del web.server.gate.routes[stages]
+        status, body, _ = await web.ask("GET", "/api/stages")
+        assert (status, "this route has no scope" in body) == (403, True)
+
+
+async def test_without_a_token_nothing_is_answered_but_the_files_of_the_page(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True), stages=ALL_STAGES) as web:
+        paths = web.paths()
+        assert len(paths) > 25
+        opened = {(route.method, path) for route, path in paths if route.scope is Scope.OPEN}
+        for _, path in paths:
+            for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+                status, body, headers = await web.ask(method, path, JSON | {"Origin": web.url}, "{}")
+                if (method, path) in opened:
+                    assert status in (200, 400, 401, 404), (method, path)
+                else:
+                    assert status == 401, (method, path, status)
+                assert "Access-Control-Allow-Origin" not in headers
+                if path != "/page/":
+                    assert not DATA.search(body), (method, path, body)
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/nothing/at/all", "/enrich/../metrics", "/%2e%2e/metrics", "/page", "//"]
+)
+async def test_what_does_not_exist_is_told_only_to_those_who_may_look(tmp_path: Path, path: str) -> None:
+    async with served(settings_of(tmp_path, tokens=True), stages=("enrich",)) as web:
+        assert await web.status("GET", path) == 401
+        status, _, _ = await web.ask("GET", path, READER)
+        assert status in (200, 404)
+
+
+async def test_a_wrong_token_opens_nothing(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        for told in (f"Bearer {'x' * 40}", "Bearer ", f"Basic {READ_TOKEN}", READ_TOKEN):
+            status, body, _ = await web.ask("GET", "/api/stages", {"Authorization": told})
+            assert (status, READ_TOKEN in body) == (401, False)
+
+
+async def test_a_read_token_reads_everything_and_changes_nothing(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True), stages=ALL_STAGES) as web:
+        for route, path in web.paths():
+            status, _, _ = await web.ask(route.method, path, JSON | READER, "{}")
+            if route.scope is Scope.READ:
+                assert status in (200, 302, 404, 503), (path, status)
+            elif route.scope is not Scope.OPEN:
+                assert status == 403, (path, status)
+
+
+async def test_faust_shows_its_pages_to_readers_with_keys_and_values_masked_and_no_others(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True), stages=("enrich",)) as web:
+        assert "users" in (await web.ask("GET", "/enrich/tables/", READER))[1]
+        for page in ("table/", "table/users/", "table/users/7/", "router/", "router/users/7/"):
+            assert (await web.ask("GET", f"/enrich/{page}", READER))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, 200),
+        ({"Origin": None}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"X-CDC-Request": None}, 403),
+        ({"X-CDC-Request": "yes"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": None}, 415),
+        ({"Authorization": None}, 401),
+        ({"Authorization": f"Bearer {READ_TOKEN}"}, 403),
+    ],
+)
+async def test_a_write_needs_all_that_no_foreign_page_can_send(
+    tmp_path: Path, change: dict[str, str | None], status: int
+) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        headers = JSON | WRITER | {"Origin": web.url} | change
+        sent = {name: value for name, value in headers.items() if value is not None}
+        if "Content-Type" not in sent:
+            sent["Content-Type"] = ""
+        assert (await web.ask("POST", "/api/change", sent, "{}"))[0] == status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+async def test_no_method_but_post_reaches_a_write(tmp_path: Path, method: str) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        status, body, _ = await web.ask(method, "/api/change", JSON | WRITER | {"Origin": web.url}, "{}")
+        assert status in (404, 405)
+        assert "changed" not in body
+
+
+async def test_no_write_of_the_server_is_open_to_another_site_or_to_a_reader(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        writes = [path for route, path in web.paths() if route.scope is Scope.WRITE]
+        assert "/api/change" in writes
+        for path in writes:
+            for headers in (
+                JSON | WRITER | {"Origin": "http://evil.example"},
+                WRITER | {"Origin": web.url, "Content-Type": "application/json"},
+                JSON | READER | {"Origin": web.url},
+                JSON | {"Origin": web.url},
+            ):
+                assert (await web.ask("POST", path, headers, "{}"))[0] in (401, 403), path
+
+
+async def test_on_loopback_a_local_user_reads_and_a_write_names_its_origin(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path)) as web:
+        assert await web.status("GET", "/api/stages") == 200
+        assert (await web.ask("POST", "/api/change", JSON | {"Origin": web.url}, "{}"))[0] == 200
+        assert (await web.ask("POST", "/api/change", JSON, "{}"))[0] == 403
+
+
+@pytest.mark.parametrize(("more", "status"), [({}, 403), ({"web_write": True}, 200)])
+async def test_outside_of_local_loopback_without_tokens_only_looks_unless_told(
+    tmp_path: Path, more: dict[str, bool], status: int
+) -> None:
+    async with served(settings_of(tmp_path, environment="PRD", **more)) as web:
+        assert await web.status("GET", "/api/stages") == 200
+        assert (await web.ask("POST", "/api/change", JSON | {"Origin": web.url}, "{}"))[0] == status
+
+
+async def test_a_write_token_changes_nothing_where_writes_are_switched_off(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True, web_write=False)) as web:
+        status, body, _ = await web.ask("POST", "/api/change", JSON | WRITER, "{}")
+        assert (status, "CDC_WEB_WRITE" in body) == (403, True)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:6066", "127.0.0.1.evil.example", "[::2]:80", "a@b"])
+async def test_a_name_that_somebody_points_at_loopback_is_not_served(tmp_path: Path, host: str) -> None:
+    async with served(settings_of(tmp_path), stages=("enrich",)) as web:
+        for route, path in web.paths():
+            headers = JSON | {"Host": host, "Origin": f"http://{host}"}
+            status, body, _ = await web.ask(route.method, path, headers, "{}")
+            assert status in (400, 421), (path, status)
+            assert not DATA.search(body)
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:6066", "worker.cdc:6066"])
+async def test_loopback_and_the_advertised_name_are_served(tmp_path: Path, host: str) -> None:
+    async with served(settings_of(tmp_path, web_advertise="http://worker.cdc:6066")) as web:
+        assert await web.status("GET", "/api/stages", Host=host) == 200
+
+
+async def test_another_site_may_link_to_the_page_and_fetch_nothing(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path)) as web:
+        assert await web.status("GET", "/api/stages", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors") == 403
+        assert await web.status("GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate") == 200
+
+
+async def test_a_token_is_exchanged_for_a_cookie_that_no_script_reads_and_no_other_site_sends(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        own = JSON | {"Origin": web.url}
+        status, body, headers = await web.ask("POST", "/api/session", own, json.dumps({"token": WRITE_TOKEN}))
+        assert (status, WRITE_TOKEN in body + str(headers)) == (200, False)
+        cookie = headers["Set-Cookie"]
+        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+        session = {"Cookie": cookie.partition(";")[0]}
+        assert (await web.ask("GET", "/api/stages", session))[0] == 200
+        assert json.loads((await web.ask("GET", "/api/session", session))[1])["write"] is True
+        assert (await web.ask("POST", "/api/change", JSON | session, "{}"))[0] == 403  # a cookie needs the origin
+        assert (await web.ask("POST", "/api/change", own | session, "{}"))[0] == 200
+        assert (await web.ask("POST", "/api/session/end", own | session, "{}"))[0] == 200
+        assert (await web.ask("GET", "/api/stages", session))[0] == 401
+
+
+async def test_nobody_signs_in_from_another_site(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        told = json.dumps({"token": WRITE_TOKEN})
+        for headers in (JSON, JSON | {"Origin": "http://evil.example"}, {"Origin": web.url}):
+            assert (await web.ask("POST", "/api/session", headers, told))[0] in (403, 415)
+
+
+async def test_after_ten_wrong_tokens_not_even_a_right_one_is_looked_at(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        _, _, signed_in = await web.ask(
+            "POST", "/api/session", JSON | {"Origin": web.url}, json.dumps({"token": READ_TOKEN})
+        )
+        for _ in range(FAILURES):
+            assert await web.status("GET", "/metrics", Authorization=f"Bearer {'x' * 40}") == 401
+        status, _, headers = await web.ask("GET", "/metrics", READER)
+        assert status == 429
+        assert 0 < int(headers["Retry-After"]) <= 60
+        cookie = {"Cookie": signed_in["Set-Cookie"].partition(";")[0]}
+        assert (await web.ask("GET", "/metrics", cookie))[0] == 200
+
+
+async def test_every_answer_carries_the_headers_that_hold_a_browser_back(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True), stages=("enrich",)) as web:
+        for route, path in web.paths():
+            for caller in ({}, READER):
+                _, _, headers = await web.ask(route.method, path, JSON | caller, "{}")
+                policy = headers["Content-Security-Policy"]
+                assert "default-src 'self'" in policy
+                assert "frame-ancestors 'none'" in policy
+                assert "unsafe" not in policy
+                assert headers["X-Content-Type-Options"] == "nosniff"
+                assert headers["Referrer-Policy"] == "no-referrer"
+                assert "aiohttp" not in headers["Server"]
+                if route.scope is not Scope.OPEN:
+                    assert headers["Cache-Control"] == "no-store"
+
+
+async def test_a_write_leaves_one_line_that_says_who_and_what_and_no_value_of_a_row(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cdc.audit")
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        body = json.dumps({"stage": "enrich", "key": "jane@acme.example", "jane@acme.example": 1})
+        await web.ask("POST", "/api/change", JSON | WRITER, body)
+        await web.ask("POST", "/api/change", JSON | READER, body)
+        await web.ask("POST", "/api/session", JSON | {"Origin": web.url}, json.dumps({"token": WRITE_TOKEN}))
+        await web.status("GET", "/", Authorization="Bearer jane")
+    done, refused, signed_in, wrong = [record.getMessage() for record in caplog.records if record.name == "cdc.audit"]
+    assert done == (
+        'POST /api/change by=token who="writer" from=127.0.0.1 status=200 sent={"stage": "enrich"} others=2'
+    )
+    assert 'who="reader"' in refused
+    assert "status=403" in refused
+    assert (signed_in, wrong) == ('signed in: who="writer" from=127.0.0.1', "a wrong token from 127.0.0.1")
+    assert "jane" not in caplog.text
+    assert WRITE_TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize("body", ["", "[]", "nonsense", '"text"'])
+async def test_a_write_without_a_json_object_is_refused(tmp_path: Path, body: str) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        assert (await web.ask("POST", "/api/change", JSON | WRITER, body))[0] == 400
+
+
+async def test_a_browser_at_the_root_goes_to_the_page_and_others_get_the_state(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        for caller in ({}, READER):
+            status, _, headers = await web.ask("GET", "/", caller | {"Accept": "text/html,*/*"})
+            assert (status, headers["Location"]) == (303, "/page/")
+        assert "stages" in (await web.ask("GET", "/", READER))[1]

@@ -1,0 +1,118 @@
+"""The token file and the sessions that its tokens are exchanged for."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.clock import Clock
+from workers.failures import ConfigurationError
+from workers.web.sessions import (
+    FAILURE_SECONDS,
+    FAILURES,
+    IDLE_SECONDS,
+    LONGEST_SECONDS,
+    MOST_SESSIONS,
+    Failures,
+    Sessions,
+)
+from workers.web.tokens import parse_tokens, read_tokens
+
+READ, WRITE = "r" * 32, "w" * 40
+
+
+def test_a_token_is_found_with_its_name_and_what_it_may() -> None:
+    tokens = parse_tokens(["# who may look", f"read {READ} grafana", "", f"write {WRITE}"])
+    reader, writer = tokens.find(READ), tokens.find(WRITE)
+    assert reader is not None
+    assert writer is not None
+    assert (reader.name, reader.writes) == ("grafana", False)
+    assert (writer.name, writer.writes) == ("write-4", True)
+
+
+@pytest.mark.parametrize("told", ["", "r" * 31, "r" * 33, READ.upper()])
+def test_what_is_no_token_is_not_found(told: str) -> None:
+    assert parse_tokens([f"read {READ}"]).find(told) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([f"read {READ}", "read short-secret"], "line 2: the token has less than 32 characters"),
+        ([f"admin {READ}"], "line 1: neither"),
+        ([f"read {READ} two names"], "line 1: neither"),
+        ([f"read {READ}", f"write {READ}"], "line 2: this token stands there twice"),
+        (["# nobody"], "holds no token"),
+    ],
+)
+def test_a_wrong_line_is_named_by_its_number_and_never_shown(lines: list[str], says: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        parse_tokens(lines)
+    assert says in str(raised.value)
+    assert READ not in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o602])
+def test_a_file_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"read {READ}\n")
+    file.chmod(mode)
+    with pytest.raises(ConfigurationError, match=f"mode {mode:04o}"):
+        read_tokens(file)
+    file.chmod(0o440)
+    assert read_tokens(file).find(READ)
+
+
+def test_a_missing_token_file_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="CDC_WEB_TOKEN_FILE cannot be read"):
+        read_tokens(tmp_path / "none")
+
+
+def test_a_session_ends_an_hour_after_its_last_use() -> None:
+    clock = Clock()
+    sessions = Sessions(clock)
+    token = parse_tokens([f"read {READ}"]).known[0]
+    name = sessions.begin(token)
+    clock.now += IDLE_SECONDS - 1
+    assert sessions.find(name) is token
+    clock.now += IDLE_SECONDS + 1
+    assert sessions.find(name) is None
+
+
+def test_a_session_ends_after_eight_hours_however_much_it_is_used() -> None:
+    clock = Clock()
+    sessions = Sessions(clock)
+    name = sessions.begin(parse_tokens([f"read {READ}"]).known[0])
+    started = clock.now
+    while clock.now + IDLE_SECONDS / 2 <= started + LONGEST_SECONDS:
+        clock.now += IDLE_SECONDS / 2
+        assert sessions.find(name) is not None
+    clock.now += IDLE_SECONDS / 2
+    assert sessions.find(name) is None
+
+
+def test_a_session_that_was_signed_out_is_over() -> None:
+    sessions = Sessions(Clock())
+    name = sessions.begin(parse_tokens([f"read {READ}"]).known[0])
+    sessions.end(name)
+    assert sessions.find(name) is None
+
+
+def test_the_eldest_session_ends_when_there_are_too_many() -> None:
+    sessions = Sessions(Clock())
+    token = parse_tokens([f"read {READ}"]).known[0]
+    names = [sessions.begin(token) for _ in range(MOST_SESSIONS + 1)]
+    assert sessions.find(names[0]) is None
+    assert sessions.find(names[1]) is token
+
+
+def test_after_ten_failures_an_address_waits_and_others_do_not() -> None:
+    clock = Clock()
+    failures = Failures(clock)
+    for _ in range(FAILURES):
+        assert failures.seconds_to_wait("10.0.0.1") == 0
+        failures.add("10.0.0.1")
+    assert 0 < failures.seconds_to_wait("10.0.0.1") <= FAILURE_SECONDS
+    assert failures.seconds_to_wait("10.0.0.2") == 0
+    clock.now += FAILURE_SECONDS + 1
+    assert failures.seconds_to_wait("10.0.0.1") == 0

@@ -1,0 +1,1 @@
+"""Liveness and readiness of a worker, on a port of their own."""
