@@ -53,6 +53,6 @@ ENV CDC_DATA_DIR=/var/lib/cdc/data CDC_WEB_PORT=6066 CDC_HEALTH_PORT=8081
 # Scratch of Faust: may be lost at any time. With a read-only root give it a volume or a tmpfs, like /tmp.
 VOLUME /var/lib/cdc
 EXPOSE 6066 8081
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=6 \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8081/readyz', timeout=3)"]
 CMD ["worker"]

@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs lock clean
+.PHONY: help setup demo test test-unit test-integration test-docker chaos conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ SECONDS ?= 60
 
 chaos: setup ## faults from seeds against the engine, resumable: SCENARIOS="table window" SEEDS=1-2 SECONDS=60
 	@$(BIN)/cdc chaos run $(SCENARIOS) $(if $(SEEDS),--seeds $(SEEDS)) --seconds $(SECONDS) --out .chaos --resume
+
+test-docker: setup ## the images and docker-compose.yml for real; needs Docker, and images that can be pulled or were made here
+	@$(BIN)/python -m tests.docker $(DOCKER_TESTS)
 
 conformance: setup ## the contract tests of the AWS stand-in over it, moto and kinesis-local (needs Node.js)
 	@$(BIN)/python -m tests.conformance
