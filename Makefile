@@ -49,6 +49,9 @@ SECONDS ?= 60
 chaos: setup ## faults from seeds against the engine, resumable: SCENARIOS="table window" SEEDS=1-2 SECONDS=60
 	@$(BIN)/cdc chaos run $(SCENARIOS) $(if $(SEEDS),--seeds $(SEEDS)) --seconds $(SECONDS) --out .chaos --resume
 
+test-docker: setup ## the images and docker-compose.yml for real; needs Docker, and images that can be pulled or were made here
+	@$(BIN)/python -m tests.docker $(DOCKER_TESTS)
+
 conformance: setup ## the contract tests of the AWS stand-in over it, moto and kinesis-local (needs Node.js)
 	@$(BIN)/python -m tests.conformance
 
@@ -97,7 +100,8 @@ reference: setup ## write docs/commands.md, settings.md, findings.md and errors.
 
 lock: ## renew requirements/*.txt from pyproject.toml
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }
-	@for t in runtime:pyproject.toml "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
+	@for t in build:requirements/build.in "image:pyproject.toml --extra=postgres --extra=msk --extra=otel" \
+	    "sandbox:pyproject.toml --extra=sandbox" "dev:pyproject.toml --extra=dev" \
 	    java:requirements/java.in bench-quix:requirements/bench-quix.in bench-faust:requirements/bench-faust.in \
 	    bench-uvloop:requirements/bench-uvloop.in bench-confluent:requirements/bench-confluent.in \
 	    conformance:requirements/conformance.in browser:requirements/browser.in; do \

@@ -1,4 +1,4 @@
-"""One run of the whole pipeline in a world of its own: generator, worker, consumer and verdict."""
+"""One run of the whole pipeline, in a world of its own or in one that runs: generator, worker, consumer, verdict."""
 
 import json
 import shutil
@@ -20,6 +20,7 @@ from sandbox.generator.ledger import SourceChange
 from sandbox.generator.sender import Sender
 from sandbox.generator.traffic import Traffic
 from sandbox.kafka_view import KafkaView
+from sandbox.running_world import RunningWorkers, RunningWorld
 from sandbox.verdict import Checker, Verdict, read_event
 from sandbox.worker_process import WorkerProcess
 from sandbox.world import BUS, STREAM, World
@@ -33,6 +34,8 @@ STALL_SECONDS = 30.0
 LOAD_SECONDS = 15.0
 """Longest time that changes wait for what was there before them."""
 LOAD = " load"
+ROWS_PER_SECOND = 1_000
+"""A run in a world that runs begins with the row that the time of day tells: no two runs have one in common."""
 SOURCES = "sources.yaml"
 DEFAULT_ADAPTER: Adapter = "dms"
 """Told by each record, as without sources.yaml."""
@@ -78,19 +81,34 @@ class Demonstration:
     def __init__(
         self, *, changes: int, rate: float | None, seed: int, cache: Path | None, adapter: Adapter, custom_bus: bool,
         report: Callable[[str], None], on_event: Callable[[dict[str, Any]], None] = lambda _: None,
+        here: Settings | None = None,
     ) -> None:  # fmt: skip
+        """`here`: settings of a world and of workers that run already; rows and transactions are new ones there."""
         self.directory = Path(tempfile.mkdtemp(prefix="cdc-demo-"))
         self.adapter = adapter
-        self.world = World(
-            self.directory / "world", stream=STREAM, bus=BUS, custom_bus=custom_bus, cache=cache, report=report
-        )
+        # A worker in a world of its own has the defaults, whatever our environment says.
+        self._settings = here or Settings.model_construct()
+        self.world: World | RunningWorld
+        self.worker: WorkerProcess | RunningWorkers
+        if here is not None:
+            self.world, self.worker = RunningWorld(here, report), RunningWorkers(here)
+        else:
+            self.world = World(
+                self.directory / "world", stream=STREAM, bus=BUS, custom_bus=custom_bus, cache=cache, report=report
+            )
+            self.worker = WorkerProcess(self.directory / "worker", {})
         self.sights = Sights()
         self.keep_log = False
         """Whether the worker's log stays when all else goes."""
-        self.worker = WorkerProcess(self.directory / "worker", {})
-        self._changes, self._rate, self._seed, self._report = changes, rate, seed, report
+        self._changes, self._rate, self._report = changes, rate, report
         self._on_event = on_event
-        self._traffic = Traffic(seed, changes, start=datetime.now(UTC), adapter=adapter)
+        now = datetime.now(UTC)
+        first = int(now.timestamp()) * ROWS_PER_SECOND if here is not None else 0
+        self._traffic = Traffic(
+            seed, changes, start=now, partitions=self._settings.partitions if here is not None else 4,
+            adapter=adapter, first=first,
+        )  # fmt: skip
+        self._run = f"cdc-demo-{first}" if here is not None else "cdc-demo"
         self._checker = Checker(self._traffic.canaries)
         self._lock = threading.Lock()
         self._sender: Sender | None = None
@@ -107,27 +125,29 @@ class Demonstration:
 
     def start(self) -> None:
         """Start the world and the worker, then begin to send. Raises CommandError with a hint if a part cannot."""
+        settings = self._settings
         self.world.start()
-        settings = Settings.model_construct()  # the defaults: those the worker has, whatever our environment says
         environment = self.world.environment()
-        if self.adapter != DEFAULT_ADAPTER:
-            environment["CDC_SOURCES"] = str(self._write_sources(settings.source))
-        self.worker = WorkerProcess(self.directory / "worker", environment)
-        self.worker.start()
+        if isinstance(self.worker, WorkerProcess):
+            if self.adapter != DEFAULT_ADAPTER:
+                environment["CDC_SOURCES"] = str(self._write_sources(settings.source))
+            self.worker = WorkerProcess(self.directory / "worker", environment)
+            self.worker.start()
         aws = self.world.aws
         self._queue = EventQueue(
             aws.client("eventbridgev2" if event_bus(aws.bus).custom else "events"), aws.client("sqs"), bus=aws.bus,
-            source=settings.event_source, on_message=self._receive,
+            source=settings.event_source, on_message=self._receive, name=self._run,
         )  # fmt: skip
         self._queue.start()
         self.worker.wait_until_ready()
-        self._report(f"worker runs, web views at {self.worker.address}")
+        self._report(f"worker runs, web views at {self.worker.address}" if self.log else "workers run")
         self._kafka = KafkaView(
             self.world.kafka.bootstrap, dead=Topics.of(settings).dead, partitions=int(environment["CDC_PARTITIONS"]),
             group=group_of(settings, "enrich"), on_letter=self._bury, on_filtered=self._checker.filtered,
+            from_now=isinstance(self.world, RunningWorld),
         )  # fmt: skip
         self._kafka.start()
-        self._sender = Sender(aws.client("kinesis"), STREAM, self._source(), self._checker.put, rate=self._rate)
+        self._sender = Sender(aws.client("kinesis"), self._stream, self._source(), self._checker.put, rate=self._rate)
         self._began = self._moved_at = time.monotonic()
         self._sender.start()
 
@@ -166,14 +186,23 @@ class Demonstration:
             return list(self.sights.events), list(self.sights.letters)
 
     @property
+    def log(self) -> Path | None:
+        """Of the worker, if it is the demo's own."""
+        return self.worker.log if isinstance(self.worker, WorkerProcess) else None
+
+    @property
+    def _stream(self) -> str:
+        return self._settings.kinesis_stream_name if isinstance(self.world, RunningWorld) else STREAM
+
+    @property
     def ownerless(self) -> int:
         """Events published without an owner, which is allowed where a lookup came too late."""
         return self._checker.ownerless
 
     def verdict(self) -> Verdict:
         """Judge the run, and the worker's own log and pages for what redaction has to remove (P6)."""
-        self._checker.outside("the worker's log", self.worker.log.read_text(encoding="utf-8", errors="replace"))
-        self._checker.outside("the worker's web views", str(self.worker.get()))
+        for where, text in self.worker.outside():
+            self._checker.outside(where, text)
         return self._checker.verdict()
 
     def close(self) -> None:
@@ -188,7 +217,9 @@ class Demonstration:
         self.world.stop()
         for part in parts:
             part.stop(0.3)
-        if self.worker.log.is_file() and self.keep_log:
+        if self._queue is not None and isinstance(self.world, RunningWorld):
+            self._queue.remove()
+        if self.log is not None and self.log.is_file() and self.keep_log:
             shutil.rmtree(self.directory / "worker" / "data", ignore_errors=True)
         else:
             shutil.rmtree(self.directory, ignore_errors=True)

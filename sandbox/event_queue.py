@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from models.event_bus import event_bus
 from workers.failures import UnreachableError
 
@@ -22,7 +24,11 @@ class EventQueue:
     """Receives every event of a bus whose source begins with `source`, in a thread of its own. `bus` is a name, or the
     ARN of a Custom Event Bus; `events` is a client for its generation."""
 
-    def __init__(self, events: Any, sqs: Any, *, bus: str, source: str, on_message: OnMessage) -> None:
+    def __init__(
+        self, events: Any, sqs: Any, *, bus: str, source: str, on_message: OnMessage, name: str = NAME
+    ) -> None:
+        """`name` is that of queue, rule and subscriber."""
+        self._name = name
         self._events, self._sqs, self._bus, self._source = events, sqs, bus, source
         self._on_message = on_message
         self._url = ""
@@ -32,7 +38,7 @@ class EventQueue:
 
     def start(self) -> None:
         """Make the queue and the way there, and begin to receive."""
-        self._url = self._sqs.create_queue(QueueName=NAME)["QueueUrl"]
+        self._url = self._sqs.create_queue(QueueName=self._name)["QueueUrl"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]
         pattern = json.dumps({"source": [{"prefix": self._source}]})
         if event_bus(self._bus).custom:
@@ -42,16 +48,18 @@ class EventQueue:
         self._thread.start()
 
     def _put_rule(self, pattern: str, target: str) -> None:
-        self._events.put_rule(Name=NAME, EventBusName=self._bus, EventPattern=pattern)
-        answer = self._events.put_targets(Rule=NAME, EventBusName=self._bus, Targets=[{"Id": NAME, "Arn": target}])
+        self._events.put_rule(Name=self._name, EventBusName=self._bus, EventPattern=pattern)
+        answer = self._events.put_targets(
+            Rule=self._name, EventBusName=self._bus, Targets=[{"Id": self._name, "Arn": target}]
+        )
         if answer["FailedEntryCount"]:
             raise UnreachableError(f"the bus {self._bus} does not take the queue as a target")
 
     def _subscribe(self, pattern: str, target: str) -> None:
         self._events.create_subscriber(
-            Name=NAME, EventBusArn=self._bus, Type="FIFO",
+            Name=self._name, EventBusArn=self._bus, Type="FIFO",
             FilterConfiguration={"Filters": [{"Pattern": pattern, "Scope": "DATA"}]},
-            InvokeConfiguration={"TargetArn": target, "RoleArn": f"arn:aws:iam::000000000000:role/{NAME}"},
+            InvokeConfiguration={"TargetArn": target, "RoleArn": f"arn:aws:iam::000000000000:role/{self._name}"},
         )  # fmt: skip
 
     def stop(self, seconds: float = 2.0) -> None:
@@ -59,6 +67,13 @@ class EventQueue:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
+
+    def remove(self) -> None:
+        """Take the way to the queue and the queue away: for a bus that stays. Of a classic bus only."""
+        with contextlib.suppress(ClientError, BotoCoreError):
+            self._events.remove_targets(Rule=self._name, EventBusName=self._bus, Ids=[self._name])
+            self._events.delete_rule(Name=self._name, EventBusName=self._bus)
+            self._sqs.delete_queue(QueueUrl=self._url)
 
     def _run(self) -> None:
         try:

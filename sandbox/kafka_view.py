@@ -25,8 +25,12 @@ class KafkaView:
     """Follows a topic of dead letters and a group's offsets in a thread with an event loop of its own."""
 
     def __init__(
-        self, bootstrap: str, *, dead: str, partitions: int, group: str, on_letter: OnLetter, on_filtered: OnFiltered
-    ) -> None:
+        self, bootstrap: str, *, dead: str, partitions: int, group: str, on_letter: OnLetter, on_filtered: OnFiltered,
+        from_now: bool = False,
+    ) -> None:  # fmt: skip
+        """`from_now`: what is there already belongs to somebody else."""
+        self._from_now = from_now
+        self._looking = threading.Event()
         self._bootstrap, self._dead, self._partitions, self._group = bootstrap, dead, partitions, group
         self._on_letter, self._on_filtered = on_letter, on_filtered
         self._stopping = threading.Event()
@@ -34,8 +38,10 @@ class KafkaView:
         self.error: Exception | None = None
 
     def start(self) -> None:
-        """Begin; the topic must exist."""
+        """Begin; the topic must exist. Returns when everything from now on is seen, or `error` says why not."""
         self._thread.start()
+        while self._thread.is_alive() and not self._looking.wait(POLL_SECONDS):
+            pass
 
     def stop(self, seconds: float = 2.0) -> None:
         """Ask it to end, and wait at most so long until it has."""
@@ -61,16 +67,24 @@ class KafkaView:
         await admin.start()
         try:
             consumer.assign([TopicPartition(self._dead, index) for index in range(self._partitions)])
+            before: Counter[str] = Counter()
+            if self._from_now:
+                await consumer.seek_to_end()
+                before = await self._filtered(admin)
+            self._looking.set()
             while not self._stopping.is_set():
                 found = await consumer.getmany(timeout_ms=int(POLL_SECONDS * 1000))
                 for records in found.values():
                     for record in records:
                         self._on_letter(DeadLetter.from_headers(record.headers))
-                offsets = await admin.list_consumer_group_offsets(self._group)
-                self._on_filtered(filtered(entry.metadata for entry in offsets.values()))
+                self._on_filtered((await self._filtered(admin)) - before)
         finally:
             await admin.close()
             await consumer.stop()
+
+    async def _filtered(self, admin: AIOKafkaAdminClient) -> Counter[str]:
+        offsets = await admin.list_consumer_group_offsets(self._group)
+        return filtered(entry.metadata for entry in offsets.values())
 
 
 def filtered(metadata: Any) -> Counter[str]:

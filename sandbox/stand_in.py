@@ -3,6 +3,7 @@
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,7 @@ class AwsStandIn:
 
     def client(self, service: str) -> Any:
         """A boto3 client for it, whatever the environment and ~/.aws say."""
-        return boto3.client(
-            service, endpoint_url=self.address, region_name=self._region,
-            aws_access_key_id=CREDENTIAL, aws_secret_access_key=CREDENTIAL,
-            config=Config(retries={"total_max_attempts": 5}, connect_timeout=5, read_timeout=15),
-        )  # fmt: skip
+        return sandbox_client(service, self.address, self._region)
 
     def start(self) -> None:
         """Return when it answers and the stream and the bus exist. Raises UnreachableError if it ends instead."""
@@ -121,12 +118,25 @@ class AwsStandIn:
         return False
 
     def _prepare(self) -> None:
-        kinesis = self.client("kinesis")
-        kinesis.create_stream(StreamName=self._stream, ShardCount=self._shards)
-        kinesis.get_waiter("stream_exists").wait(
-            StreamName=self._stream, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200}
-        )
-        if self._custom_bus:
-            self.bus = self.client("eventbridgev2").create_event_bus(Name=self._bus)["EventBusArn"]
-        else:
-            self.client("events").create_event_bus(Name=self._bus)
+        self.bus = prepare(self.client, self._stream, self._shards, self._bus, custom_bus=self._custom_bus)
+
+
+def prepare(client: Callable[[str], Any], stream: str, shards: int, bus: str, *, custom_bus: bool = False) -> str:
+    """Make a stream and a bus, and return what EVENT_BUS_NAME has to say. `client` makes boto3 clients by service."""
+    kinesis = client("kinesis")
+    kinesis.create_stream(StreamName=stream, ShardCount=shards)
+    kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200})
+    if custom_bus:
+        arn: str = client("eventbridgev2").create_event_bus(Name=bus)["EventBusArn"]
+        return arn
+    client("events").create_event_bus(Name=bus)
+    return bus
+
+
+def sandbox_client(service: str, endpoint: str, region: str = REGION) -> Any:
+    """A boto3 client for a stand-in at `endpoint`, whatever the environment and ~/.aws say."""
+    return boto3.client(
+        service, endpoint_url=endpoint, region_name=region,
+        aws_access_key_id=CREDENTIAL, aws_secret_access_key=CREDENTIAL,
+        config=Config(retries={"total_max_attempts": 5}, connect_timeout=5, read_timeout=15),
+    )  # fmt: skip

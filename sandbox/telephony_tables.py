@@ -1,5 +1,9 @@
-"""The built-in tables as PostgreSQL knows them, made from their specs: the two cannot drift apart."""
+"""The built-in tables as PostgreSQL knows them, made from their specs: the two cannot drift apart.
 
+`python -m sandbox.telephony_tables coredb` writes deploy/compose/coredb.sql.
+"""
+
+import sys
 from collections.abc import Iterator
 
 from models.catalogue import TELEPHONY
@@ -37,3 +41,13 @@ def create_table(spec: TableSpec, schema: str) -> str:
 def quoted(name: str) -> str:
     """An SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def script(database: str, schema: str = SCHEMA) -> str:
+    """The same as one SQL file, for an empty database of this name; it finds the tables without a schema, too."""
+    path = f"ALTER DATABASE {quoted(database)} SET search_path = {schema}, public"
+    return "".join(f"{statement};\n" for statement in (path, *statements(schema)))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(script(sys.argv[1]))

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,11 @@ class WorkerProcess:
         finally:
             connection.close()
         return found if isinstance(found, dict) else None
+
+    def outside(self) -> Iterator[tuple[str, str]]:
+        """What anybody may see of it: (what it is, its text)."""
+        yield "the worker's log", self.log.read_text(encoding="utf-8", errors="replace")
+        yield "the worker's web views", str(self.get())
 
     def stop(self, grace: float) -> None:
         """SIGTERM, and SIGKILL after `grace` seconds; 0 kills at once."""

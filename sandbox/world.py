@@ -38,6 +38,13 @@ class Part(Protocol):
     def environment(self) -> dict[str, str]: ...
 
 
+class BrokerPart(Part, Protocol):
+    """The Kafka of a world."""
+
+    @property
+    def bootstrap(self) -> str: ...
+
+
 class AlreadyRunningError(CommandError):
     """Another process keeps a sandbox in this directory."""
 
@@ -54,12 +61,13 @@ class World:
     def __init__(
         self, directory: Path, *, stream: str = STREAM, shards: int = SHARDS, bus: str = BUS, custom_bus: bool = False,
         cache: Path | None = None, report: Report = lambda _: None, postgres: bool = False, database_url: str = "",
+        kafka: BrokerPart | None = None,
     ) -> None:  # fmt: skip
-        """`custom_bus`: the bus is a Custom Event Bus (v2).
+        """`custom_bus`: the bus is a Custom Event Bus (v2). `kafka`: another broker than an embedded one.
 
         `postgres`: with a database of its own, or with that of `database_url`, unless that is a sandbox's."""
         self.directory = directory.absolute()
-        self.kafka = KafkaBroker(self.directory / "kafka", cache=cache, report=report)
+        self.kafka: BrokerPart = kafka or KafkaBroker(self.directory / "kafka", cache=cache, report=report)
         self.aws = AwsStandIn(self.directory / "aws", stream=stream, shards=shards, bus=bus, custom_bus=custom_bus)
         self.parts: list[Part] = [self.kafka, self.aws]
         self._database_url = "" if is_of_a_sandbox(database_url) else database_url

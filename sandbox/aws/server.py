@@ -97,14 +97,15 @@ class StandIn:
         """`http://127.0.0.1:<port>`, for `endpoint_url` or `AWS_ENDPOINT_URL`."""
         return f"http://{LOOPBACK}:{self._port}"
 
-    async def start(self, port: int = 0) -> str:
-        """Listen on loopback (port 0: a free one) and return the URL. Raises OSError if the port is taken."""
+    async def start(self, port: int = 0, bind: str = LOOPBACK) -> str:
+        """Listen (port 0: a free one) and return the URL on loopback. Whoever reaches another address than loopback may
+        do everything: signatures are not checked. Raises OSError if the port is taken."""
         sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION))
         # A client that hangs up in a long poll must not be handed messages: hence the cancellation.
         server = web.Server(self._answer, request_factory=roomy_request, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, LOOPBACK, port, backlog=1024)
+        site = web.TCPSite(self._runner, bind, port, backlog=1024)
         try:
             await site.start()
         except OSError:

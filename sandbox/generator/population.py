@@ -19,8 +19,9 @@ Owner = tuple[Any, Any]
 class Population:
     """What the source holds at a moment."""
 
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
+    def __init__(self, rng: random.Random, first: int = 0) -> None:
+        """`first` is added to every key: rows of an earlier population are others."""
+        self._rng, self._first = rng, first
         self.rows: dict[str, dict[Any, Row]] = defaultdict(dict)
         """Table -> key -> row."""
         self.orgs: list[int] = []
@@ -31,7 +32,7 @@ class Population:
 
     def take_id(self, table: str) -> int:
         """A number that no row of the table has had."""
-        self._next_id[table] = self._next_id.get(table, FIRST_ID.get(table, FIRST_OTHER_ID)) + 1
+        self._next_id[table] = self._next_id.get(table, self._first + FIRST_ID.get(table, FIRST_OTHER_ID)) + 1
         return self._next_id[table]
 
     def org(self) -> int:

@@ -51,20 +51,23 @@ class Traffic:
 
     `partitions` is that of the raw topic: a row that refers to a later group is made for another partition than the
     group, because a partition that waits for a row behind in itself waits in vain for the whole `wait:5s`.
+    Records, rows and transactions are counted from `first`: a source that goes on where an earlier one ended.
     """
 
     def __init__(
-        self, seed: int, changes: int, *, start: datetime = START, partitions: int = 4, adapter: Adapter = "dms"
+        self, seed: int, changes: int, *, start: datetime = START, partitions: int = 4, adapter: Adapter = "dms",
+        first: int = 0,
     ) -> None:  # fmt: skip
         self.count = changes
+        self._end = first + changes
         self.canaries = Canaries()
         self._rng = random.Random(f"traffic {seed}")
         self._make = Invented(self._rng, self.canaries)
-        self._people = Population(self._rng)
+        self._people = Population(self._rng, first)
         self._encoder = ENCODERS[adapter](self._rng)
         self._start = start
         self._partitions = partitions
-        self._number = 0
+        self._first = self._number = first
         self._awaited: set[int] = set()
         self._early_from = 0
         self._versions: dict[str, int] = {}
@@ -75,9 +78,9 @@ class Traffic:
 
     def __iter__(self) -> Iterator[SourceChange]:
         yield from self._loads(min(MOST_LOADS, max(3, int(self.count * LOAD_SHARE)), self.count))
-        deck = shuffled(self._rng, self.count - self._number, TABLES)
-        while self._number < self.count:
-            left = self.count - self._number
+        deck = shuffled(self._rng, self._end - self._number, TABLES)
+        while self._number < self._end:
+            left = self._end - self._number
             if self._due and (self._number >= self._due[0][0] or left <= len(self._due)):
                 change = self._due.popleft()[1]()
             else:
@@ -297,4 +300,4 @@ class Traffic:
 
     @property
     def _now(self) -> datetime:
-        return self._start + self._number * STEP
+        return self._start + (self._number - self._first) * STEP

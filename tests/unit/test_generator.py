@@ -202,3 +202,15 @@ def test_a_refused_record_is_put_again_before_the_next_one_of_its_row() -> None:
     for row in range(4):
         numbers = [int(data) for key, data in kinesis.taken if key == f"row-{row}"]
         assert numbers == sorted(numbers)
+
+
+def test_a_source_that_goes_on_shares_no_row_and_no_transaction_with_what_was_before() -> None:
+    first, later = (list(Traffic(1, 600, first=number)) for number in (0, 10_000))
+    rows, transactions = [], []
+    for run in (first, later):
+        rows.append({change.row for change in run if change.row})
+        transactions.append({change.transaction for change in run if change.transaction})
+    assert all([*rows, *transactions])
+    assert not rows[0] & rows[1]
+    assert not transactions[0] & transactions[1]
+    assert len(later) == 600

@@ -15,7 +15,7 @@ import click
 from models.source_spec import ADAPTERS, Adapter
 from workers.cli.quiet import quiet
 from workers.failures import CommandError, ConfigurationError, ExitCode
-from workers.settings import load_settings
+from workers.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from sandbox.demonstration import Demonstration
@@ -74,10 +74,13 @@ Examples:
               help="Generation of the event bus; v2 is a Custom Event Bus.")  # fmt: skip
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
               help="json: the summary only; jsonl: every event as a line, then the summary.")  # fmt: skip
+@click.option("--here", is_flag=True,
+              help="In the world of the settings, with the workers that run there; it makes none.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
 @click.pass_context
 def demo(
-    ctx: click.Context, changes: int, rate: float, seed: int, adapter: Adapter, bus: str, output: str, keep: bool
+    ctx: click.Context, *, changes: int, rate: float, seed: int, adapter: Adapter, bus: str, output: str, here: bool,
+    keep: bool,
 ) -> None:  # fmt: skip
     """Watch the pipeline work: generator -> Kinesis -> Kafka -> events -> EventBridge.
 
@@ -86,9 +89,15 @@ def demo(
     DSQL would, receives the events as a consumer would, and compares every one of them with what was sent. The last
     line on stdout is the summary as JSON.
 
+    With --here it sends to KINESIS_STREAM_NAME and receives from EVENT_BUS_NAME while the workers of CDC_APP do the
+    work, wherever they run, and leaves everything as it is; nothing else may send meanwhile. Only with
+    ENVIRONMENT=LOCAL: what it sends are invented rows.
+
     Exit 0 only if nothing was lost, duplicated, out of order or leaked. Ctrl-C ends everything.
     """
     settings = load_settings()
+    if here:
+        _refuse_elsewhere(ctx, settings, adapter, bus, keep=keep)
     demonstration_type = _demonstration_type()
     for number in ENDING:
         signal.signal(number, _end_on_signal)
@@ -96,11 +105,15 @@ def demo(
     demonstration = demonstration_type(
         changes=changes, rate=None if rate == float("inf") else rate, seed=seed, cache=settings.cache_dir, report=_say,
         adapter=adapter, custom_bus=bus == "v2", on_event=events.put if output == "jsonl" else lambda _: None,
+        here=settings if here else None,
     )  # fmt: skip
     completed = False
     try:
         with quiet(), demonstration:
-            _say(f"starting Kafka, an AWS stand-in and a worker (about 10 s), for changes of {adapter}")
+            if here:
+                _say(f"with the workers of {settings.app!r} at {settings.kafka_bootstrap_servers}, as they are")
+            else:
+                _say(f"starting Kafka, an AWS stand-in and a worker (about 10 s), for changes of {adapter}")
             demonstration.start()
             _watch(demonstration, events)
             _flush(events)
@@ -115,6 +128,19 @@ def demo(
         return
     if not verdict.passed:
         ctx.exit(ExitCode.ERROR)
+
+
+def _refuse_elsewhere(ctx: click.Context, settings: Settings, adapter: Adapter, bus: str, *, keep: bool) -> None:
+    """Raises ConfigurationError outside of LOCAL, UsageError for options that speak of a world of its own."""
+    if settings.environment != "LOCAL":
+        raise ConfigurationError(
+            "`cdc demo --here` sends invented rows, and ENVIRONMENT is not LOCAL",
+            hint="without --here it has a world of its own",
+        )
+    own = {"--adapter": adapter != "dms", "--bus": bus != "classic", "--keep": keep}
+    for name, given in own.items():
+        if given:
+            raise click.UsageError(f"{name} does not go with --here", ctx)
 
 
 def _say(line: str) -> None:
@@ -185,8 +211,9 @@ def _conclude(demonstration: "Demonstration", verdict: "Verdict", output: str) -
     if verdict.passed:
         _say("every record ended as it should, in order; no redacted value leaked")
     else:
-        _say(f"FAILED; the worker's log is kept: {demonstration.worker.log}")
-    if output == "table":
+        kept = f"the worker's log is kept: {demonstration.log}" if demonstration.log else "see the logs of the workers"
+        _say(f"FAILED; {kept}")
+    if output == "table" and demonstration.log:
         _say("next:")
         _say("  cdc sandbox up --detach                   a world that stays")
         _say("  cdc invoke events/sample-cdc-event.json   one file, without Kafka or AWS")
@@ -203,7 +230,7 @@ def _keep(demonstration: "Demonstration") -> None:
     for name, value in demonstration.world.environment().items():
         click.echo(f"export {name}={shlex.quote(value)}", err=True)
     _say(f"web views at {demonstration.worker.address}")
-    _say(f"worker's log {demonstration.worker.log}")
+    _say(f"worker's log {demonstration.log}")
     _say("everything still runs; Ctrl-C ends it")
     while demonstration.worker.alive and all(part.pid is not None for part in demonstration.world.parts):
         time.sleep(LOOK_SECONDS)
