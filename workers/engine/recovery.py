@@ -28,7 +28,10 @@ class Recovery(faust_recovery.Recovery):
     async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str) -> None:
         """Go on behind the last entry that is in memory.
 
-        Faust seeks that entry itself; where a log begins above zero it is gone, and the stage crashed for ever."""
+        Faust seeks that entry itself; where a log begins above zero it is gone, and the stage crashed for ever. A
+        rebalance that comes between the looks at a log and this forgets what was found: it is looked for again."""
+        if forgotten := {tp for tp in tps if offsets[tp] is None}:
+            await self._build_offsets(consumer, forgotten, offsets, title)
         await consumer.seek_wait({tp: offsets[tp] + 1 for tp in tps})
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:
