@@ -49,11 +49,11 @@ def judge(ahead: timedelta) -> list[Finding]:
 
 async def check_record_times(client: dict[str, Any], topics: dict[str, int], now: Now, seconds: float) -> list[Finding]:
     """Whether records are stamped later than half a minute from now; {topic: partitions}. Kafka tells no time."""
-    consumer = AIOKafkaConsumer(**client)
     later = int((now() + WARN).timestamp() * 1000)
     wanted = {TopicPartition(topic, index): later for topic, count in topics.items() for index in range(count)}
     if not wanted:
         return []
+    consumer = AIOKafkaConsumer(**client)
     try:
         async with asyncio.timeout(seconds):
             await consumer.start()
