@@ -200,6 +200,10 @@ OTHER_KINDS: dict[str, Kind] = {
         "clock", "This machine's clock and that of AWS differ by more than 5 minutes: AWS refuses signatures.",
         "set the clock by NTP (chronyd, or that of the host of the container)",
     ),
+    "clock.unseen": _warning(
+        "clock", "AWS does not tell the time, so this machine's clock is compared with none.",
+        "a matter of the network to AWS; on the machine itself, `chronyc tracking` or `timedatectl` tells",
+    ),
     "clock.kafka": _warning(
         "clock", "Records of Kafka are of the future by this machine's clock: one of the two clocks is wrong.",
         "set the clocks of all workers by NTP; waits for owners count from the time of the record",
