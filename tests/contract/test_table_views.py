@@ -1,5 +1,6 @@
 """The views Tables and Dead letters of a worker, with tables in its memory."""
 
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,8 @@ from typing import Any
 
 from models.routing import partition_of
 from tests.contract.webbing import JSON, READ_TOKEN, WRITE_TOKEN, Served, served, settings_of
+from workers.lookup_tables.entries import EntryView, Wanted
+from workers.lookup_tables.in_memory import SECONDS, find_here
 from workers.web.views import dead_letters, tables
 
 READER, WRITER = {"Authorization": f"Bearer {READ_TOKEN}"}, {"Authorization": f"Bearer {WRITE_TOKEN}"}
@@ -121,3 +124,13 @@ async def test_what_is_held_by_nobody_is_said_to_be_missing(tmp_path: Path) -> N
         app.slots.owned |= {index: SimpleNamespace(usable=index != 3) for index in (0, 2, 3)}
         found = await asked(web, "/api/tables/find?table=owners&prefix=users")
         assert (found["entries"], found["unheld"]) == ([], [1, 3])
+
+
+async def test_a_search_that_takes_long_ends_with_what_it_has_found(tmp_path: Path) -> None:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
+        filled(web)
+        app: Any = web.server.desk.stages["enrich"].app
+        view = EntryView(tables.rows_of(web.server.desk.settings))
+        slow = itertools.count(0.0, SECONDS * 0.6).__next__
+        found, more = await find_here(app.tables["users"], "users", view, Wanted(), 50, slow)
+        assert (len(found), more) == (1, True)

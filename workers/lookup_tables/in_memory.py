@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 from workers.engine.app import StageApp
@@ -14,6 +15,9 @@ AT_ONCE = 2_000
 """Entries looked at before others in the process have their turn."""
 MOST = 200_000
 """Entries looked at for one question."""
+TURN, SECONDS = 0.02, 4.0
+"""After so long others have their turn; after so long what was found until then is the answer: a filter may be slow,
+and nobody else in the process shall notice."""
 
 
 def table_of(app: StageApp | None, name: str) -> TransactionalTable | None:
@@ -59,16 +63,22 @@ def entries_of_key(table: TransactionalTable, name: str, key: bytes) -> Iterator
 
 
 async def find_here(
-    table: TransactionalTable, name: str, view: EntryView, wanted: Wanted, limit: int
+    table: TransactionalTable, name: str, view: EntryView, wanted: Wanted, limit: int,
+    clock: Callable[[], float] = monotonic,
 ) -> tuple[list[dict[str, Any]], bool]:  # fmt: skip
     """Documents of entries held here, and whether there may be more."""
     found: list[dict[str, Any]] = []
     looked = 0
+    began = turn = clock()
     for index, entries in sorted(table.data.partitions.items()):
         for key, value in list(entries.items()):
             looked += 1
-            if looked % AT_ONCE == 0:
+            now = clock()
+            if now - began > SECONDS:
+                return found, True
+            if now - turn > TURN:
                 await asyncio.sleep(0)
+                turn = clock()
             document = view.document(TableEntry(name, index, key, value))
             if wanted.holds(document):
                 if len(found) == limit:

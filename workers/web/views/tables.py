@@ -10,19 +10,18 @@ from typing import Any
 from aiohttp import web
 
 from enrichers.row_view import RowView
-from enrichers.schema_memory import history_key, seen_key
 from models.yaml_nodes import suggestion
 from workers.cluster.peers import Answer
 from workers.contract import masking, read_catalogue
 from workers.engine.app import StageApp
 from workers.filters import Filter, InvalidFilter
 from workers.kafka_access import kafka_access
-from workers.lookup_tables.entries import EntryView, TableEntry, Wanted, known_tables, purpose_of
+from workers.lookup_tables.entries import EntryView, Wanted, known_tables, purpose_of
 from workers.lookup_tables.explanation import Keys, explain
 from workers.lookup_tables.in_memory import STAGE, entries_of_key, find_here, sizes_here, table_of
-from workers.lookup_tables.row_names import InvalidRow, RowName, row_name
+from workers.lookup_tables.of_workers import entries_of_row, held_entries, pins_of
+from workers.lookup_tables.row_names import InvalidRow
 from workers.settings import Settings
-from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE
 from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 
@@ -171,7 +170,7 @@ async def find(desk: Desk, request: web.Request) -> web.Response:
     try:
         _wanted(query)
         if query.get("key"):
-            entries, answers = await _by_key(desk, rows, name, query["key"])
+            entries, answers = await entries_of_row(desk.cluster, rows, name, query["key"])
             documents = [(EntryView(rows).document(entry), worker) for worker, entry in entries]
             more, undecided = False, []
         else:
@@ -210,55 +209,6 @@ def _held(documents: Iterable[tuple[dict[str, Any], str]]) -> list[dict[str, Any
     return sorted(found.values(), key=lambda one: (one["key"], one["partition"]))
 
 
-async def _by_key(
-    desk: Desk, rows: RowView, name: str, text: str
-) -> tuple[list[tuple[str, TableEntry]], tuple[Answer, ...]]:
-    if name == PINS_TABLE:
-        found: list[tuple[str, TableEntry]] = []
-        answers: tuple[Answer, ...] = ()
-        for key in (text.encode(), seen_key(text), history_key(text)):
-            entries, answers = await _entries(desk, name, key)
-            found += entries
-        return found, answers
-    if name in OWN_TABLES and name != MEMORY_TABLE:
-        return await _entries(desk, name, text.encode())
-    among = rows.catalogue.lookup_provider(name) if name not in OWN_TABLES else None
-    named = row_name(text, rows.catalogue, among)
-    return await _entries(desk, name, named.key(await _schema(desk, named)))
-
-
-async def _schema(desk: Desk, named: RowName) -> str:
-    schema = named.spec.schema or named.schema
-    if schema is None:
-        schema = (await _pins(desk, [named.spec.name])).get(named.spec.name)
-    if schema is None:
-        raise InvalidRow(
-            f"no worker holds the schema of {named.spec.name}: none of its records was seen yet, or enrich is starting"
-        )
-    return schema
-
-
-async def _pins(desk: Desk, names: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        entries, _ = await _entries(desk, PINS_TABLE, name.encode())
-        held = min(entries, key=lambda item: item[1].partition, default=None)
-        if held is not None:
-            found[name] = held[1].value.decode("utf-8", "replace")
-    return found
-
-
-async def _entries(desk: Desk, name: str, key: bytes) -> tuple[list[tuple[str, TableEntry]], tuple[Answer, ...]]:
-    query = {"table": name, "key": base64.urlsafe_b64encode(key).decode()}
-    answers = await desk.cluster.ask("/internal/tables/entry", query)
-    return [
-        (answer.worker, TableEntry(name, one["partition"], key, base64.b64decode(one["valueB64"])))
-        for answer in answers
-        if answer.body is not None
-        for one in answer.body["entries"]
-    ], answers
-
-
 async def explain_owner(desk: Desk, request: web.Request) -> web.Response:
     """Why an event, or the last change of a row, has its owner."""
     text, rows = request.query.get("what", "").strip(), rows_of(desk.settings)
@@ -268,7 +218,7 @@ async def explain_owner(desk: Desk, request: web.Request) -> web.Response:
         found = {}
         for table, some in keys.items():
             for key in some:
-                entries, answers = await _entries(desk, table, key)
+                entries, answers = await held_entries(desk.cluster, table, key)
                 workers.update({answer.worker: answer.error for answer in answers})
                 for _, entry in entries:
                     found[table, key] = entry.value
@@ -276,7 +226,7 @@ async def explain_owner(desk: Desk, request: web.Request) -> web.Response:
 
     try:
         async with asyncio.timeout(SECONDS), _one_at_a_time:
-            pins = await _pins(desk, [spec.name for spec in rows.catalogue.specs if spec.schema is None])
+            pins = await pins_of(desk.cluster, [spec.name for spec in rows.catalogue.specs if spec.schema is None])
             async with kafka_access(desk.settings) as kafka:
                 story = await explain(desk.settings, kafka, rows, text, fetch, pins, lambda *_: None)
     except InvalidRow as error:
@@ -297,7 +247,7 @@ async def reveal(desk: Desk, request: web.Request) -> web.Response:
     if (problem := _unknown(name, rows)) is not None:
         return problem
     try:
-        entries, _ = await _by_key(desk, rows, name, text)
+        entries, _ = await entries_of_row(desk.cluster, rows, name, text)
     except InvalidRow as error:
         return refusal(str(error))
     if not entries:
