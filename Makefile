@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-integration chaos test-browser conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs lock clean
+.PHONY: help setup demo test test-unit test-integration chaos test-browser conformance mutants bench bench-engine bench-bridge bench-contract bench-publish check format env-example model-docs reference lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ env-example: setup ## write .env.example from workers/settings.py
 
 model-docs: setup ## write docs/models.md and docs/models/ from the code
 	@$(BIN)/python -m workers.model_docs
+
+reference: setup ## write docs/commands.md, settings.md, findings.md and errors.md from the code
+	@for m in command setting finding error; do $(BIN)/python -m workers.$${m}_docs || exit 1; done
 
 lock: ## renew requirements/*.txt from pyproject.toml
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }

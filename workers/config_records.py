@@ -53,7 +53,8 @@ async def compare_records(settings: Settings, kafka: KafkaAccess) -> RecordCompa
         wanted = {*app.source_topics, *(table.changelog_topic_name for table in app.tables.values())}
         ours = stage_config(app, _planned(settings, wanted))
         found += differences(stage, record, ours, group_of(settings, stage))
-    return RecordComparison(tuple(compared), tuple(set(stages) - set(compared)), tuple(found))
+    without = tuple(stage for stage in stages if stage not in compared)
+    return RecordComparison(tuple(compared), without, tuple(found))
 
 
 def differences(stage: str, record: StageConfig, ours: StageConfig, group: str) -> Iterator[RecordDifference]:

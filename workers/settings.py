@@ -76,7 +76,8 @@ class EnvVariables(
     )  # fmt: skip
     replication_factor: int = Field(
         1, ge=1, validation_alias=_env("CDC_REPLICATION_FACTOR"),
-        description="of topics the worker creates, which it does only with ENVIRONMENT=LOCAL",
+        description="of new topics: those of a worker with ENVIRONMENT=LOCAL, and of `cdc topics apply`, which takes 3 "
+        "elsewhere if this is not set",
     )  # fmt: skip
     worker_name: OptionalText = Field(
         None, validation_alias=_env("CDC_WORKER_NAME"),

@@ -65,3 +65,7 @@ async def test_the_clock_is_compared_with_what_aws_answers(stand_in: StandIn) ->
     (late,) = await check_clock(settings(stand_in), lambda: datetime.now(UTC) - timedelta(hours=1), SECONDS)
     assert (late.id, late.severity) == ("clock.refused", "error")
     assert "behind" in late.message
+    nobody = settings(stand_in).model_copy(update={"aws_endpoint_url": "http://me:hush@127.0.0.1:1"})
+    (unseen,) = await check_clock(nobody, lambda: datetime.now(UTC), SECONDS)
+    assert (unseen.id, unseen.severity) == ("clock.unseen", "warning")
+    assert "hush" not in unseen.message

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from sandbox.kafka.broker import KafkaBroker
 from sandbox.kafka.security import password_listener
@@ -21,6 +23,7 @@ from tests.contract.standin import running as stand_in_running
 from workers.checks.brokers import check_transactions
 from workers.kafka_connection import KafkaConnection, kafka_connection
 from workers.settings import Settings
+from workers.topic_acls import acl_lines
 from workers.topics import ensure_topics
 
 KEY = "q7Kz0vRmB2xTfL9d"
@@ -185,6 +188,43 @@ def test_a_user_who_may_do_nothing_learns_what_to_allow(kafka: KafkaBroker, tmp_
     code, report, said = check(tmp_path, settings_of(kafka, "acls", **login(kafka, "s3cret")))
     assert code == 4, said
     assert {"topic.denied", "broker.transactions-denied", "broker.group-denied"} <= ids(report, "error")
+
+
+def test_a_user_with_the_rights_that_are_printed_can_apply_the_plan_and_passes(
+    kafka: KafkaBroker, tmp_path: Path
+) -> None:
+    environment = settings_of(kafka, "granted", **login(kafka, "s3cret"))
+    settings = Settings(_env_file=None, app="granted", topic_prefix="granted.")
+    asyncio.run(allow(kafka, list(acl_lines(settings, f"User:{USER}", f"User:{USER}"))))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CDC_", "AWS_", "KAFKA_"))}
+    applied = subprocess.run(
+        [sys.executable, "-m", "workers", "topics", "apply", "--yes"], env=inherited | environment, cwd=tmp_path,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert applied.returncode == 0, applied.stderr
+    code, report, said = check(tmp_path, environment)
+    assert (code, ids(report)) == (0, {"broker.unreadable"}), said
+
+
+async def allow(kafka: KafkaBroker, lines: list[str]) -> None:
+    """What kafka-acls would send for these commands."""
+    kinds = {"--topic": 2, "--group": 3, "--transactional-id": 5}
+    operations = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10, "AlterConfigs": 11}
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        for words in map(shlex.split, lines):
+            assert words[-2:] == ["--resource-pattern-type", "prefixed"]
+            kind, name = words[-4:-2]
+            principal = words[words.index("--allow-principal") + 1]
+            for place, word in enumerate(words):
+                if word == "--operation":
+                    operation = operations[words[place + 1]]
+                    request = CreateAclsRequest(kinds[kind], name, 4, principal, "*", operation, 3)
+                    answer = await admin._send_request(request)
+                    assert [code for code, _ in answer.creation_responses] == [0]
+    finally:
+        await admin.close()
 
 
 def test_every_mistake_in_the_tables_and_the_key_is_told_together(kafka: KafkaBroker, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from workers.checks.brokers import check_broker, check_internal_topics, check_servers, check_versions
 from workers.checks.configuration import check_protection
+from workers.checks.examination import examine
 from workers.checks.findings import Finding, Report
 from workers.checks.kafka_kinds import KINDS
-from workers.checks.kinds import CHECKS, SECTIONS
+from workers.checks.kinds import CHECKS, SECTIONS, Section
 from workers.checks.topic_settings import check_ladder, check_topic
 from workers.kafka_connection import Answer
 from workers.settings import Settings
@@ -168,3 +169,29 @@ def test_plain_text_and_unchecked_names_are_told_outside_of_local() -> None:
     assert check_protection(settings(environment="LOCAL")) == []
     unchecked = settings(kafka_security_protocol="SSL", kafka_check_hostname=False)
     assert found(check_protection(unchecked)) == [("kafka.hostname", "warning")]
+
+
+def test_a_section_that_could_not_be_looked_at_does_not_pass(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    report = examine(seconds=5, sections=["topics"])
+    assert (report.checked, report.skipped) == ((), ("topics", "transactions"))
+    assert found(list(report.findings)) == [("kafka.unreachable", "error")], "what stands in the way is told"
+    assert report.exit_code == 5
+
+
+def test_wrong_settings_are_told_whatever_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDC_PARTITIONS", "many")
+    told: list[Section] = []
+    report = examine(seconds=5, sections=["disk"], tell=told.append)
+    assert (report.skipped, report.exit_code, told) == (("disk",), 3, ["config"])
+
+
+def test_only_the_sections_that_were_asked_for_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CDC_REDACTION_KEY", "aaaaaaaaaaaaaaaaaaaa")
+    told: list[Section] = []
+    report = examine(seconds=5, sections=["disk", "keys"], tell=told.append)
+    assert (report.checked, report.skipped, told) == (("disk", "keys"), (), ["config", "disk", "keys"])
+    assert found(list(report.findings)) == [("key.weak", "warning")]

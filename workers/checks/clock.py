@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from workers.aws.client import Session
 from workers.checks.findings import Finding
+from workers.config_view import without_credentials
 from workers.settings import Settings
 
 WARN, REFUSED = timedelta(seconds=30), timedelta(minutes=5)
@@ -29,12 +30,11 @@ async def check_clock(settings: Settings, now: Now, seconds: float) -> list[Find
             http.get(url, allow_redirects=False) as answer,
         ):
             date, here = answer.headers.get("Date", ""), now()
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-        return []  # that AWS is away is another finding
-    try:
         there = parsedate_to_datetime(date)
-    except ValueError:
-        return []
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        return [
+            Finding.of("clock.unseen", "clock", f"no time from {without_credentials(url)} ({type(error).__name__})")
+        ]
     return judge(here - there.replace(tzinfo=there.tzinfo or UTC))
 
 

@@ -8,7 +8,7 @@ DENIED, AWAY = ExitCode.DENIED, ExitCode.UNREACHABLE
 KAFKA_KINDS: dict[str, Kind] = {
     "kafka.settings": Kind(
         "kafka", "error", "The connection to Kafka cannot be made of the settings.",
-        "mend the CDC_KAFKA_* setting or the file it names",
+        "mend the setting of the connection, or the file it names",
     ),
     "kafka.plaintext": Kind(
         "kafka", "warning", "Records, and perhaps credentials, can be read on the network.",

@@ -79,7 +79,7 @@ OTHER_KINDS: dict[str, Kind] = {
     ),
     "ssm.parameter": _error(
         "config", "A parameter that a setting names does not exist, or holds no valid value.",
-        "create the parameter, or mend the CDC_SSM_* setting and AWS_REGION",
+        "create the parameter, or mend the setting that names it and AWS_REGION",
     ),
     "ssm.denied": _error(
         "config", "AWS does not let the worker read a parameter.",
@@ -199,6 +199,10 @@ OTHER_KINDS: dict[str, Kind] = {
     "clock.refused": _error(
         "clock", "This machine's clock and that of AWS differ by more than 5 minutes: AWS refuses signatures.",
         "set the clock by NTP (chronyd, or that of the host of the container)",
+    ),
+    "clock.unseen": _warning(
+        "clock", "AWS does not tell the time, so this machine's clock is compared with none.",
+        "a matter of the network to AWS; on the machine itself, `chronyc tracking` or `timedatectl` tells",
     ),
     "clock.kafka": _warning(
         "clock", "Records of Kafka are of the future by this machine's clock: one of the two clocks is wrong.",

@@ -1,5 +1,6 @@
 """`cdc check`: is everything as the worker needs it?"""
 
+import difflib
 import json
 import shutil
 import sys
@@ -10,13 +11,16 @@ from typing import Literal
 import click
 
 from workers.checks.findings import Finding, Report, count
+from workers.checks.kafka_kinds import KINDS
 from workers.checks.kinds import CHECKS, SECTIONS, Section
 from workers.cli.quiet import quiet
+from workers.failures import NotFoundError
 
 EXAMPLES = """\b
 Examples:
   cdc check
   cdc check --only kafka --only topics
+  cdc check --explain topic.min-isr
   cdc check --skip aws --output json | jq -r '.findings[].id'
   cdc check && cdc worker
 """
@@ -24,18 +28,24 @@ NAMES = click.Choice(list(SECTIONS))
 INDENT = 10
 
 
+def _known_ids(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
 @click.command(epilog=EXAMPLES)
 @click.option("--only", "only", type=NAMES, multiple=True, metavar="SECTION",
               help=f"Only this section; may be repeated. There are: {', '.join(SECTIONS)}.")  # fmt: skip
 @click.option("--skip", "skip", type=NAMES, multiple=True, metavar="SECTION",
               help="All but this section; may be repeated.")  # fmt: skip
+@click.option("--explain", metavar="ID", shell_complete=_known_ids,
+              help="Look at nothing; say what findings with this id mean, and what to do.")  # fmt: skip
 @click.option("--output", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True,
               help="json: the whole report; jsonl: one finding per line.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1, 120), default=10.0, show_default=True, metavar="SECONDS",
               help="How long to wait for each answer of Kafka, AWS and the database.")  # fmt: skip
 @click.pass_context
 def check(
-    ctx: click.Context, only: tuple[Section, ...], skip: tuple[Section, ...],
+    ctx: click.Context, only: tuple[Section, ...], skip: tuple[Section, ...], explain: str | None,
     output: Literal["table", "json", "jsonl"], timeout: float,
 ) -> None:  # fmt: skip
     """Check everything the worker needs, and say what to do about each finding.
@@ -60,6 +70,9 @@ def check(
     Exit code: 0 without errors (warnings are fine), 3 for configuration, 4 if Kafka or AWS denies something, 5 if
     something cannot be reached; the lowest of these that applies.
     """
+    if explain is not None:
+        _explain(explain, output)
+        return
     from workers.checks.examination import examine  # noqa: PLC0415  importing aiokafka takes half a second
 
     sections = tuple(section for section in SECTIONS if (not only or section in only) and section not in skip)
@@ -78,6 +91,25 @@ def check(
                 click.echo(line)
     click.echo(f"cdc check: {_summary(report)}", err=True)
     ctx.exit(int(report.exit_code))
+
+
+def _explain(wanted: str, output: str) -> None:
+    if wanted not in KINDS:
+        close = difflib.get_close_matches(wanted, KINDS, n=1)
+        raise NotFoundError(
+            f"there is no finding {wanted}", hint=f"did you mean {close[0]}?" if close else "see docs/findings.md"
+        )
+    kind = KINDS[wanted]
+    code = int(kind.code) if kind.severity == "error" else None
+    document = {
+        "id": wanted, "section": kind.section, "severity": kind.severity, "exit_code": code, "meaning": kind.meaning,
+        "action": kind.action,
+    }  # fmt: skip
+    if output != "table":
+        click.echo(json.dumps(document, indent=2 if output == "json" else None))
+        return
+    ends = f", exit code {code}" if code is not None else ""
+    click.echo(f"{wanted} ({kind.severity} of {kind.section}{ends})\n{kind.meaning}\n-> {kind.action}")
 
 
 class _Screen:

@@ -135,7 +135,7 @@ def _writes(command: Any) -> Any:
 
 @checkpoint.command(epilog=RESET_EXAMPLES)
 @click.option("--stage", type=click.Choice(STAGES), default="bridge", show_default=True,
-              help="enrich, publish and archive take --to-start, --to-end, --at-time and --offset.")  # fmt: skip
+              help="Stages but bridge take --to-start, --to-end, --at-time and --offset.")  # fmt: skip
 @_SOURCE
 @click.option("--trim-horizon", is_flag=True, help="Begin again at the oldest record the stream has.")
 @click.option("--latest", is_flag=True, help="Skip what was not forwarded yet; go on with what comes from now on.")

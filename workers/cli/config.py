@@ -47,8 +47,14 @@ def config() -> None:
     """Settings: what they are, where they come from, and what differs."""
 
 
+def _known_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from workers.settings import environment_names  # noqa: PLC0415
+
+    return [name for name in environment_names() if name.startswith(incomplete.upper())]
+
+
 @config.command(epilog=SHOW_EXAMPLES)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=_known_names)
 @click.option("--origin", is_flag=True, help="Show where each value comes from, too.")
 @OUTPUT
 def show(names: tuple[str, ...], origin: bool, output: Output) -> None:

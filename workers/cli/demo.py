@@ -55,8 +55,14 @@ class _Speed(click.ParamType):
 
 
 @click.command(
-    epilog="Examples:  cdc demo   |   cdc demo --adapter dynamodb   |   cdc demo --bus v2   |   "
-    "cdc demo --changes 10000 --rate max   |   cdc demo --output json | jq .p99_ms"
+    epilog="""\b
+Examples:
+  cdc demo
+  cdc demo --adapter dynamodb
+  cdc demo --bus v2
+  cdc demo --changes 10000 --rate max
+  cdc demo --output json | jq .p99_ms
+"""
 )
 @click.option("--changes", type=click.IntRange(1, 1_000_000), default=CHANGES, show_default=True,
               help="Records to put on the stream.")  # fmt: skip

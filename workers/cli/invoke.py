@@ -168,12 +168,13 @@ def invoke(
     by earlier records serve later ones.
 
     \b
-    Try:  cdc invoke events/sample-cdc-event.json
-          cdc invoke --steps events/sample-cdc-event.json
-          cdc invoke --steps --output json events/sample-cdc-event.json
-          cdc invoke events/sample-cdc-event.json > expected.jsonl
-          cdc invoke --expect expected.jsonl events/sample-cdc-event.json
-          cdc invoke --lambda events/sample-cdc-event.json
+    Examples:
+      cdc invoke events/sample-cdc-event.json
+      cdc invoke --steps events/sample-cdc-event.json
+      cdc invoke --steps --output json events/sample-cdc-event.json
+      cdc invoke events/sample-cdc-event.json > expected.jsonl
+      cdc invoke --expect expected.jsonl events/sample-cdc-event.json
+      cdc invoke --lambda events/sample-cdc-event.json
     """
     if ignore and expect is None:
         raise click.UsageError("--ignore is about --expect FILE")

@@ -8,12 +8,14 @@ from importlib import metadata
 
 import click
 
+from workers.cli.suggestions import with_suggestion
 from workers.failures import CommandError, ExitCode
 
 COMMANDS = {
     "check": "workers.cli.check:check",
     "checkpoint": "workers.cli.checkpoint:checkpoint",
     "chaos": "workers.cli.chaos:chaos",
+    "completion": "workers.cli.completion:completion",
     "config": "workers.cli.config:config",
     "demo": "workers.cli.demo:demo",
     "dlq": "workers.cli.dlq:dlq",
@@ -31,6 +33,7 @@ COMMANDS = {
     "tail": "workers.cli.tail:tail",
     "topics": "workers.cli.topics:topics",
     "trace": "workers.cli.trace:trace",
+    "version": "workers.cli.version:version",
     "worker": "workers.cli.worker:worker",
 }
 
@@ -53,10 +56,7 @@ class CommandGroup(click.Group):
         except ModuleNotFoundError as error:
             if cmd_name not in NEEDS_SANDBOX:
                 raise
-            raise CommandError(
-                f"cdc {cmd_name} needs the sandbox extra ({error.name} is missing)",
-                hint="in a checkout: make setup; elsewhere: pip install 'cdc-worker[sandbox]'",
-            ) from None
+            return _missing(cmd_name, error.name)
         return command
 
     def resolve_command(
@@ -67,6 +67,21 @@ class CommandGroup(click.Group):
             also = f" Did you mean '{close[0]}'?" if close else f" There are: {', '.join(sorted(COMMANDS))}."
             ctx.fail(f"No such command '{args[0]}'.{also}")
         return super().resolve_command(ctx, args)
+
+
+def _missing(name: str, module: str | None) -> click.Command:
+    """Stands for a command whose extra is not installed, so that help and completion still list it."""
+
+    def say() -> None:
+        raise CommandError(
+            f"cdc {name} needs the sandbox extra ({module} is missing)",
+            hint="in a checkout: make setup; elsewhere: pip install 'cdc-worker[sandbox]'",
+        )
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(
+        name, callback=say, help="Needs the sandbox extra.", context_settings=anything, add_help_option=False
+    )
 
 
 @click.group(
@@ -87,11 +102,11 @@ def cdc() -> None:
 def main() -> None:
     """Entry point: turn every way a command can end into its exit code."""
     try:
-        code = cdc.main(standalone_mode=False)
+        code = cdc.main(prog_name="cdc", standalone_mode=False)
     except click.exceptions.Abort:
         code = ExitCode.OK  # Ctrl-C is an orderly end
     except click.ClickException as error:
-        error.show()
+        with_suggestion(error).show()
         code = ExitCode.USAGE
     except CommandError as error:
         click.echo(f"cdc: {error}", err=True)

@@ -92,7 +92,8 @@ def env() -> None:
 
 
 @sandbox.command()
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format.")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
+              help="json: one document on stdout.")  # fmt: skip
 @click.pass_context
 def status(ctx: click.Context, output: str) -> None:
     """Show what runs where. Exit 0 if all of it runs, 6 if no sandbox runs, 7 if a part is dead.
@@ -123,7 +124,12 @@ def status(ctx: click.Context, output: str) -> None:
 
 @sandbox.command()
 def down() -> None:
-    """End the sandbox and remove everything it made. Fine if none runs."""
+    """End the sandbox and remove everything it made. Fine if none runs.
+
+    \b
+    Example:
+      cdc sandbox down
+    """
     directory = load_settings().sandbox_dir.absolute()
     pid = keeper(directory)
     if pid is not None:

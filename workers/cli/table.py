@@ -43,7 +43,9 @@ for _command in (get, find, list_, stats, export, verify, explain):
 @click.option("--table", "forced", multiple=True, metavar="NAME",
               help="Rebuild this table whether damaged or not; may be repeated.")  # fmt: skip
 @click.option("--discard", is_flag=True, help="Do not keep what damaged tables still hold.")
-@click.option("--other-tables", is_flag=True, help="tables.yaml may differ from the one the stage last ran with.")
+@click.option(
+    "--other-tables", is_flag=True, help="Go on although tables.yaml differs from the one the stage last ran with."
+)
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: one document on stdout.")  # fmt: skip
 @click.pass_context

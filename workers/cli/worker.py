@@ -4,6 +4,7 @@ import functools
 
 import click
 
+from workers.cli.suggestions import meant
 from workers.log_options import LoggerConfigOptions
 
 
@@ -15,13 +16,21 @@ def _stages(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     chosen = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
     unknown = [stage for stage in chosen if stage not in FACTORIES]
     if unknown or not chosen:
-        raise click.BadParameter(f"unknown stage {', '.join(unknown) or '(none)'}; there are: {', '.join(FACTORIES)}")
+        also = meant(unknown[0], list(FACTORIES)) if unknown else ""
+        there = f"there are: {', '.join(FACTORIES)}."
+        raise click.BadParameter(f"unknown stage {', '.join(unknown) or '(none)'}; {there}{also}")
     return chosen
 
 
-@click.command(
-    epilog="Examples:  cdc worker   |   cdc worker --stages bridge   |   CDC_WORKER_NAME=$(hostname) cdc worker"
-)
+EXAMPLES = """\b
+Examples:
+  cdc worker
+  cdc worker --stages bridge
+  CDC_WORKER_NAME=$(hostname) cdc worker
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.option(
     "--stages", callback=_stages, metavar="A,B",
     help="Which stages this process runs; without it bridge, enrich and publish, and archive if a setting switches it "
