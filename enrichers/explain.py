@@ -91,8 +91,8 @@ class _Explained(Search):
         if place in ORDER:
             self.said[place] = text, value
         else:
-            before, _ = self.said.get("record", ("", None))
-            self.said["record"] = f"{before}; {place}: {text}" if before else text, value
+            before, _ = self.said.get("record", ("the record has no row image", None))
+            self.said["record"] = f"{before}; {place}: {text}", value
 
     def look_up(self, named: Named) -> Found | Nowhere:
         result = super().look_up(named)

@@ -240,13 +240,17 @@ async def test_a_write_leaves_one_line_that_says_who_and_what_and_no_value_of_a_
         body = json.dumps({"stage": "enrich", "key": "jane@acme.example", "jane@acme.example": 1})
         await web.ask("POST", "/api/change", JSON | WRITER, body)
         await web.ask("POST", "/api/change", JSON | READER, body)
-    done, refused = [record.getMessage() for record in caplog.records if record.name == "cdc.audit"]
+        await web.ask("POST", "/api/session", JSON | {"Origin": web.url}, json.dumps({"token": WRITE_TOKEN}))
+        await web.status("GET", "/", Authorization="Bearer jane")
+    done, refused, signed_in, wrong = [record.getMessage() for record in caplog.records if record.name == "cdc.audit"]
     assert done == (
         'POST /api/change by=token who="writer" from=127.0.0.1 status=200 sent={"stage": "enrich"} others=2'
     )
     assert 'who="reader"' in refused
     assert "status=403" in refused
+    assert (signed_in, wrong) == ('signed in: who="writer" from=127.0.0.1', "a wrong token from 127.0.0.1")
     assert "jane" not in caplog.text
+    assert WRITE_TOKEN not in caplog.text
 
 
 @pytest.mark.parametrize("body", ["", "[]", "nonsense", '"text"'])

@@ -101,7 +101,7 @@ async def test_under_tls_the_cookie_goes_nowhere_else_and_writes_come_from_https
     async with served(guarded(tmp_path, authority), tls=client(authority, "ops")) as web:
         own = JSON | {"Origin": web.url}
         _, _, headers = await web.ask("POST", "/api/session", own, f'{{"token": "{READ_TOKEN}"}}')
-        assert headers["Set-Cookie"].startswith("__Host-cdc_session=")
+        assert headers["Set-Cookie"].startswith("__Host-cdc_session_")
         assert "Secure" in headers["Set-Cookie"]
         plain = JSON | {"Origin": web.url.replace("https", "http")}
         assert (await web.ask("POST", "/api/change", plain, "{}"))[0] == 403

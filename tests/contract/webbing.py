@@ -119,12 +119,13 @@ async def served(
     stages: tuple[str, ...] = (),
     directory: Callable[[Peer], Directory] | None = None,
     tls: Any = False,
+    answering: tuple[Route, ...] = stages_view.ROUTES,
 ) -> AsyncIterator[Served]:
     """A worker's web server on a free port. What stands behind the gate is not what is looked at: views answer without
-    a broker."""
+    a broker, but for those in `answering`, which are what they are."""
     [port] = free_ports(1)
-    others = (dataclasses.replace(route, handler=_told) for route in ROUTES if route not in stages_view.ROUTES)
-    views = (*stages_view.ROUTES, *others, *PROBES)
+    others = (dataclasses.replace(route, handler=_told) for route in ROUTES if route not in answering)
+    views = (*answering, *others, *PROBES)
     server = WebServer(idle_stages(settings, *stages), settings, name, port, views=views)
     if directory is not None:
         cluster = cast("Any", server.desk.cluster)

@@ -1,4 +1,4 @@
-"""`cdc table rebuild` as an operator meets it."""
+"""`cdc table` as an operator meets it."""
 
 import asyncio
 import json
@@ -33,9 +33,13 @@ async def worked(pipeline: Pipeline) -> None:
 
 
 def rebuild(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return table(pipeline, "rebuild", *arguments)
+
+
+def table(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CDC_", "AWS_", "KAFKA_"))}
     ended = subprocess.run(
-        [sys.executable, "-m", "workers", "table", "rebuild", *arguments], env=inherited | pipeline.environment,
+        [sys.executable, "-m", "workers", "table", *arguments], env=inherited | pipeline.environment,
         cwd=pipeline.settings.data_dir, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert SECRET not in ended.stdout + ended.stderr
@@ -90,3 +94,29 @@ def test_a_topic_that_is_gone_is_named(pipeline: Pipeline) -> None:
     ended = rebuild(pipeline)
     assert ended.returncode == 6
     assert "nobody-enrich-users-changelog" in ended.stderr
+
+
+def test_a_row_is_looked_up_searched_and_exported(pipeline: Pipeline) -> None:
+    ended = table(pipeline, "get", "users", "7", "users:99", "--output", "json")
+    assert ended.returncode == 7, ended.stderr
+    assert [(one["key"], one["orgId"]) for one in json.loads(ended.stdout)] == [("users:7", "3")]
+    assert "holds nothing of users:99" in ended.stderr
+
+    ended = table(pipeline, "find", "users", "--where", "userId == '7'", "--reveal", "--output", "jsonl")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["keyInKafka"] == '["core","users",7]'
+    assert "audit: 1 of the entries of users is shown as it is" in ended.stderr
+
+    file = pipeline.settings.data_dir / "users.jsonl"
+    assert table(pipeline, "export", "users", str(file)).returncode == 0
+    assert (len(file.read_text().splitlines()), file.stat().st_mode & 0o777) == (USERS, 0o600)
+    assert table(pipeline, "export", "users", str(file)).returncode == 8
+
+
+def test_a_table_that_is_not_whole_ends_with_what_to_do(pipeline: Pipeline) -> None:
+    assert table(pipeline, "verify").returncode == 0
+    asyncio.run(pipeline.recreate(pipeline.changelog("users")))
+    ended = table(pipeline, "verify")
+    assert ended.returncode == 1, ended.stderr
+    assert "users" in ended.stdout
+    assert "cdc table rebuild --dry-run" in ended.stderr

@@ -40,8 +40,8 @@ FIND_EXAMPLES = """\b
 Examples:
   cdc table find users --org 3
   cdc table find owners --prefix orders:4 --limit 0
-  cdc table find users --where "orgId == null" --output jsonl
-  cdc table find owners --where "sinceMs < `1768473060000`"
+  cdc table find users --where '!orgId' --output jsonl
+  cdc table find owners --where 'sinceMs < `1768473060000`'
 """
 EXPORT_EXAMPLES = """\b
 Examples:
@@ -100,7 +100,7 @@ async def _get(table: str, keys: tuple[str, ...], *, reveal: bool) -> tuple[list
             entries = await read_keys(now.settings, now.kafka, {name: list(named.values())}, now.tell)
             held = {entry.key for entry in entries}
             missing = [text for text, key in named.items() if key not in held]
-        return [_show(now, reveal=reveal, what=f"{name}")(entry) for entry in entries], missing
+        return [_show(now, reveal=reveal, what=f"what {name} holds of them")(entry) for entry in entries], missing
 
 
 def _plain_key(now: OpenedTables, entry: "TableEntry") -> str:
@@ -181,7 +181,7 @@ async def _find(
             now.settings, now.kafka, name, lambda entry: wanted.holds(now.view.document(entry)), now.tell
         )
         some = entries[:limit] if limit else entries
-        show = _show(now, reveal=reveal, what=f"{len(some):,} entries of {name}") if some else now.view.document
+        show = _show(now, reveal=reveal, what=f"{len(some):,} of the entries of {name}") if some else now.view.document
         return [show(entry) for entry in some], len(entries)
 
 

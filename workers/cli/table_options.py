@@ -79,7 +79,7 @@ def chosen_tables(now: OpenedTables, names: Sequence[str]) -> tuple[str, ...]:
 
 def audit(what: str) -> None:
     """Say on stderr that something was shown that is masked elsewhere: names of tables, never what was shown."""
-    click.echo(f"{NAME}: this shows {what} as it is, with what redaction takes away elsewhere", err=True)
+    click.echo(f"{NAME}: audit: {what} is shown as it is, with what redaction takes away elsewhere", err=True)
     sys.stderr.flush()
 
 

@@ -60,4 +60,6 @@ def why_not_ready(app: Any) -> list[str]:
     found += [f"{len(consumer.open_gaps)} gaps wait for a decision"] if consumer.open_gaps else []
     found += [f"waits for you: {name}" for name in sorted(app.blockers)]
     found += [f"does not answer: {name}" for name in sorted(app.outages)]
+    if not found and slots.ready:
+        return ["an operator holds it back"]
     return found or ["its slots are opening"]

@@ -62,8 +62,8 @@ def _of_kafka(text: str, catalogue: Catalogue) -> RowName:
 
 def _checked(row: RowName) -> RowName:
     if len(row.values) != len(row.spec.key) or not all(value != "" for value in row.values):
-        columns = ", ".join(row.spec.key)
-        raise InvalidRow(f"the key of {row.spec.name} is {columns}: {len(row.spec.key)} values, joined by `:`")
+        columns = ":".join(column.upper() for column in row.spec.key)
+        raise InvalidRow(f"a row of {row.spec.name} is named {row.spec.name}:{columns}")
     try:
         entity_key("", "", row.values)
     except (TypeError, ValueError):

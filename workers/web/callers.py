@@ -1,5 +1,7 @@
 """Who asks: a local user, a token, a session, a client certificate, another worker, or nobody we know."""
 
+import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,8 @@ from workers.web.routes import Scope
 from workers.web.sessions import Failures, Sessions
 from workers.web.tokens import Token, Tokens
 from workers.web_settings import is_loopback
+
+audit = logging.getLogger("cdc.audit")
 
 READS = frozenset({Scope.READ})
 WRITES = frozenset({Scope.READ, Scope.WRITE})
@@ -57,7 +61,9 @@ class Denied(Exception):
 class Callers:
     """Recognizes callers by what the settings let in. `now` gives monotonic seconds."""
 
-    def __init__(self, settings: Settings, tokens: Tokens, reception: Reception, now: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, tokens: Tokens, reception: Reception, now: Callable[[], float], port: int
+    ) -> None:
         self.tokens = tokens
         self.sessions = Sessions(now)
         self.failures = Failures(now)
@@ -68,7 +74,8 @@ class Callers:
         default = not self.open or settings.environment == "LOCAL"
         self.may_write = default if settings.web_write is None else settings.web_write
         self.tls = settings.web_certificate_file is not None
-        self.cookie = "__Host-cdc_session" if self.tls else "cdc_session"
+        # Browsers send a cookie to every port of a host: workers of one machine must not overwrite each other's.
+        self.cookie = f"{'__Host-' if self.tls else ''}cdc_session_{port}"
 
     def recognize(self, request: web.Request) -> Caller:
         """Raises Denied if it shows something that is wrong; somebody who shows nothing is nobody, or a local user."""
@@ -90,7 +97,9 @@ class Callers:
 
     def sign_in(self, request: web.Request, told: str) -> str:
         """The name of a new session. Raises Denied."""
-        return self.sessions.begin(self._token(request, told))
+        token = self._token(request, told)
+        audit.info("signed in: who=%s from=%s", json.dumps(token.name), address_of(request))
+        return self.sessions.begin(token)
 
     def _bearer(self, request: web.Request, told: str) -> Caller:
         return self._of_token(self._token(request, told), "token")
@@ -102,6 +111,7 @@ class Callers:
         token = self.tokens.find(told)
         if token is None:
             self.failures.add(address)
+            audit.warning("a wrong token from %s", address)
             raise Denied(401, "this token is not known here", hint="it must stand in the file of CDC_WEB_TOKEN_FILE")
         return token
 
@@ -109,10 +119,13 @@ class Callers:
         address = address_of(request)
         if wait := self.failures.seconds_to_wait(address):
             raise Denied(429, "too many wrong signatures from this address", retry_after=wait)
+        if request.method != "GET":
+            raise Denied(405, "workers only ask each other, by GET")
         judged = self._reception.judge(request.raw_path, request.headers)
         if isinstance(judged, Refusal):
             if judged is Refusal.KEY:
                 self.failures.add(address)
+                audit.warning("a wrong signature from %s", address)
             raise Denied(401, "this call is not signed as it should be", refusal=judged)
         return Caller("worker", "signature", frozenset({Scope.WORKER}), judged)
 

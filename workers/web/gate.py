@@ -59,6 +59,8 @@ class Gate:
         """The only way for a route into the server."""
         if route.scope is Scope.WRITE and route.method != "POST":
             raise ValueError(f"{route.path}: only POST changes anything")
+        if route.scope is Scope.WORKER and route.method != "GET":
+            raise ValueError(f"{route.path}: workers only ask each other")
         self.routes[router.add_route(route.method, route.path, handler)] = route
 
     def authorize(self, route: Route | None, request: web.Request) -> Caller:

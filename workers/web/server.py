@@ -127,7 +127,7 @@ class WebServer(mode.Service):
         self.desk = Desk(settings, {stage.name: stage for stage in stages}, cluster)
         self._tls = server_tls(settings)
         tokens = read_tokens(settings.web_token_file) if settings.web_token_file else Tokens()
-        self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic)
+        self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic, port)
         self.gate = Gate(settings, self.callers)
         self.registry = registry_of(stages)
         self._runner: web.AppRunner | None = None

@@ -22,7 +22,7 @@ from workers.dead_letters.running import NumberChanged, RedriveOrder, Redriver, 
 from workers.kafka_access import kafka_access
 from workers.settings import Settings
 from workers.topics import Topics
-from workers.web.refusals import refusal, told
+from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 from workers.web.views.tables import rows_of
 
@@ -130,7 +130,7 @@ async def one(desk: Desk, request: web.Request) -> web.Response:
     try:
         wanted = LetterId.parse(request.query.get("id", ""))
     except ValueError:
-        return refusal("an id is PARTITION:OFFSET, like 3:1841")
+        return refusal("there is no such letter", "an id is PARTITION:OFFSET, like 3:1841", 404)
     view, selection = _view(desk.settings), Selection(ids=frozenset((wanted,)))
     async with asyncio.timeout(SECONDS), _two_at_a_time, kafka_access(desk.settings) as kafka:
         found = await look(desk.settings, kafka, selection, _quiet)
@@ -223,15 +223,15 @@ def _quiet(_what: str, _done: int, _total: int) -> None:
 _AUDITED = ("ids", "stages", "codes", "categories", "tables", "since", "until", "expected", "rate", "limit")
 ROUTES = (
     Route("GET", "/internal/dead-letters/redrive", Scope.WORKER, progress_here, "The redrive that this worker ran."),
-    Route("GET", "/api/dead-letters", Scope.READ, told(overview, slow=SLOW), "Dead letters by kind, and the newest."),
-    Route("GET", "/api/dead-letters/letter", Scope.READ, told(one, slow=SLOW), "One dead letter, masked."),
+    Route("GET", "/api/dead-letters", Scope.READ, in_time(overview, SLOW), "Dead letters by kind, and the newest."),
+    Route("GET", "/api/dead-letters/letter", Scope.READ, in_time(one, SLOW), "One dead letter, masked."),
     Route("GET", "/api/dead-letters/redrive", Scope.READ, progress, "How far redrives are that workers run."),
     Route(
-        "POST", "/api/dead-letters/plan", Scope.WRITE, told(plan, slow=SLOW), "What a redrive would do.",
+        "POST", "/api/dead-letters/plan", Scope.WRITE, in_time(plan, SLOW), "What a redrive would do.",
         audited=_AUDITED,
     ),
     Route(
-        "POST", "/api/dead-letters/redrive", Scope.WRITE, told(redrive, slow=GOES_ON), "Redrive as many as were planned.",
+        "POST", "/api/dead-letters/redrive", Scope.WRITE, in_time(redrive, GOES_ON), "Redrive what was planned.",
         audited=_AUDITED,
     ),
 )  # fmt: skip

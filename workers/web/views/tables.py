@@ -23,7 +23,7 @@ from workers.lookup_tables.in_memory import STAGE, entries_of_key, find_here, si
 from workers.lookup_tables.row_names import InvalidRow, RowName, row_name
 from workers.settings import Settings
 from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE
-from workers.web.refusals import refusal, told
+from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 
 SHOWN = 50
@@ -67,9 +67,8 @@ async def entry_here(desk: Desk, request: web.Request) -> web.Response:
     except (ValueError, binascii.Error):
         return refusal("the key is no base64")
     held = entries_of_key(table, name, key) if table is not None else ()
-    return web.json_response(
-        {"entries": [{"partition": one.partition, "valueB64": base64.b64encode(one.value).decode()} for one in held]}
-    )
+    entries = [{"partition": one.partition, "valueB64": base64.b64encode(one.value).decode()} for one in held]
+    return web.json_response({"entries": entries, "slots": _slots(desk)})
 
 
 async def find_in_memory(desk: Desk, request: web.Request) -> web.Response:
@@ -77,14 +76,26 @@ async def find_in_memory(desk: Desk, request: web.Request) -> web.Response:
     name = request.query.get("table", "")
     table = table_of(_app(desk), name)
     if table is None:
-        return web.json_response({"entries": [], "more": False, "undecided": []})
+        return web.json_response({"entries": [], "more": False, "undecided": [], "slots": []})
     try:
         wanted = _wanted(request.query)
     except InvalidFilter as error:
         return refusal(f"where: {error}")
     entries, more = await find_here(table, name, EntryView(rows_of(desk.settings)), wanted, _limit(request.query))
     undecided = list(wanted.where.told()) if wanted.where is not None else []
-    return web.json_response({"entries": entries, "more": more, "undecided": undecided})
+    return web.json_response({"entries": entries, "more": more, "undecided": undecided, "slots": _slots(desk)})
+
+
+def _slots(desk: Desk) -> list[int]:
+    """Slots whose entries this worker holds, and has recovered."""
+    app = _app(desk)
+    return sorted(index for index, slot in app.slots.owned.items() if slot.usable) if app is not None else []
+
+
+def _unheld(desk: Desk, answers: Sequence[Answer]) -> list[int]:
+    """Partitions that no worker holds now: while workers join or recover, what stands in them is not found."""
+    held = {slot for answer in answers for slot in (answer.body or {}).get("slots", ())}
+    return [index for index in range(desk.settings.partitions) if index not in held]
 
 
 def _wanted(query: Mapping[str, str]) -> Wanted:
@@ -178,7 +189,7 @@ async def find(desk: Desk, request: web.Request) -> web.Response:
     return web.json_response(
         {
             "here": desk.cluster.here, "workers": _workers(answers), "entries": found[:limit],
-            "more": more or len(found) > limit, "undecided": undecided,
+            "more": more or len(found) > limit, "undecided": undecided, "unheld": _unheld(desk, answers),
         }
     )  # fmt: skip
 
@@ -221,7 +232,9 @@ async def _schema(desk: Desk, named: RowName) -> str:
     if schema is None:
         schema = (await _pins(desk, [named.spec.name])).get(named.spec.name)
     if schema is None:
-        raise InvalidRow(f"no record of {named.spec.name} was seen yet, so that its schema is not known")
+        raise InvalidRow(
+            f"no worker holds the schema of {named.spec.name}: none of its records was seen yet, or enrich is starting"
+        )
     return schema
 
 
@@ -300,14 +313,14 @@ ROUTES = (
     Route("GET", "/internal/tables/entry", Scope.WORKER, entry_here, "Entries of one key that this worker holds."),
     Route("GET", "/internal/tables/find", Scope.WORKER, find_in_memory, "Entries of this worker that fit, masked."),
     Route("GET", "/api/tables", Scope.READ, everywhere, "Tables with their sizes on every worker."),
-    Route("GET", "/api/tables/find", Scope.READ, told(find), "Entries by key, prefix, owner or filter, masked."),
+    Route("GET", "/api/tables/find", Scope.READ, find, "Entries by key, prefix, owner or filter, masked."),
     Route(
         "GET", "/api/tables/explain", Scope.READ,
-        told(explain_owner, slow="`cdc table explain` has all the time it needs"),
+        in_time(explain_owner, "`cdc table explain` has all the time it needs"),
         "Why an event or a row has its owner.",
     ),
     Route(
-        "POST", "/api/tables/reveal", Scope.WRITE, told(reveal), "One entry as it is, with what redaction takes.",
+        "POST", "/api/tables/reveal", Scope.WRITE, reveal, "One entry as it is, with what redaction takes.",
         audited=("table",),
     ),
 )  # fmt: skip
