@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from workers.cluster.peers import Alone, Peer
+from workers.cluster.calls import Alone, Peer
 from workers.settings import Settings, load_settings
 from workers.web.routes import Desk, Scope
 from workers.web.views.pauses import ROUTES

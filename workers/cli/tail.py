@@ -36,7 +36,7 @@ Examples:
   cdc tail --last 20 --no-follow
   cdc tail --stage bridge --table users --from -15m
   cdc tail --key users:7 --from -1d --no-follow
-  cdc tail --where "orgId == '3' && contains(changedFields, 'Email')"
+  cdc tail --where "orgId == '3'" --from -1h
   cdc tail --from 2026-01-15T10:00:00Z --to 2026-01-15T11:00:00Z --output jsonl > hour.jsonl
   cdc tail --stage enrich --partition 3 --from 1841 --limit 1 --output json
   cdc tail --sample 5/s

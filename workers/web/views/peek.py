@@ -17,7 +17,7 @@ from workers.tail.selection import Wanted
 from workers.tail.start import Mark
 from workers.tail.tail import Tail, TailOrder, topics_of
 from workers.tail.view import Sight, open_sight
-from workers.web.refusals import refusal, told
+from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 from workers.web.views.tables import rows_of
 
@@ -135,6 +135,6 @@ def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int
 
 
 ROUTES = (
-    Route("GET", "/api/peek", Scope.READ, told(live), "A live sample of what a stage writes, masked."),
-    Route("GET", "/api/peek/past", Scope.READ, told(past, slow=SLOW), "What a stage has written, masked."),
+    Route("GET", "/api/peek", Scope.READ, live, "A live sample of what a stage writes, masked."),
+    Route("GET", "/api/peek/past", Scope.READ, in_time(past, SLOW), "What a stage has written, masked."),
 )

@@ -11,7 +11,7 @@ from workers.tail.start import Mark
 from workers.trace.question import MAX_TEXT, question
 from workers.trace.search import Window
 from workers.trace.tracing import tracing
-from workers.web.refusals import refusal, told
+from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 
 SECONDS = 12.0
@@ -59,4 +59,4 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
-ROUTES = (Route("GET", "/api/trace", Scope.READ, told(trails, slow=SLOW), "Every hop of one change, masked."),)
+ROUTES = (Route("GET", "/api/trace", Scope.READ, in_time(trails, SLOW), "Every hop of one change, masked."),)
