@@ -87,12 +87,13 @@ def test_a_busy_health_port_is_a_configuration_error(tmp_path: Path) -> None:
 
 def app_with_work(**held_up: Any) -> Any:
     """An app that has a batch in hand, as far as `in_hand` looks at it; `held_up` is how it differs."""
-    slot = SimpleNamespace(usable=True, refused="", position={TP_: 7}, bodies=[])
+    slot = SimpleNamespace(index=0, usable=True, refused="", position={TP_: 7}, bodies=[])
     slots = SimpleNamespace(open=True, owned={0: slot})
     consumer = SimpleNamespace(held=set(), inflight={TP_: deque(["batch"])}, open_gaps={})
-    app = SimpleNamespace(rebalancing=False, blockers={}, outages={}, slots=slots, _consumer=consumer)
+    brake = SimpleNamespace(touches=lambda slot: slot in brake.held_slots, held_slots=())
+    app = SimpleNamespace(rebalancing=False, blockers={}, outages={}, slots=slots, _consumer=consumer, brake=brake)
     for name, value in held_up.items():
-        [part] = [part for part in (slot, slots, consumer, app) if hasattr(part, name)]
+        [part] = [part for part in (slot, slots, consumer, brake, app) if hasattr(part, name)]
         setattr(part, name, value)
     return app
 
@@ -102,6 +103,7 @@ def app_with_work(**held_up: Any) -> Any:
     [
         {"rebalancing": True}, {"open": False}, {"usable": False}, {"refused": "no rights"}, {"held": {TP_}},
         {"open_gaps": {TP_: "a gap"}}, {"blockers": {"dead letters": "too many"}}, {"outages": {"bus": "away"}},
+        {"held_slots": (0,)},
     ],
 )  # fmt: skip
 def test_work_that_others_hold_up_is_no_sign_of_death(held_up: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ def in_hand(app: Any) -> Waiting:
         return {}
     waiting = {}
     for slot in slots.owned.values():
-        if not slot.usable or slot.refused:
+        if not slot.usable or slot.refused or app.brake.touches(slot.index):
             continue
         for tp, position in slot.position.items():
             handed_over = tp not in consumer.held and bool(consumer.inflight.get(tp))
@@ -60,6 +60,5 @@ def why_not_ready(app: Any) -> list[str]:
     found += [f"{len(consumer.open_gaps)} gaps wait for a decision"] if consumer.open_gaps else []
     found += [f"waits for you: {name}" for name in sorted(app.blockers)]
     found += [f"does not answer: {name}" for name in sorted(app.outages)]
-    if not found and slots.ready:
-        return ["an operator holds it back"]
+    found += ["paused by an operator"] if app.brake.holds_any(slots.owned) else []
     return found or ["its slots are opening"]

@@ -13,6 +13,7 @@ from workers.failures import CommandError, ExitCode
 from workers.kafka_access import kafka_access
 from workers.pauses.writing import chosen_pauses, pause_of, read_pauses, target_of, write_pauses, write_resumes
 from workers.settings import Settings
+from workers.web.gate import CALLER
 from workers.web.routes import Desk, Route, Scope
 
 BY = "web"
@@ -42,7 +43,7 @@ async def change(desk: Desk, request: web.Request) -> web.Response:
     """`{"action": "pause" | "resume", "stage", "table"?, "partition"?, "why", "for"?}`; to resume all of a stage, or of
     all stages: `"all": true`. Answers with what holds afterwards."""
     try:
-        return web.json_response(await _change(desk.settings, await _body(request)))
+        return web.json_response(await _change(desk.settings, await _body(request), f"{BY}, {request[CALLER].name}"))
     except CommandError as error:
         return _refusal(error)
 
@@ -63,7 +64,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return found
 
 
-async def _change(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+async def _change(settings: Settings, body: dict[str, Any], by: str) -> dict[str, Any]:
     stage, at, everything = str(body.get("stage", "")), _now_ms(), body.get("all") is True
     why = str(body.get("why", ""))
     target = None
@@ -73,11 +74,11 @@ async def _change(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     async with kafka_access(settings) as kafka:
         match body.get("action"):
             case "pause" if target is not None:
-                pause = pause_of(target, by=BY, why=why, lasts=body.get("for"), now_ms=at)
+                pause = pause_of(target, by=by, why=why, lasts=body.get("for"), now_ms=at)
                 offset = await write_pauses(settings, kafka, [pause])
             case "resume":
                 chosen = functools.partial(chosen_pauses, target=target, everything=everything, now_ms=at)
-                offset = await write_resumes(settings, kafka, chosen, by=BY, why=why[:WHY_CHARACTERS], now_ms=at)
+                offset = await write_resumes(settings, kafka, chosen, by=by, why=why[:WHY_CHARACTERS], now_ms=at)
             case _:
                 raise CommandError("action is neither pause nor resume")
         return pauses_document(await read_pauses(settings, kafka)) | {"offset": offset}
@@ -94,5 +95,12 @@ def _now_ms() -> int:
 
 ROUTES = (
     Route("GET", "/api/pauses", Scope.READ, show, "What operators have paused, since when, by whom and why."),
-    Route("POST", "/api/pauses", Scope.WRITE, change, "Pause or resume a stage, a table or a partition."),
+    Route(
+        "POST",
+        "/api/pauses",
+        Scope.WRITE,
+        change,
+        "Pause or resume a stage, a table or a partition.",
+        audited=("action", "stage", "table", "partition", "for", "all"),
+    ),
 )
