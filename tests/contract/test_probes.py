@@ -90,7 +90,8 @@ def app_with_work(**held_up: Any) -> Any:
     slot = SimpleNamespace(index=0, usable=True, refused="", position={TP_: 7}, bodies=[])
     slots = SimpleNamespace(open=True, owned={0: slot})
     consumer = SimpleNamespace(held=set(), inflight={TP_: deque(["batch"])}, open_gaps={})
-    brake = SimpleNamespace(touches=lambda slot: slot in brake.held_slots, held_slots=())
+    brake: Any = SimpleNamespace(held_slots=())
+    brake.touches = lambda slot: slot in brake.held_slots
     app = SimpleNamespace(rebalancing=False, blockers={}, outages={}, slots=slots, _consumer=consumer, brake=brake)
     for name, value in held_up.items():
         [part] = [part for part in (slot, slots, consumer, brake, app) if hasattr(part, name)]

@@ -1,6 +1,5 @@
 """`cdc worker`: run the pipeline."""
 
-import functools
 import sys
 
 import click
@@ -47,75 +46,22 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0;
     7 if a gap or a stopped shard waits for you. A stage that `cdc pause` holds is no reason for 7.
     """
-    from workers.app import (  # noqa: PLC0415
-        FACTORIES,
-        make_archive,
-        make_enrich,
-        make_publish,
-        now_ms,
-        stages_of,
-        worker_name,
-    )
-    from workers.archive.notices import alert_topic  # noqa: PLC0415
-    from workers.archive.watch import Watch  # noqa: PLC0415
-    from workers.aws.client import Session  # noqa: PLC0415
-    from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of  # noqa: PLC0415
-    from workers.engine.app import StageApp  # noqa: PLC0415
-    from workers.engine.clock import monotonic  # noqa: PLC0415
-    from workers.engine.stages import StageWorker, leave  # noqa: PLC0415
-    from workers.health.services import health_services  # noqa: PLC0415
-    from workers.kafka_connection import kafka_connection  # noqa: PLC0415
+    from workers.app import stages_of, worker_name  # noqa: PLC0415
+    from workers.engine.stages import leave  # noqa: PLC0415
     from workers.log_settings import log_format  # noqa: PLC0415
-    from workers.pauses.watch import PauseWatch  # noqa: PLC0415
-    from workers.probes.service import Probes  # noqa: PLC0415
+    from workers.process import make_process  # noqa: PLC0415
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.tracing.switch import send_rest  # noqa: PLC0415
     from workers.web.callers import told_access  # noqa: PLC0415
-    from workers.web.loop_lag import LoopLag  # noqa: PLC0415
-    from workers.web.server import WebServer, advertised_url, choose_port, own_url  # noqa: PLC0415
-    from workers.web.stage_state import stage_state  # noqa: PLC0415
+    from workers.web.server import choose_port, own_url  # noqa: PLC0415
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
     settings = load_settings({name: value for name, value in overrides.items() if value is not None})
-    sender = worker_name(settings)
     form = log_format(settings.log_format, settings.environment, terminal=sys.stderr.isatty())
-    LoggerConfigOptions(settings.log_level, form=form, place=LogPlace(sender, settings.app)).apply()
-    kafka_connection(settings)  # a file that cannot be read ends here too, whatever the stages
+    LoggerConfigOptions(settings.log_level, form=form, place=LogPlace(worker_name(settings), settings.app)).apply()
     stages = stages or stages_of(settings)
-    for make in {"enrich": make_enrich, "publish": make_publish, "archive": make_archive}.items():
-        if make[0] in stages:
-            make[1](settings)  # a mistake in settings or tables ends here, with its exit code, not in a log line
-    topic = alert_topic(settings, functools.partial(Session, settings))
-    pauses = PauseWatch(settings, sender, now_ms)
-
-    def governed(stage: str) -> StageApp:
-        return pauses.govern(stage, FACTORIES[stage](settings))
-
     port = choose_port(settings.web_port, settings.web_bind)
-    groups, lag = KafkaGroups(settings), LoopLag()
-    process = StageWorker(
-        {stage: functools.partial(governed, stage) for stage in stages},
-        beside=lambda running: [
-            lag,
-            WebServer(
-                running,
-                settings,
-                sender,
-                port,
-                directory=GroupDirectory(groups),
-                on_end=groups.close,
-                measures=[lag.measure],
-            ),
-            *(
-                [Probes(running, settings.health_bind, settings.health_port, [lag.measure])]
-                if settings.health_port
-                else []
-            ),
-            *([Watch(running, topic, stage_state, monotonic, sender=sender)] if topic is not None else []),
-            *health_services(running, settings),
-        ],
-        address=address_of(advertised_url(settings, port), sender),
-    )
+    process = make_process(settings, stages, port)
     click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)
     click.echo(f"cdc worker: the web views are {told_access(settings)}", err=True)
     if settings.health_port:

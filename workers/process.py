@@ -1,0 +1,63 @@
+"""One worker process: its stages, and everything that runs beside them. `workers/app.py` wires each stage itself."""
+
+import functools
+from collections.abc import Sequence
+
+import mode
+
+from workers.app import FACTORIES, now_ms, worker_name
+from workers.archive.notices import alert_topic
+from workers.archive.watch import Watch
+from workers.aws.client import Session
+from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of
+from workers.engine.app import StageApp
+from workers.engine.clock import monotonic
+from workers.engine.stages import Stage, StageWorker
+from workers.health.services import health_services
+from workers.kafka_connection import kafka_connection
+from workers.pauses.watch import PauseWatch
+from workers.probes.service import Probes
+from workers.settings import Settings
+from workers.web.loop_lag import LoopLag
+from workers.web.server import WebServer, advertised_url
+from workers.web.stage_state import stage_state
+
+
+def make_process(settings: Settings, stages: Sequence[str], port: int) -> StageWorker:
+    """A process with these stages, whose web server listens on `port`.
+
+    Raises CommandError for whatever is wrong with settings, files and tables: it ends a command with its exit code,
+    where a stage could only log it.
+    """
+    kafka_connection(settings)
+    for stage in stages:
+        FACTORIES[stage](settings)
+    name = worker_name(settings)
+    pauses = PauseWatch(settings, name, now_ms)
+
+    def governed(stage: str) -> StageApp:
+        return pauses.govern(stage, FACTORIES[stage](settings))
+
+    return StageWorker(
+        {stage: functools.partial(governed, stage) for stage in stages},
+        beside=functools.partial(_beside, settings, name, port),
+        address=address_of(advertised_url(settings, port), name),
+    )
+
+
+def _beside(settings: Settings, name: str, port: int, running: list[Stage]) -> list[mode.Service]:
+    lag, groups = LoopLag(), KafkaGroups(settings)
+    services = [
+        lag,
+        WebServer(
+            running, settings, name, port,
+            directory=GroupDirectory(groups), on_end=groups.close, measures=[lag.measure],
+        ),
+        *health_services(running, settings),
+    ]  # fmt: skip
+    if settings.health_port:
+        services.append(Probes(running, settings.health_bind, settings.health_port, [lag.measure]))
+    topic = alert_topic(settings, functools.partial(Session, settings))
+    if topic is not None:
+        services.append(Watch(running, topic, stage_state, monotonic, sender=name))
+    return services
