@@ -1,8 +1,10 @@
 """The stage `publish` of a process, as far as health looks at it."""
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any, cast
 
+from workers.engine.lag import Lag
 from workers.engine.stages import Stage
 
 
@@ -12,14 +14,23 @@ class Slots:
         self.stats = type("Stats", (), {"outcomes": Counter()})()
 
 
+class Tables(dict[str, Any]):
+    remaining = 0
+
+
 class App:
     """Ready, without a slot."""
+
+    fingerprint = "f00d"
+    _consumer = None
 
     def __init__(self) -> None:
         self.slots = Slots()
         self.ready = True
         self.reports: dict[str, Any] = {}
         self.measures: list[Any] = []
+        self.tables = Tables()
+        self.lags = SimpleNamespace(of_stage=lambda _now_ms: Lag(None, None))
 
 
 def publish_stage(*slots: int) -> tuple[Stage, App]:

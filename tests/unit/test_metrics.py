@@ -14,6 +14,7 @@ from models.checkpoint import UNKNOWN_COVER_MS, Checkpoint, ShardState
 from models.shard import Shard
 from workers import metrics
 from workers.aws.errors import MOST_CODES, OTHER, ErrorCodes
+from workers.engine.brake import Brake
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, Fenced
 from workers.engine.lag import Lag
 from workers.engine.stages import Stage
@@ -144,7 +145,7 @@ def test_the_age_of_a_shard_grows_while_nothing_is_read() -> None:
         assert reader.age_ms is None
 
 
-def test_transactions_are_spread_over_their_seconds() -> None:
+async def test_transactions_are_spread_over_their_seconds() -> None:
     process = Process()
     stats = process.start()
     unit: Any = SimpleNamespace(output_bytes=0, source_records=3, advances={}, notes={(KPL_FAILURES, "core"): 2})
@@ -279,14 +280,15 @@ def test_names_and_labels_say_nothing_of_records() -> None:
     }
 
 
-def test_shards_of_a_slot_that_cannot_commit_wait_and_fall_behind() -> None:
+async def test_shards_of_a_slot_that_cannot_commit_wait_and_fall_behind() -> None:
     shards = tuple(Shard(name, 0, 9) for name in ("read", "ended", "new"))
     book = CheckpointBook()
     for name, state in (("read", ShardState.ACTIVE), ("ended", ShardState.SHARD_END)):
         book.checkpoints[ARN, name] = replace(Checkpoint.first(ARN, shards[0], 4_000), shard=name, state=state)
     source = SimpleNamespace(arn=ARN, directory=SimpleNamespace(of_slot=lambda _: shards))
     bridge = cast("Bridge", SimpleNamespace(sources=(source,), now_ms=lambda: 10_000))
-    slot: Any = SimpleNamespace(usable=False, why="TimeoutError", index=0)
+    app = SimpleNamespace(brake=Brake())
+    slot: Any = SimpleNamespace(usable=False, why="TimeoutError", index=0, app=app)
     found = waiting(bridge, book, slot)
     assert {name.rpartition("|")[2]: shard["age_ms"] for name, shard in found.items()} == {"read": 6_000, "new": None}
     assert {(shard["state"], shard["why"]) for shard in found.values()} == {("WAITING", "TimeoutError")}
