@@ -84,7 +84,8 @@ def test_every_example_names_commands_and_options_that_exist(path: str) -> None:
     for line in examples(COMMANDS[path]):
         for part in re.findall(r"\bcdc ([a-z](?:'[^']*'|[^|;&#)>'])*)", line):
             text = part.split('"$')[0]
-            words = shlex.split(text.rstrip("'\"") if text.count("'") % 2 or text.count('"') % 2 else text, comments=True)
+            quoted = text.count("'") % 2 == text.count('"') % 2 == 0
+            words = shlex.split(text if quoted else text.rstrip("'\""), comments=True)
             command: click.Command = cdc
             while isinstance(command, click.Group) and words and not words[0].startswith("-"):
                 inner = command.get_command(click.Context(command), words.pop(0))
