@@ -18,7 +18,6 @@ CHILD = ROOT.child("enrich")
 
 
 def test_spans_keep_their_ids_times_and_links() -> None:
-
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -37,7 +36,6 @@ def test_spans_keep_their_ids_times_and_links() -> None:
 
 
 def test_an_exporter_that_fails_stops_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-
     from workers.tracing.otlp import OtelExporter
 
     class Broken:
