@@ -90,6 +90,17 @@ def test_a_bus_is_called_where_its_arn_says_and_each_region_has_one_session(tmp_
     )
 
 
+def test_a_bus_that_is_named_by_its_arn_too_is_one_bus(tmp_path: Path) -> None:
+    arn = "arn:aws:events:us-east-1:000000000000:event-bus/cdc-events"
+    ours = {"aws_region": "us-east-1", "aws_account_id": "000000000000"}
+    both = Buses(settings(**ours), tables(tmp_path, arn))
+    assert list(both.by_address) == ["cdc-events"]
+    assert both.of_table["users"] is both.default
+    assert "users" in {spec.name for spec in both.by_address["cdc-events"].specs}
+    for other in ({"aws_account_id": None}, {"aws_account_id": "999999999999"}, {"aws_region": "eu-west-1"}):
+        assert len(Buses(settings(**ours | other), tables(tmp_path, arn)).by_address) == 2, other
+
+
 @pytest.mark.parametrize("kind", ["aiohttp", "boto3"])
 async def test_every_bus_is_called_with_the_keys_of_the_role(stand_in: StandIn, kind: str) -> None:
     arn = client("eventbridgev2", stand_in.url).create_event_bus(Name="users")["EventBusArn"]

@@ -14,6 +14,7 @@ from workers.engine.app import StageApp
 from workers.engine.delivery import WindowOptions
 from workers.engine.options import EngineOptions
 from workers.engine.testing import StageKit
+from workers.eventbridge.claim_check import trouble_of
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import MAX_DEPTH, EntryRules
 from workers.eventbridge.gate import GateOptions
@@ -104,6 +105,15 @@ async def test_a_worker_that_has_nothing_for_a_bus_any_more_is_ready_whatever_be
         assert ready(kit)
         await kit.rebalance([waiting], within=1)
         assert not ready(kit)
+
+
+async def test_a_worker_that_has_lost_its_large_events_has_nothing_to_say_of_s3() -> None:
+    client = Client()
+    async with publishing(client) as kit:
+        assert await kit.feed(TOPICS.events, [(b"users:1", event(1))])
+        kit.app.blockers[trouble_of("bus")] = "S3 refuses large events"
+        await kit.rebalance([1])
+        assert kit.app.blockers == {}
 
 
 async def test_what_waits_is_told_without_its_key() -> None:

@@ -10,9 +10,11 @@ from models.bus_health import EventBridgeHC
 from tests.unit.test_claim_check import Journal, TakesAll
 from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
 from workers.engine.delivery import Delivered, Outcome, Retry
+from workers.eventbridge import preflight
 from workers.eventbridge.bus import Prepared
 from workers.eventbridge.bus_sight import Sight
 from workers.eventbridge.entry import Entry
+from workers.eventbridge.gate import GateOptions, Gates
 from workers.eventbridge.preflight import Preflight, PreflightedBus
 
 THERE = Sight(True, datetime(2026, 1, 1, tzinfo=UTC), "arn:aws:events:us-east-1:1:event-bus/cdc-events")
@@ -31,9 +33,16 @@ class World:
         self.sights = list(sights)
         self.unrouted = unrouted
         self.told: str | None = None
+        self.unseen = ""
         self.journal = Journal()
         self.preflight = Preflight(
-            "cdc-events", self._look, self._rules, every=EVERY, now_ms=lambda: 1_768_473_060_000, report=self._tell
+            "cdc-events",
+            self._look,
+            self._rules,
+            every=EVERY,
+            now_ms=lambda: 1_768_473_060_000,
+            report=self._tell,
+            unseen=self._note_unseen,
         )
         self.bus = PreflightedBus(TakesAll(self.journal), self.preflight)
 
@@ -47,6 +56,9 @@ class World:
         if isinstance(self.unrouted, AwsError):
             raise self.unrouted
         return self.unrouted
+
+    def _note_unseen(self, why: str) -> None:
+        self.unseen = why
 
     def _tell(self, why: str | None) -> None:
         self.told = why
@@ -103,6 +115,20 @@ async def test_before_the_first_look_nothing_is_sent() -> None:
     assert world.journal.steps == []
     await world.looked()
     assert await sending == [Delivered("a")]
+
+
+async def test_a_bus_that_cannot_be_looked_at_yet_is_an_outage_and_no_failure_of_the_bus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preflight, "HOLD_SECONDS", 0.01)
+    world, gate = World(THERE), Gates(GateOptions(), lambda: 0.0).of("bus")
+    for _ in range(20):
+        gate.begin(1)
+        gate.end(await world.put(), 10.0)
+    assert (gate.down, gate.refused, world.journal.steps) == ("", "", [])
+    assert "cannot be looked at yet" in world.unseen
+    await world.looked()
+    assert (await world.put(), world.unseen) == ([Delivered("a")], "")
 
 
 async def test_a_look_that_fails_changes_nothing() -> None:

@@ -20,6 +20,7 @@ from workers.engine.unit import UnitOfWork
 from workers.engine.window import Window
 from workers.eventbridge import delivery_view
 from workers.eventbridge.bus import Receipt
+from workers.eventbridge.claim_check import trouble_of
 from workers.eventbridge.entry import event_id_of
 from workers.eventbridge.gate import BusGate, GateOptions, Gates
 from workers.eventbridge.pace import Quota
@@ -107,6 +108,8 @@ def add_publish(app: StageApp, publish: Publish) -> None:
         refused = f"the bus refuses everything: {gate.refused}" if gate.wanted and gate.refused else ""
         _tell(app.blockers, f"bus {gate.name}", refused)
         _tell(app.outages, f"bus {gate.name}", gate.down if gate.wanted else "")
+        if not gate.wanted:  # whoever has its large events now hears of S3, too
+            app.blockers.pop(trouble_of(gate.name), None)
 
     gates = Gates(publish.gate, monotonic, share, report)
 

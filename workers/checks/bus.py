@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from models.canary import is_canary
 from models.catalogue import Catalogue
 from models.event_address import mistakes_of
 from models.tables import TableSpec
@@ -38,7 +39,7 @@ async def check_bus(settings: Settings, catalogue: Catalogue, seconds: float) ->
     except ConfigurationError as error:
         return [*found, Finding.of("bus.settings", "EVENT_BUS_NAME", f"{error}; {error.hint}")]
     for text, access in buses.by_address.items():
-        specs = [spec for spec in catalogue.specs if (spec.bus or settings.event_bus_name) == text]
+        specs = [spec for spec in access.specs if not is_canary(spec)]  # nobody has to want it
         found += await _check_one(access.session, settings, text, specs, seconds)
     if settings.claim_check_bucket is not None:
         found += await _check_bucket(Session(settings), settings.claim_check_bucket, seconds)

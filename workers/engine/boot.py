@@ -6,8 +6,10 @@ back, however long one of them is frozen in between.
 """
 
 import asyncio
+import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from enum import Enum, auto
 from time import monotonic
 from typing import Any
 
@@ -29,12 +31,24 @@ from workers.engine.errors import BootRefused
 from workers.engine.gaps import lost_entries
 from workers.engine.ledger import Ledger, last_written
 from workers.engine.offsets import log_bounds, offset_fetch
+from workers.engine.slot_producer import SlotProducer
 
 PAUSE = 0.3
+MOST_PAUSE = 5.0
 BOOT_SECONDS = 10.0
 GRACE = 3.0
 METADATA_SECONDS = 3.0
 TRANSACTION_MS = 10_000
+
+
+class Attempt(Enum):
+    """How one look, with the write behind it, has ended."""
+
+    SETTLED = auto()
+    AGAIN = auto()
+    """Something was written, or has changed meanwhile."""
+    LOST = auto()
+    """Fenced by another booter, or Kafka did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +92,37 @@ async def first_boot(app: Any) -> None:
         if app.options.worker_name:
             await evict_predecessor(app, consumer)
         deadline = monotonic() + app.options.session_timeout + BOOT_SECONDS
-        while not await _boot(app, consumer, last=monotonic() > deadline):
-            await asyncio.sleep(PAUSE)
+        lost = 0
+        while True:
+            began = monotonic()
+            attempt = await _boot(app, consumer, last=began > deadline)
+            if attempt is Attempt.SETTLED:
+                return
+            lost += attempt is Attempt.LOST
+            took = monotonic() - began
+            await asyncio.sleep(pause_after(lost, took, random.random()) if attempt is Attempt.LOST else PAUSE)
     finally:
         await consumer.stop()
 
 
-async def _boot(app: Any, consumer: Any, *, last: bool) -> bool:
-    """Look, and write what is missing; whether everything is there. `last`: waiting does not help any more."""
+def pause_after(lost: int, took: float, chance: float) -> float:
+    """Seconds until the next attempt, after so many lost ones, of which the last took `took` seconds. `chance`: 0 to 1.
+
+    Two workers that boot together fence each other for as long as each begins before the other has ended. So one of
+    them has to wait, by lot, about as long as an attempt takes here and now."""
+    return PAUSE + chance * min(MOST_PAUSE, max(PAUSE, took) * 2.0 ** min(lost, 10))
+
+
+async def _boot(app: Any, consumer: Any, *, last: bool) -> Attempt:
+    """Look, and write what is missing. `last`: waiting does not help any more."""
     first = await _look(app, consumer)
     _refuse(app, first)
     if first.settled:
         app.partition_counts = first.ours.sources | first.ours.changelogs
-        return True
+        return Attempt.SETTLED
     if last:
         raise KafkaError("the first boot did not come through")
-    producer = AIOKafkaProducer(
+    producer = SlotProducer(
         **app.options.client(f"{app.conf.id}-boot"),
         transactional_id=f"{app.conf.id}-boot",
         transaction_timeout_ms=TRANSACTION_MS,
@@ -108,14 +137,15 @@ async def _boot(app: Any, consumer: Any, *, last: bool) -> bool:
             # which ends every other boot, and behind it is no boot.
             if _vanished(app, first) is not None:
                 raise BootRefused(problem)
-            return False
+            return Attempt.AGAIN
         await _refuse_other_topics(app, consumer, look)
         await _write(app, consumer, producer, look)
     except KafkaError as error:
         app.log.info("first boot of %s: %s, looking again", app.conf.id, type(error).__name__)
+        return Attempt.LOST
     finally:
         await producer.stop()
-    return False
+    return Attempt.AGAIN
 
 
 async def _look(app: Any, consumer: Any) -> Look:

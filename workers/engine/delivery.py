@@ -37,6 +37,8 @@ class Retry:
     """TRANSIENT, THROTTLING or CONFIGURATION."""
     whole: bool = False
     """The call failed, not the record alone: its channel backs off."""
+    unsent: bool = False
+    """Nothing was sent: it says nothing of the sink."""
     attempts: int = 0
     otherwise: Undeliverable | None = None
     """What it is after so many answers of this kind; None: there is no last try. Not for what is known to pass (P7)."""

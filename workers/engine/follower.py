@@ -1,6 +1,7 @@
 """Following all partitions of a compacted topic, for as long as the stage lives."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from workers.engine.clock import monotonic
+from workers.engine.runner import describe
+
+log = logging.getLogger("cdc.follower")
 
 BOUNDS_EVERY = 2.0
 """Seconds between two looks at the high watermarks."""
@@ -50,7 +54,9 @@ class Follower:
         while True:
             try:
                 await self._follow(positions)
-            except (KafkaError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  the world, or what `apply` stumbled over: it is read again
+                if not isinstance(error, (KafkaError, OSError)):
+                    log.error("%s: following it failed: %s", self._tps[0].topic, describe(error))
                 self.trouble = type(error).__name__
             await asyncio.sleep(PAUSE)
 

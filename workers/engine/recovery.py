@@ -1,6 +1,5 @@
 """Three places where Faust's table recovery loses records or stands still, closed."""
 
-from collections import Counter
 from typing import Any
 
 from faust.tables import recovery as faust_recovery
@@ -25,12 +24,14 @@ class KeepingFlow(FlowControlEvent):
 class Recovery(faust_recovery.Recovery):
     """Faust's recovery, which ends for ever, without a word, when one of its steps takes longer than a time-out."""
 
-    async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str) -> None:
+    async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Any, title: str) -> None:
         """Go on behind the last entry that is in memory.
 
         Faust seeks that entry itself; where a log begins above zero it is gone, and the stage crashed for ever. A
         rebalance that comes between the looks at a log and this forgets what was found: it is looked for again."""
-        if forgotten := {tp for tp in tps if offsets[tp] is None}:
+        if forgotten := {tp for tp in tps if offsets.get(tp) is None}:
+            for tp in forgotten:
+                offsets[tp] = None  # a Counter says 0 of what it lacks: entry 0 would be missing
             await self._build_offsets(consumer, forgotten, offsets, title)
         await consumer.seek_wait({tp: offsets[tp] + 1 for tp in tps})
 

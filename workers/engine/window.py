@@ -7,6 +7,7 @@ letters. What lies beyond the prefix may be sent again after a rebalance, so rep
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -230,11 +231,16 @@ class Window:
     # the end
 
     async def at_rest(self) -> None:
-        """Wait for the calls that are on their way, and for the commit of what they delivered."""
+        """Wait for the calls that are on their way, and for the commit of what they delivered. What is free meanwhile
+        goes on being sent, and is not waited for."""
         if self.calls:
             await asyncio.wait(set(self.calls))
-        while self._prefix(1) and self.slot.usable and not self.stopping:
+        ends = {item.tp: item.end for item in self._prefix(sys.maxsize)}
+        while self._waits(ends) and self.slot.usable and not self.stopping:
             await asyncio.sleep(self.app.options.linger)
+
+    def _waits(self, ends: dict[TP, int]) -> bool:
+        return any(item.end <= ends.get(item.tp, -1) for item in self._prefix(sys.maxsize))
 
     async def stop(self, deadline: float) -> None:
         """Finish calls in flight within the deadline (0.5 s if the sink is known to be down), commit the prefix."""

@@ -10,7 +10,7 @@ from workers.aws.client import Session
 from workers.engine.app import StageApp
 from workers.eventbridge.bus import IBus
 from workers.eventbridge.bus_sight import CUSTOM, Rules, Sight, look_at_bus
-from workers.eventbridge.claim_check import Bucket, ClaimCheckedBus
+from workers.eventbridge.claim_check import Bucket, ClaimCheckedBus, trouble_of
 from workers.eventbridge.preflight import Preflight, PreflightedBus
 from workers.eventbridge.unrouted import samples, unrouted
 from workers.schemas.events import EventType, event_types
@@ -43,10 +43,10 @@ class BusWatch:
         preflight = Preflight(
             bus.name, lambda: look_at_bus(session, bus.name), None if CUSTOM in bus.name else without_rule,
             every=self._settings.preflight_interval, now_ms=self._now_ms,
-            report=self._reporter(f"preflight of bus {bus.name}"),
+            report=self._reporter(f"preflight of bus {bus.name}"), unseen=self._unseen(f"preflight of bus {bus.name}"),
         )  # fmt: skip
         checked = ClaimCheckedBus(
-            bus, self._objects, self._reporter(f"claim check of bus {bus.name}"),
+            bus, self._objects, self._reporter(trouble_of(bus.name)),
             patience=self._settings.put_events_timeout / 2,
         )  # fmt: skip
         self._preflights.append(preflight)
@@ -66,6 +66,18 @@ class BusWatch:
                 self._app.log.error("%s", why)
 
         return report
+
+    def _unseen(self, name: str) -> Callable[[str], None]:
+        outages = self._app.outages
+
+        def unseen(why: str) -> None:
+            if not why:
+                outages.pop(name, None)
+            elif outages.setdefault(name, "") != why:
+                outages[name] = why
+                self._app.log.warning("%s", why)
+
+        return unseen
 
     def _measure(self) -> Iterator[metrics.Sample]:
         for preflight in self._preflights:

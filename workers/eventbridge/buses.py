@@ -13,18 +13,23 @@ from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.v2 import CustomBus
 from workers.settings import Settings
 
+Place = tuple[str, str, str]
+"""Name, region and account of a bus; the account is empty where nobody knows whose a name is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A bus, where it is, and the session that reaches it."""
+    """A bus, where it is, the session that reaches it, and the tables whose events go there."""
 
     bus: IBus
     address: EventBus
     session: Session
+    specs: list[TableSpec]
 
 
 class Buses:
-    """`by_address` has each bus once, by what settings or tables call it; that of EVENT_BUS_NAME comes first. Raises
+    """`by_address` has each bus once, by what settings or tables first call it; that of EVENT_BUS_NAME comes first. A
+    name and an ARN are known to be one bus if AWS_ACCOUNT_ID, or the role that sends, says whose the name is. Raises
     ConfigurationError if a global endpoint is configured and its extra is not installed. `over`: what stands before a
     bus, made of the bus, the session that reaches it, and the tables whose events go there."""
 
@@ -39,6 +44,8 @@ class Buses:
         self._clients: dict[tuple[str, str | None], IRequester] = {}
         self._of_endpoint: list[IRequester] = []
         self.by_address: dict[str, Access] = {}
+        self._first: dict[Place, str] = {}
+        """What a bus is first called."""
         self._open(settings.event_bus_name, settings.event_bus_endpoint_id)
         self.of_table: Mapping[str, IBus] = {
             spec.name: self._open(spec.bus).bus for spec in self._tables if spec.bus is not None
@@ -65,13 +72,24 @@ class Buses:
             await client.close()
 
     def _open(self, text: str, endpoint_id: str | None = None) -> Access:
-        if text not in self.by_address:
-            address = event_bus(text)
+        place = self._place(text)
+        first = self._first.setdefault(place, text)
+        if first not in self.by_address:
+            address = event_bus(first)
             session = self._session(address.region or self._settings.aws_region)
-            specs = [spec for spec in self._tables if (spec.bus or self._settings.event_bus_name) == text]
+            default = self._settings.event_bus_name
+            specs = [spec for spec in self._tables if self._place(spec.bus or default) == place]
             bus = self._over(self._bus(address, session, endpoint_id), session, specs)
-            self.by_address[text] = Access(bus, address, session)
-        return self.by_address[text]
+            self.by_address[first] = Access(bus, address, session, specs)
+        return self.by_address[first]
+
+    def _place(self, text: str) -> Place:
+        address, settings = event_bus(text), self._settings
+        if address.custom:  # its ARN is its only address; the name does not tell it from one made anew
+            return text, "", ""
+        role = settings.event_bus_role
+        own = role.split(":")[4] if role is not None else settings.aws_account_id
+        return address.name, address.region or settings.aws_region, address.account or own or ""
 
     def _bus(self, address: EventBus, session: Session, endpoint_id: str | None) -> IBus:
         most = self._settings.put_events_max_bytes

@@ -20,6 +20,11 @@ KEPT = 1_000
 """Objects that are known to be there: an event that is sent again is not written again."""
 
 
+def trouble_of(bus: str) -> str:
+    """Name, among the blockers of a stage, of what S3 refuses of a bus's events."""
+    return f"claim check of bus {bus}"
+
+
 class IObjects(Protocol):
     """Where whole events are kept."""
 

@@ -84,7 +84,7 @@ class BusGate:
     def end(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """See Gate."""
         self.calls -= 1
-        if outcomes:
+        if outcomes and not all(isinstance(outcome, Retry) and outcome.unsent for outcome in outcomes):
             self._learn(outcomes, seconds)
             self._report(self)
         # In the order in which they came. One that begins nothing leaves its place to the next.

@@ -5,6 +5,7 @@ A look that fails changes nothing: what was last seen counts. Before the first o
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -33,11 +34,12 @@ Unrouted = Callable[[Sight], Awaitable[tuple[str, ...]]]
 
 class Preflight:
     """What is known of one bus. `look` raises AwsError; `unrouted` tells which event types no rule takes (None: the bus
-    has no rules). `report` is told what an operator has to mend, and None when that is done."""
+    has no rules). `report` is told what an operator has to mend, and None when that is done; `unseen` why something
+    waits for the first look, and nothing once that is over."""
 
     def __init__(
         self, name: str, look: Look, unrouted: Unrouted | None, *, every: float, now_ms: Callable[[], int],
-        report: Callable[[str | None], None],
+        report: Callable[[str | None], None], unseen: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.name = name
         self.every = every
@@ -52,6 +54,7 @@ class Preflight:
         self._ask_rules = unrouted
         self._now_ms = now_ms
         self._report = report
+        self._unseen = unseen
         self._blind = False
         """Whether it may not be looked for: the bus itself has to say what is wrong."""
         self._since: int | None = None
@@ -77,9 +80,19 @@ class Preflight:
             return ""
         return NOT_SEEN if self.sight is None else MISSING
 
-    async def known(self) -> None:
-        """Return when the first look has told something."""
-        await self._known.wait()
+    async def known(self) -> bool:
+        """Whether the first look has told something; waits a second for it."""
+        if not self._known.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HOLD_SECONDS):
+                    await self._known.wait()
+        if not self._known.is_set():
+            self._unseen(f"bus {self.name} cannot be looked at yet: nothing is sent before")
+        return self._known.is_set()
+
+    def _is_known(self) -> None:
+        self._known.set()
+        self._unseen("")
 
     async def look(self) -> float:
         """One look; returns the seconds until the next."""
@@ -119,14 +132,14 @@ class Preflight:
             self._blind = True
         if not self.obstacle:
             self._report(None)  # also of credentials that did not work meanwhile
-        self._known.set()
+        self._is_known()
         return self.every
 
     def _seen(self, sight: Sight) -> None:
         before, self.sight = self.sight, sight
         last, self.looked_ms = self.looked_ms, self._now_ms()
         self._blind, self.trouble = False, ""
-        self._known.set()
+        self._is_known()
         if not sight.takes_events:
             if before is not None and before.takes_events:
                 self._since = last
@@ -193,7 +206,9 @@ class PreflightedBus(FrontedBus):
 
     async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """See IBus."""
-        await self._preflight.known()
+        if not await self._preflight.known():  # no failure of the bus: its breaker stays closed
+            unsent = Retry(NOT_SEEN, pause=HOLD_SECONDS, category=ErrorCategory.CONFIGURATION, whole=True, unsent=True)
+            return [unsent] * len(prepared)
         obstacle = self._preflight.obstacle
         if obstacle:  # P7: a classic bus would accept them, and they would go nowhere
             held = Retry(obstacle, pause=HOLD_SECONDS, category=ErrorCategory.CONFIGURATION, whole=True)

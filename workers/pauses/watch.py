@@ -9,14 +9,16 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from models.pause import Obeyed, Pause, PauseBook
 from workers.engine.app import StageApp
 from workers.engine.brake import Held
 from workers.engine.clock import monotonic
+from workers.engine.errors import BootRefused
 from workers.engine.follower import Follower
+from workers.engine.runner import describe
 from workers.kafka_connection import kafka_connection
 from workers.settings import Settings
 from workers.topics import Topics
@@ -40,8 +42,10 @@ class PauseWatch:
         self._client = kafka_connection(settings).client(CLIENT)
         self._now_ms = now_ms
         self._apps: dict[str, StageApp] = {}
+        self._users: set[StageApp] = set()
+        """Apps that follow, or are about to: while there is one, nothing of what is known is thrown away."""
         self._said: dict[str, tuple[int, frozenset[int]]] = {}
-        self._follower = Follower(self._client, self._topic, 1, self._apply)
+        self._follower = self._new_follower()
         self._tending: asyncio.Task[None] | None = None
         self._strange = 0
 
@@ -49,6 +53,7 @@ class PauseWatch:
         """Make an app that has not started obey; the same app."""
 
         async def know() -> None:
+            self._users.add(app)
             await self._known()
             self._apps[stage] = app
             self._said.pop(stage, None)
@@ -57,7 +62,8 @@ class PauseWatch:
         async def leave() -> None:
             if self._apps.get(stage) is app:
                 del self._apps[stage]
-            if not self._apps:
+            self._users.discard(app)
+            if not self._users:
                 await self._stop()
 
         app.before_boot.append(know)
@@ -65,7 +71,8 @@ class PauseWatch:
         return app
 
     async def _known(self) -> None:
-        """Everything that was written until now is known. Raises KafkaError after 10 s; the boot tries again."""
+        """Everything that was written until now is known. After 10 s raises BootRefused if there is no such topic, else
+        KafkaError; the boot tries again."""
         asked = monotonic()
         self._follower.start()
         self._follower.wanted = asked
@@ -73,19 +80,36 @@ class PauseWatch:
             self._tending = asyncio.ensure_future(self._tend())
         while self._follower.complete_as_of < asked:
             if monotonic() - asked > BOOT_SECONDS:
+                await self._refuse_without_topic()
                 raise KafkaError(f"{self._topic} cannot be read yet")
             self._follower.moved.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._follower.moved.wait()
 
+    async def _refuse_without_topic(self) -> None:
+        """Nobody would make it while a worker waits: say so."""
+        consumer = AIOKafkaConsumer(**self._client)
+        try:
+            await consumer.start()
+            known = await consumer.topics()
+        finally:
+            await consumer.stop()
+        if self._topic not in known:
+            raise BootRefused(f"topic {self._topic} does not exist, or may not be read. `cdc topics apply` makes it")
+
     async def _stop(self) -> None:
+        # A stage may start again while these end: it has all of it anew, and reads anew.
         tending, self._tending = self._tending, None
+        follower, self._follower = self._follower, self._new_follower()
+        self.book = PauseBook()
         if tending is not None:
             tending.cancel()
             await asyncio.gather(tending, return_exceptions=True)
-        await self._follower.stop()
-        self.book = PauseBook()  # read anew by whoever starts again
+        await follower.stop()
+
+    def _new_follower(self) -> Follower:
+        return Follower(self._client, self._topic, 1, self._apply)
 
     def _apply(self, record: Any) -> None:
         self.book.apply(record.key, record.value, record.offset, record.timestamp)
@@ -110,14 +134,16 @@ class PauseWatch:
         """Lets go what has come to its end, and says what is obeyed. Nothing that fails here ends a stage."""
         while self._tending is not None:
             for stage, app in list(self._apps.items()):
-                self._set(stage, app)
                 try:
+                    self._set(stage, app)
                     async with asyncio.timeout(SAY_SECONDS):  # else a slot in trouble would hold up the others
                         await self._say(stage, app)
                 except TimeoutError:
                     continue  # not at rest yet
                 except (KafkaError, OSError) as error:
                     app.log.warning("%s: cannot be written: %s", self._topic, type(error).__name__)
+                except Exception as error:  # noqa: BLE001  a bug: else no pause would ever end by itself again
+                    app.log.error("%s: %s: %s", self._topic, stage, describe(error))
             self._follower.moved.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
