@@ -348,6 +348,16 @@ async def test_a_body_that_is_too_large_or_too_slow_is_refused_and_noted(
     assert ["status=408" in noted[0], "status=413" in noted[1]] == [True, True]
 
 
+async def test_a_token_with_a_wrong_character_behind_it_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        told = f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {READ_TOKEN}\x00\r\n\r\n".encode()
+        assert b" 400 " in await asked_raw(web, told)
+    assert "BadHttpMessage" in caplog.text or "InvalidHeader" in caplog.text
+    assert READ_TOKEN not in caplog.text
+
+
 async def test_wrong_signatures_of_others_do_not_keep_a_worker_from_asking(tmp_path: Path) -> None:
     async with served(settings_of(tmp_path, tokens=True)) as web:
         for _ in range(FAILURES):

@@ -17,6 +17,23 @@ KEEP_SECONDS = 75.0
 """From one request to the end of the next one's headers."""
 
 
+class WithoutTexts(logging.Filter):
+    """Of what aiohttp logs: where an exception is from and of which type. Its text quotes what was sent, which may be a
+    token with a wrong character behind it (P6)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See logging.Filter."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+http_log = logging.getLogger("cdc.web.http")
+http_log.addFilter(WithoutTexts())
+
+
 class Closed(asyncio.Protocol):
     """A connection that is one too many."""
 
