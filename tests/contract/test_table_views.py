@@ -2,12 +2,16 @@
 
 import itertools
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from models.routing import partition_of
 from tests.contract.webbing import JSON, READ_TOKEN, WRITE_TOKEN, Served, served, settings_of
+from workers.filters import Filter
 from workers.lookup_tables.entries import EntryView, Wanted
 from workers.lookup_tables.in_memory import SECONDS, find_here
 from workers.web.views import dead_letters, tables
@@ -134,3 +138,19 @@ async def test_a_search_that_takes_long_ends_with_what_it_has_found(tmp_path: Pa
         slow = itertools.count(0.0, SECONDS * 0.6).__next__
         found, more = await find_here(app.tables["users"], "users", view, Wanted(), 50, slow)
         assert (len(found), more) == (1, True)
+
+
+async def test_a_filter_is_not_asked_on_the_loop_of_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
+        filled(web)
+        asked_on = set()
+        true = Filter.matches
+
+        def matches(self: Filter, document: Any) -> bool:
+            asked_on.add(threading.current_thread())
+            return true(self, document)
+
+        monkeypatch.setattr(Filter, "matches", matches)
+        assert (await asked(web, "/api/tables/find?table=users&where=key"))["entries"]
+        assert asked_on
+        assert threading.main_thread() not in asked_on

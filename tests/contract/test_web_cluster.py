@@ -87,8 +87,10 @@ async def test_a_call_is_answered_once_and_opens_nothing_else(tmp_path: Path) ->
 
 
 async def test_the_answer_of_whoever_else_listens_there_is_not_believed(tmp_path: Path) -> None:
+    lies = iter(['{"asked": "a lie"}', "[" * 200_000])
+
     async def lie(_request: http.Request) -> http.Response:
-        return http.json_response({"asked": "a lie"}, headers={SIGNATURE: "0" * 64})
+        return http.Response(text=next(lies), headers={SIGNATURE: "0" * 64})
 
     app = http.Application()
     app.router.add_get("/{path:.*}", lie)
@@ -98,9 +100,10 @@ async def test_the_answer_of_whoever_else_listens_there_is_not_believed(tmp_path
     known = Known((Peer("two", f"http://127.0.0.1:{port}"),))
     try:
         async with served(settings_of(tmp_path), directory=lambda _me: known) as one:
-            found = (await answers(one))["two"]
-            assert found.body is None
-            assert "CDC_WEB_BIND" in (found.error or "")
+            for _ in range(2):
+                found = (await answers(one))["two"]
+                assert found.body is None
+                assert "CDC_WEB_BIND" in (found.error or "")
     finally:
         await runner.cleanup()
 

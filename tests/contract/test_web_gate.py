@@ -1,5 +1,7 @@
 """What a hostile client gets of a worker's web server: nothing. Every route, every kind of request."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -7,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.webbing import JSON, PROBES, READ_TOKEN, WRITE_TOKEN, served, settings_of
+from tests.contract.webbing import JSON, PROBES, READ_TOKEN, WRITE_TOKEN, Served, served, settings_of
+from workers.web import gate
 from workers.web.routes import Scope
 from workers.web.server import ROUTES
 from workers.web.sessions import FAILURES
@@ -265,3 +268,123 @@ async def test_a_browser_at_the_root_goes_to_the_page_and_others_get_the_state(t
             status, _, headers = await web.ask("GET", "/", caller | {"Accept": "text/html,*/*"})
             assert (status, headers["Location"]) == (303, "/page/")
         assert "stages" in (await web.ask("GET", "/", READER))[1]
+
+
+PAGES_OF_ALL_VIEWS = (
+    "pipeline", "sources", "tables", "tables/find", "tables/explain", "tables/reveal", "dead-letters",
+    "dead-letters/letter", "dead-letters/plan", "dead-letters/redrive", "trace", "peek", "peek/past", "logs", "config",
+    "check", "health", "pauses", "stages",
+)  # fmt: skip
+
+
+def test_the_views_of_all_pieces_stand_behind_the_gate_and_what_changes_something_is_a_write() -> None:
+    known = {route.path for route in ROUTES}
+    assert {f"/api/{path}" for path in PAGES_OF_ALL_VIEWS} <= known
+    writes = {route.path for route in ROUTES if route.scope is Scope.WRITE}
+    assert writes == {"/api/tables/reveal", "/api/dead-letters/plan", "/api/dead-letters/redrive", "/api/pauses"}
+    assert not [route.path for route in ROUTES if route.scope is Scope.OPEN]
+    assert {route.path for route in ROUTES if route.path.startswith("/internal/")} == {
+        route.path for route in ROUTES if route.scope is Scope.WORKER
+    }
+    assert not [route.path for route in ROUTES if {"key", "keys", "why"} & set(route.audited)]
+
+
+NOT_UTF_8 = b"\xff\xfe"
+
+
+@pytest.mark.parametrize("name", [b"Authorization: Bearer ", b"X-CDC-Signature: ", b"Cookie: cdc_session_PORT="])
+async def test_credentials_that_are_no_text_are_wrong_ones(tmp_path: Path, name: bytes) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        port = str(web.server.port).encode()
+        told = name.replace(b"PORT", port) + NOT_UTF_8
+        answer = await asked_raw(web, b"GET /api/stages HTTP/1.1\r\nHost: a\r\n" + told + b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize("body", ["[" * 50_000, '{"token": "\\ud800"}', '{"token": 1e999}', "9" * 5_000])
+async def test_a_body_made_to_break_the_reader_is_a_wrong_one(tmp_path: Path, body: str) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        own = JSON | {"Origin": web.url}
+        assert (await web.ask("POST", "/api/session", own, body))[0] in (400, 401)
+        assert (await web.ask("POST", "/api/change", JSON | WRITER, body))[0] in (200, 400)
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-7", "nonsense"])
+async def test_a_body_comes_in_utf_8_and_in_no_codec_that_takes_long(tmp_path: Path, charset: str) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        headers = JSON | {"Origin": web.url, "Content-Type": f"application/json; charset={charset}"}
+        assert (await web.ask("POST", "/api/session", headers, '{"token": "x"}'))[0] == 415
+        headers["Content-Type"] = "application/json; charset=UTF-8"
+        assert (await web.ask("POST", "/api/session", headers, '{"token": "x"}'))[0] == 401
+
+
+async def test_a_write_is_noted_however_its_parameters_are_nested(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cdc.audit")
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        nested = f'{{"stage": {"[" * 800}"jane"{"]" * 800}}}'
+        assert (await web.ask("POST", "/api/change", JSON | WRITER, nested))[0] == 200
+        assert (await web.ask("POST", "/api/change", JSON | WRITER, '{"stage": [2.5, NaN]}'))[0] == 200
+    deep, plain = [record.getMessage() for record in caplog.records if record.name == "cdc.audit"]
+    assert 'status=200 sent={"stage": ["\\u2026"]}' in deep
+    assert 'sent={"stage": [2.5, "\\u2026"]}' in plain
+
+
+async def test_a_body_that_is_too_large_or_too_slow_is_refused_and_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "cdc.audit")
+    monkeypatch.setattr(gate, "BODY_SECONDS", 0.05)
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        head = (
+            f"POST /api/change HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-CDC-Request: 1\r\n"
+            f"Authorization: Bearer {WRITE_TOKEN}\r\nContent-Length: "
+        ).encode()
+        slow = await asked_raw(web, head + b"9\r\n\r\n{")
+        large = await asked_raw(web, head + b"%d\r\n\r\n" % (gate.MAX_BODY + 1) + b"x" * (gate.MAX_BODY + 1))
+    assert (slow[:12], large[:12]) == (b"HTTP/1.1 408", b"HTTP/1.1 413")
+    noted = [record.getMessage() for record in caplog.records if record.name == "cdc.audit"]
+    assert ["status=408" in noted[0], "status=413" in noted[1]] == [True, True]
+
+
+async def test_a_token_with_a_wrong_character_behind_it_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        told = f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {READ_TOKEN}\x00\r\n\r\n".encode()
+        assert b" 400 " in await asked_raw(web, told)
+    assert "BadHttpMessage" in caplog.text or "InvalidHeader" in caplog.text
+    assert READ_TOKEN not in caplog.text
+
+
+async def test_wrong_signatures_of_others_do_not_keep_a_worker_from_asking(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True)) as web:
+        for _ in range(FAILURES):
+            await web.status("GET", "/metrics", Authorization=f"Bearer {'x' * 40}")
+        assert (await web.ask("GET", "/internal/echo", {"X-CDC-Signature": "0" * 64}))[0] == 429
+        assert (await web.ask("GET", "/internal/echo", web.signed("/internal/echo")))[0] == 200
+
+
+async def test_who_opens_connections_and_says_nothing_takes_only_so_many_and_not_for_long(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path)) as web:
+        door = web.server.gate.door
+        assert door is not None
+        door.most, door.head_seconds = 3, 0.3
+        silent = [await asyncio.open_connection("127.0.0.1", web.server.port) for _ in range(6)]
+        for reader, writer in silent:
+            writer.write(b"GET / HTTP/1.1\r\nX-Half")
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 30) == b""
+            writer.close()
+        door.head_seconds = 60.0
+        assert await web.status("GET", "/api/stages") == 200
+
+
+async def asked_raw(web: Served, sent: bytes) -> bytes:
+    """The first bytes of the answer to what no client would send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.server.port)
+    writer.write(sent)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 30)
+    writer.close()
+    return answer

@@ -155,6 +155,14 @@ def test_a_member_that_says_no_address_has_none_and_joins_the_worker_of_its_name
     assert peers_of(groups, {}) == (Peer("old", None, ("publish",)), Peer("one", "http://h:1", ("enrich", "publish")))
 
 
+@pytest.mark.parametrize("url", ["http://[broken", "http://h:99999999", "nowhere", "http://"])
+def test_a_member_whose_address_is_none_hides_nobody(url: str) -> None:
+    entries = (member("1", "odd", url), member("2", "two", address_of("http://h:1", "two")))
+    assert peers_of({"enrich": GroupState("Stable", (), entries=entries)}, {}) == (
+        Peer("odd", None, ("enrich",)), Peer("two", "http://h:1", ("enrich",)),
+    )  # fmt: skip
+
+
 class Kafka:
     """Groups as a test sets them."""
 

@@ -98,12 +98,14 @@ def test_a_session_that_was_signed_out_is_over() -> None:
     assert sessions.find(name) is None
 
 
-def test_the_eldest_session_ends_when_there_are_too_many() -> None:
+def test_the_eldest_session_of_a_token_ends_when_there_are_too_many_and_none_of_another_token() -> None:
     sessions = Sessions(Clock())
-    token = parse_tokens([f"read {READ}"]).known[0]
+    token, other = parse_tokens([f"read {READ}", f"write {WRITE}"]).known
+    earlier = sessions.begin(other)
     names = [sessions.begin(token) for _ in range(MOST_SESSIONS + 1)]
     assert sessions.find(names[0]) is None
     assert sessions.find(names[1]) is token
+    assert sessions.find(earlier) is other
 
 
 def test_after_ten_failures_an_address_waits_and_others_do_not() -> None:

@@ -174,7 +174,7 @@ def _reason(body: bytes) -> str:
 def _field(body: bytes, name: str) -> str:
     try:
         document: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     value = document.get(name) if isinstance(document, dict) else None
     return value if isinstance(value, str) else ""

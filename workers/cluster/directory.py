@@ -71,10 +71,11 @@ def peers_of(groups: Groups, known: Mapping[str, str]) -> tuple[Peer, ...]:
 
 
 def told_address(member: Member) -> str:
-    """Out of the metadata of its subscription; empty if there is none."""
+    """Out of the metadata of its subscription; empty if there is none, or none that could be asked."""
     try:
-        return msgspec.json.decode(member.told, type=_Told).url
-    except msgspec.MsgspecError:
+        url = msgspec.json.decode(member.told, type=_Told).url
+        return url if URL(url).host else ""
+    except (msgspec.MsgspecError, ValueError):
         return ""
 
 

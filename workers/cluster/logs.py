@@ -45,7 +45,7 @@ class LogQuery:
         level, limit = query.get("level", "debug").lower(), query.get("limit", "200")
         if level not in LEVELS:
             raise InvalidLogQuery(f"level is one of {', '.join(LEVELS)}")
-        if not limit.isdecimal() or not 1 <= int(limit) <= MOST_ANSWERED:
+        if not limit.isdecimal() or len(limit) > 9 or not 1 <= int(limit) <= MOST_ANSWERED:
             raise InvalidLogQuery(f"limit is a number from 1 to {MOST_ANSWERED}")
         try:
             cursors = msgspec.json.decode(query.get("cursors", "{}"), type=dict[str, str])

@@ -58,13 +58,15 @@ def answer_signature(key: bytes, nonce: str, to: str, status: int, body: bytes) 
 
 
 def _signed(key: bytes, *parts: str) -> str:
-    text = b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in parts))
+    text = b"".join(
+        len(raw).to_bytes(4, "big") + raw for raw in (part.encode(errors="surrogatepass") for part in parts)
+    )
     return hmac.digest(key, text, hashlib.sha256).hex()
 
 
 def same(one: str, other: str) -> bool:
     """Compared in a time that does not depend on where they differ."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(*(text.encode(errors="surrogatepass") for text in (one, other)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,12 +117,13 @@ class Callers:
 
     def _worker(self, request: web.Request) -> Caller:
         address = address_of(request)
-        if wait := self.failures.seconds_to_wait(address):
-            raise Denied(429, "too many wrong signatures from this address", retry_after=wait)
         if request.method != "GET":
             raise Denied(405, "workers only ask each other, by GET")
         judged = self._reception.judge(request.raw_path, request.headers)
         if isinstance(judged, Refusal):
+            # Only wrong ones wait: behind one address, such as a proxy's, stand workers and whoever guesses.
+            if wait := self.failures.seconds_to_wait(address):
+                raise Denied(429, "too many wrong signatures from this address", retry_after=wait)
             if judged is Refusal.KEY:
                 self.failures.add(address)
                 audit.warning("a wrong signature from %s", address)

@@ -3,6 +3,7 @@
 What it holds off, and how: docs/web.md.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +18,7 @@ from workers.engine.runner import describe
 from workers.failures import CommandError, ExitCode
 from workers.settings import Settings
 from workers.web.callers import NOBODY, Caller, Callers, Denied, address_of
+from workers.web.connections import Door
 from workers.web.routes import Route, Scope
 
 log = logging.getLogger("cdc.web")
@@ -42,6 +44,10 @@ STATUS = {
 }
 """Of what ends a command with that exit code."""
 MAX_BODY = 256 << 10
+BODY_SECONDS = 20.0
+"""For all of a body to come."""
+UNFINISHED = 499
+"""Status in the audit line of a write that was cut off, such as by the end of the worker."""
 LONGEST_PARAMETER = 100
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,6 +59,8 @@ class Gate:
     def __init__(self, settings: Settings, callers: Callers) -> None:
         self.callers = callers
         self.routes: dict[AbstractRoute, Route] = {}
+        self.door: Door | None = None
+        """Of the server that listens."""
         self._hosts = {"localhost", "127.0.0.1", "::1", settings.web_bind, host_of(settings.web_advertise)}
 
     def add(self, router: web.UrlDispatcher, route: Route, handler: Handle) -> None:
@@ -88,8 +96,9 @@ class Gate:
     def _refuse_foreign(self, request: web.Request, caller: Caller) -> None:
         """A form, a script or a link of another page cannot send what is wanted here without asking first, which
         nobody allows (there is no CORS)."""
-        if request.content_type != "application/json":
-            raise Denied(415, "send application/json", caller=caller)
+        # Some of Python's codecs take half a minute for what may be sent (punycode).
+        if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+            raise Denied(415, "send application/json in UTF-8", caller=caller)
         if request.headers.get(REQUESTED) != "1":
             raise Denied(403, f"send the header {REQUESTED}: 1", caller=caller)
         origin = request.headers.get("Origin")
@@ -107,18 +116,23 @@ class Gate:
 
         @web.middleware
         async def guard(request: web.Request, handler: Handle) -> web.StreamResponse:
+            if self.door is not None:
+                self.door.heard(request.protocol)
             route = self.routes.get(request.match_info.route)
             if route is None and request.match_info.http_exception is None:
                 log.error("a route without a scope: %s", request.match_info.route.name)
                 return refusal(Denied(403, "this route has no scope"))
             try:
                 caller = self.authorize(route, request)
+                await _received(request, caller)
             except Denied as denied:
                 if route is not None and route.scope is Scope.WRITE:
                     _note(denied.caller, route, {}, denied.status, request)
                 if route is not None and route.path == "/" and denied.status == 401 and wants_page(request):
                     return web.Response(status=303, headers={"Location": "/page/"})
                 return refusal(denied)
+            except Exception as error:  # noqa: BLE001  aiohttp would log its text
+                return _bug(request, error)
             request[CALLER] = caller
             if route is None or route.scope is not Scope.WRITE:
                 return _signed(caller, await _handled(handler, request))
@@ -129,13 +143,17 @@ class Gate:
     async def _write(self, route: Route, caller: Caller, handler: Handle, request: web.Request) -> web.StreamResponse:
         try:
             document = await request.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
-        if not isinstance(document, dict):
-            response: web.StreamResponse = web.json_response({"error": "send a JSON object"}, status=400)
-        else:
-            response = await _handled(handler, request)
-        _note(caller, route, document if isinstance(document, dict) else {}, response.status, request)
+        status = UNFINISHED
+        try:
+            if not isinstance(document, dict):
+                response: web.StreamResponse = web.json_response({"error": "send a JSON object"}, status=400)
+            else:
+                response = await _handled(handler, request)
+            status = response.status
+        finally:
+            _note(caller, route, document if isinstance(document, dict) else {}, status, request)
         return response
 
     async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -170,6 +188,21 @@ def host_of(url: str | None) -> str:
         return ""
 
 
+async def _received(request: web.Request, caller: Caller) -> None:
+    """Wait for the body of a POST. Raises Denied for one that is too large or too slow."""
+    if request.method != "POST":
+        return
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            await request.read()
+    except TimeoutError:
+        raise Denied(408, f"send all of it within {BODY_SECONDS:.0f} s", caller=caller) from None
+    except web.RequestPayloadError:
+        raise Denied(400, "the body is not what its headers say", caller=caller) from None
+    except web.HTTPRequestEntityTooLarge:
+        raise Denied(413, f"send at most {MAX_BODY} bytes", caller=caller) from None
+
+
 async def _handled(handler: Handle, request: web.Request) -> web.StreamResponse:
     """The answer, or what went wrong as one: the text of an unforeseen exception may hold row values (P6)."""
     try:
@@ -177,15 +210,25 @@ async def _handled(handler: Handle, request: web.Request) -> web.StreamResponse:
     except Denied as denied:
         return refusal(denied)
     except CommandError as error:
-        log.info("%s: %s", request.path, type(error).__name__)
+        log.info("%s: %s", _where(request), type(error).__name__)
         return web.json_response({"error": str(error), "hint": error.hint}, status=STATUS.get(error.exit_code, 500))
     except web.HTTPException as error:
         if error.status < 400:
             return web.Response(status=error.status, headers={"Location": error.headers.get("Location", "/")})
         return web.json_response({"error": (error.text or error.reason).strip()}, status=error.status)
     except Exception as error:  # noqa: BLE001
-        log.error("%s %s: %s", request.method, request.match_info.route.name or request.path, describe(error))
-        return web.json_response({"error": f"this is a bug: {type(error).__name__}; see the worker's log"}, status=500)
+        return _bug(request, error)
+
+
+def _bug(request: web.Request, error: Exception) -> web.Response:
+    log.error("%s %s: %s", request.method, _where(request), describe(error))
+    return web.json_response({"error": f"this is a bug: {type(error).__name__}; see the worker's log"}, status=500)
+
+
+def _where(request: web.Request) -> str:
+    """The path as the route has it: what was sent may hold keys, or lines of its own for the log."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "what does not exist"
 
 
 def _signed(caller: Caller, response: web.StreamResponse) -> web.StreamResponse:
@@ -208,13 +251,16 @@ def _note(caller: Caller, route: Route, document: Mapping[str, Any], status: int
     )  # fmt: skip
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: Any, *, deep: bool = True) -> Any:
+    # Whatever was sent: an audit line is written.
     match value:
-        case bool() | int() | None:
+        case bool() | None:
             return value
+        case int() | float():
+            return value if abs(value) < 1e15 else "…"
         case str():
             return value[:LONGEST_PARAMETER]
-        case list():
-            return [_shown(item) for item in value[:20]]
+        case list() if deep:
+            return [_shown(item, deep=False) for item in value[:20]]
         case _:
             return "…"

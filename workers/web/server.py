@@ -24,6 +24,7 @@ from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
 from workers.settings import Settings
 from workers.web.callers import Callers
+from workers.web.connections import KEEP_SECONDS, BoundedSite, http_log
 from workers.web.files import page_files, page_routes
 from workers.web.gate import MAX_BODY, Gate
 from workers.web.metrics import Measure, exposition, look_at_ends, registry_of
@@ -145,9 +146,13 @@ class WebServer(mode.Service):
 
     async def on_start(self) -> None:
         """Listen before the stages start: a worker that recovers can be looked at."""
-        self._runner = web.AppRunner(self.application(), access_log=None)
+        self._runner = web.AppRunner(
+            self.application(), access_log=None, logger=http_log, keepalive_timeout=KEEP_SECONDS
+        )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.bind, self.port, ssl_context=self._tls).start()
+        site = BoundedSite(self._runner, self.bind, self.port, tls=self._tls)
+        self.gate.door = site.door
+        await site.start()
 
     async def on_stop(self) -> None:
         """Close."""

@@ -9,7 +9,8 @@ from workers.web.tokens import Token
 
 IDLE_SECONDS = 3_600.0
 LONGEST_SECONDS = 8 * 3_600.0
-MOST_SESSIONS = 1_000
+MOST_SESSIONS = 100
+"""Of one token: whoever has it ends no sessions of others."""
 
 FAILURES = 10
 FAILURE_SECONDS = 60.0
@@ -32,10 +33,11 @@ class Sessions:
     _open: dict[bytes, _Session] = field(default_factory=dict)
 
     def begin(self, token: Token) -> str:
-        """The name of a new session, which goes into the cookie. If there are too many the eldest ends."""
+        """The name of a new session, which goes into the cookie. If its token has too many, the eldest of them ends."""
         self._forget()
-        while len(self._open) >= MOST_SESSIONS:
-            del self._open[next(iter(self._open))]
+        same = [name for name, session in self._open.items() if session.token.digest == token.digest]
+        if len(same) >= MOST_SESSIONS:
+            del self._open[same[0]]
         name, now = self.draw(), self.now()
         self._open[_digest(name)] = _Session(token, now, now)
         return name
@@ -86,4 +88,4 @@ class Failures:
 
 
 def _digest(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+    return hashlib.sha256(name.encode(errors="surrogatepass")).digest()

@@ -87,4 +87,5 @@ def _wrong(words: list[str], before: list[Token]) -> str:
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # What a client sends need not be UTF-8; aiohttp makes lone surrogates of it.
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

@@ -26,7 +26,7 @@ def session_routes(callers: Callers) -> tuple[Route, ...]:
     async def sign_in(_desk: Desk, request: web.Request) -> web.Response:
         try:
             told = (await request.json())["token"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise web.HTTPBadRequest(text='send {"token": "…"}') from None
         name = callers.sign_in(request, told if isinstance(told, str) else "")
         response = web.json_response({"signed_in": True})

@@ -106,7 +106,7 @@ def _wanted(query: Mapping[str, str]) -> Wanted:
 
 def _limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", "")
-    return max(1, min(int(text), MOST_SHOWN)) if text.isascii() and text.isdecimal() else SHOWN
+    return max(1, min(int(text), MOST_SHOWN)) if text.isascii() and text.isdecimal() and len(text) < 10 else SHOWN
 
 
 # for the page: what all workers hold
