@@ -75,4 +75,5 @@ async def kafka_access(settings: Settings) -> AsyncIterator[KafkaAccess]:
         ) from None
     except (KafkaError, OSError) as error:
         told = str(error) if not isinstance(error, OSError) else (error.strerror or type(error).__name__)
-        raise UnreachableError(f"Kafka: {type(error).__name__} {told}".rstrip(), hint="try `cdc check`") from None
+        name = "" if told.startswith(type(error).__name__) else f"{type(error).__name__} "
+        raise UnreachableError(f"Kafka: {name}{told}".rstrip(), hint="try `cdc check`") from None

@@ -14,8 +14,8 @@ from yarl import URL
 from tests.unit.test_log_lines import line
 from workers.cli.logs import complaints, refuse_silence, text_of
 from workers.cluster.logs import InvalidLogQuery, LogQuery, logs_of, told
-from workers.cluster.peers import Answer
-from workers.failures import NotFoundError
+from workers.cluster.peers import OTHERS, Answer
+from workers.failures import NotFoundError, UnreachableError
 from workers.log_ring import LogRing
 from workers.web.views import logs as logs_view
 
@@ -87,6 +87,16 @@ async def test_one_worker_can_be_asked_for_and_one_that_is_not_there_is_told_wit
 async def test_nobody_who_answers_is_an_error() -> None:
     with pytest.raises(NotFoundError, match="no worker answers"):
         refuse_silence(await logs_of(Workers(b=None), QUERY), QUERY)
+
+
+@pytest.mark.parametrize("query", [QUERY, LogQuery(worker="a")])
+async def test_kafka_that_does_not_say_who_the_workers_are_is_no_missing_worker(query: LogQuery) -> None:
+    class Unseen:
+        async def ask(self, path: str, query: Mapping[str, str] | None = None) -> tuple[Answer, ...]:
+            return (Answer(OTHERS, error="Kafka does not say who the workers are"),)
+
+    with pytest.raises(UnreachableError):
+        refuse_silence(await logs_of(Unseen(), query), query)
 
 
 async def test_an_answer_of_another_release_is_no_answer() -> None:

@@ -86,6 +86,13 @@ def test_stages_that_see_no_tables_tell_their_outcomes_all_the_same() -> None:
     assert found[series("cdc_dlq_records_total", stage="bridge", code="EVENTBRIDGE_ERROR")] == 2
 
 
+def test_every_code_of_a_dead_letter_begins_at_zero_so_that_the_first_one_is_an_increase() -> None:
+    process = Process()
+    process.start()
+    found = process.scrape()
+    assert [found[series("cdc_dlq_records_total", stage="bridge", code=code)] for code in Failure] == [0] * len(Failure)
+
+
 def test_stages_that_see_tables_tell_each_record_once() -> None:
     process = Process()
     stats = process.start()

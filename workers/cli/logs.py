@@ -14,7 +14,8 @@ import msgspec
 from models.letter_selection import moment
 from workers.cli.quiet import quiet
 from workers.cluster.logs import LEVELS, Asked, ClusterLogs, LogQuery, logs_of
-from workers.failures import ExitCode, NotFoundError
+from workers.cluster.peers import OTHERS
+from workers.failures import ExitCode, NotFoundError, UnreachableError
 from workers.log_lines import LogLine, iso
 from workers.log_ring import MOST_ANSWERED
 
@@ -55,7 +56,8 @@ def logs(
     Every worker keeps its last 5,000 lines in memory, masked; older ones are where its stderr goes. Workers are found
     through their consumer groups and asked with the key they share; who does not answer is named on stderr.
 
-    Exit code: 0, 6 if no worker answered (or none has the name), 7 if some did not.
+    Exit code: 0, 5 if Kafka does not say who the workers are, 6 if no worker answered (or none has the name), 7 if
+    some did not.
     """
     if follow and output == "json":
         raise click.UsageError("--follow has no end: take --output jsonl")
@@ -102,7 +104,10 @@ async def _follow(cluster: Asked, query: LogQuery, output: Output, found: Cluste
 
 
 def refuse_silence(found: ClusterLogs, query: LogQuery) -> None:
-    """Raises NotFoundError if the worker that is wanted is none, or nobody answered."""
+    """Raises NotFoundError if the worker that is wanted is none, or nobody answered; UnreachableError if Kafka does
+    not say who there is."""
+    if not found.workers and OTHERS in found.unreachable:
+        raise UnreachableError("nobody can be asked: Kafka does not say who the workers are", hint="try `cdc check`")
     if query.worker is not None and not found.workers and not found.unreachable:
         raise NotFoundError(
             f"no worker is called {query.worker}", hint=f"there are: {', '.join(sorted(found.others)) or 'none'}"

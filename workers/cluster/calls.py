@@ -13,7 +13,7 @@ from yarl import URL
 
 from workers.cluster.directory import Sight, address_of
 from workers.cluster.key import WITHOUT
-from workers.cluster.peers import SECONDS, Answer, Peer
+from workers.cluster.peers import OTHERS, SECONDS, Answer, Peer
 from workers.cluster.signature import (
     NONCE,
     SIGNATURE,
@@ -29,7 +29,6 @@ from workers.web_settings import is_loopback
 
 MOST_BYTES = 32 << 20
 """Of one answer."""
-OTHERS = "other workers"
 REFUSED = {
     Refusal.KEY: "it has another cluster key: give all workers the same CDC_CLUSTER_KEY or redaction key",
     Refusal.CLOCK: "its clock and this one's are more than 30 s apart",
@@ -37,7 +36,10 @@ REFUSED = {
     Refusal.ADDRESSEE: "another worker answers at its address",
     Refusal.FLOOD: "it gets too many calls",
 }
-AWAY = "listens on loopback, and does not answer on this machine: set CDC_WEB_BIND and CDC_WEB_TOKEN_FILE there"
+AWAY = (
+    "listens on loopback, and does not answer on this machine: it is gone (its group forgets it when its session ends) "
+    "or runs on another machine and needs CDC_WEB_BIND and CDC_WEB_TOKEN_FILE"
+)
 FOREIGN = "something else answers at its address"
 
 

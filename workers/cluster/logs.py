@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from workers.cluster.peers import Answer
+from workers.cluster.peers import OTHERS, Answer
 from workers.log_lines import LogLine
 from workers.log_ring import MOST_ANSWERED, LogFilter, Read
 
@@ -113,7 +113,7 @@ def together(answers: Iterable[Answer], query: LogQuery) -> ClusterLogs:
     cursors, missed, unreachable = dict(query.cursors), dict[str, int](), dict[str, str]()
     heard, others = list[str](), list[str]()
     for answer in answers:
-        if query.worker is not None and answer.worker != query.worker:
+        if query.worker is not None and answer.worker not in (query.worker, OTHERS):
             others.append(answer.worker)
             continue
         if answer.error is not None:

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 SECONDS = 5.0
 """How long a worker has for an answer before the others' answers are shown without its own."""
+OTHERS = "other workers"
+"""In place of a name: Kafka does not say who they are."""
 
 
 @dataclass(frozen=True, slots=True)
