@@ -8,7 +8,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from tests.unit.clock import Clock
-from workers.cluster.directory import CACHED_SECONDS, GroupDirectory, address_of, peers_of
+from workers.cluster.calls import SignedCluster
+from workers.cluster.directory import CACHED_SECONDS, GroupDirectory, Sight, address_of, peers_of
 from workers.cluster.key import cluster_key
 from workers.cluster.peers import Peer
 from workers.cluster.signature import (
@@ -208,3 +209,16 @@ def test_during_a_rebalance_and_an_outage_the_workers_are_those_last_known() -> 
         assert "Kafka does not say" in (away.trouble or "")
 
     asyncio.run(looks())
+
+
+def test_a_worker_whose_address_its_group_forgot_is_still_one() -> None:
+    class Groups:
+        async def look(self) -> Sight:
+            return Sight(
+                (Peer("one", None, ("enrich",)), Peer("two", None, ("enrich",)), Peer("one", "http://10.0.0.9:6066"))
+            )
+
+    me, key = Peer("one", "http://10.0.0.1:6066", ("enrich",)), ClusterKey((KEY,))
+    cluster = SignedCluster(me, "http://127.0.0.1:6066", Groups(), key, key, Clock())
+    seen = asyncio.run(cluster.peers())
+    assert [(peer.name, peer.url) for peer in seen] == [("one", me.url), ("two", None), ("one", "http://10.0.0.9:6066")]

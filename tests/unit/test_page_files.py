@@ -56,6 +56,10 @@ def test_every_file_is_one_that_the_server_sends() -> None:
     assert [name_of(path) for path in FILES if path.suffix not in TYPES] == []
 
 
+def test_the_whole_page_stays_small() -> None:
+    assert sum(len(gzip.compress(path.read_bytes())) for path in FILES) < MOST_BYTES
+
+
 def test_the_shell_and_its_three_views_stay_small() -> None:
     bytes_sent = sum(len(gzip.compress((DIRECTORY / name).read_bytes())) for name in SHELL)
     assert bytes_sent < MOST_BYTES / 2

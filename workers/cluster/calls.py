@@ -37,8 +37,8 @@ REFUSED = {
     Refusal.FLOOD: "it gets too many calls",
 }
 AWAY = (
-    "listens on loopback, and does not answer on this machine: it is gone (its group forgets it when its session ends) "
-    "or runs on another machine and needs CDC_WEB_BIND and CDC_WEB_TOKEN_FILE"
+    "listens on loopback, and does not answer on this machine: it has ended, or it runs elsewhere and needs "
+    "CDC_WEB_BIND and CDC_WEB_TOKEN_FILE"
 )
 FOREIGN = "something else answers at its address"
 
@@ -103,7 +103,8 @@ class SignedCluster:
         me = self.me
         if me is None:
             return sight
-        others = (peer for peer in sight.peers if (peer.name, peer.url) != (me.name, me.url))
+        # While a group rebalances it knows members without their addresses, this one among them.
+        others = (peer for peer in sight.peers if peer.name != me.name or peer.url not in (me.url, None))
         return Sight((me, *others), sight.trouble)
 
     async def _answer(self, session: aiohttp.ClientSession, peer: Peer, target: URL) -> Answer:

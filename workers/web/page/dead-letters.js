@@ -39,7 +39,7 @@ function filters(context) {
     element("input", { id: `filter-${name}`, name, type: name === "key" ? "search" : "text", autocomplete: "off", spellcheck: "false", value: parameters.get(name) ?? "" }))),
   element("label", { for: "filter-since" }, "Written within ",
     element("select", { id: "filter-since", name: "since" }, SINCE.map(([value, label]) => element("option", { value, selected: value === (parameters.get("since") ?? "7d") }, label)))),
-  element("label", { for: "filter-all" }, element("input", { id: "filter-all", name: "all", type: "checkbox", value: "1", checked: parameters.get("all") === "1" }), " also redriven and dropped ones"),
+  element("label", { for: "filter-all", class: "check" }, element("input", { id: "filter-all", name: "all", type: "checkbox", value: "1", checked: parameters.get("all") === "1" }), " also redriven and dropped ones"),
   element("button", { type: "submit", class: "primary" }, "Show"));
 }
 
@@ -56,7 +56,7 @@ function overview(body, context, redriven) {
       columns: [
         { title: "What is wrong", value: (row) => row.message || UNKNOWN }, { title: "Letters", numeric: true, value: (row) => number(row.letters) },
         { title: "Code", value: (row) => badge(row.code === "GAP" ? "bad" : "warn", row.code) }, { title: "Stage", value: (row) => row.stage || UNKNOWN },
-        { title: "Table", value: (row) => row.table || UNKNOWN }, { title: "Oldest", value: (row) => moment(row.oldestMs) }, { title: "Newest", value: (row) => moment(row.newestMs) },
+        { title: "Table", value: (row) => row.table || UNKNOWN }, { title: "Oldest", whole: true, value: (row) => moment(row.oldestMs) }, { title: "Newest", whole: true, value: (row) => moment(row.newestMs) },
         { title: "Only these", value: (row) => element("a", { href: context.link("dead-letters", only(row, context.parameters)) }, "Show") },
       ],
     }),
@@ -64,7 +64,7 @@ function overview(body, context, redriven) {
       id: "letters", key: (row) => row.id.replace(":", "-"), caption: body.more ? `The newest ${body.letters.length}` : "Letters, the newest first", rows: body.letters, empty: "",
       columns: [
         { title: "Letter", value: (row) => element("button", { type: "button", class: "small", onclick: () => letter(context, row.id, redriven) }, row.id) },
-        { title: "Time", value: (row) => moment(row.timeMs) }, { title: "Row", code: true, value: (row) => row.key ?? UNKNOWN },
+        { title: "Time", whole: true, value: (row) => moment(row.timeMs) }, { title: "Row", code: true, value: (row) => row.key ?? UNKNOWN },
         { title: "Code", value: (row) => row.code }, { title: "Stage", value: (row) => row.stage || UNKNOWN },
         { title: "Redriven", numeric: true, value: (row) => number(row.letter?.replay ?? 0) },
         { title: "Message", value: (row) => [row.message, row.handled ? badge("idle", row.handled.action) : null] },
@@ -100,7 +100,7 @@ async function letter(context, id, redriven) {
       ["Handled", found.handled ? `${found.handled.action} ${moment(found.handled.atMs)}` : null],
       ["Payload", payload ? `${number(payload.bytes)} bytes, SHA-256 ${payload.sha256.slice(0, 16)}…${payload.notShown ? `, not shown: ${payload.notShown}` : ", masked as in events"}` : "none"],
       ["Same in a terminal", element("code", null, `cdc dlq show ${id}`)],
-    ]),
+    ], true),
     payload?.content ? element("pre", { tabindex: "0", "aria-label": "Payload, masked" }, JSON.stringify(payload.content, null, 2)) : null,
     Object.entries(payload?.wrongTypes ?? {}).map(([column, kind]) => element("p", null, `${column} is not of type or form ${kind}: not shown`)),
     found.redrivable

@@ -36,7 +36,7 @@ import { duration } from "./format.js";
 
 const VIEWS = [
   ["pipeline", "Pipeline"], ["sources", "Sources"], ["tables", "Tables"], ["dead-letters", "Dead letters"],
-  ["trace", "Trace"], ["peek", "Peek"], ["config", "Config & health"],
+  ["trace", "Trace"], ["peek", "Peek"], ["logs", "Logs"], ["config", "Config & health"],
 ];
 const byId = (id) => document.getElementById(id);
 const state = { view: null, abort: null, paused: false, asked: null, wake: new Set(), who: null };

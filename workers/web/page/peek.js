@@ -2,7 +2,7 @@
 
 import { details } from "./dialog.js";
 import { element, show } from "./element.js";
-import { bytes, count, number } from "./format.js";
+import { UNKNOWN, bytes, count, number } from "./format.js";
 import { copyButton } from "./copy.js";
 import { table } from "./table.js";
 
@@ -66,8 +66,8 @@ function live(result, asked, context) {
   };
   const draw = () => show(result, head(), list(state.records, context, empty()), state.told.map((text) => element("p", { class: "muted" }, text)));
   const head = () => element("p", { class: "row" },
-    element("button", { type: "button", id: "hold", "aria-pressed": String(state.held), onclick: hold }, state.held ? "Go on" : "Pause"),
-    element("span", { class: "muted" }, state.held ? `paused; ${count(state.waiting, "record")} came since` : `the newest first, ${number(state.records.length)} shown`,
+    element("button", { type: "button", id: "hold", "aria-pressed": String(state.held), onclick: hold }, state.held ? "Go on" : "Hold the list"),
+    element("span", { class: "muted" }, state.held ? `held; ${count(state.waiting, "record")} came since` : `the newest first, ${number(state.records.length)} shown`,
       state.jumped ? `; ${number(state.jumped)} more were written than a sample shows` : ""));
   const empty = () => element("div", null, element("p", null, query.where || query.table || query.key ? "Nothing that fits has been written since you look." : "Nothing has been written yet."),
     element("p", null, "To look at the past, write a time like ", element("code", null, "-15m"), " into “From”."));
@@ -113,14 +113,12 @@ function list(records, context, empty) {
   return table({
     id: "records", caption: "Records", rows: records, key: (record) => place(record).replace(/[^\w]/g, "-"), empty,
     columns: [
-      { title: "Time", value: (record) => element("span", { class: "nowrap" }, record.time ?? "") },
+      { title: "Time", whole: true, value: (record) => record.time ?? UNKNOWN },
       { title: "Place", value: (record) => element("button", { type: "button", class: "small code nowrap", "aria-label": `All of ${place(record)}`, onclick: () => open(record, context) }, place(record)) },
-      { title: "Table", value: (record) => record.table ?? "" },
-      { title: "Operation", value: (record) => record.operation ?? "" },
-      { title: "Entity", value: (record) => record.entity ?? "" },
-      { title: "Event", value: (record) => (record.eventId ? element("a", { href: context.link("trace", { id: record.eventId }), class: "code nowrap" }, record.eventId) : "") },
+      { title: "What", value: (record) => [record.operation, record.entity ?? record.table].filter(Boolean).join(" ") || UNKNOWN },
+      { title: "Event", value: (record) => (record.eventId ? element("a", { href: context.link("trace", { id: record.eventId }), class: "code nowrap" }, record.eventId) : UNKNOWN) },
       { title: "Size", numeric: true, value: (record) => bytes(record.bytes) },
-      { title: "Besides", value: (record) => (record.broken ? element("span", { class: "bad" }, `broken: ${record.broken}`) : record.said) },
+      { title: "Besides", clip: true, value: (record) => (record.broken ? element("span", { class: "bad" }, `broken: ${record.broken}`) : record.said) },
     ],
   });
 }

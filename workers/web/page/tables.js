@@ -57,9 +57,7 @@ function question(context) {
       if (what) context.go("tables", { what });
     },
   },
-  element("label", { for: "what" }, "Why this owner? "),
-  element("input", { id: "what", name: "what", type: "search", autocomplete: "off", spellcheck: "false", placeholder: "Event id, or a row: orders:41", value: context.parameters.get("what") ?? "" }),
-  " ", element("button", { type: "submit", class: "primary" }, "Explain"));
+  element("label", { for: "what" }, "Why this owner? ", element("input", { id: "what", name: "what", type: "search", autocomplete: "off", spellcheck: "false", placeholder: "Event id, or a row: orders:41", value: context.parameters.get("what") ?? "" })), element("button", { type: "submit", class: "primary" }, "Explain"));
 }
 
 async function answer(root, context) {
@@ -73,7 +71,7 @@ async function answer(root, context) {
       ["Raw record", `${story.raw.topic}/${story.raw.partition} offset ${story.raw.offset}`],
       ["Event", made ? `${made.eventId}, ${made.topic}/${made.partition} offset ${made.offset}` : null],
       ["Owner then", made ? `orgId ${made.orgId ?? UNKNOWN}, userId ${made.userId ?? UNKNOWN}, from ${made.source}${made.stale ? " (table younger than the change)" : ""}` : null],
-    ]),
+    ], true),
     story.ownerRule ? story.now.map(search) : element("p", { class: "empty" }, "The table has no owner rule, so its events have no owner. `owner:` in tables.yaml gives it one."),
     silent(story.workers));
   context.say(`explained: ${story.now.map((one) => `${one.id} ${one.value ?? "missing"}`).join(", ")}`);
@@ -127,7 +125,7 @@ function one(body, context) {
   const entriesOf = (part) => (row.entries ? `${((part.entries * row.partitions.length) / row.entries).toFixed(2)}x` : UNKNOWN);
   return [
     element("p", null, element("a", { href: context.link("tables") }, "All tables"), ` · ${row.table}: ${row.purpose}`),
-    facts([["Entries", number(row.entries)], ["Size", bytes(row.bytes)], ["Held by", holders(row)]]),
+    facts([["Entries", number(row.entries)], ["Size", bytes(row.bytes)], ["Held by", holders(row)]], true),
     table({
       caption: "Partitions", rows: row.partitions, empty: "No worker holds a partition of it.",
       columns: [
@@ -168,7 +166,7 @@ async function entries(root, context) {
       columns: [
         { title: "Key", code: true, value: (entry) => entry.key },
         { title: "orgId", code: true, value: (entry) => entry.orgId ?? UNKNOWN }, { title: "userId", code: true, value: (entry) => entry.userId ?? UNKNOWN },
-        { title: "Since", value: (entry) => moment(entry.sinceMs) },
+        { title: "Since", whole: true, value: (entry) => moment(entry.sinceMs) },
         { title: "More", value: (entry) => entry.unreadable ?? (["schema", "columns", "version", "changes", "block"].filter((name) => name in entry).map((name) => `${name} ${entry[name]}`).join(", ") || UNKNOWN) },
         { title: "Partition", numeric: true, value: (entry) => number(entry.partition) }, { title: "Held by", value: (entry) => entry.holders.join(", ") },
         { title: "As it is", value: (entry) => element("button", { type: "button", class: "small", onclick: () => reveal(context, entry) }, "Reveal") },

@@ -96,7 +96,7 @@ function section(trail, at, context) {
       id: `${id}-hops`, caption: `Hops of ${name}`, rows: trail.hops, empty: "No hop is known.",
       columns: [
         { title: "Hop", value: (hop) => hop.hop },
-        { title: "Time", value: (hop) => element("span", { class: "nowrap" }, hop.time ?? UNKNOWN) },
+        { title: "Time", whole: true, value: (hop) => hop.time ?? UNKNOWN },
         { title: "After", numeric: true, value: (hop) => took(hop.tookMs) },
         { title: "Place", value: (hop) => (hop.place ? element("code", { class: "nowrap" }, hop.place) : "") },
         { title: "What happened", value: (hop) => hop.text },
