@@ -29,6 +29,7 @@ from workers.engine.errors import BootRefused
 from workers.engine.gaps import lost_entries
 from workers.engine.ledger import Ledger, last_written
 from workers.engine.offsets import log_bounds, offset_fetch
+from workers.engine.slot_producer import look_at_errors
 
 PAUSE = 0.3
 BOOT_SECONDS = 10.0
@@ -115,6 +116,7 @@ async def _boot(app: Any, consumer: Any, *, last: bool) -> bool:
         app.log.info("first boot of %s: %s, looking again", app.conf.id, type(error).__name__)
     finally:
         await producer.stop()
+        look_at_errors(producer)
     return False
 
 

@@ -73,14 +73,15 @@ class SlotProducer(AIOKafkaProducer):
             await self.client.close()
             await super().stop()
         finally:
-            self._look_at_errors()
+            look_at_errors(self)
 
-    def _look_at_errors(self) -> None:
-        """aiokafka gives its error to futures that nobody awaits; asyncio would log each of them, some time later."""
-        futures = [self._txn_manager.wait_for_transaction_end()]
-        for queue in self._message_accumulator._batches.values():
-            for batch in queue:
-                futures += [batch.future, batch._drain_waiter]
-        for future in futures:
-            if future is not None and future.done() and not future.cancelled():
-                future.exception()
+
+def look_at_errors(producer: AIOKafkaProducer) -> None:
+    """aiokafka gives its error to futures that nobody awaits; asyncio would log each of them, some time later."""
+    futures = [producer._txn_manager.wait_for_transaction_end()]
+    for queue in producer._message_accumulator._batches.values():
+        for batch in queue:
+            futures += [batch.future, batch._drain_waiter]
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()
