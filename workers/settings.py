@@ -263,7 +263,7 @@ class SettingsError(ConfigurationError):
     """Settings that are wrong, unknown, or do not go together: all of them."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems), hint="see .env.example for every setting, README.md for sources.yaml")
+        super().__init__("; ".join(problems), hint=".env.example has every setting, docs/deployment.md sources.yaml")
         self.problems = problems
 
 

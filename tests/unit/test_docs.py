@@ -18,6 +18,7 @@ from workers.topics import plan
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEPLOYMENT = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
 PAGES = sorted([
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *(ROOT / "docs").rglob("*.md"),
 ])  # fmt: skip
@@ -91,7 +92,10 @@ def test_every_make_target_exists(page: Path) -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/from-lambda.md"])
+@pytest.mark.parametrize("page", [
+    "README.md", "docs/deployment.md", "docs/from-lambda.md", "docs/operating.md", "docs/schemas.md",
+    "docs/troubleshooting.md",
+])  # fmt: skip
 def test_every_cdc_command_and_option_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     named = [found[1] for line in commands(text) if (found := re.search(r"(?:^|\s|\()(cdc [a-z].*)", line))]
@@ -126,7 +130,7 @@ def test_the_first_screen_shows_both_commands() -> None:
 
 
 def test_the_topics_to_create_are_those_the_worker_wants() -> None:
-    (script,) = blocks(README, "bash")
+    (script,) = blocks(DEPLOYMENT, "bash")
     told = subprocess.run(
         ["bash", "-euc", "kafka-topics() { printf '%s\\t' \"$@\"; echo; }\n" + script],
         env={"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": "broker:9092"},
@@ -176,7 +180,7 @@ def test_the_rules_of_the_page_on_redaction_are_taken(tmp_path: Path) -> None:
 
 
 def test_the_policy_is_json() -> None:
-    (policy,) = (body for body in blocks(README, "json") if "Statement" in body)
+    (policy,) = (body for body in blocks(DEPLOYMENT, "json") if "Statement" in body)
     assert json.loads(policy)["Statement"]
 
 

@@ -113,9 +113,9 @@ def test_mistakes_of_the_file_are_told_with_those_of_the_settings(tmp_path: Path
     ]
 
 
-def test_the_example_of_the_readme_is_one(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    example = "version: 1\nsources:" + readme.split("version: 1\nsources:", 1)[1].split("```", 1)[0]
+def test_the_example_of_the_page_on_deployment_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/deployment.md").read_text(encoding="utf-8")
+    example = "version: 1\nsources:" + page.split("version: 1\nsources:", 1)[1].split("```", 1)[0]
     assert [source.name for source in sources(tmp_path, example)] == ["core", "crm"]
 
 

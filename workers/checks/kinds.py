@@ -125,7 +125,7 @@ OTHER_KINDS: dict[str, Kind] = {
     ),
     "stream.denied": _error(
         "aws", "AWS does not let the worker read the stream; the message names the action.",
-        "allow the action on the stream (README.md has the policy); kms:Decrypt on the key of an encrypted one",
+        "allow the action on the stream (policy: docs/deployment.md); kms:Decrypt on the key of an encrypted one",
         ExitCode.DENIED,
     ),
     "stream.unreachable": _error("aws", "Kinesis does not answer.", NETWORK, ExitCode.UNREACHABLE),

@@ -88,8 +88,8 @@ def redrive(
         tally, hidden = asyncio.run(_redrive(selection, rate, limit, max_replays, write=write))
     _print_redrive(tally, output, written=write)
     if not (write or dry_run):
-        raise RefusedError(f"{tally.letters:,} letters would be redriven", hint="look at them, then run it with --yes")
-    click.echo(f"{NAME}: {tally.letters:,} letters {'are' if write else 'would be'} redriven", err=True)
+        raise RefusedError(f"{_letters(tally.letters)} would be redriven", hint="look at them, then run it with --yes")
+    click.echo(f"{NAME}: {_letters(tally.letters)} {'' if write else 'would be '}redriven", err=True)
     if tally.refused:
         click.echo(f"{NAME}: {len(tally.refused):,} letters stay", err=True)
     if tally.gaps:
@@ -181,8 +181,8 @@ def drop(
             click.echo(line)
     what = "shown again" if undo else "dropped"
     if not (write or dry_run):
-        raise RefusedError(f"{len(marks):,} letters would be {what}", hint="look at them, then run it with --yes")
-    click.echo(f"{NAME}: {len(marks):,} letters {'are' if write else 'would be'} {what}", err=True)
+        raise RefusedError(f"{_letters(len(marks))} would be {what}", hint="look at them, then run it with --yes")
+    click.echo(f"{NAME}: {_letters(len(marks))} {'' if write else 'would be '}{what}", err=True)
     if hidden:
         ctx.exit(int(ExitCode.PARTIAL))
 
@@ -204,3 +204,7 @@ async def _drop(
     if not marks:
         require_ids(selection, found, undo=undo)
     return marks, kinds, tell_held_back(found)
+
+
+def _letters(count: int) -> str:
+    return f"{count:,} {'letter' if count == 1 else 'letters'}"

@@ -11,11 +11,11 @@ from enrichers.row_view import MASK
 from models.trail import Ending, Hop, Trail, Trails
 from models.written import stamp
 from workers.cli.stopping import put
+from workers.trace.durations import duration
 from workers.trace.question import Kind
 
 TIME_WIDTH = 24
 HOP_WIDTH = 11
-SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
 
 
 def trail_lines(trail: Trail, *, steps: bool) -> Iterator[str]:
@@ -46,21 +46,14 @@ def ending_line(trail: Trail) -> str:
 
 def hop_line(hop: Hop, before_ms: int | None) -> str:
     """One hop, and how long after the one before it."""
-    took = "" if hop.at_ms is None or before_ms is None else duration(hop.at_ms - before_ms)
+    took = "" if hop.at_ms is None or before_ms is None else _since(hop.at_ms - before_ms)
     where = f"{hop.place}  " if hop.place is not None else ""
     return f"  {stamp(hop.at_ms) or '':<{TIME_WIDTH}}  {took:>9}  {hop.name:<{HOP_WIDTH}}  {where}{hop.text}".rstrip()
 
 
-def duration(milliseconds: int) -> str:
-    """Short, with its sign."""
-    sign, passed = "-" if milliseconds < 0 else "+", abs(milliseconds)
-    if passed < SECOND_MS:
-        return f"{sign}{passed} ms"
-    if passed < MINUTE_MS:
-        return f"{sign}{passed / SECOND_MS:.1f} s"
-    if passed < HOUR_MS:
-        return f"{sign}{passed / MINUTE_MS:.1f} min"
-    return f"{sign}{passed / HOUR_MS:,.1f} h"
+def _since(milliseconds: int) -> str:
+    """With its sign: clocks differ."""
+    return f"{'-' if milliseconds < 0 else '+'}{duration(milliseconds)}"
 
 
 @dataclass(slots=True)

@@ -94,7 +94,7 @@ def _no_record(shard: str, sequence: str) -> NotFoundError:
 def aws_failure(error: AwsError) -> CommandError:
     """With which exit code a command ends that cannot do without AWS."""
     if isinstance(error, AwsDenied):
-        return DeniedError(f"AWS says {error.code}", hint="see the IAM policy in README.md")
+        return DeniedError(f"AWS says {error.code}", hint="see the IAM policy in docs/deployment.md")
     if error.code == "ResourceNotFoundException":
         return NotFoundError(
             "AWS does not know the stream or table", hint="KINESIS_STREAM_NAME, AWS_REGION, CDC_SOURCES?"

@@ -16,6 +16,7 @@ from models.trail import Ending, Hop, Trail
 from models.written import Place, Writer, Written, stamp
 from workers.trace import aftermath, standing
 from workers.trace.aftermath import Aftermath, Again, Receipt
+from workers.trace.durations import duration
 from workers.trace.heads import EventRecord
 from workers.trace.scene import Anchor, Scene
 from workers.trace.standing import StageStanding
@@ -251,7 +252,7 @@ def _of_event(walk: Walk, event: EventRecord, now: int) -> tuple[Ending, str]:
 def _took(walk: Walk, receipt: Receipt) -> str:
     change = walk.named.change
     took = (receipt.head.time or receipt.time_ms) - change.committed_ms if change is not None else -1
-    return f", {took / 1000:,.1f} s after the commit" if took >= 0 else ""
+    return f", {duration(took)} after the commit" if took >= 0 else ""
 
 
 def _of_letter(letter: Buried) -> tuple[Ending, str]:
