@@ -1,6 +1,7 @@
 """A browser, and a worker with data behind its page. Nothing here is collected outside of `make test-browser`."""
 
 import functools
+import json
 import os
 import re
 import sys
@@ -42,6 +43,7 @@ def address(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     try:
         url = _until_ready(worker)
         _send(kinesis, stream)
+        _until_published(url)
         _split(kinesis, stream)
         yield f"{url}/page/"
         assert worker.stop() == 0
@@ -67,8 +69,20 @@ def _answers(url: str) -> bool:
         return False
 
 
+def _until_published(url: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{url}/api/pipeline", timeout=20) as answer:
+            stages = {stage["name"]: stage for stage in json.load(answer)["stages"]}
+        if stages["publish"]["taken"] >= CHANGES and stages["enrich"]["outcomes"].get("dead"):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"not all was published: {stages}")
+
+
 def _send(kinesis: Any, stream: str) -> None:
     records = [{"Data": change.data, "PartitionKey": f"u{change.row}"} for change in changes(1, CHANGES)]
+    records.append({"Data": b"{ no JSON", "PartitionKey": "poison"})
     assert kinesis.put_records(StreamName=stream, Records=records)["FailedRecordCount"] == 0
 
 
