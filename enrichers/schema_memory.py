@@ -7,7 +7,7 @@ reported once, whoever saw it first and however often.
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -16,6 +16,7 @@ from models.strict_json import encode
 from models.tables import ColumnType, TableSpec
 
 ChangeKind = Literal["new", "vanished", "retyped", "rekeyed"]
+CHANGE_KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 MAX_COLUMNS = 2_000
 """Columns remembered of one table; a broken source may name any number."""
 MAX_CHANGES = 200

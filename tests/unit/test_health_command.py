@@ -13,6 +13,7 @@ from workers.cli.health import CHECKS, health, table
 from workers.cluster.peers import Answer
 from workers.failures import ConfigurationError
 from workers.health import verdicts
+from workers.health.asked import told
 from workers.health.verdicts import HealthReport, State, Verdict, ok
 from workers.web.routes import Desk
 from workers.web.views.health import everywhere, here
@@ -43,7 +44,12 @@ class Examined:
 def examined(monkeypatch: pytest.MonkeyPatch) -> Examined:
     found = Examined()
     monkeypatch.setattr("workers.cli.health._examination", lambda _timeout: found)
+    monkeypatch.setattr("workers.cli.health._canaries", no_canaries)
     return found
+
+
+async def no_canaries() -> tuple[Verdict, ...]:
+    return ()
 
 
 def run(*arguments: str) -> Result:
@@ -88,12 +94,35 @@ def test_the_command_offers_every_check_that_needs_no_worker() -> None:
     assert {*CHECKS, "canary"} == set(verdicts.CHECKS)
 
 
+def test_a_canary_that_workers_tell_of_stands_with_the_rest(
+    examined: Examined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late() -> tuple[Verdict, ...]:
+        return (Verdict("canary", "core", State.FAILED, "none has arrived for 90 s", "cdc status"),)
+
+    monkeypatch.setattr("workers.cli.health._canaries", late)
+    ended = run()
+    assert "failed   canary    core        none has arrived for 90 s" in ended.stdout
+    assert ended.exit_code == 5
+    assert "canary" not in run("--only", "kafka").stdout
+
+
+async def test_the_newest_round_of_a_worker_tells_of_the_canary() -> None:
+    sent = ok("canary", "core", "the last one took 0.3 s")
+    later = HealthReport((*REPORT.verdicts, sent), REPORT.at_ms + 60_000, 0.1)
+    asked = desk(
+        Answer("a", {"report": REPORT.document()}), Answer("b", {"report": later.document()}),
+        Answer("c", {"report": None}), Answer("d", error="TimeoutError"), Answer("e", []),
+    ).cluster  # fmt: skip
+    assert await told(asked) == (sent,)
+
+
 def test_an_empty_report_has_no_lines() -> None:
     assert list(table(HealthReport((), 0, 0.0))) == []
 
 
 def desk(*answers: Answer, stages: Any = None) -> Desk:
-    async def ask(_path: str) -> tuple[Answer, ...]:
+    async def ask(_path: str, *, seconds: float = 0) -> tuple[Answer, ...]:
         return answers
 
     return cast("Desk", SimpleNamespace(cluster=SimpleNamespace(ask=ask), stages=stages or {}))

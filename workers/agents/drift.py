@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable
 
 from enrichers.observe import read_history, read_seen
-from enrichers.schema_memory import History, history_key, report, seen_key, together, treatment
+from enrichers.schema_memory import CHANGE_KINDS, History, history_key, report, seen_key, together, treatment
 from enrichers.state import NewerFormatError, UnreadableEntryError
 from models.catalogue import Catalogue
 from models.routing import partition_of
@@ -78,8 +78,9 @@ def add_drift(
                     history = reported(spec, index)
                 except (NewerFormatError, UnreadableEntryError):
                     continue  # the stage refuses to work with it, and says so; a scrape goes on
-                for change, count in sorted(history.counts.items()) if history is not None else ():
-                    yield metrics.SCHEMA_CHANGES.of(count, spec.name, change)
+                counts = history.counts if history is not None else {}
+                for change in CHANGE_KINDS:  # from 0 on: the first one is an increase, too
+                    yield metrics.SCHEMA_CHANGES.of(counts.get(change, 0), spec.name, change)
 
     app.slot_bodies.append(lambda slot: SlotTask(slot, report_changes))
     app.measures.append(measure)

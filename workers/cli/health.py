@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ from workers.failures import ConfigurationError
 
 if TYPE_CHECKING:
     from workers.health.examination import Examination
-    from workers.health.verdicts import HealthReport
+    from workers.health.verdicts import HealthReport, Verdict
 
 CHECKS = ("kafka", "kinesis", "bus", "alarms", "rds", "postgres", "ssm", "archive")
 """In the order of the screen; that of a canary is told by workers."""
@@ -65,6 +66,7 @@ def health(
       postgres  the database behind the lookups, if there is one
       ssm       the parameters that hold secrets, if there are any
       archive   bucket, queue and topic of dead letters, if there are any
+      canary    what the worker that sends canaries last saw of them, if one does; not with --only
 
     It reads, and writes nothing. Workers do the same every CDC_HEALTH_INTERVAL seconds; what they found stands at
     /api/health. Exit code: 0 if all is ok; 4 if somebody denies us a look or refuses our credentials, 5 if something
@@ -83,7 +85,7 @@ def health(
         _watch(examination, only, every, output)
         return
     with quiet():
-        report = asyncio.run(examination.round(only))
+        report = asyncio.run(_round(examination, only))
     match output:
         case "json":
             click.echo(json.dumps(report.document(), indent=2))
@@ -108,10 +110,25 @@ def _examination(timeout: float | None) -> "Examination":
     return Examination(settings, read_catalogue(settings), now_ms=now_ms, monotonic=monotonic)
 
 
+async def _round(examination: "Examination", only: tuple[str, ...]) -> "HealthReport":
+    """Our own look, and what the workers say of their canaries, which nobody else can tell."""
+    if only:
+        return await examination.round(only)
+    report, told = await asyncio.gather(examination.round(), _canaries())
+    return replace(report, verdicts=(*report.verdicts, *told))
+
+
+async def _canaries() -> "tuple[Verdict, ...]":
+    from workers.health.asked import canaries  # noqa: PLC0415
+    from workers.settings import load_settings  # noqa: PLC0415
+
+    return await canaries(load_settings())
+
+
 def _watch(examination: "Examination", only: tuple[str, ...], every: float, output: str) -> None:
     async def looks() -> None:
         while True:
-            report = await examination.round(only)
+            report = await _round(examination, only)
             if output == "jsonl":
                 click.echo(json.dumps(report.document()))
             else:

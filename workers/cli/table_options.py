@@ -15,7 +15,7 @@ from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns
 from workers.cli.progress import Progress
 from workers.contract import masking, read_catalogue
-from workers.failures import ConfigurationError
+from workers.failures import NotFoundError
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
@@ -65,13 +65,13 @@ async def opened() -> AsyncIterator[OpenedTables]:
 
 
 def chosen_tables(now: OpenedTables, names: Sequence[str]) -> tuple[str, ...]:
-    """The tables of these names, all without any. Raises ConfigurationError."""
+    """The tables of these names, all without any. Raises NotFoundError."""
     from workers.lookup_tables.entries import known_tables  # noqa: PLC0415
 
     known = known_tables(now.catalogue)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ConfigurationError(
+        raise NotFoundError(
             f"no such table: {', '.join(unknown)}{suggestion(unknown[0], known)}", hint=f"there are: {', '.join(known)}"
         )
     return tuple(name for name in known if not names or name in names)

@@ -1,5 +1,6 @@
 """`cdc worker`: run the pipeline."""
 
+import logging
 import sys
 
 import click
@@ -62,18 +63,28 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     stages = stages or stages_of(settings)
     port = choose_port(settings.web_port, settings.web_bind)
     process = make_process(settings, stages, port)
-    click.echo(f"cdc worker: stages {', '.join(stages)}, web views at {own_url(settings, port)}/", err=True)
-    click.echo(f"cdc worker: the web views are {told_access(settings)}", err=True)
+    say = _in_json if form == "json" else _in_words
+    say(f"stages {', '.join(stages)}, web views at {own_url(settings, port)}/")
+    say(f"the web views are {told_access(settings)}")
     if settings.health_port:
-        click.echo(f"cdc worker: /livez, /readyz, /metrics on {settings.health_bind}:{settings.health_port}", err=True)
+        say(f"/livez, /readyz, /metrics on {settings.health_bind}:{settings.health_port}")
     code = process.run()
     send_rest(settings)
     for name, why in sorted(process.waiting.items()):
-        click.echo(f"cdc worker: {name} waits for you: {why}", err=True)
+        say(f"{name} waits for you: {why}")
     if process.waiting:
-        click.echo("cdc worker: stopped, but not everything goes on by itself; see docs/runbook.md", err=True)
+        say("stopped, but not everything goes on by itself; see docs/runbook.md")
     for name, why in sorted(process.paused.items()):
-        click.echo(f"cdc worker: {name} is paused: {why}; `cdc resume` ends that", err=True)
+        say(f"{name} is paused: {why}; `cdc resume` ends that")
     if not process.waiting and not code:
-        click.echo("cdc worker: stopped", err=True)
+        say("stopped")
     leave(code)
+
+
+def _in_words(text: str) -> None:
+    click.echo(f"cdc worker: {text}", err=True)
+
+
+def _in_json(text: str) -> None:
+    """Whoever reads objects gets nothing else."""
+    logging.getLogger("cdc.worker").info("%s", text)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 from models.pause import Pause
 
@@ -71,6 +71,30 @@ class Gap:
     log_end: int
 
 
+class NoticeKind(StrEnum):
+    """As workers say it of what stands in the way of a stage; pauses and stops are read from Kafka."""
+
+    BLOCKED = "blocked"
+    """Somebody has to do something."""
+    AWAY = "away"
+    """Something does not answer; it goes on by itself."""
+    PARKED = "parked"
+    """Some rows wait behind a failure, the others go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What workers say of a stage. No values of a row."""
+
+    stage: str
+    kind: NoticeKind
+    what: str
+    why: str
+    workers: tuple[str, ...]
+    places: tuple[str, ...] = ()
+    """Each slot, partition, shard or bus that `what` speaks of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What Kafka says of a stage."""
@@ -95,6 +119,8 @@ class Figures:
     bus: str = ""
     """Of publish: in a word."""
     bus_name: str = ""
+    notices: tuple[Notice, ...] = ()
+    """Only what workers say beyond the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +194,9 @@ class Overview:
 def judge(figures: Figures, now_ms: int) -> StageView:
     """State and troubles of a stage."""
     troubles = tuple(_troubles(figures))
+    blocked = next(
+        (one for one in figures.notices if one.kind is NoticeKind.BLOCKED and not _known(one, figures)), None
+    )
     whole = [pause for pause in figures.pauses if pause.target.part == "stage"]
     state, since_ms, why = State.RUNNING, 0, ""
     if figures.stops:
@@ -177,6 +206,8 @@ def judge(figures: Figures, now_ms: int) -> StageView:
         state, why = State.BLOCKED, f"records were lost at {figures.gaps[0].where}"
     elif figures.bus == "missing":
         state, why = State.BLOCKED, f"bus {figures.bus_name} is missing"
+    elif blocked is not None and figures.members:
+        state, why = State.BLOCKED, f"{blocked.what}: {_first_sentence(blocked.why)}"
     elif not figures.members:
         state, why = State.STOPPED, "no worker"
         if whole:
@@ -216,6 +247,10 @@ def _troubles(figures: Figures) -> Iterator[Trouble]:
         yield Trouble(stage, f"bus {figures.bus_name} does not exist", "create it; it goes on by itself", f"{PAGE}#bus")
     elif figures.bus and figures.bus != "there":
         yield Trouble(stage, f"bus {figures.bus_name}: {figures.bus}", "cdc check", f"{PAGE}#bus")
+    for notice in figures.notices:
+        if not _known(notice, figures):
+            said = f"{notice.what}: {notice.why} (says {', '.join(notice.workers)})"
+            yield Trouble(stage, said, _against(notice), f"{PAGE}#what-workers-say")
     if not figures.members:
         yield Trouble(stage, NO_WORKER, f"cdc worker --stages {stage}", f"{PAGE}#no-worker")
     if figures.danger >= WARN_AT:
@@ -226,6 +261,26 @@ def _troubles(figures: Figures) -> Iterator[Trouble]:
             stage, f"{urgent}{figures.danger:.0%} {of} are used up at {figures.danger_at}: {says}",
             _against_retention(figures), f"{PAGE}#retention", figures.oldest_ms,
         )  # fmt: skip
+
+
+def _known(notice: Notice, figures: Figures) -> bool:
+    """Whether Kafka or the bus has told it already, with more."""
+    stands = any(place == "dead letters" for place in notice.places) and bool(figures.stops)
+    gone = {gap.where for gap in figures.gaps}.issuperset(notice.places) and bool(figures.gaps)
+    missing = any(place.endswith(f"bus {figures.bus_name}") for place in notice.places) and figures.bus == "missing"
+    return stands or gone or missing
+
+
+def _against(notice: Notice) -> str:
+    match notice.kind:
+        case NoticeKind.BLOCKED:
+            return f"cdc check; cdc logs --stage {notice.stage} --level warning"
+        case NoticeKind.AWAY:
+            return "it goes on by itself; cdc health says what does not answer"
+        case NoticeKind.PARKED:
+            return f"its row waits, the others go on; cdc logs --stage {notice.stage} --level warning"
+        case _:
+            assert_never(notice.kind)
 
 
 def _against_retention(figures: Figures) -> str:

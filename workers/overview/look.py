@@ -18,6 +18,7 @@ from workers.engine.clock import monotonic
 from workers.failures import CommandError
 from workers.groups import committed_offsets
 from workers.kafka_access import KafkaAccess
+from workers.overview.hearsay import Hearsay, hearsay
 from workers.overview.judgement import (
     SHARD_RETENTION_MS,
     DeadLetters,
@@ -48,16 +49,18 @@ async def overview(
     """The screen, of stages that were looked at just now; `sample`: seconds over which rates are measured, 0: not at
     all. Raises KafkaError, CommandError for what nothing can be said without."""
     rating = asyncio.ensure_future(_rates(settings, kafka, found, sample))
+    asking = asyncio.ensure_future(hearsay(settings))
     try:
-        return await _overview(settings, kafka, found, now_ms, rating)
+        return await _overview(settings, kafka, found, now_ms, rating, asking)
     finally:
         rating.cancel()
-        await asyncio.gather(rating, return_exceptions=True)
+        asking.cancel()
+        await asyncio.gather(rating, asking, return_exceptions=True)
 
 
 async def _overview(
     settings: Settings, kafka: KafkaAccess, found: Sequence[StageStatus], now_ms: int,
-    rating: "asyncio.Future[dict[str, float]]",
+    rating: "asyncio.Future[dict[str, float]]", asking: "asyncio.Future[Hearsay]",
 ) -> Overview:  # fmt: skip
     unseen: list[str] = []
     waiting = {
@@ -77,11 +80,13 @@ async def _overview(
     except (CommandError, TopicAuthorizationFailedError) as error:
         letters = None
         unseen.append(f"dead letters: {_why(error)}")
-    rates = await rating
+    rates, told = await rating, await asking
+    unseen += told.unheard
     stages = []
     for stage in found:
         figures = _figures(stage, book, begins, firsts, kept, now_ms)
-        stages.append(judge(replace(figures, rate=rates.get(stage.stage)), now_ms))
+        figures = replace(figures, rate=rates.get(stage.stage), notices=told.of(stage.stage))
+        stages.append(judge(figures, now_ms))
     return Overview(
         now_ms, tuple(stages), letters, book.now(now_ms), settings.topic_prefix, settings.app, tuple(unseen)
     )

@@ -1,0 +1,91 @@
+"""What workers say of their stages, on the screen of `cdc status`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tests.unit.test_status_screen import ENRICH, GAP, NOW, STOP
+from workers.cluster.peers import OTHERS, Answer
+from workers.overview.hearsay import heard
+from workers.overview.judgement import Figures, Notice, NoticeKind, State, judge
+
+REFUSED = "cdc.dead does not exist. Create it"
+
+
+class Said:
+    """Workers that answer this."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = answers
+
+    async def ask(self, path: str, query: Mapping[str, str] | None = None, *, seconds: float = 0) -> tuple[Answer, ...]:
+        return self.answers
+
+
+def reasons(*told: tuple[str, str, str]) -> dict[str, Any]:
+    return {"stages": {"enrich": {"reasons": [{"kind": kind, "what": what, "why": why} for kind, what, why in told]}}}
+
+
+def notice(kind: NoticeKind, what: str) -> Notice:
+    return Notice("enrich", kind, what, REFUSED, ("a",), (what,))
+
+
+async def test_what_several_slots_and_workers_say_is_one_notice() -> None:
+    found = await heard(
+        Said(
+            Answer("a", reasons(("blocked", "slot 1", REFUSED), ("blocked", "slot 2", REFUSED))),
+            Answer("b", reasons(("blocked", "slot 3", REFUSED), ("blocked", "slot 4", REFUSED))),
+        )
+    )
+    (one,) = found.of("enrich")
+    assert (one.what, one.why, one.workers) == ("slot 1, slot 2, slot 3 and 1 more", REFUSED, ("a", "b"))
+    assert (found.of("publish"), found.unheard) == ((), ())
+
+
+async def test_pauses_and_starts_are_known_without_them() -> None:
+    assert (
+        await heard(Said(Answer("a", reasons(("paused", "stage", "x"), ("starting", "slot 1", "x")))))
+    ).notices == ()
+
+
+async def test_who_cannot_be_asked_is_named_and_hides_nobody() -> None:
+    found = await heard(
+        Said(
+            Answer("a", error="does not answer in time"), Answer("b", {"pipeline": []}),
+            Answer("c", reasons(("away", "bus x", "503"))), Answer(OTHERS, error="Kafka does not say who they are"),
+        )
+    )  # fmt: skip
+    assert found.unheard == (
+        "a: does not answer in time", "b: its answer is none of this release",
+        "workers: Kafka does not say who they are",
+    )  # fmt: skip
+    assert [one.kind for one in found.notices] == [NoticeKind.AWAY]
+
+
+def test_a_refused_slot_blocks_the_stage_and_names_what_to_do() -> None:
+    view = judge(replace(ENRICH, rate=5.0, notices=(notice(NoticeKind.BLOCKED, "slot 1"),)), NOW)
+    assert (view.state, view.why) == (State.BLOCKED, "slot 1: cdc.dead does not exist")
+    (trouble,) = view.troubles
+    assert "(says a)" in trouble.what
+    assert trouble.mend.startswith("cdc check")
+
+
+def test_what_is_away_is_told_and_the_stage_runs() -> None:
+    view = judge(replace(ENRICH, rate=5.0, notices=(notice(NoticeKind.AWAY, "slot 1"),)), NOW)
+    assert view.state is State.RUNNING
+    assert "by itself" in view.troubles[0].mend
+
+
+def test_what_kafka_or_the_bus_tells_is_not_told_twice() -> None:
+    stands = replace(ENRICH, stops=(STOP,), notices=(notice(NoticeKind.BLOCKED, "dead letters"),))
+    lost = replace(ENRICH, gaps=(GAP,), notices=(notice(NoticeKind.BLOCKED, GAP.where),))
+    missing = Figures(
+        "publish",
+        "Stable",
+        1,
+        0,
+        bus="missing",
+        bus_name="b",
+        notices=(notice(NoticeKind.BLOCKED, "preflight of bus b"),),
+    )
+    assert [len(judge(one, NOW).troubles) for one in (stands, lost, missing)] == [1, 1, 1]

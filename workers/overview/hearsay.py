@@ -1,0 +1,82 @@
+"""What only workers know of their stages: slots that are refused, circuits that are open, rows that wait."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from workers.cluster.outside import cluster_of
+from workers.cluster.peers import OTHERS, Answer
+from workers.failures import CommandError
+from workers.overview.judgement import Notice, NoticeKind
+from workers.settings import Settings
+
+PATH = "/internal/pipeline"
+SECONDS = 3.0
+MOST_NAMED = 3
+"""Of slots and partitions that say the same; of the others the number."""
+KINDS = set(NoticeKind)
+
+
+class Asked(Protocol):
+    """What asks all workers (workers.cluster.peers.Cluster)."""
+
+    async def ask(
+        self, path: str, query: Mapping[str, str] | None = None, *, seconds: float = SECONDS
+    ) -> tuple[Answer, ...]:
+        """GET from every worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearsay:
+    """`unheard`: who could not be asked, and why."""
+
+    notices: tuple[Notice, ...] = ()
+    unheard: tuple[str, ...] = ()
+
+    def of(self, stage: str) -> tuple[Notice, ...]:
+        """Of one stage."""
+        return tuple(notice for notice in self.notices if notice.stage == stage)
+
+
+async def hearsay(settings: Settings) -> Hearsay:
+    """Asks every worker that Kafka names. Never raises for the world."""
+    try:
+        async with asyncio.timeout(2 * SECONDS), cluster_of(settings) as cluster:
+            return await heard(cluster)
+    except CommandError as error:
+        return Hearsay(unheard=(f"workers: {error}; {error.hint}" if error.hint else f"workers: {error}",))
+    except TimeoutError:
+        return Hearsay(unheard=("workers: they do not answer in time",))
+
+
+async def heard(cluster: Asked) -> Hearsay:
+    """What they say, put together: what several workers or slots say is one notice."""
+    told: dict[tuple[str, NoticeKind, str], dict[str, list[str]]] = {}
+    unheard = []
+    for answer in await cluster.ask(PATH, seconds=SECONDS):
+        try:
+            found = [*_reasons(answer.body)] if answer.error is None else []
+        except (AttributeError, KeyError, TypeError, ValueError):
+            unheard.append(f"{answer.worker}: its answer is none of this release")
+            continue
+        if answer.error is not None:
+            name = "workers" if answer.worker == OTHERS else answer.worker
+            unheard.append(f"{name}: {answer.error}")
+        for stage, kind, what, why in found:
+            told.setdefault((stage, kind, why), {}).setdefault(what, []).append(answer.worker)
+    return Hearsay(tuple(_notice(*key, places) for key, places in told.items()), tuple(unheard))
+
+
+def _reasons(body: Any) -> Iterator[tuple[str, NoticeKind, str, str]]:
+    for name, stage in body["stages"].items():
+        for reason in stage["reasons"]:
+            if reason["kind"] in KINDS:
+                yield name, NoticeKind(reason["kind"]), str(reason["what"]), str(reason["why"])
+
+
+def _notice(stage: str, kind: NoticeKind, why: str, places: Mapping[str, Sequence[str]]) -> Notice:
+    names = sorted(places)
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    workers = sorted({worker for of in places.values() for worker in of})
+    return Notice(stage, kind, f"{', '.join(names[:MOST_NAMED])}{more}", why, tuple(workers), tuple(names))
