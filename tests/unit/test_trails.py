@@ -18,7 +18,7 @@ from models.trail import Ending, Hop, Trail
 from models.written import Place
 from tests.unit.changes import KEY, TELEPHONY, dms
 from tests.unit.letters import T0, buried, gap
-from workers.cli.trace_lines import trail_lines
+from workers.cli.trace_lines import since, trail_lines
 from workers.groups import GroupState
 from workers.settings import Settings
 from workers.trace.aftermath import Aftermath, Again, Receipt, tells_of
@@ -144,3 +144,9 @@ def test_hops_are_told_with_the_time_between_them() -> None:
     assert [hop["tookMs"] for hop in document["hops"]] == [None, 2_000]
     nameless = Trail(Ending.DEAD, "", (Hop("raw", "", T0, Place("cdc.raw.core", 3, 22)),), entity="***")
     assert next(trail_lines(nameless, steps=False)) == "cdc.raw.core/3:22"
+
+
+def test_durations_are_short_and_have_a_sign() -> None:
+    assert [since(ms) for ms in (0, 999, 1_500, -1_500, 90_000, 5_400_000)] == [
+        "+0 ms", "+999 ms", "+1.5 s", "-1.5 s", "+1.5 min", "+1.5 h",
+    ]  # fmt: skip

@@ -125,7 +125,10 @@ class Invocation:
         self.state.apply(self.pipeline.run(marker, self.state).effects)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    short_help="Turn change records into events, without Kafka and without AWS.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--source", metavar="NAME", help="Of which source they are: part of every eventId. Default: the first one."

@@ -39,6 +39,9 @@ COMMANDS = {
     "worker": "workers.cli.worker:worker",
 }
 
+SENTENCE = 300
+"""Longer than the first sentence of any command, in characters."""
+
 NEEDS_SANDBOX = ("chaos", "demo", "sandbox")
 
 
@@ -60,6 +63,14 @@ class CommandGroup(click.Group):
                 raise
             return _missing(cmd_name, error.name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The whole first sentence of each command, over as many lines as it needs; Click would cut it off."""
+        shown = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=SENTENCE)) for name, command in shown if command is not None]
+            )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

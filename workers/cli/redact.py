@@ -141,7 +141,11 @@ class _Redaction:
         return self.tables[name]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command(
+    short_help="Print rows as redaction leaves them, without Kafka and AWS.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXAMPLES,
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--table", metavar="NAME", help="Whose rules. Needed for plain rows; records of other tables are left out."

@@ -46,12 +46,12 @@ def ending_line(trail: Trail) -> str:
 
 def hop_line(hop: Hop, before_ms: int | None) -> str:
     """One hop, and how long after the one before it."""
-    took = "" if hop.at_ms is None or before_ms is None else _since(hop.at_ms - before_ms)
+    took = "" if hop.at_ms is None or before_ms is None else since(hop.at_ms - before_ms)
     where = f"{hop.place}  " if hop.place is not None else ""
     return f"  {stamp(hop.at_ms) or '':<{TIME_WIDTH}}  {took:>9}  {hop.name:<{HOP_WIDTH}}  {where}{hop.text}".rstrip()
 
 
-def _since(milliseconds: int) -> str:
+def since(milliseconds: int) -> str:
     """With its sign: clocks differ."""
     return f"{'-' if milliseconds < 0 else '+'}{duration(milliseconds)}"
 

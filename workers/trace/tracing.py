@@ -67,5 +67,6 @@ def nothing_found(trails: Trails) -> NotFoundError:
     """What to say of no trail at all."""
     return NotFoundError(
         f"nothing was found of this {trails.asked}: {trails.searched}",
-        hint="older than what Kafka keeps? Not forwarded yet (`cdc checkpoint status`)? --from looks further back",
+        hint="older than what Kafka keeps? Not forwarded yet (`cdc checkpoint status`)? A table of your own, "
+        "and CDC_TABLES is not set here? --from looks further back",
     )
