@@ -4,9 +4,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
-
-from testcontainers.core.config import testcontainers_config
-from testcontainers.core.container import DockerContainer
+from typing import Any
 
 from sandbox.kafka.broker import lists_a_broker
 from sandbox.ports import LOOPBACK, free_ports
@@ -30,7 +28,7 @@ class ContainerBroker:
         self.log = directory / "kafka.log"
         self._image = image
         self._port: int | None = None
-        self._container: DockerContainer | None = None
+        self._container: Any = None
 
     @property
     def bootstrap(self) -> str:
@@ -57,6 +55,9 @@ class ContainerBroker:
 
     def start(self) -> None:
         """Return when Kafka answers requests. Raises UnreachableError if it does not in time."""
+        from testcontainers.core.config import testcontainers_config
+        from testcontainers.core.container import DockerContainer
+
         [self._port] = free_ports(1)
         container = DockerContainer(self._image).with_bind_ports(INSIDE, self._port)
         container = container.with_env("ADVERTISED", self.bootstrap)

@@ -34,9 +34,12 @@ class Operator:
         assert found.returncode == 0, found.stderr
         return json.loads(found.stdout)
 
-    def lag_of_publish(self) -> int:
+    def publish(self) -> Any:
         (stage,) = self.document("status", "--stage", "publish", "--sample", "0")["stages"]
-        return sum(row["lag"] or 0 for row in stage["partitions"])
+        return stage
+
+    def lag_of_publish(self) -> int:
+        return sum(row["lag"] or 0 for row in self.publish()["partitions"])
 
 
 def drained(outside: Outside, queue: str, verdict: Verdict) -> int:
@@ -66,6 +69,8 @@ def test_a_pause_holds_through_a_kill_and_nothing_is_lost_or_out_of_order(world:
         put(0)
         deadline = time.monotonic() + PATIENCE
         while not drained(outside, queue, verdict) and time.monotonic() < deadline:
+            pass
+        while len(operator.publish()["members"]) < len(workers) and time.monotonic() < deadline:
             pass
         put(150)
 

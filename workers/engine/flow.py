@@ -50,9 +50,9 @@ class Flow:
             if channel.resume_at > now:
                 self._ring(channel.resume_at)
                 return
-            waited = now - channel.ready_since
-            if channel.calls and waited < options.fill_seconds and not channel.fills(options.per_call):
-                self._ring(channel.ready_since + options.fill_seconds)
+            full_at = channel.ready_since + options.fill_seconds  # a difference may round to less when it is over
+            if channel.calls and now < full_at and not channel.fills(options.per_call):
+                self._ring(full_at)
                 return
             wait = self.gate.wait(self.pump)
             if wait is None:
