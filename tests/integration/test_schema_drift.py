@@ -55,7 +55,9 @@ async def reported(pipeline: Pipeline, count: int) -> bool:
 
 def counted(app: StageApp) -> dict[tuple[str, ...], Any]:
     samples = (sample for measure in app.measures for sample in measure())
-    return {sample.labels: sample.value for sample in samples if sample.metric is metrics.SCHEMA_CHANGES}
+    return {
+        sample.labels: sample.value for sample in samples if sample.metric is metrics.SCHEMA_CHANGES and sample.value
+    }
 
 
 async def counts(
