@@ -1,6 +1,7 @@
 """One worker process: its stages, and everything that runs beside them. `workers/app.py` wires each stage itself."""
 
 import functools
+import socket
 from collections.abc import Sequence
 
 import mode
@@ -23,8 +24,8 @@ from workers.web.server import WebServer, advertised_url
 from workers.web.stage_state import stage_state
 
 
-def make_process(settings: Settings, stages: Sequence[str], port: int) -> StageWorker:
-    """A process with these stages, whose web server listens on `port`.
+def make_process(settings: Settings, stages: Sequence[str], listening: socket.socket) -> StageWorker:
+    """A process with these stages, whose web server answers on `listening`.
 
     Raises CommandError for whatever is wrong with settings, files and tables: it ends a command with its exit code,
     where a stage could only log it.
@@ -40,17 +41,17 @@ def make_process(settings: Settings, stages: Sequence[str], port: int) -> StageW
 
     return StageWorker(
         {stage: functools.partial(governed, stage) for stage in stages},
-        beside=functools.partial(_beside, settings, name, port),
-        address=address_of(advertised_url(settings, port), name),
+        beside=functools.partial(_beside, settings, name, listening),
+        address=address_of(advertised_url(settings, listening.getsockname()[1]), name),
     )
 
 
-def _beside(settings: Settings, name: str, port: int, running: list[Stage]) -> list[mode.Service]:
+def _beside(settings: Settings, name: str, listening: socket.socket, running: list[Stage]) -> list[mode.Service]:
     lag, groups = LoopLag(), KafkaGroups(settings)
     services = [
         lag,
         WebServer(
-            running, settings, name, port,
+            running, settings, name, listening.getsockname()[1], listening=listening,
             directory=GroupDirectory(groups), on_end=groups.close, measures=[lag.measure],
         ),
         *health_services(running, settings),

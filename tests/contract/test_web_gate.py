@@ -12,7 +12,7 @@ import pytest
 from tests.contract.webbing import JSON, PROBES, READ_TOKEN, WRITE_TOKEN, Served, served, settings_of
 from workers.web import gate
 from workers.web.routes import Scope
-from workers.web.server import ROUTES
+from workers.web.server import ROUTES, listen
 from workers.web.sessions import FAILURES
 
 ALL_STAGES = ("bridge", "enrich", "publish")
@@ -388,3 +388,12 @@ async def asked_raw(web: Served, sent: bytes) -> bytes:
     answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 30)
     writer.close()
     return answer
+
+
+def test_workers_that_start_together_take_different_ports() -> None:
+    first, second = listen(None), listen(None)
+    try:
+        assert first.getsockname()[1] < second.getsockname()[1]
+    finally:
+        first.close()
+        second.close()

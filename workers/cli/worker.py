@@ -54,15 +54,16 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     from workers.settings import load_settings  # noqa: PLC0415
     from workers.tracing.switch import send_rest  # noqa: PLC0415
     from workers.web.callers import told_access  # noqa: PLC0415
-    from workers.web.server import choose_port, own_url  # noqa: PLC0415
+    from workers.web.server import listen, own_url  # noqa: PLC0415
 
     overrides = {"web_port": web_port, "log_level": log_level.upper() if log_level else None}
     settings = load_settings({name: value for name, value in overrides.items() if value is not None})
     form = log_format(settings.log_format, settings.environment, terminal=sys.stderr.isatty())
     LoggerConfigOptions(settings.log_level, form=form, place=LogPlace(worker_name(settings), settings.app)).apply()
     stages = stages or stages_of(settings)
-    port = choose_port(settings.web_port, settings.web_bind)
-    process = make_process(settings, stages, port)
+    listening = listen(settings.web_port, settings.web_bind)
+    port = listening.getsockname()[1]
+    process = make_process(settings, stages, listening)
     say = _in_json if form == "json" else _in_words
     say(f"stages {', '.join(stages)}, web views at {own_url(settings, port)}/")
     say(f"the web views are {told_access(settings)}")

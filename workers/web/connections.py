@@ -3,6 +3,7 @@ because somebody opens connections stops the pipeline (P7). Probes have a port o
 
 import asyncio
 import logging
+import socket
 import ssl
 from dataclasses import dataclass, field
 
@@ -77,13 +78,13 @@ class Door:
 
 
 class BoundedSite(web.BaseSite):
-    """Listens at an address, behind a door. The runner is set up already."""
+    """Answers on a socket that listens already, behind a door. The runner is set up already."""
 
-    __slots__ = ("_address", "door")
+    __slots__ = ("_listening", "door")
 
-    def __init__(self, runner: web.AppRunner, host: str, port: int, *, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, runner: web.AppRunner, listening: socket.socket, *, tls: ssl.SSLContext | None) -> None:
         super().__init__(runner, ssl_context=tls)
-        self._address = (host, port)
+        self._listening = listening
         if runner.server is None:
             raise RuntimeError("the runner is not set up")
         self.door = Door(runner.server)
@@ -91,13 +92,12 @@ class BoundedSite(web.BaseSite):
     @property
     def name(self) -> str:
         """Where it listens."""
-        return "{}:{}".format(*self._address)
+        return "{}:{}".format(*self._listening.getsockname()[:2])
 
     async def start(self) -> None:
         """Raises OSError."""
         await super().start()
-        host, port = self._address
         self._server = await asyncio.get_running_loop().create_server(
-            self.door, host, port, ssl=self._ssl_context,
+            self.door, sock=self._listening, ssl=self._ssl_context,
             ssl_handshake_timeout=HEAD_SECONDS if self._ssl_context else None,
         )  # fmt: skip

@@ -40,31 +40,30 @@ from workers.web_settings import LOOPBACK
 
 FIRST_PORT = 6066
 PORTS_TRIED = 100
+BACKLOG = 100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
 VIEWS = (pipeline, sources, tables, dead_letters, trace, peek, logs, config, health, pauses, stages_view, plain)
 ROUTES: tuple[Route, ...] = tuple(route for view in VIEWS for route in view.ROUTES)
 """Of all views."""
 
 
-def choose_port(configured: int | None, bind: str = LOOPBACK) -> int:
-    """The configured port, or the first free one from 6066 on. Raises ConfigurationError if the configured one is
-    busy, or the address is none of this machine."""
+def listen(configured: int | None, bind: str = LOOPBACK) -> socket.socket:
+    """Listen on the configured port, or on the first free one from 6066 on: whoever only looked for one would share it
+    with a worker that starts at the same moment. Raises ConfigurationError if the configured one is busy, or the
+    address is none of this machine."""
     candidates = [configured] if configured else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     for port in candidates:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((bind, port))
-            except OSError as error:
-                if error.errno == errno.EADDRNOTAVAIL:
-                    raise ConfigurationError(
-                        f"CDC_WEB_BIND {bind} is no address of this machine", hint="0.0.0.0 is all of them"
-                    ) from None
-                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise
-            else:
-                return port
+        try:
+            return socket.create_server(
+                (bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET, backlog=BACKLOG
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise ConfigurationError(
+                    f"CDC_WEB_BIND {bind} is no address of this machine", hint="0.0.0.0 is all of them"
+                ) from None
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
     raise ConfigurationError(
         f"port {configured or FIRST_PORT} is not free", hint="set CDC_WEB_PORT to another one, or unset it"
     )
@@ -107,14 +106,17 @@ class WebServer(mode.Service):
         name: str,
         port: int,
         *,
+        listening: socket.socket | None = None,
         directory: Directory | None = None,
         views: tuple[Route, ...] = ROUTES,
         on_end: Callable[[], Awaitable[None]] | None = None,
         measures: Sequence[Measure] = (),
         **kwargs: Any,
     ) -> None:
+        """`listening`: on this port already, from `listen`."""
         self.port = port
         self.bind = settings.web_bind
+        self._listening = listening
         me = Peer(name, advertised_url(settings, port), tuple(stage.name for stage in stages))
         self.address = address_of(me.url or "", name)
         """What the stages tell their groups."""
@@ -150,7 +152,7 @@ class WebServer(mode.Service):
             self.application(), access_log=None, logger=http_log, keepalive_timeout=KEEP_SECONDS
         )
         await self._runner.setup()
-        site = BoundedSite(self._runner, self.bind, self.port, tls=self._tls)
+        site = BoundedSite(self._runner, self._listening or listen(self.port, self.bind), tls=self._tls)
         self.gate.door = site.door
         await site.start()
 
