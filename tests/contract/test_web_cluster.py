@@ -136,7 +136,11 @@ async def test_what_kafka_does_not_say_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_hangs_costs_its_own_answer_only(tmp_path: Path) -> None:
-    hanging = await asyncio.start_server(lambda *_: asyncio.sleep(3_600), "127.0.0.1", 0)
+    async def hang(*_connection: Any) -> None:
+        """Holds both ends of it: one that nobody holds is closed."""
+        await asyncio.sleep(3_600)
+
+    hanging = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = hanging.sockets[0].getsockname()[1]
     known = Known((Peer("two", f"http://127.0.0.1:{port}"),))
     try:
