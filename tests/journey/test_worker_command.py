@@ -45,6 +45,13 @@ def until_web(worker: WorkerProcess) -> str:
     pytest.fail(f"not ready:\n{worker.log.read_text()[-2000:]}")
 
 
+def until_ready(health: int) -> None:
+    """The health port has seen it too: it looks at the stages once a second."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while status(f"http://127.0.0.1:{health}/readyz") != 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def status(url: str, **headers: str) -> int:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
@@ -127,6 +134,7 @@ def test_the_web_views_show_the_tables_masked_on_loopback(world: World, tmp_path
         table = get(f"{web}/enrich/tables/users/")
         pages = [json.dumps(get(web + page)) for page in ("/", "/enrich/", "/enrich/tables/", "/publish/assignment/")]
         pages.append(text(f"{web}/metrics"))
+        until_ready(health)
         probes = [status(f"http://127.0.0.1:{health}/{page}") for page in ("livez", "readyz", "metrics", "api/stages")]
         [peer] = get(f"{web}/api/stages")["workers"]
         foreign = status(f"{web}/api/stages", Host="evil.example")
