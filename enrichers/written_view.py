@@ -14,24 +14,13 @@ from models.buried import Buried
 from models.change import Operation
 from models.event import event_key
 from models.raw import HEADER_REDRIVEN, HEADER_SOURCE, HEADER_TABLE, RawRecord, raw_record_of
+from models.receipt import receipt_record
 from models.redrive import DeadRecord
 from models.written import Place, Writer, Written
 
 NO_RECEIPT = "it is no receipt of this pipeline"
 MOST_NAMED = 6
 """Changed columns that a line names."""
-
-
-class _Receipt(msgspec.Struct, rename="camel"):
-    event_id: str
-    bus_event_id: str
-    offset: int
-    attempts: int = 0
-    code: str = "PUBLISHED"
-    time: int = 0
-    redriven: int | None = None
-    replay: int | None = None
-    sequence_number: str | None = None
 
 
 class _Event(msgspec.Struct, rename="camel"):
@@ -42,7 +31,6 @@ class _Event(msgspec.Struct, rename="camel"):
     changed_fields: tuple[str, ...] = ()
 
 
-_receipt = msgspec.json.Decoder(_Receipt)
 _event = msgspec.json.Decoder(_Event)
 
 
@@ -159,15 +147,13 @@ class WrittenView:
 
 
 def _of_receipt(record: Any, bare: Written) -> Written:
-    try:
-        told = _receipt.decode(record.value or b"")
-    except (msgspec.MsgspecError, RecursionError):
+    told = receipt_record(record.value)
+    if told is None:
         return _with(bare, broken=NO_RECEIPT)
-    body = {name: value for name, value in msgspec.to_builtins(told).items() if value is not None}
     tries = "" if told.attempts <= 1 else f", {told.attempts} attempts"
     return _with(
         bare, event_id=printable(told.event_id), said=printable(f"{told.code} {told.bus_event_id}{tries}"),
-        body={"receipt": body},
+        body={"receipt": msgspec.to_builtins(told)},
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from workers.engine.slot_producer import SlotProducer
 from workers.failures import CommandError
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell
-from workers.rebuild.raw import RawRange, in_order
+from workers.log_ranges import LogRange, in_order
 from workers.settings import Settings
 from workers.topics import DAY_MS, Topics
 
@@ -46,7 +46,7 @@ Place = tuple[int, int]
 class Stretch:
     """The part of a topic that has to be read for a replay."""
 
-    ranges: dict[TopicPartition, RawRange]
+    ranges: dict[TopicPartition, LogRange]
     gone: list[str]
     """Where records of the range have been deleted, or may have been."""
     held_back: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ async def stretch(settings: Settings, kafka: KafkaAccess, replay: Replay) -> Str
             gone.append(f"{_name(tp)}: what stood before offset {start} is gone")
         end = min(goal, until[tp].offset) if until.get(tp) else goal
         begin = min(max(start, begins, reached or 0), end)
-        ranges[tp] = RawRange(tp, begin, end, whole=True)
+        ranges[tp] = LogRange(tp, begin, end, whole=True)
     return Stretch(ranges, gone, held_back)
 
 

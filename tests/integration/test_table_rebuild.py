@@ -17,9 +17,9 @@ from workers.app import make_enrich
 from workers.engine.errors import BootRefused
 from workers.failures import ConfigurationError, RefusedError, UnreachableError
 from workers.kafka_access import kafka_access
+from workers.log_ranges import in_order
 from workers.rebuild import plan, restore
 from workers.rebuild.plan import plan_rebuild, tables_of
-from workers.rebuild.raw import in_order
 from workers.rebuild.restore import Rebuild, write_rebuild
 from workers.settings import load_settings
 
@@ -276,10 +276,10 @@ async def test_retention_that_deletes_what_is_about_to_be_read_cuts_the_rebuild_
         await pipeline.recreate(pipeline.changelog(name))
     at = {p: offset - 1 for p, (offset, _) in (await pipeline.offsets("enrich", pipeline.raw)).items()}
 
-    async def deleting(*arguments: Any) -> AsyncIterator[Any]:
+    async def deleting(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
         if arguments[-1] == "row memory":
             await pipeline.delete_before(pipeline.raw, at)
-        async for record in in_order(*arguments):
+        async for record in in_order(*arguments, **named):
             yield record
 
     monkeypatch.setattr(plan, "in_order", deleting)

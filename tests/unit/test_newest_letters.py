@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.buried import Buried
 from tests.unit.letters import T0, buried
 from workers.dead_letters.reading import FIRST_SPAN, DeadLetters, newest
-from workers.rebuild.raw import RawRange
+from workers.log_ranges import LogRange
 
 Topic = dict[int, list[int | None]]
 """By partition: times of the letters, None for one that is not selected."""
@@ -25,7 +25,7 @@ class Reader:
     @property
     def found(self) -> DeadLetters:
         tps = {index: TopicPartition("cdc.dead", index) for index in self.topic}
-        return DeadLetters({tps[n]: RawRange(tps[n], 0, len(times), True) for n, times in self.topic.items()}, {})
+        return DeadLetters({tps[n]: LogRange(tps[n], 0, len(times), True) for n, times in self.topic.items()}, {})
 
     async def read(self, part: DeadLetters) -> AsyncGenerator[Buried]:
         letters = []

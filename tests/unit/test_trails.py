@@ -13,6 +13,7 @@ from models.handled import Handled, LetterId
 from models.outcome import Failure
 from models.pause import Pause, Target
 from models.raw import Origin, RawRecord
+from models.receipt import ReceiptRecord
 from models.redrive import RedriveOrigin
 from models.trail import Ending, Hop, Trail
 from models.written import Place
@@ -22,7 +23,7 @@ from workers.cli.trace_lines import since, trail_lines
 from workers.groups import GroupState
 from workers.settings import Settings
 from workers.trace.aftermath import Aftermath, Again, Receipt, tells_of
-from workers.trace.heads import EventHead, EventRecord, ReceiptHead
+from workers.trace.heads import EventHead, EventRecord
 from workers.trace.scene import Anchor, Scene
 from workers.trace.standing import StageStanding
 from workers.trace.trail import Walk, ending_of, later_hops, left_out
@@ -31,7 +32,12 @@ RAW, EVENTS = TopicPartition("cdc.raw.core", 0), TopicPartition("cdc.events", 0)
 REDRIVE = TopicPartition("cdc.redrive.enrich", 0)
 OFFSET, EVENT_OFFSET = 41, 17
 EVENT = EventRecord(EventHead("evt_1_a", "user.updated", "users", "7", "UPDATE"), 0, EVENT_OFFSET, T0, "core", None)
-RECEIPT = Receipt(ReceiptHead("evt_1_a", "bus-id", EVENT_OFFSET, 1, "PUBLISHED", T0 + 2_000), 0, 5, T0 + 2_000)
+RECEIPT = Receipt(
+    ReceiptRecord(event_id="evt_1_a", bus_event_id="bus-id", offset=EVENT_OFFSET, attempts=1, time=T0 + 2_000),
+    0,
+    5,
+    T0 + 2_000,
+)
 
 
 def standing(stage: str, members: tuple[str, ...] = ("w1",), **offsets: int) -> StageStanding:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from models.dead_letter import DeadLetter, dead_headers
 from models.outcome import ErrorCategory, Failure
+from models.receipt import ReceiptRecord
 from models.redrive import RedriveOrigin, origin_of, replay_of
 from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
@@ -69,20 +70,6 @@ class _Metadata(msgspec.Struct, rename="camel"):
 
 class _Traced(msgspec.Struct):
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
-
-
-class _Receipt(msgspec.Struct, rename="camel", gc=False):
-    """Members in the order of their names."""
-
-    attempts: int
-    bus_event_id: str
-    code: str
-    event_id: str
-    offset: int
-    redriven: int | UnsetType
-    replay: int | UnsetType
-    sequence_number: str | UnsetType
-    time: int
 
 
 def add_publish(app: StageApp, publish: Publish) -> None:
@@ -150,9 +137,10 @@ def receipt_value(
 ) -> bytes:
     """One record of `cdc.receipts` (docs/decisions/0046): JSON. `again`: of what is redriven, its offset in the redrive
     topic and how often it was (docs/decisions/0039)."""
-    told = _Receipt(
-        attempts, receipt.bus_event_id, receipt.code, event_id, offset, again.get("redriven", UNSET),
-        again.get("replay", UNSET), UNSET if receipt.sequence_number is None else receipt.sequence_number, now_ms,
+    told = ReceiptRecord(
+        attempts=attempts, bus_event_id=receipt.bus_event_id, code=receipt.code, event_id=event_id, offset=offset,
+        redriven=again.get("redriven", UNSET), replay=again.get("replay", UNSET),
+        sequence_number=UNSET if receipt.sequence_number is None else receipt.sequence_number, time=now_ms,
     )  # fmt: skip
     return msgspec.json.encode(told)
 

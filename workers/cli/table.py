@@ -17,7 +17,7 @@ from workers.cli.table_sizes import list_, stats, verify
 from workers.failures import ConfigurationError, ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from workers.rebuild.raw import RawRange
+    from workers.log_ranges import LogRange
     from workers.rebuild.restore import Rebuild
 
 EXAMPLES = """\b
@@ -146,7 +146,7 @@ def _reach(found: "Rebuild") -> str:
     return f"{'; '.join(told)}: rows that were lost and have not changed since stay lost"
 
 
-def _reach_of(found: "Rebuild", cut: "list[RawRange]", name: str) -> str:
+def _reach_of(found: "Rebuild", cut: "list[LogRange]", name: str) -> str:
     since = [found.since_ms[one.tp] for one in cut if one.tp in found.since_ms]
     what = f"{name} reaches back to {_time(max(since))}" if since else f"{name} holds no record"
     return f"{what} only (partitions {', '.join(str(one.tp.partition) for one in cut)})"

@@ -16,7 +16,7 @@ from models.redrive import DeadRecord
 from workers.dead_letters.marks import CLIENT, Marks, read_marks
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell, ends
-from workers.rebuild.raw import RawRange, in_order
+from workers.log_ranges import LogRange, in_order
 from workers.settings import Settings
 from workers.topics import Topics
 
@@ -33,7 +33,7 @@ KeysOf = Callable[[Buried], Collection[str]]
 class DeadLetters:
     """What there is to read, at one moment."""
 
-    ranges: dict[TopicPartition, RawRange]
+    ranges: dict[TopicPartition, LogRange]
     marks: Marks
     held_back: tuple[str, ...] = ()
     """Partitions with an open transaction, and where it begins: what stands behind it cannot be read."""
@@ -125,10 +125,10 @@ async def settled(kafka: KafkaAccess, tps: list[TopicPartition]) -> tuple[dict[T
     return {tp: min(goals[tp], stable[tp]) for tp in tps}, told
 
 
-def _range(tp: TopicPartition, start: int, end: int, ids: frozenset[LetterId]) -> RawRange:
+def _range(tp: TopicPartition, start: int, end: int, ids: frozenset[LetterId]) -> LogRange:
     """Of single letters only what lies between the first and the last of them is read."""
     if ids:
         offsets = [found.offset for found in ids if found.partition == tp.partition]
         start = max(start, min(offsets, default=end))
         end = min(end, max(offsets, default=-1) + 1)
-    return RawRange(tp, min(start, end), end, whole=True)
+    return LogRange(tp, min(start, end), end, whole=True)

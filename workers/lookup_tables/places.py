@@ -16,8 +16,8 @@ from workers.engine.offsets import log_bounds
 from workers.failures import NotFoundError
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell
+from workers.log_ranges import LogRange, in_order
 from workers.rebuild.changelogs import CLIENT
-from workers.rebuild.raw import RawRange, in_order
 from workers.settings import Settings
 from workers.topics import Topics
 
@@ -116,7 +116,7 @@ async def _raw_of(settings: Settings, kafka: KafkaAccess, record: Any, event: _E
             f"{topic}/{record.partition} does not hold the raw record {offset} any more",
             hint="Kafka keeps raw records 7 days; name the row instead",
         )
-    async for found in _records(kafka, RawRange(tp, offset, offset + 1, whole=True)):
+    async for found in _records(kafka, LogRange(tp, offset, offset + 1, whole=True)):
         if redriven is not None:
             return redriven_raw(found, {raw: name for name, raw in topics.raw.items()})
         return raw_record_of(found, source)
@@ -133,7 +133,7 @@ async def last_raw(settings: Settings, kafka: KafkaAccess, key: bytes, tell: Tel
     bounds = await _bounds(kafka, tps)
     span = FIRST_SPAN
     while True:
-        ranges = {tp: RawRange(tp, max(start, end - span), end, whole=True) for tp, (start, end) in bounds.items()}
+        ranges = {tp: LogRange(tp, max(start, end - span), end, whole=True) for tp, (start, end) in bounds.items()}
         found = None
         async with aclosing(in_order(kafka.connection, ranges, tell, "raw records", client_id=CLIENT)) as records:
             async for record in records:
@@ -148,7 +148,7 @@ async def last_raw(settings: Settings, kafka: KafkaAccess, key: bytes, tell: Tel
         span *= GROWTH
 
 
-async def _records(kafka: KafkaAccess, wanted: RawRange) -> AsyncIterator[Any]:
+async def _records(kafka: KafkaAccess, wanted: LogRange) -> AsyncIterator[Any]:
     read = in_order(kafka.connection, {wanted.tp: wanted}, lambda *_: None, "record", client_id=CLIENT)
     async with aclosing(read) as records:
         async for record in records:
@@ -164,7 +164,7 @@ async def _bounds(kafka: KafkaAccess, tps: list[TopicPartition]) -> dict[TopicPa
         await consumer.stop()
 
 
-async def _since(kafka: KafkaAccess, tps: list[TopicPartition], since_ms: int) -> dict[TopicPartition, RawRange]:
+async def _since(kafka: KafkaAccess, tps: list[TopicPartition], since_ms: int) -> dict[TopicPartition, LogRange]:
     consumer = AIOKafkaConsumer(**kafka.connection.client(CLIENT), isolation_level="read_committed")
     await consumer.start()
     try:
@@ -173,6 +173,6 @@ async def _since(kafka: KafkaAccess, tps: list[TopicPartition], since_ms: int) -
     finally:
         await consumer.stop()
     return {
-        tp: RawRange(tp, min(max(start, later[tp].offset if later.get(tp) else end), end), end, whole=True)
+        tp: LogRange(tp, min(max(start, later[tp].offset if later.get(tp) else end), end), end, whole=True)
         for tp, (start, end) in bounds.items()
     }

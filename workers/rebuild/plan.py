@@ -20,9 +20,9 @@ from workers.failures import ConfigurationError
 from workers.groups import committed_offsets
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell
+from workers.log_ranges import LogRange, in_order
 from workers.rebuild.changelogs import CLIENT, Changelogs, find_damage, look_at_changelogs, read_entries, topic_of
 from workers.rebuild.image import Part, TableImage
-from workers.rebuild.raw import RawRange, in_order
 from workers.rebuild.restore import STAGE, Mended, Rebuild, refuse_members
 from workers.settings import Settings
 from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE, Topics, group_of
@@ -85,7 +85,7 @@ class _Planner:
         self.sources = {topic: name for name, topic in topics.raw.items()}
         self.redriven = topics.redrive[STAGE]
         self.group = group_of(settings, STAGE)
-        self.ranges: dict[TopicPartition, RawRange] = {}
+        self.ranges: dict[TopicPartition, LogRange] = {}
         self.since_ms: dict[TopicPartition, int] = {}
         self.records = 0
 
@@ -159,7 +159,7 @@ class _Planner:
                 found.parts[part] = joined(part[1], found.parts[part], image.parts[part])
 
     async def _fold(self, image: TableImage, doing: str) -> None:
-        async for kafka_record in in_order(self.kafka.connection, self.ranges, self.tell, doing):
+        async for kafka_record in in_order(self.kafka.connection, self.ranges, self.tell, doing, client_id=CLIENT):
             record = raw_record_of(kafka_record, self.sources[kafka_record.topic])
             self.since_ms.setdefault(TopicPartition(record.topic, record.partition), record.timestamp_ms)
             self.records += 1
@@ -183,7 +183,7 @@ def _difference(left: TableImage, changelogs: Changelogs, found: TableImage, par
     return Mended(*part, why, len(after) - len(put), put, tuple(gone))
 
 
-def _range(tp: TopicPartition, bounds: tuple[int, int], committed: OffsetAndMetadata) -> RawRange:
+def _range(tp: TopicPartition, bounds: tuple[int, int], committed: OffsetAndMetadata) -> LogRange:
     """A position beyond the end means that raw was truncated: what stood there is gone for good."""
     start, log_end = bounds
     ledger = Ledger.decode(committed.metadata)
@@ -192,4 +192,4 @@ def _range(tp: TopicPartition, bounds: tuple[int, int], committed: OffsetAndMeta
         and not ledger.counts.get(SKIPPED) and not ledger.counts.get(REMADE)
     )  # fmt: skip
     end = min(committed.offset, log_end)
-    return RawRange(tp, min(start, end), end, whole)
+    return LogRange(tp, min(start, end), end, whole)

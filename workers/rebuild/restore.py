@@ -19,8 +19,8 @@ from workers.failures import RefusedError
 from workers.groups import committed_offsets
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell
+from workers.log_ranges import LogRange
 from workers.rebuild.changelogs import CLIENT, Changelogs, topic_of
-from workers.rebuild.raw import RawRange
 from workers.settings import MEBIBYTE, Settings
 from workers.topics import Topics, group_of
 
@@ -50,7 +50,7 @@ class Rebuild:
     """What there is to do."""
 
     mended: tuple[Mended, ...]
-    ranges: dict[TopicPartition, RawRange]
+    ranges: dict[TopicPartition, LogRange]
     """The raw records it comes from."""
     since_ms: dict[TopicPartition, int]
     """Kafka time of the first raw record of a partition; partitions without records are left out."""
@@ -61,7 +61,7 @@ class Rebuild:
     changelogs: Changelogs
 
     @property
-    def cut_ranges(self) -> tuple[RawRange, ...]:
+    def cut_ranges(self) -> tuple[LogRange, ...]:
         """Those of damaged partitions that do not reach back to the stage's first record."""
         damaged = {part.partition for part in self.mended}
         return tuple(found for tp, found in sorted(self.ranges.items()) if tp.partition in damaged and not found.whole)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from aiokafka import TopicPartition
 
 from workers.kafka_logs import Tell
-from workers.tail.reader import LogReader
+from workers.log_reader import LogReader
 
 FIRST_SPAN, GROWTH = 4, 8
 """Offsets per wanted record that are looked at first (a transaction takes one, too), and how many times more next."""

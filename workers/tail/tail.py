@@ -10,9 +10,9 @@ from aiokafka import TopicPartition
 from enrichers.written_view import WrittenView
 from models.written import Writer, Written
 from workers.kafka_logs import Tell
+from workers.log_reader import LogReader
 from workers.settings import Settings
 from workers.tail.newest import newest
-from workers.tail.reader import LogReader
 from workers.tail.selection import Wanted
 from workers.tail.start import Mark
 from workers.topics import Topics

@@ -7,9 +7,10 @@ from typing import Any
 from enrichers.written_view import buried_of
 from models.buried import Buried
 from models.handled import Handled, LetterId
+from models.receipt import ReceiptRecord, receipt_record
 from models.redrive import RedriveOrigin, origin_of
 from workers.dead_letters.marks import read_marks
-from workers.trace.heads import EventRecord, ReceiptHead, event_record, receipt_head
+from workers.trace.heads import EventRecord, event_record
 from workers.trace.scene import CLOCKS_MS, Anchor, Scene
 
 
@@ -29,7 +30,7 @@ class Again:
 class Receipt:
     """One answer of the bus, and where it stands."""
 
-    head: ReceiptHead
+    head: ReceiptRecord
     partition: int
     offset: int
     time_ms: int
@@ -157,8 +158,8 @@ async def _receipts(scene: Scene, event: EventRecord, from_ms: int, *, redriven:
     wanted = event.head.event_id.encode()
 
     def pick(record: Any) -> Receipt | None:
-        receipt = receipt_head(record) if record.key == wanted else None
-        if receipt is None or receipt.offset != event.offset or receipt.redriven != redriven:
+        receipt = receipt_record(record.value) if record.key == wanted else None
+        if receipt is None or receipt.offset != event.offset or receipt.redriven_at != redriven:
             return None
         return Receipt(receipt, record.partition, record.offset, record.timestamp)
 

@@ -5,9 +5,10 @@ from typing import Any
 from enrichers.written_view import buried_of
 from models.buried import Buried
 from models.raw import HEADER_SOURCE, raw_record
+from models.receipt import receipt_record
 from models.redrive import origin_of
 from models.written import Place
-from workers.trace.heads import EventHead, EventRecord, event_record, receipt_head
+from workers.trace.heads import EventHead, EventRecord, event_record
 from workers.trace.scene import Anchor, Scene
 
 
@@ -22,7 +23,7 @@ async def anchor_of(scene: Scene, record: Any) -> Anchor | None:
     if record.topic == topics.dead:
         return anchor_of_letter(scene, buried_of(record)) or await _behind_letter(scene, buried_of(record))
     if record.topic == topics.receipts:
-        receipt = receipt_head(record)
+        receipt = receipt_record(record.value)
         return await anchor_at(scene, record.partition, receipt.offset) if receipt is not None else None
     origin = origin_of(record.headers)
     if origin is None:

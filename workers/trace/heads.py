@@ -1,4 +1,4 @@
-"""What records of events and receipts say of themselves, as far as a trace needs it."""
+"""What records of events say of themselves, as far as a trace needs it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -41,19 +41,6 @@ class EventHead(msgspec.Struct, rename="camel"):
         return int(offset) if dash and offset.isdecimal() and len(offset) <= 20 else -1
 
 
-class ReceiptHead(msgspec.Struct, rename="camel"):
-    """A record of `cdc.receipts` (docs/decisions/0046)."""
-
-    event_id: str
-    bus_event_id: str
-    offset: int
-    attempts: int = 0
-    code: str = "PUBLISHED"
-    time: int = 0
-    redriven: int | None = None
-    sequence_number: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class EventRecord:
     """One record of `cdc.events`, read."""
@@ -73,7 +60,6 @@ class EventRecord:
 
 
 _event = msgspec.json.Decoder(EventHead)
-_receipt = msgspec.json.Decoder(ReceiptHead)
 
 
 def event_record(record: Any) -> EventRecord | None:
@@ -89,11 +75,3 @@ def event_record(record: Any) -> EventRecord | None:
         (headers.get(HEADER_SOURCE) or b"").decode("utf-8", "replace"),
         int(redriven) if redriven.isdigit() and len(redriven) < 20 else None,
     )  # fmt: skip
-
-
-def receipt_head(record: Any) -> ReceiptHead | None:
-    """None if it is no receipt. Never raises for data."""
-    try:
-        return _receipt.decode(record.value or b"")
-    except (msgspec.MsgspecError, RecursionError):
-        return None

@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from models.written import Place
 from workers.kafka_access import KafkaAccess
 from workers.kafka_logs import Tell
+from workers.log_reader import LogReader
 from workers.settings import Settings
-from workers.tail.reader import LogReader
 from workers.tail.view import Sight
 from workers.topics import Topics
 

@@ -6,12 +6,13 @@ from typing import Any, TypeVar
 
 from enrichers.written_view import buried_of
 from models.raw import HEADER_SEQUENCE, HEADER_SUB_SEQUENCE
+from models.receipt import receipt_record
 from models.written import Place, Writer, stamp
 from workers.failures import NotFoundError
 from workers.tail.newest import newest
 from workers.tail.row_key import RowKey, row_key
 from workers.trace.anchors import anchor_at, anchor_of, anchor_of_event, anchor_of_letter, anchor_of_raw
-from workers.trace.heads import event_record, receipt_head
+from workers.trace.heads import event_record
 from workers.trace.question import Kind, Question
 from workers.trace.scene import CLOCKS_MS, Anchor, Scene
 
@@ -151,7 +152,7 @@ async def _bus_event(scene: Scene, asked: Question, window: Window) -> Found:
     wanted = asked.text.encode()
 
     def pick(record: Any) -> tuple[int, int, str] | None:
-        receipt = receipt_head(record) if wanted in (record.value or b"").lower() else None
+        receipt = receipt_record(record.value) if wanted in (record.value or b"").lower() else None
         return (record.partition, receipt.offset, receipt.event_id) if receipt is not None else None
 
     found, _, searched = await _last(scene, (scene.topics.receipts,), window, HOUR_MS, 1, pick, "receipts")

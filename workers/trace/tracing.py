@@ -9,8 +9,8 @@ from models.trail import Trails
 from workers.failures import NotFoundError
 from workers.kafka_access import KafkaAccess, kafka_access
 from workers.kafka_logs import Tell
+from workers.log_reader import log_reader
 from workers.settings import Settings
-from workers.tail.reader import log_reader
 from workers.tail.row_key import read_pins
 from workers.tail.view import open_sight
 from workers.topics import Topics

@@ -204,8 +204,8 @@ def _again_hop(again: Again) -> Hop:
 def _receipt_hop(receipt: Receipt, topic: str) -> Hop:
     head = receipt.head
     tries = "" if head.attempts <= 1 else f", {head.attempts} attempts"
-    again = "" if head.redriven is None else ", of what came again"
-    sequence = "" if head.sequence_number is None else f", number {printable(head.sequence_number)} of its group"
+    again = "" if head.redriven_at is None else ", of what came again"
+    sequence = f", number {printable(head.sequence_number)} of its group" if head.sequence_number else ""
     text = f"{printable(head.code)}: the bus calls it {printable(head.bus_event_id)}{sequence}{tries}{again}"
     details: dict[str, Any] = {"busEventId": printable(head.bus_event_id), "code": printable(head.code)}
     details["attempts"] = head.attempts

@@ -9,9 +9,9 @@ from models.written import Writer, Written
 from workers.app import now_ms
 from workers.filters import Filter, InvalidFilter
 from workers.kafka_access import kafka_access
+from workers.log_reader import log_reader
 from workers.settings import Settings
 from workers.tail.peek import MAX_WAIT_MS, TOO_SLOW, Peeks, filtered
-from workers.tail.reader import log_reader
 from workers.tail.row_key import needs_pin, read_pins, row_key, table_of
 from workers.tail.selection import Wanted
 from workers.tail.start import Mark

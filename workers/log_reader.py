@@ -23,7 +23,6 @@ from workers.kafka_logs import PATIENCE, UNREAD_HINT, Tell, follow_retention
 
 POLL_MS = 200
 FETCH_BYTES = 256 << 10
-"""Of one partition in one answer; a single larger record comes all the same."""
 FETCH_MAX_BYTES = 8 << 20
 BUFFERED_BYTES = 32 << 20
 """Of values that wait for the partitions they are merged with, all together."""
@@ -40,7 +39,7 @@ class LogReader:
     """One consumer of no group. One `merged` at a time."""
 
     consumer: Any
-    lost: set[str] = field(default_factory=set)
+    lost: set[TopicPartition] = field(default_factory=set)
     """Partitions of which retention deleted records that were about to be read."""
 
     async def bounds(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -92,14 +91,16 @@ class LogReader:
 
 @asynccontextmanager
 async def log_reader(
-    connection: KafkaConnection, client_id: str, *, max_wait_ms: int = POLL_MS
+    connection: KafkaConnection, client_id: str, *, max_wait_ms: int = POLL_MS, fetch_bytes: int = FETCH_BYTES
 ) -> AsyncIterator[LogReader]:
-    """Connect. `max_wait_ms`: how long a broker may hold an answer back until there is something to say. It answers one
-    request of a connection after the other, so whoever asks many things in turn waits as long for each. Raises
-    KafkaError."""
+    """Connect. Raises KafkaError.
+
+    `fetch_bytes`: of one partition in one answer. `max_wait_ms`: how long a broker may hold an answer back until there
+    is something to say. It answers one request of a connection after the other, so whoever asks many things in turn
+    waits as long for each."""
     consumer = AIOKafkaConsumer(
         **connection.client(client_id), isolation_level="read_committed", auto_offset_reset="none",
-        enable_auto_commit=False, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=FETCH_MAX_BYTES,
+        enable_auto_commit=False, max_partition_fetch_bytes=fetch_bytes, fetch_max_bytes=FETCH_MAX_BYTES,
         fetch_max_wait_ms=max_wait_ms,
     )  # fmt: skip
     await consumer.start()
@@ -123,6 +124,11 @@ class _Buffer:
         return self.end is not None and self.reached >= self.end
 
     @property
+    def goal(self) -> int:
+        """Where it ends as far as is known by now."""
+        return max(self.start, self.known_end if self.end is None else self.end)
+
+    @property
     def holds_back(self) -> bool:
         """Its next record is not known, and there is one."""
         return not self.records and not self.finished and self.reached < self.known_end
@@ -135,7 +141,11 @@ class _Buffer:
 
 class _Merge:
     def __init__(
-        self, consumer: Any, spans: Spans, bounds: Mapping[TopicPartition, tuple[int, int]], lost: set[str]
+        self,
+        consumer: Any,
+        spans: Spans,
+        bounds: Mapping[TopicPartition, tuple[int, int]],
+        lost: set[TopicPartition],
     ) -> None:
         self._consumer = consumer
         self._lost = lost
@@ -150,10 +160,8 @@ class _Merge:
     @property
     def progress(self) -> tuple[int, int]:
         """Offsets read, offsets in all."""
-        spans = [
-            (b.reached - b.start, (b.known_end if b.end is None else b.end) - b.start) for b in self._buffers.values()
-        ]
-        return sum(max(0, done) for done, _ in spans), sum(max(0, total) for _, total in spans)
+        spans = [(b.reached - b.start, b.goal - b.start) for b in self._buffers.values()]
+        return sum(min(max(0, done), total) for done, total in spans), sum(total for _, total in spans)
 
     @property
     def slowest(self) -> str:
@@ -168,8 +176,7 @@ class _Merge:
         try:
             batches = await self._consumer.getmany(*short, timeout_ms=POLL_MS)
         except OffsetOutOfRangeError as error:
-            for tp in await follow_retention(self._consumer, error.args[0]):
-                self._lost.add(f"{tp.topic}/{tp.partition}")
+            self._lost.update(await follow_retention(self._consumer, error.args[0]))
             batches = {}
         for tp, records in batches.items():
             buffer = self._buffers[tp]
