@@ -2,7 +2,7 @@
 moto_service."""
 
 from sandbox.aws.errors import AwsError
-from sandbox.aws.moto_service import Answered, Call, Dispatch, MotoService, as_bytes, text_headers
+from sandbox.aws.moto_service import Dispatch, MotoService, posting
 from sandbox.aws.place import Place
 
 SIGNED_FOR = "monitoring"
@@ -25,18 +25,10 @@ def as_cloudwatch(error: AwsError) -> AwsError:
 def _moto(place: Place) -> Dispatch:
     from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415  takes a second to import
     from moto.cloudwatch.responses import CloudWatchResponse  # noqa: PLC0415
-    from moto.core.request import Request  # noqa: PLC0415
 
     own = CloudWatchBackend(place.region, place.account)
 
     class Answers(CloudWatchResponse):
         cloudwatch_backend = own  # of this stand-in alone; moto's own is one for the process
 
-    url = f"https://{SIGNED_FOR}.{place.region}.amazonaws.com/"
-
-    def dispatch(call: Call) -> Answered:
-        headers = {**call.headers, "Host": url.split("/")[2], "x-moto-account-id": place.account}
-        status, told, body = Answers.dispatch(Request.from_primitives("POST", url, headers, call.body), url, headers)
-        return status, text_headers(told), as_bytes(body)
-
-    return dispatch
+    return posting(Answers, f"{SIGNED_FOR}.{place.region}.amazonaws.com", place.account)

@@ -56,6 +56,20 @@ class MotoService:
         return self._dispatch(call)
 
 
+def posting(responses: Any, host: str, account: str) -> Dispatch:
+    """Of a service to which everything is a POST to one address. `responses`: moto's class, with a backend of ours."""
+    from moto.core.request import Request  # noqa: PLC0415  takes a second to import
+
+    url = f"https://{host}/"
+
+    def dispatch(call: Call) -> Answered:
+        headers = {**call.headers, "Host": host, "x-moto-account-id": account}
+        status, told, body = responses.dispatch(Request.from_primitives("POST", url, headers, call.body), url, headers)
+        return status, text_headers(told), as_bytes(body)
+
+    return dispatch
+
+
 def signed_for(headers: Mapping[str, str]) -> str:
     """The service that a request was signed for, by its Authorization header; empty if it has none."""
     found = SCOPE.search(headers.get("Authorization", ""))

@@ -2,7 +2,7 @@
 of them runs."""
 
 from sandbox.aws.errors import AwsError
-from sandbox.aws.moto_service import Answered, Call, Dispatch, MotoService, as_bytes, text_headers
+from sandbox.aws.moto_service import Dispatch, MotoService, posting
 from sandbox.aws.place import Place
 
 OPERATIONS = (
@@ -22,8 +22,7 @@ def as_rds(error: AwsError) -> AwsError:
 
 
 def _moto(place: Place) -> Dispatch:
-    from moto.core.request import Request  # noqa: PLC0415  takes a second to import
-    from moto.rds.models import RDSBackend  # noqa: PLC0415
+    from moto.rds.models import RDSBackend  # noqa: PLC0415  takes a second to import
     from moto.rds.responses import RDSResponse  # noqa: PLC0415
 
     own = RDSBackend(place.region, place.account)
@@ -31,11 +30,4 @@ def _moto(place: Place) -> Dispatch:
     class Answers(RDSResponse):
         backend = own  # of this stand-in alone; moto's own is one for the process
 
-    url = f"https://rds.{place.region}.amazonaws.com/"
-
-    def dispatch(call: Call) -> Answered:
-        headers = {**call.headers, "Host": url.split("/")[2], "x-moto-account-id": place.account}
-        status, told, body = Answers.dispatch(Request.from_primitives("POST", url, headers, call.body), url, headers)
-        return status, text_headers(told), as_bytes(body)
-
-    return dispatch
+    return posting(Answers, f"rds.{place.region}.amazonaws.com", place.account)

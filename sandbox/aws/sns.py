@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.errors import AwsError
-from sandbox.aws.moto_service import Answered, Call, Dispatch, MotoService, as_bytes, refused, text_headers
+from sandbox.aws.moto_service import Dispatch, MotoService, posting, refused
 from sandbox.aws.place import Place
 
 NAMESPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
@@ -36,8 +36,7 @@ def as_sns(error: AwsError) -> AwsError:
 
 
 def _moto(place: Place, deliver: Deliver) -> Dispatch:
-    from moto.core.request import Request  # noqa: PLC0415  takes a second to import
-    from moto.sns.exceptions import TopicNotFound  # noqa: PLC0415
+    from moto.sns.exceptions import TopicNotFound  # noqa: PLC0415  takes a second to import
     from moto.sns.models import SNSBackend, Subscription, Topic  # noqa: PLC0415
     from moto.sns.responses import SNSResponse  # noqa: PLC0415
 
@@ -76,11 +75,4 @@ def _moto(place: Place, deliver: Deliver) -> Dispatch:
     class Answers(SNSResponse):
         backend = own  # of this stand-in alone; moto's own is one for the process
 
-    url = f"https://sns.{place.region}.amazonaws.com/"
-
-    def dispatch(call: Call) -> Answered:
-        headers = {**call.headers, "Host": url.split("/")[2], "x-moto-account-id": place.account}
-        status, told, body = Answers.dispatch(Request.from_primitives("POST", url, headers, call.body), url, headers)
-        return status, text_headers(told), as_bytes(body)
-
-    return dispatch
+    return posting(Answers, f"sns.{place.region}.amazonaws.com", place.account)
