@@ -152,6 +152,8 @@ async def test_examinations_are_not_made_again_and_again(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(config, "examine", examine)
     examinations = config.Examinations()
-    first = await examinations.report()
-    assert await examinations.report() == first
+    begun: list[str] = []
+    first = await examinations.report(lambda: begun.append("begun"))
+    assert await examinations.report(lambda: begun.append("again")) == first
     assert len(made) == 1
+    assert begun == ["begun"]
