@@ -57,7 +57,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _keepalive2(self) -> None:
         """In place of mode's, which says `ERROR Thread keepalive is not responding...` of this very loop when it ran
-        two seconds late: that is a host without CPU time, and no error of the thread. One that stands is for `/livez`."""
+        two seconds late: a host without CPU time, and no error of the thread. One that stands is for `/livez`."""
         told = float("-inf")
         while not self.should_stop:
             asked = monotonic()
