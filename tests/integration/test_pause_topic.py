@@ -8,10 +8,10 @@ from workers.app import now_ms
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.engine.options import EngineOptions
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 from workers.pauses import watch
 from workers.pauses.watch import PauseWatch
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 async def test_a_stage_without_the_topic_of_pauses_is_refused_and_begins_when_it_is_there(
