@@ -142,6 +142,8 @@ class Trouble:
     """What it is about: a bus, a lookup, a partition, a slot."""
     why: str = field(compare=False)
     rule: Rule = field(default=RULES[Alert.ALWAYS], compare=False)
+    held_back: int | None = field(default=None, compare=False)
+    """Entities whose events wait for it on this worker; None where that is not counted."""
 
 
 @dataclass(slots=True)

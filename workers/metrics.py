@@ -78,6 +78,10 @@ E2E = Metric(
 STAGE_READY = Metric("stage_ready", "gauge", "1 if the stage has joined and every slot of it can work, else 0.", STAGE)
 STAGE_RESTARTS = Metric("stage_restarts", "counter", "Times the stage crashed and was replaced in this process.", STAGE)
 STAGE_SLOTS = Metric("stage_slots", "gauge", "Slots this worker holds.", STAGE)
+STAGE_SLOTS_PLANNED = Metric(
+    "stage_slots_planned", "gauge", "Slots the stage has in all, whoever holds them; no series before its first boot.",
+    STAGE,
+)  # fmt: skip
 STAGE_SECONDS_BEHIND = Metric(
     "stage_seconds_behind", "gauge", "Age of the oldest record that waits for the stage or is worked on, on this "
     "worker; 0 if none does, no series while that is not known.", STAGE,

@@ -25,6 +25,26 @@ def test_the_pipeline_shows_every_stage_with_its_lag_and_its_owner(opened: Open,
     assert complaints == []
 
 
+def test_the_stage_that_files_dead_letters_stands_behind_them_where_it_runs(
+    opened: Open, complaints: list[str]
+) -> None:
+    page = opened("pipeline")
+    assert page.locator("#stage-archive").count() == 0
+    told = page.request.get(page.url.partition("/page/")[0] + "/api/pipeline").json()
+    letters = {"topic": told["topics"]["dead"], "partition": 0, "records": 7, "seconds": 4.0}
+    archive = next(one for one in told["stages"] if one["name"] == "publish") | {
+        "name": "archive", "sinks": ["s3", "sns"], "partitions": [letters], "buses": [],
+    }  # fmt: skip
+    page = opened("pipeline", {"/api/pipeline": told | {"stages": [*told["stages"], archive]}})
+    shown = page.locator("#stage-archive")
+    for words in ("to S3, SNS", re.compile("filed$"), "on page-worker"):
+        shown.get_by_text(words).wait_for()
+    page.locator("#graph .topic.dead").get_by_text("7 wait").wait_for()
+    shown.click()
+    page.get_by_role("dialog", name="Stage archive").wait_for()
+    assert complaints == []
+
+
 def test_a_stage_opens_with_how_its_records_ended(opened: Open) -> None:
     page = opened("pipeline")
     page.locator("#stage-publish").click()

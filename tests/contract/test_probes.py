@@ -92,7 +92,9 @@ def app_with_work(**held_up: Any) -> Any:
     consumer = SimpleNamespace(held=set(), inflight={TP_: deque(["batch"])}, open_gaps={})
     brake: Any = SimpleNamespace(held_slots=())
     brake.touches = lambda slot: slot in brake.held_slots
-    app = SimpleNamespace(rebalancing=False, blockers={}, outages={}, slots=slots, _consumer=consumer, brake=brake)
+    app = SimpleNamespace(
+        rebalancing=False, blockers={}, outages={}, slots=slots, _consumer=consumer, brake=brake, in_hand=[],
+    )  # fmt: skip
     for name, value in held_up.items():
         [part] = [part for part in (slot, slots, consumer, brake, app) if hasattr(part, name)]
         setattr(part, name, value)

@@ -120,12 +120,14 @@ async def test_what_waits_is_told_without_its_key() -> None:
     client = Client()
     async with publishing(client) as kit:
         client.fault = AwsUnavailable("HTTP503")
-        await kit.feed(TOPICS.events, [(b"users:1", event(1))], within=20)
+        waiting = [(b"users:1", event(1)), (b"users:1", event(2)), (b"users:2", event(3))]
+        await kit.feed(TOPICS.events, waiting, within=20)
         found = samples(kit)
-        assert found["publish_waiting"] == 1
+        assert found["publish_waiting"] == 3
         assert found["publish_oldest_seconds"] > 15
         told = kit.app.reports["delivery"]()
         assert told["stalled"][0]["reason"] == "HTTP503"
+        assert [bus["held_back"] for bus in told["buses"].values()] == [2]
         assert "users:1" not in json.dumps(told)
         client.fault = None
         await kit.settle(within=120)

@@ -1,7 +1,9 @@
 """The views Tables and Dead letters of a worker, with tables in its memory."""
 
+import base64
 import itertools
 import json
+import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 
 from models.routing import partition_of
 from tests.contract.webbing import JSON, READ_TOKEN, WRITE_TOKEN, Served, served, settings_of
+from workers.cluster.peers import Answer
 from workers.filters import Filter
 from workers.lookup_tables.entries import EntryView, Wanted
 from workers.lookup_tables.in_memory import SECONDS, find_here
@@ -104,9 +107,39 @@ async def test_only_who_may_write_sees_one_entry_as_it_is(tmp_path: Path) -> Non
 async def test_an_entry_as_it_is_goes_to_workers_alone(tmp_path: Path) -> None:
     async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
         filled(web)
-        for path in ("/internal/tables", "/internal/tables/entry?table=people&key=x", "/internal/tables/find"):
+        for path in (
+            "/internal/tables",
+            "/internal/tables/entry?table=people&key=x",
+            "/internal/tables/find",
+            "/internal/tables/entry/shown?table=people&key=x",
+        ):
             for headers in (READER, WRITER):
                 assert (await web.ask("GET", path, headers))[0] == 403
+
+
+async def test_what_a_search_asks_of_other_workers_is_masked_by_the_one_that_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(settings(tmp_path), stages=("enrich",), answering=tables.ROUTES) as web:
+        filled(web)
+        put(web, "schemas", b"people", b"core")
+        cluster: Any = web.server.desk.cluster
+        told: list[Answer] = []
+        ask = type(cluster).ask
+
+        async def overheard(this: Any, path: str, query: Any = None) -> Any:
+            answers = await ask(this, path, query)
+            told.extend(answers)
+            return answers
+
+        monkeypatch.setattr(type(cluster), "ask", overheard)
+        [entry] = (await asked(web, "/api/tables/find?table=people&key=people:CANARY"))["entries"]
+        assert entry["orgId"].startswith("tok1_")
+        said = json.dumps([answer.body for answer in told])
+        assert "tok1_" in said
+        assert "CANARY" not in said
+        raw = [base64.b64decode(one) for one in re.findall(r'"valueB64": "([^"]*)"', said)]
+        assert raw == [b"core"]  # the schema of the table
 
 
 async def test_a_redrive_without_the_number_that_was_planned_is_refused(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ import json
 import logging
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.contract.webbing import JSON, PROBES, READ_TOKEN, WRITE_TOKEN, Served, served, settings_of
-from workers.web import gate
+from workers.web import gate, server
 from workers.web.routes import Scope
 from workers.web.server import ROUTES, listen
 from workers.web.sessions import FAILURES
+from workers.web.views import config
 
 ALL_STAGES = ("bridge", "enrich", "publish")
 READER, WRITER = {"Authorization": f"Bearer {READ_TOKEN}"}, {"Authorization": f"Bearer {WRITE_TOKEN}"}
@@ -205,18 +207,49 @@ async def test_nobody_signs_in_from_another_site(tmp_path: Path) -> None:
             assert (await web.ask("POST", "/api/session", headers, told))[0] in (403, 415)
 
 
-async def test_after_ten_wrong_tokens_not_even_a_right_one_is_looked_at(tmp_path: Path) -> None:
+async def test_after_ten_wrong_tokens_others_of_that_address_wait_and_a_right_one_does_not(tmp_path: Path) -> None:
     async with served(settings_of(tmp_path, tokens=True)) as web:
         _, _, signed_in = await web.ask(
             "POST", "/api/session", JSON | {"Origin": web.url}, json.dumps({"token": READ_TOKEN})
         )
+        wrong = {"Authorization": f"Bearer {'x' * 40}"}
         for _ in range(FAILURES):
-            assert await web.status("GET", "/metrics", Authorization=f"Bearer {'x' * 40}") == 401
-        status, _, headers = await web.ask("GET", "/metrics", READER)
+            assert await web.status("GET", "/metrics", **wrong) == 401
+        status, _, headers = await web.ask("GET", "/metrics", wrong)
         assert status == 429
         assert 0 < int(headers["Retry-After"]) <= 60
+        assert (await web.ask("GET", "/metrics", READER))[0] == 200
+        assert (await web.ask("GET", "/metrics", wrong))[0] == 429
         cookie = {"Cookie": signed_in["Set-Cookie"].partition(";")[0]}
         assert (await web.ask("GET", "/metrics", cookie))[0] == 200
+
+
+async def test_a_token_that_is_exchanged_ends_with_its_sessions_while_the_server_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
+    settings, new = settings_of(tmp_path, tokens=True), "9876543210-9876543210-9876543210"
+    file = settings.web_token_file
+    assert file is not None
+    async with served(settings) as web:
+        told = json.dumps({"token": READ_TOKEN})
+        _, _, signed_in = await web.ask("POST", "/api/session", JSON | {"Origin": web.url}, told)
+        cookie = {"Cookie": signed_in["Set-Cookie"].partition(";")[0]}
+        assert (await web.ask("GET", "/metrics", cookie))[0] == 200
+        caplog.set_level(logging.INFO, "cdc.audit")
+        next_one = file.with_name("next")
+        next_one.write_text(f"read {new}\nread {WRITE_TOKEN} writer\n")
+        next_one.chmod(0o600)
+        next_one.replace(file)
+        async with asyncio.timeout(30):
+            while not web.server.callers.tokens.find(new):
+                await asyncio.sleep(0.05)
+        assert await web.status("GET", "/metrics", Authorization=f"Bearer {new}") == 200
+        assert (await web.ask("GET", "/metrics", READER))[0] == 401
+        assert (await web.ask("GET", "/metrics", cookie))[0] == 401
+        assert (await web.ask("POST", "/api/change", JSON | WRITER, "{}"))[0] == 403  # it may only read now
+    assert "the token file was read again: tokens=2 new=1 gone=1" in caplog.text
+    assert new not in caplog.text
 
 
 async def test_every_answer_carries_the_headers_that_hold_a_browser_back(tmp_path: Path) -> None:
@@ -254,6 +287,20 @@ async def test_a_write_leaves_one_line_that_says_who_and_what_and_no_value_of_a_
     assert (signed_in, wrong) == ('signed in: who="writer" from=127.0.0.1', "a wrong token from 127.0.0.1")
     assert "jane" not in caplog.text
     assert WRITE_TOKEN not in caplog.text
+
+
+async def test_who_makes_a_worker_examine_what_it_depends_on_stands_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "cdc.audit")
+    monkeypatch.setattr(config, "_examinations", config.Examinations())
+    monkeypatch.setattr(config, "examine", lambda *, seconds: SimpleNamespace(document=dict))
+    async with served(settings_of(tmp_path, tokens=True), answering=config.ROUTES) as web:
+        for _ in range(2):
+            assert (await web.ask("POST", "/api/check", JSON | READER, "{}"))[0] == 200
+    assert [record.getMessage() for record in caplog.records if record.name == "cdc.audit"] == [
+        'POST /api/check examines: by=token who="reader" from=127.0.0.1'
+    ]
 
 
 @pytest.mark.parametrize("body", ["", "[]", "nonsense", '"text"'])

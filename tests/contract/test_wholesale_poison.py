@@ -116,6 +116,26 @@ async def test_started_again_with_what_was_wrong_put_right_it_goes_on_where_it_s
 
 
 @KINDS
+async def test_a_restart_in_the_middle_counts_anew_and_every_record_still_ends_once(making: Making) -> None:
+    async with StageKit(making(DeadLimit(5, 10))) as kit:
+        assert await kit.feed("in", records(*[POISON] * 4), within=5)
+        for already in (4, 8):  # what came one by one before each restart is written, and is no longer counted
+            await kit.restart(within=5)
+            assert (count(kit, "dead"), kit.app.dead_window.letters) == (already, 0)
+            await kit.feed("in", records(*[POISON] * 4), within=5)
+        await kit.feed("in", records(*[POISON] * 9), within=5)
+        assert kit.app.blockers["dead letters"]
+        stood = count(kit, "dead")
+        await kit.restart(within=5)  # with nothing put right
+        assert kit.app.blockers["dead letters"]
+        assert count(kit, "dead") == stood
+        kit.make_app = making(None)
+        assert await kit.restart(within=20)
+        assert count(kit, "dead") == 21
+        assert kit.ledger("in", 0).counts == {"in": 21, "dead": 21}
+
+
+@KINDS
 async def test_single_bad_records_among_many_good_ones_are_dead_letters_for_ever(making: Making) -> None:
     async with StageKit(making(DeadLimit(5, 10))) as kit:
         for _ in range(20):

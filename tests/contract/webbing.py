@@ -23,7 +23,7 @@ from workers.web.routes import Desk, Route, Scope
 from workers.web.server import ROUTES, WebServer
 from workers.web.views import stages as stages_view
 
-READ_TOKEN, WRITE_TOKEN = "r" * 40, "w" * 40
+READ_TOKEN, WRITE_TOKEN = "reader-0123456789-0123456789-0123456789", "writer-0123456789-0123456789-0123456789"
 PAGES = ("", "assignment/", "tables/", "tables/users/", "nothing/")
 JSON = {"Content-Type": "application/json", "X-CDC-Request": "1"}
 

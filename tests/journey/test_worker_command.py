@@ -100,7 +100,7 @@ def test_a_busy_web_port_that_was_asked_for_is_a_configuration_error(tmp_path: P
 
 
 def test_a_web_server_for_all_without_tokens_of_ones_own_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "tokens").write_text("read " + "r" * 32)
+    (tmp_path / "tokens").write_text("read " + "0123456789" * 4)
     (tmp_path / "tokens").chmod(0o644)
     given = {"CDC_WEB_BIND": "0.0.0.0", "CDC_WEB_TOKEN_FILE": "tokens", "CDC_REDACTION_KEY": "0123456789abcdef"}
     ended = command(given, tmp_path)

@@ -1,5 +1,6 @@
 """The alarms that are deployed ring on metrics that workers send, and the page says what both are."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from workers.health.figures import FIGURES
+from workers.health.figures import FIGURES, NOT_READY
 from workers.health.verdicts import CHECKS
 from workers.settings.worker import Settings
 
@@ -32,7 +33,9 @@ def _function(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
 Template.add_multi_constructor("!", _function)
 TEMPLATE = yaml.load((ROOT / "deploy/cloudwatch/template.yaml").read_text(encoding="utf-8"), Template)
 RESOURCES = TEMPLATE["Resources"]
-ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+RINGING = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+ALARMS = {name: alarm for name, alarm in RINGING.items() if "MetricName" in alarm}
+"""Those on one metric."""
 
 
 def references(found: Any) -> set[str]:
@@ -54,6 +57,29 @@ def test_an_alarm_asks_for_the_statistic_and_the_dimensions_that_are_sent(name: 
     assert alarm["Statistic"] == figure.statistic
     assert alarm["Dimensions"] == [{"Name": "App", "Value": {"Ref": "App"}}]
     assert alarm["TreatMissingData"] in ("breaching", "notBreaching", "missing")
+
+
+def missed(messages: int) -> int:
+    """What the expression of the alarm on missing workers makes of so many messages in five minutes."""
+    expression = RINGING["WorkersMissingAlarm"]["Metrics"][1]["Expression"]
+    divisor, late = map(float, re.fullmatch(r"CEIL\(messages / (\S+) - (\S+)\)", expression).groups())  # type: ignore[union-attr]
+    return math.ceil(messages / divisor - late)
+
+
+@pytest.mark.parametrize("workers", range(1, 6))
+def test_one_missing_worker_of_few_is_counted_and_a_late_message_is_none(workers: int) -> None:
+    assert missed(5 * workers) == missed(5 * workers - 1) == workers
+    assert missed(5 * (workers - 1)) == missed(5 * (workers - 1) + 1) == workers - 1
+
+
+def test_the_alarm_on_missing_workers_counts_what_every_worker_sends() -> None:
+    alarm = RINGING["WorkersMissingAlarm"]
+    counted = alarm["Metrics"][0]["MetricStat"]
+    assert counted["Metric"]["MetricName"] == NOT_READY.name
+    assert counted["Metric"]["Dimensions"] == [{"Name": "App", "Value": {"Ref": "App"}}]
+    assert (counted["Stat"], counted["Period"]) == ("SampleCount", 300)
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", {"Ref": "Workers"})
+    assert alarm["TreatMissingData"] == "breaching"
 
 
 def test_the_alarm_of_the_pipeline_before_has_its_threshold() -> None:

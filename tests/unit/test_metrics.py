@@ -61,7 +61,7 @@ class Process:
 
     def start(self) -> Stats:
         """A new app, as after a crash."""
-        slots = SimpleNamespace(stats=Stats(), owned={0: object(), 1: object()})
+        slots = SimpleNamespace(stats=Stats(), owned={0: object(), 1: object()}, planned=48)
         self.consumer = SimpleNamespace(held=set())
         self.lag = Lag(None, None)
         self.tables = Tables()

@@ -95,6 +95,22 @@ async def test_a_pause_and_its_end_are_told() -> None:
     assert begun.id != over.id
 
 
+@pytest.mark.parametrize(("waiting", "words"), [(0, ""), (1, " (1 entity waits)"), (3, " (3 entities wait)")])
+async def test_what_is_held_back_by_a_bus_is_told_with_its_trouble(waiting: int, words: str) -> None:
+    process = Process()
+    buses = {"orders": {"circuit": "OPEN", "trouble": "InternalFailure", "held_back": waiting}, "b": {"held_back": 2}}
+    process.state = {"blocked_by": {"bus b": "x"}, "delivery": {"buses": buses}}
+    told = await process.passes(60)
+    assert told == [
+        ("pause", f"cdc publish: pause bus b: x ({waiting + 2} entities wait)"),
+        ("unreachable", f"cdc publish: unreachable orders: InternalFailure{words}"),
+    ]
+    assert [notice.document["heldBack"] for notice in process.topic.got] == [waiting + 2, waiting]
+    process.state = {}
+    await process.passes(60)
+    assert "heldBack" not in process.topic.got[-1].document
+
+
 async def test_throttling_is_told_after_five_minutes_only() -> None:
     process = Process()
     bus: dict[str, Any] = {"health": EventBridgeHC.OK, "throttles": 7}

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.clock import Clock
 from workers.failures import ConfigurationError
+from workers.web import token_file
 from workers.web.sessions import (
     FAILURE_SECONDS,
     FAILURES,
@@ -15,9 +16,11 @@ from workers.web.sessions import (
     Failures,
     Sessions,
 )
+from workers.web.token_file import TokenFile
 from workers.web.tokens import parse_tokens, read_tokens
 
-READ, WRITE = "r" * 32, "w" * 40
+READ, WRITE = "reader-0123456789-0123456789-012", "writer-0123456789-0123456789-0123456789"
+NEW = "9876543210-9876543210-9876543210"
 
 
 def test_a_token_is_found_with_its_name_and_what_it_may() -> None:
@@ -29,7 +32,7 @@ def test_a_token_is_found_with_its_name_and_what_it_may() -> None:
     assert (writer.name, writer.writes) == ("write-4", True)
 
 
-@pytest.mark.parametrize("told", ["", "r" * 31, "r" * 33, READ.upper()])
+@pytest.mark.parametrize("told", ["", READ[:-1], READ + "r", READ.upper()])
 def test_what_is_no_token_is_not_found(told: str) -> None:
     assert parse_tokens([f"read {READ}"]).find(told) is None
 
@@ -38,6 +41,7 @@ def test_what_is_no_token_is_not_found(told: str) -> None:
     ("lines", "says"),
     [
         ([f"read {READ}", "read short-secret"], "line 2: the token has less than 32 characters"),
+        ([f"read {READ}", "read " + "secret" * 6], "line 2: the token has less than 8 different characters"),
         ([f"admin {READ}"], "line 1: neither"),
         ([f"read {READ} two names"], "line 1: neither"),
         ([f"read {READ}", f"write {READ}"], "line 2: this token stands there twice"),
@@ -66,6 +70,69 @@ def test_a_file_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: 
 def test_a_missing_token_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="CDC_WEB_TOKEN_FILE cannot be read"):
         read_tokens(tmp_path / "none")
+
+
+def exchange(file: Path, text: str, mode: int = 0o600) -> None:
+    """As those do it who rotate: a new file takes the place of the old one."""
+    new = file.with_name("new")
+    new.write_text(text)
+    new.chmod(mode)
+    new.replace(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        (f"read {NEW}\nread secret", 0o600, "line 2: the token has less than 32 characters"),
+        (f"read {NEW}\n", 0o644, "mode 0644: others may read or change it"),
+        ("", 0o600, "holds no token"),
+    ],
+)
+def test_a_file_that_cannot_be_used_leaves_the_old_tokens_in_force_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, mode: int, says: str
+) -> None:
+    exchange(tmp_path / "tokens", f"read {READ}\n")
+    file = TokenFile(tmp_path / "tokens")
+    exchange(tmp_path / "tokens", text, mode)
+    for _ in range(3):
+        file.look()
+    assert file.tokens.find(READ)
+    assert not file.tokens.find(NEW)
+    [told] = caplog.records
+    assert (told.levelname, says in told.getMessage()) == ("ERROR", True)
+    assert not any(secret in caplog.text for secret in (READ, NEW, "secret"))
+    exchange(tmp_path / "tokens", f"read {NEW}\n")
+    file.look()
+    assert (file.tokens.find(READ), bool(file.tokens.find(NEW))) == (None, True)
+
+
+def test_a_file_that_goes_away_for_a_while_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exchange(tmp_path / "tokens", f"read {READ}\n")
+    file = TokenFile(tmp_path / "tokens")
+    (tmp_path / "tokens").unlink()
+    file.look()
+    file.look()
+    assert file.tokens.find(READ)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    exchange(tmp_path / "tokens", f"write {WRITE}\n")
+    file.look()
+    assert file.tokens.find(WRITE)
+
+
+def test_a_file_that_is_the_same_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange(tmp_path / "tokens", f"read {READ}\n")
+    file = TokenFile(tmp_path / "tokens")
+    monkeypatch.setattr(token_file, "read_tokens", None)
+    file.look()
+
+
+def test_a_file_whose_rights_are_opened_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exchange(tmp_path / "tokens", f"read {READ}\n")
+    file = TokenFile(tmp_path / "tokens")
+    (tmp_path / "tokens").chmod(0o644)
+    file.look()
+    assert "others may read or change it" in caplog.text
+    assert file.tokens.find(READ)
 
 
 def test_a_session_ends_an_hour_after_its_last_use() -> None:

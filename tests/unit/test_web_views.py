@@ -54,6 +54,14 @@ def test_the_worst_worker_says_how_a_stage_stands_and_a_reason_is_told_once(sett
     assert enrich["unowned"] == [2, 3]
 
 
+def test_a_stage_names_every_sink_that_any_of_its_workers_has(settings: Settings) -> None:
+    enrich = pipeline_of(
+        settings, one=part("running", [0], sinks=["s3"]), two=part("running", [1], sinks=["s3", "sns"]),
+        older=part("running", [2]),
+    )["enrich"]  # fmt: skip
+    assert enrich["sinks"] == ["s3", "sns"]
+
+
 def test_a_stage_is_absent_only_if_every_worker_was_heard(settings: Settings) -> None:
     assert pipeline_of(settings, one=part("running", [0]))["publish"]["standing"] == "absent"
     found = pipeline_of(settings, one=part("running", [0]), two="no answer")
@@ -152,6 +160,8 @@ async def test_examinations_are_not_made_again_and_again(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(config, "examine", examine)
     examinations = config.Examinations()
-    first = await examinations.report()
-    assert await examinations.report() == first
+    begun: list[str] = []
+    first = await examinations.report(lambda: begun.append("begun"))
+    assert await examinations.report(lambda: begun.append("again")) == first
     assert len(made) == 1
+    assert begun == ["begun"]

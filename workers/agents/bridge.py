@@ -61,6 +61,7 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
         return Lag(None, max(ages) / 1000 if ages else None)
 
     app.lags.outside = behind
+    app.in_hand.append(lambda: {name: turn for work in works.values() for name, turn in work.in_hand().items()})
     app.reports["shards"] = shards
     app.views["sources"] = lambda: sources(bridge, watch.book, shards())
     app.measures.append(measures)

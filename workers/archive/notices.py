@@ -153,12 +153,15 @@ def trouble_notice(change: Change, sender: str) -> Notice:
         f"{sender}|{trouble.stage}|{trouble.kind}|{trouble.name}|{change.since}|{change.over}".encode(), digest_size=8
     ).hexdigest()
     why = masked(trouble.why)[:MAX_WHY]  # P6: it may be what a library said
-    what = "is over" if change.over else why
+    held_back = trouble.held_back or 0
+    many = f" ({held_back} {'entity waits' if held_back == 1 else 'entities wait'})" if held_back else ""
+    what = "is over" if change.over else f"{why}{many}"
     document: dict[str, Any] = {
         "stage": trouble.stage, "what": trouble.name, "trouble": trouble.kind, "seconds": round(change.seconds),
     }  # fmt: skip
     if not change.over:
         document |= {"why": why, "run": [COMMANDS[trouble.kind]]}
+        document |= {"heldBack": trouble.held_back} if trouble.held_back is not None else {}
     return Notice(
         id=f"{trouble.kind}-{digest}", kind="recovered" if change.over else trouble.kind,
         severity=INFO if change.over else HIGH, stage=trouble.stage, code=trouble.kind.upper(),

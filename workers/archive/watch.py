@@ -30,8 +30,9 @@ IN_ALARM = frozenset({
 
 def troubles_of(stage: str, state: Mapping[str, Any]) -> Iterator[Trouble]:
     """What is wrong by the state that the web view shows of a stage."""
+    waiting = _held_back(state)
     for name, why in state.get("blocked_by", {}).items():
-        yield Trouble(stage, "pause", name, str(why))
+        yield Trouble(stage, "pause", name, str(why), held_back=waiting)
     for index, why in state.get("paused", {}).items():
         yield Trouble(stage, "pause", f"slot {index}", str(why))
     for where, why in state.get("gaps", {}).items():
@@ -52,7 +53,14 @@ def _dependencies(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
 def _of_dependency(stage: str, name: str, report: Mapping[str, Any]) -> Iterator[Trouble]:
     """By its report: `health`, `status` or `circuit`, with `trouble`."""
     if any(str(report.get(word)) in IN_ALARM for word in ("health", "status", "circuit")):
-        yield Trouble(stage, "unreachable", name, str(report.get("trouble") or "it does not answer"))
+        why = str(report.get("trouble") or "it does not answer")
+        yield Trouble(stage, "unreachable", name, why, held_back=report.get("held_back"))
+
+
+def _held_back(state: Mapping[str, Any]) -> int | None:
+    """Entities whose events wait for any of the stage's buses; None for a stage without buses."""
+    counts = [report["held_back"] for _, report in _dependencies(state) if "held_back" in report]
+    return sum(counts) if counts else None
 
 
 class Watch(mode.Service):
@@ -116,7 +124,7 @@ class Watch(mode.Service):
             self._throttles[stage, name] = count, grew_at
             if now - grew_at < THROTTLED_SECONDS:
                 why = "it refuses calls because there are too many"
-                yield Trouble(stage, "throttled", name, why, RULES[Alert.AFTER_5_MINUTES])
+                yield Trouble(stage, "throttled", name, why, RULES[Alert.AFTER_5_MINUTES], report.get("held_back"))
 
     def _crashes(self, stage: Stage, now: float) -> Iterator[Trouble]:
         if stage.restarts > self._restarts.get(stage.name, 0):

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +78,8 @@ class StageApp(faust.App):
         """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
         self.outages: dict[str, str] = {}
         """What does not answer now, by name: the stage is not ready, and nobody has to decide anything."""
+        self.in_hand: list[Callable[[], Mapping[str, int]]] = []
+        """More that has to move on, by name, as `workers/engine/progress.py` asks for it."""
         self.reports: dict[str, Callable[[], Any]] = {}
         """More for the web view, by name: plain data, no keys and no values."""
         self.views: dict[str, Callable[[], Any]] = {}

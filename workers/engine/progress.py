@@ -10,22 +10,30 @@ Waiting = Mapping[str, int]
 
 
 def in_hand(app: Any) -> Waiting:
-    """Work that nothing but this process keeps from being done: {topic/partition: committed position}.
+    """Work that nothing but this process keeps from being done: {topic/partition: committed position}, and what the
+    stage itself has in hand.
 
     A stage that waits for others is left out: one that rebalances, is refused something, pauses, has a full window or a
     slot to repair. An outage is not a dead process."""
     consumer, slots = app._consumer, app.slots
-    if consumer is None or app.rebalancing or not slots.open or app.blockers or app.outages:
+    if consumer is None or app.rebalancing or not slots.open:
         return {}
-    waiting = {}
+    waiting = {name: number for more in app.in_hand for name, number in more().items()}
+    if app.blockers or app.outages:
+        return waiting
     for slot in slots.owned.values():
-        if not slot.usable or slot.refused or app.brake.touches(slot.index):
+        if not works(app, slot):
             continue
         for tp, position in slot.position.items():
             handed_over = tp not in consumer.held and bool(consumer.inflight.get(tp))
             if (handed_over or _delivered(slot, tp)) and tp not in consumer.open_gaps:
                 waiting[f"{tp.topic}/{tp.partition}"] = position
     return waiting
+
+
+def works(app: Any, slot: Any) -> bool:
+    """Nobody holds the slot up: neither Kafka nor an operator."""
+    return slot.usable and not slot.refused and not app.brake.touches(slot.index)
 
 
 def _delivered(slot: Any, tp: Any) -> bool:

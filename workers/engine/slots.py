@@ -46,6 +46,12 @@ class Slots:
         self._rejoined_at = -REJOIN_EVERY
         self._background: set[asyncio.Future[Any]] = set()
 
+    @property
+    def planned(self) -> int:
+        """Slots of the stage over all workers; 0 while it has not booted."""
+        counts = self.app.partition_counts
+        return max((counts.get(topic, 0) for topic in self.app.source_topics), default=0)
+
     def new_producer(self, index: int) -> SlotProducer:
         """The slot's producer. Its id follows the partition, because aiokafka's TxnOffsetCommit carries no member:
         this id is the only fence against a zombie."""

@@ -112,6 +112,11 @@ class Window:
         """Lanes whose head has failed so often that the quick tries are over."""
         return [lane for flow in self.channels.values() for lane in flow.channel.stalled()]
 
+    def waiting(self, channel: str) -> int:
+        """Keys of which a record waits for that channel; records, where there is no order."""
+        flow = self.channels.get(channel)
+        return len(flow.channel.lanes) if flow is not None else 0
+
     def skip(self, tp: TP, offset: int) -> None:
         """The engine has committed a jump over a gap; nothing of the partition is in memory."""
         self.fed[tp] = offset

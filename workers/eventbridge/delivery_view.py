@@ -2,7 +2,7 @@
 an event (P6)."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from workers import metrics
@@ -52,7 +52,7 @@ def _of_bus(gate: BusGate) -> Iterator[Sample]:
     yield metrics.PUBLISH_CIRCUIT_OPENED.of(gate.breaker.opened, bus)
 
 
-def report(gates: Iterable[BusGate], windows: Iterable[Window]) -> dict[str, Any]:
+def report(gates: Iterable[BusGate], windows: Collection[Window]) -> dict[str, Any]:
     """The same for the web view, and the events that wait longest: where they stand in Kafka, not whose they are."""
     now = monotonic()
     stalled = sorted((lane for window in windows for lane in window.stalled()), key=lambda lane: lane.failed_at)
@@ -62,6 +62,7 @@ def report(gates: Iterable[BusGate], windows: Iterable[Window]) -> dict[str, Any
                 "circuit": gate.breaker.state, "trouble": gate.refused or gate.down, "in_flight": gate.calls,
                 "in_flight_limit": gate.in_flight.limit, "reordered": gate.tally.reordered,
                 "throttles": gate.tally.throttles,
+                "held_back": sum(window.waiting(gate.name) for window in windows),
                 "requests_per_second": None if math.isinf(gate.pace.requests.rate) else gate.pace.requests.rate,
             }
             for gate in gates

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from workers.engine.clock import monotonic
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part
-from workers.kinesis.reader import ShardReader
+from workers.kinesis.reader import TURNS, ShardReader
 from workers.kinesis.source import Source
 
 UNIT_RECORDS = 5_000
@@ -45,6 +45,7 @@ class Intake:
         self._last_take = float("-inf")
         self._news = asyncio.Event()
         self._taken = 0
+        self._turn = next(TURNS)
 
     @property
     def shards(self) -> Iterable[Key]:
@@ -54,6 +55,15 @@ class Intake:
     def reader(self, key: Key) -> ShardReader:
         """The reader of a shard."""
         return self._lanes[key].reader
+
+    def turns(self, name: str) -> dict[str, int]:
+        """Numbers that move: by `name` that of the loop which looks for shards and commits, by the name of a shard that
+        of its reader, unless it waits for room or for an operator."""
+        return {name: self._turn} | {
+            f"shard {shard} of {lane.source.directory.label}": lane.reader.turn
+            for (_, shard), lane in self._lanes.items()
+            if not lane.task.done() and not lane.reader.waits
+        }
 
     def source(self, key: Key) -> Source:
         """Of a shard that is being read: not by its stream, which a second source may be by mistake."""
@@ -110,6 +120,7 @@ class Intake:
 
         So a lone record leaves at once, and a trickle makes one transaction per `linger` seconds."""
         deadline = monotonic() + timeout
+        self._turn = next(TURNS)
         while True:
             for lane in self._lanes.values():
                 if lane.task.done() and not lane.task.cancelled() and (error := lane.task.exception()) is not None:

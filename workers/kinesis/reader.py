@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ LARGEST_PAGE_BYTES = 10 << 20
 GONE = "ResourceNotFoundException"
 SHARD_END = "has reached max possible value for the shard"
 """What GetShardIterator says of the number behind a closed shard's last record (etspaceman/kinesis-mock#1536)."""
+
+TURNS = itertools.count(1)
+"""Of everything that goes round in the bridge."""
 
 Now = Callable[[], int]
 T = TypeVar("T")
@@ -80,6 +84,10 @@ class ShardReader:
     tell: Callable[[str], None]
     """Says what an operator has to know; called again and again while it lasts."""
     stats: ShardStats = field(default_factory=ShardStats)
+    turn: int = field(default_factory=lambda: next(TURNS))
+    """Another number at every turn, whatever comes of it; no two readers have the same."""
+    waits: bool = False
+    """For room, or for an operator: not for anything it could do itself."""
     _forgiven: asyncio.Event = field(default_factory=asyncio.Event)
     _expected: int = FIRST_PAGE_BYTES
     _limit: int = LEAST_RECORDS
@@ -102,10 +110,13 @@ class ShardReader:
         iterator: str | None = None
         failures = 0
         while True:
+            self.turn = next(TURNS)
             if pace is not None and (delay := pace.delay(monotonic())):
                 await asyncio.sleep(delay)
             reserved = min(self._expected, LARGEST_PAGE_BYTES)
+            self.waits = True
             await self.budget.reserve(reserved)
+            self.waits = False
             held = reserved
             try:
                 asked_ms = self.now_ms()
@@ -129,8 +140,10 @@ class ShardReader:
                     held = 0
                     await self.budget.release(size)
                     self._forgiven.clear()
+                    self.waits = True
                     yield gap
                     await self._forgiven.wait()
+                    self.waits = False
                     self.cursor.forgive()
                     continue
                 for part in self.cursor.parts(page, asked_ms, max_records=PART_RECORDS, max_bytes=PART_BYTES):

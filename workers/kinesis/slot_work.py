@@ -10,6 +10,7 @@ from models.shard import Shard
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.errors import BootRefused, EngineError
+from workers.engine.progress import works
 from workers.engine.slot import Slot
 from workers.kinesis.boot import boot_of
 from workers.kinesis.budget import Budget
@@ -105,6 +106,12 @@ class SlotWork:
         moved = self.app.brake.moved
         if self.app.brake.stops(self.slot.index):
             await self.app.slots.wait_stopping(REST, until=moved)
+
+    def in_hand(self) -> dict[str, int]:
+        """What moves on, whether Kinesis and Kafka answer or not: every call of theirs has a deadline."""
+        if self._intake is None or self.stopping.is_set() or not works(self.app, self.slot):
+            return {}
+        return self._intake.turns(f"source slot {self.slot.index}")
 
     def leave(self) -> None:
         """The slot is given up."""

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable
+from typing import Any
 
 from enrichers.row_view import RowView
 from enrichers.schema_memory import history_key, seen_key
@@ -11,22 +12,33 @@ from workers.lookup_tables.entries import TableEntry
 from workers.lookup_tables.row_names import InvalidRow, RowName, row_name
 
 
-async def entries_of_row(
+async def shown_entries_of_row(
     cluster: Cluster, rows: RowView, name: str, text: str
-) -> tuple[list[tuple[str, TableEntry]], tuple[Answer, ...]]:
-    """What they hold of a row that is named, each entry with the worker, and what they answered. Raises InvalidRow."""
+) -> tuple[list[tuple[str, dict[str, Any]]], tuple[Answer, ...]]:
+    """What they hold of a row that is named, as it may be shown, each with the worker, and what they answered: who
+    holds an entry masks it, so that nothing travels that nobody asked for. Raises InvalidRow."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    answers: tuple[Answer, ...] = ()
+    for key in await _keys(cluster, rows, name, text):
+        answers = await cluster.ask("/internal/tables/entry/shown", _query(name, key))
+        found += [(one.worker, shown) for one in answers if one.body is not None for shown in one.body["entries"]]
+    return found, answers
+
+
+async def entries_of_row(cluster: Cluster, rows: RowView, name: str, text: str) -> list[tuple[str, TableEntry]]:
+    """What they hold of a row that is named, as it is, each entry with the worker. Raises InvalidRow."""
+    keys = await _keys(cluster, rows, name, text)
+    return [entry for key in keys for entry in (await held_entries(cluster, name, key))[0]]
+
+
+async def _keys(cluster: Cluster, rows: RowView, name: str, text: str) -> list[bytes]:
     if name == PINS_TABLE:
-        found: list[tuple[str, TableEntry]] = []
-        answers: tuple[Answer, ...] = ()
-        for key in (text.encode(), seen_key(text), history_key(text)):
-            entries, answers = await held_entries(cluster, name, key)
-            found += entries
-        return found, answers
+        return [text.encode(), seen_key(text), history_key(text)]
     if name in OWN_TABLES and name != MEMORY_TABLE:
-        return await held_entries(cluster, name, text.encode())
+        return [text.encode()]
     among = rows.catalogue.lookup_provider(name) if name not in OWN_TABLES else None
     named = row_name(text, rows.catalogue, among)
-    return await held_entries(cluster, name, named.key(await _schema(cluster, named)))
+    return [named.key(await _schema(cluster, named))]
 
 
 async def _schema(cluster: Cluster, named: RowName) -> str:
@@ -54,12 +66,15 @@ async def pins_of(cluster: Cluster, names: Iterable[str]) -> dict[str, str]:
 async def held_entries(
     cluster: Cluster, name: str, key: bytes
 ) -> tuple[list[tuple[str, TableEntry]], tuple[Answer, ...]]:
-    """What they hold of one key."""
-    query = {"table": name, "key": base64.urlsafe_b64encode(key).decode()}
-    answers = await cluster.ask("/internal/tables/entry", query)
+    """What they hold of one key, as it is."""
+    answers = await cluster.ask("/internal/tables/entry", _query(name, key))
     return [
         (answer.worker, TableEntry(name, one["partition"], key, base64.b64decode(one["valueB64"])))
         for answer in answers
         if answer.body is not None
         for one in answer.body["entries"]
     ], answers
+
+
+def _query(name: str, key: bytes) -> dict[str, str]:
+    return {"table": name, "key": base64.urlsafe_b64encode(key).decode()}

@@ -13,6 +13,7 @@ from workers.settings.web import is_loopback
 from workers.settings.worker import Settings
 from workers.web.routes import Scope
 from workers.web.sessions import Failures, Sessions
+from workers.web.token_file import TokenFile
 from workers.web.tokens import Token, Tokens
 
 audit = logging.getLogger("cdc.audit")
@@ -62,20 +63,25 @@ class Callers:
     """Recognizes callers by what the settings let in. `now` gives monotonic seconds."""
 
     def __init__(
-        self, settings: Settings, tokens: Tokens, reception: Reception, now: Callable[[], float], port: int
+        self, settings: Settings, file: TokenFile, reception: Reception, now: Callable[[], float], port: int
     ) -> None:
-        self.tokens = tokens
+        self._file = file
         self.sessions = Sessions(now)
         self.failures = Failures(now)
         self._reception = reception
         self._certificates = _scopes_of(settings.web_clients)
-        self.open = is_loopback(settings.web_bind) and not tokens and settings.web_client_ca_file is None
+        self.open = is_loopback(settings.web_bind) and not self.tokens and settings.web_client_ca_file is None
         """Local users need no token."""
         default = not self.open or settings.environment == "LOCAL"
         self.may_write = default if settings.web_write is None else settings.web_write
         self.tls = settings.web_certificate_file is not None
         # Browsers send a cookie to every port of a host: workers of one machine must not overwrite each other's.
         self.cookie = f"{'__Host-' if self.tls else ''}cdc_session_{port}"
+
+    @property
+    def tokens(self) -> Tokens:
+        """Those in force."""
+        return self._file.tokens
 
     def recognize(self, request: web.Request) -> Caller:
         """Raises Denied if it shows something that is wrong; somebody who shows nothing is nobody, or a local user."""
@@ -86,7 +92,7 @@ class Callers:
         if scheme:
             return self._bearer(request, told.strip() if scheme.lower() == "bearer" else "")
         if session := request.cookies.get(self.cookie):
-            token = self.sessions.find(session)
+            token = self._signed_in(session)
             if token is not None:
                 return self._of_token(token, "session")
         if certified := self._certificate(request):
@@ -101,15 +107,24 @@ class Callers:
         audit.info("signed in: who=%s from=%s", json.dumps(token.name), address_of(request))
         return self.sessions.begin(token)
 
+    def _signed_in(self, session: str) -> Token | None:
+        """The session's token as the file has it now: one that is not there any more ends its sessions."""
+        begun_with = self.sessions.find(session)
+        token = self.tokens.of(begun_with.digest) if begun_with is not None else None
+        if token is None:
+            self.sessions.end(session)
+        return token
+
     def _bearer(self, request: web.Request, told: str) -> Caller:
         return self._of_token(self._token(request, told), "token")
 
     def _token(self, request: web.Request, told: str) -> Token:
         address = address_of(request)
-        if wait := self.failures.seconds_to_wait(address):
-            raise Denied(429, "too many wrong tokens from this address", retry_after=wait)
         token = self.tokens.find(told)
         if token is None:
+            # Only wrong ones wait: behind one address, such as a proxy's, stand users and whoever guesses.
+            if wait := self.failures.seconds_to_wait(address):
+                raise Denied(429, "too many wrong tokens from this address", retry_after=wait)
             self.failures.add(address)
             audit.warning("a wrong token from %s", address)
             raise Denied(401, "this token is not known here", hint="it must stand in the file of CDC_WEB_TOKEN_FILE")

@@ -83,6 +83,8 @@ def _of_stage(stage: Stage) -> Iterator[metrics.Sample]:
 def _of_app(app: StageApp, name: str) -> Iterator[metrics.Sample]:
     stats = app.slots.stats
     yield metrics.STAGE_SLOTS.of(len(app.slots.owned), name)
+    if planned := app.slots.planned:
+        yield metrics.STAGE_SLOTS_PLANNED.of(planned, name)
     yield metrics.STAGE_HELD.of(len(app._consumer.held) if app._consumer is not None else 0, name)
     yield metrics.STAGE_DURATION.of(metrics.Distribution(TXN_BOUNDS, stats.unit_times, stats.unit_seconds), name)
     yield from _of_records(stats, name)

@@ -1,6 +1,7 @@
 """The one web server of a worker: its page and API, its state at `/`, its metrics at `/metrics`, Faust's pages of each
 stage under `/<stage>/`. All of it stands behind the gate."""
 
+import asyncio
 import errno
 import functools
 import secrets
@@ -33,7 +34,7 @@ from workers.web.routes import Desk, Route, Scope
 from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
 from workers.web.tls import server_tls
-from workers.web.tokens import Tokens, read_tokens
+from workers.web.token_file import LOOK_SECONDS, TokenFile
 from workers.web.views import config, dead_letters, health, logs, pauses, peek, pipeline, plain, sources, tables, trace
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
@@ -127,8 +128,10 @@ class WebServer(mode.Service):
         )
         self.desk = Desk(settings, {stage.name: stage for stage in stages}, cluster)
         self._tls = server_tls(settings)
-        tokens = read_tokens(settings.web_token_file) if settings.web_token_file else Tokens()
-        self.callers = Callers(settings, tokens, Reception(own_key, self.address, time.time), time.monotonic, port)
+        self._token_file = TokenFile(settings.web_token_file)
+        self.callers = Callers(
+            settings, self._token_file, Reception(own_key, self.address, time.time), time.monotonic, port
+        )
         self.gate = Gate(settings, self.callers)
         self.registry = registry_of(stages, measures)
         self._runner: web.AppRunner | None = None
@@ -155,6 +158,12 @@ class WebServer(mode.Service):
         site = BoundedSite(self._runner, self._listening or listen(self.port, self.bind), tls=self._tls)
         self.gate.door = site.door
         await site.start()
+
+    @mode.Service.task
+    async def _rotate_tokens(self) -> None:
+        while not self.should_stop:
+            await asyncio.to_thread(self._token_file.look)
+            await self.sleep(LOOK_SECONDS)
 
     async def on_stop(self) -> None:
         """Close."""

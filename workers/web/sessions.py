@@ -65,7 +65,7 @@ class Sessions:
 
 @dataclass(slots=True)
 class Failures:
-    """Wrong credentials by address: after ten within a minute none are looked at until the minute is over."""
+    """Wrong credentials by address: after ten within a minute more of them are told to wait until it is over."""
 
     now: Callable[[], float]
     _by_address: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Failures:
         self._by_address[address] = (since, count + 1)
 
     def seconds_to_wait(self, address: str) -> int:
-        """0 if its credentials are looked at."""
+        """0 if it has shown few wrong ones."""
         since, count = self._by_address.get(address, (0.0, 0))
         left = since + FAILURE_SECONDS - self.now()
         return max(1, round(left)) if count >= FAILURES and left > 0 else 0

@@ -10,6 +10,8 @@ from pathlib import Path
 from workers.failures import ConfigurationError
 
 MIN_TOKEN = 32
+MIN_DIFFERENT = 8
+"""Characters. Wrong tokens are slowed down, right ones never: nobody may be able to guess one."""
 FORBIDDEN_MODE = stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH | stat.S_IXOTH
 """A group may read it: Kubernetes mounts a secret for the group of the pod."""
 HINT = "a line is `read TOKEN [NAME]` or `write TOKEN [NAME]`; `openssl rand -hex 32` makes a good token"
@@ -36,7 +38,10 @@ class Tokens:
 
     def find(self, told: str) -> Token | None:
         """Compares with all of them, in a time that says nothing."""
-        digest = _digest(told)
+        return self.of(_digest(told))
+
+    def of(self, digest: bytes) -> Token | None:
+        """The token with that digest, if it is in force."""
         found = [token for token in self.known if hmac.compare_digest(token.digest, digest)]
         return found[0] if found else None
 
@@ -81,6 +86,8 @@ def _wrong(words: list[str], before: list[Token]) -> str:
         return "neither `read TOKEN [NAME]` nor `write TOKEN [NAME]`"
     if len(words[1]) < MIN_TOKEN:
         return f"the token has less than {MIN_TOKEN} characters"
+    if len(set(words[1])) < MIN_DIFFERENT:
+        return f"the token has less than {MIN_DIFFERENT} different characters"
     if _digest(words[1]) in {token.digest for token in before}:
         return "this token stands there twice"
     return ""

@@ -16,6 +16,7 @@ const SAYS = {
 const DOES = {
   bridge: "Kinesis to raw", enrich: "raw to events", publish: "events to EventBridge", archive: "dead letters to S3, SQS, SNS",
 };
+const MOVES = { bridge: (stage) => `${rate(stage.rates.in)} read`, archive: (stage) => `${rate(stage.rates.out)} filed` };
 const NEXT = { blocked: "cdc status", paused: "cdc pause list", parked: "cdc status", away: "cdc check", starting: "cdc status", absent: "cdc worker" };
 
 export const view = {
@@ -74,7 +75,7 @@ function picture(body, wide, open) {
     { stage: stage.publish, under: busesOf(stage.publish) },
   ];
   const rates = [stage.bridge?.rates.out, stage.enrich?.rates.in, stage.enrich?.rates.out, stage.publish?.rates.in];
-  const size = wide ? { width: 1328, height: 300 } : { width: 284, height: 972 };
+  const size = wide ? { width: 1328, height: stage.archive ? 366 : 300 } : { width: 284, height: stage.archive ? 1198 : 972 };
   const places = chain.map((_, index) => (wide ? across(index) : down(index)));
   const grave = wide ? { x: 630, y: 222 } : { x: 86, y: 894 };
   const root = svg("svg", { viewBox: `0 0 ${size.width} ${size.height}`, class: wide ? "wide" : "tall", role: "group", "aria-labelledby": "picture-title picture-says" },
@@ -84,11 +85,13 @@ function picture(body, wide, open) {
   places.slice(0, -1).forEach((from, index) => root.append(edge(from, chain[index], places[index + 1], rates[index], wide)));
   root.append(...toDead(places, grave, [stage.enrich, stage.publish].map((one) => one?.rates.dead_per_minute ?? 0), wide));
   chain.forEach((one, index) => root.append(one.stage ? box(one, places[index], open) : pill(one, places[index])));
-  root.append(pill({ topic: [body.topics.dead], dead: true }, grave));
+  if (stage.archive) root.append(toArchive(grave, stage.archive, wide), box({ stage: stage.archive, under: sinksOf(stage.archive) }, filed(wide), open));
+  root.append(pill({ topic: [body.topics.dead], dead: true, waits: stage.archive && waiting(stage.archive, [body.topics.dead]) }, grave));
   return root;
 }
 
 const across = (index) => ({ x: [6, 336, 546, 876, 1086][index], y: index % 2 ? 51 : 6 });
+const filed = (wide) => (wide ? { x: 270, y: 196 } : { x: 42, y: 1028 });
 const down = (index) => ({ x: index % 2 ? 86 : 42, y: [6, 218, 340, 552, 674][index] });
 
 function edge(from, node, to, value, wide) {
@@ -110,6 +113,14 @@ function toDead(places, grave, [enrich, publish], wide) {
     svg("text", { x: middle + (wide ? 90 : 12), y: grave.y + (wide ? 62 : -22), class: both > 0 ? "rate bad" : "rate" }, `${number(both)} dead/min`)];
 }
 
+// The stage beside the way of the events: it runs where dead letters are wanted elsewhere, too.
+function toArchive(grave, archive, wide) {
+  const to = filed(wide);
+  const line = wide ? `M${grave.x} ${grave.y + PILL.height / 2}H${to.x + BOX.width + 4}` : `M${grave.x + PILL.width / 2} ${grave.y + PILL.height}V${to.y - 4}`;
+  const at = wide ? { x: (grave.x + to.x + BOX.width) / 2, y: grave.y + PILL.height / 2 - 9, "text-anchor": "middle" } : { x: grave.x + PILL.width / 2 + 12, y: (grave.y + PILL.height + to.y) / 2 + 3 };
+  return svg("g", null, svg("path", { d: line, class: archive.rates.in > 0 ? "edge deadly flows" : "edge deadly", "marker-end": "url(#tip)" }), svg("text", { ...at, class: "rate" }, rate(archive.rates.in)));
+}
+
 function box({ stage, under }, { x, y }, open) {
   if (!stage) return svg("g");
   const kind = KIND[stage.standing] ?? "idle";
@@ -117,7 +128,7 @@ function box({ stage, under }, { x, y }, open) {
   const lines = [
     ["name", 30, stage.name], ["under", 50, cut(under, 31)], ["big", 84, stage.seconds_behind === null ? "lag unknown" : `${duration(stage.seconds_behind)} behind`],
     ["line", 108, stage.name === "bridge" ? statesOf(stage) : stage.records_behind === null ? "" : `${count(stage.records_behind, "record")} to do`],
-    [stage.rates.dead_per_minute > 0 ? "line bad" : "line", 128, stage.name === "bridge" ? `${rate(stage.rates.in)} read` : `${number(stage.rates.dead_per_minute)} dead/min`],
+    [stage.rates.dead_per_minute > 0 ? "line bad" : "line", 128, MOVES[stage.name]?.(stage) ?? `${number(stage.rates.dead_per_minute)} dead/min`],
     ["under", 150, cut(ownersOf(stage), 31)],
   ];
   return svg("g", {
@@ -135,7 +146,7 @@ function pill({ topic, waits, dead }, { x, y }) {
   return svg("g", { class: dead ? "topic dead" : "topic", transform: `translate(${x} ${y})` }, svg("title", null, topic.join(", ")),
     svg("rect", { width: PILL.width, height: PILL.height, rx: 37 }),
     svg("text", { x: PILL.width / 2, y: 33, class: "topic-name", "text-anchor": "middle" }, cut(name, 18)),
-    svg("text", { x: PILL.width / 2, y: 53, class: "under", "text-anchor": "middle" }, dead ? "dead letters" : waits === null ? "not known" : `${number(waits)} wait`));
+    svg("text", { x: PILL.width / 2, y: 53, class: "under", "text-anchor": "middle" }, dead && waits === undefined ? "dead letters" : waits === null ? "not known" : `${number(waits)} wait`));
 }
 
 const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
@@ -159,6 +170,7 @@ const busesOf = (stage) => {
   const names = [...new Set((stage?.buses ?? []).map((bus) => bus.name))];
   return names.length === 1 ? `bus ${names[0]}` : names.length ? `EventBridge, ${names.length} buses` : "EventBridge";
 };
+const sinksOf = (stage) => `to ${stage.sinks.map((sink) => sink.toUpperCase()).join(", ") || "S3, SQS, SNS"}`;
 const ownersOf = (stage) => {
   const working = stage.owners.filter((owner) => owner.slots.length);
   return working.length === 1 ? `on ${working[0].worker}` : working.length ? `on ${working.length} workers` : "on no worker";

@@ -2,7 +2,9 @@
 `cdc check`."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -11,8 +13,12 @@ from workers.app import now_ms
 from workers.checks.examination import examine
 from workers.cluster.peers import Answer
 from workers.settings.effective import OF_ONE_WORKER, fingerprint, origins
+from workers.web.callers import address_of
+from workers.web.gate import CALLER
 from workers.web.process import PROCESS
 from workers.web.routes import Desk, Route, Scope
+
+audit = logging.getLogger("cdc.audit")
 
 EXAMINATION_SECONDS = 5.0
 """That each answer of Kafka may take."""
@@ -28,11 +34,12 @@ class Examinations:
         self._last: dict[str, Any] | None = None
         self._ended = float("-inf")
 
-    async def report(self) -> dict[str, Any]:
-        """The findings, and when they were made."""
+    async def report(self, begin: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """The findings, and when they were made. `begin` is called before an examination that is not the last one."""
         async with self._lock:
             clock = asyncio.get_running_loop().time
             if self._last is None or clock() - self._ended >= EXAMINATION_EVERY:
+                begin()
                 began = clock()
                 found = await asyncio.to_thread(examine, seconds=EXAMINATION_SECONDS)
                 self._ended = clock()
@@ -67,9 +74,17 @@ async def everywhere(desk: Desk, _request: web.Request) -> web.Response:
     return web.json_response({"at": now_ms(), "here": desk.cluster.here} | merged(desk.cluster.here, answers))
 
 
-async def check(_desk: Desk, _request: web.Request) -> web.Response:
-    """The examination of `cdc check`, by this worker."""
-    return web.json_response(await _examinations.report())
+async def check(_desk: Desk, request: web.Request) -> web.Response:
+    """The examination of `cdc check`, by this worker. It changes nothing, so readers may; but AWS, Kafka and databases
+    hear of it: who made one stands in the log."""
+    caller = request[CALLER]
+
+    def note() -> None:
+        audit.info(
+            "POST /api/check examines: by=%s who=%s from=%s", caller.by, json.dumps(caller.name), address_of(request)
+        )
+
+    return web.json_response(await _examinations.report(note))
 
 
 def merged(me: str, answers: Sequence[Answer]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from workers.web.routes import Desk, Route, Scope
 from workers.web.standing import Standing, reasons_of, standing_of, worst
 
 RATE_SECONDS, DEAD_SECONDS = 10, 60
+SINKS = ("s3", "sqs", "sns")
+"""What the stage archive may file dead letters in: names of its reports."""
 MOST_REASONS = 20
 """That one worker tells of a stage: a hundred partitions may stand still for one and the same."""
 
@@ -73,6 +75,7 @@ def stage_here(stage: Stage, now: int) -> dict[str, Any]:
         "fenced": stats.fenced,
         "tables": {name: len(table.data) for name, table in app.tables.items()},
         "buses": app.reports["delivery"]()["buses"] if "delivery" in app.reports else {},
+        "sinks": [name for name in SINKS if name in app.reports],
         "shards": Counter(str(shard["state"]) for shard in shards.values()),
     }  # fmt: skip
 
@@ -147,6 +150,7 @@ def _stage(name: str, slots: int, parts: Mapping[str, Mapping[str, Any]], *, com
             for worker, part in parts.items()
             for bus, told in part.get("buses", {}).items()
         ],
+        "sinks": [name for name in SINKS if any(name in part.get("sinks", ()) for part in parts.values())],
         "shards": dict(sum((Counter(part.get("shards", {})) for part in parts.values()), Counter[str]())),
     }
 

@@ -16,10 +16,10 @@ from workers.contract import masking, read_catalogue
 from workers.engine.app import StageApp
 from workers.filters import Filter, InvalidFilter
 from workers.kafka.access import kafka_access
-from workers.lookup_tables.entries import EntryView, Wanted, known_tables, purpose_of
+from workers.lookup_tables.entries import EntryView, TableEntry, Wanted, known_tables, purpose_of
 from workers.lookup_tables.explanation import Keys, explain
 from workers.lookup_tables.in_memory import STAGE, entries_of_key, find_here, sizes_here, table_of
-from workers.lookup_tables.of_workers import entries_of_row, held_entries, pins_of
+from workers.lookup_tables.of_workers import entries_of_row, held_entries, pins_of, shown_entries_of_row
 from workers.lookup_tables.row_names import InvalidRow
 from workers.settings.worker import Settings
 from workers.web.refusals import in_time, refusal
@@ -57,17 +57,33 @@ async def here(desk: Desk, _request: web.Request) -> web.Response:
     return web.json_response({"tables": await sizes_here(app) if app is not None else {}})
 
 
-async def entry_here(desk: Desk, request: web.Request) -> web.Response:
-    """Entries of one key, as they are: only workers may ask."""
+def _held_here(desk: Desk, request: web.Request) -> list[TableEntry] | None:
+    """Entries of one key; None if it is no base64."""
     name = request.query.get("table", "")
     table = table_of(_app(desk), name)
     try:
         key = base64.urlsafe_b64decode(request.query.get("key", ""))
     except (ValueError, binascii.Error):
+        return None
+    return list(entries_of_key(table, name, key)) if table is not None else []
+
+
+async def entry_here(desk: Desk, request: web.Request) -> web.Response:
+    """Entries of one key, as they are: the search for an owner needs the ids, and only workers may ask."""
+    held = _held_here(desk, request)
+    if held is None:
         return refusal("the key is no base64")
-    held = entries_of_key(table, name, key) if table is not None else ()
     entries = [{"partition": one.partition, "valueB64": base64.b64encode(one.value).decode()} for one in held]
     return web.json_response({"entries": entries, "slots": _slots(desk)})
+
+
+async def shown_entry_here(desk: Desk, request: web.Request) -> web.Response:
+    """Entries of one key, as they may be shown."""
+    held = _held_here(desk, request)
+    if held is None:
+        return refusal("the key is no base64")
+    view = EntryView(rows_of(desk.settings))
+    return web.json_response({"entries": [view.document(one) for one in held], "slots": _slots(desk)})
 
 
 async def find_in_memory(desk: Desk, request: web.Request) -> web.Response:
@@ -170,8 +186,8 @@ async def find(desk: Desk, request: web.Request) -> web.Response:
     try:
         _wanted(query)
         if query.get("key"):
-            entries, answers = await entries_of_row(desk.cluster, rows, name, query["key"])
-            documents = [(EntryView(rows).document(entry), worker) for worker, entry in entries]
+            shown, answers = await shown_entries_of_row(desk.cluster, rows, name, query["key"])
+            documents = [(document, worker) for worker, document in shown]
             more, undecided = False, []
         else:
             asked = {one: query[one] for one in ("table", "prefix", "org", "user", "where", "limit") if one in query}
@@ -247,7 +263,7 @@ async def reveal(desk: Desk, request: web.Request) -> web.Response:
     if (problem := _unknown(name, rows)) is not None:
         return problem
     try:
-        entries, _ = await entries_of_row(desk.cluster, rows, name, text)
+        entries = await entries_of_row(desk.cluster, rows, name, text)
     except InvalidRow as error:
         return refusal(str(error))
     if not entries:
@@ -261,6 +277,9 @@ async def reveal(desk: Desk, request: web.Request) -> web.Response:
 ROUTES = (
     Route("GET", "/internal/tables", Scope.WORKER, here, "Sizes of the tables that this worker holds."),
     Route("GET", "/internal/tables/entry", Scope.WORKER, entry_here, "Entries of one key that this worker holds."),
+    Route(
+        "GET", "/internal/tables/entry/shown", Scope.WORKER, shown_entry_here, "Entries of one key, masked.",
+    ),
     Route("GET", "/internal/tables/find", Scope.WORKER, find_in_memory, "Entries of this worker that fit, masked."),
     Route("GET", "/api/tables", Scope.READ, everywhere, "Tables with their sizes on every worker."),
     Route("GET", "/api/tables/find", Scope.READ, find, "Entries by key, prefix, owner or filter, masked."),
