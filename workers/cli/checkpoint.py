@@ -272,6 +272,9 @@ def _change(source: str | None, aim_of: "AimOf", *, dry_run: bool, yes: bool, ou
         for line in plan_lines(plan):
             click.echo(line)
     changed = sum(move.changed for move in plan.moves)
+    if plan.idle:
+        click.echo(f"{NAME}: nothing to set: every shard stands there already", err=True)
+        return
     if not (written or dry_run):
         raise RefusedError(f"{changed} shards would be set", hint="look at them, then run it again with --yes")
     click.echo(f"{NAME}: {changed} shards {'are' if written else 'would be'} set", err=True)
@@ -291,9 +294,9 @@ async def _plan_and_write(source: str | None, aim_of: "AimOf", *, dry_run: bool,
         await kafka.require({Topics.of(settings).checkpoints: settings.source_slots})
         waits = _waits if write else None
         plan = await plan_change(settings, kafka, spec, aim_of(settings, spec), progress, waits, dry_run=dry_run)
-        if write:
+        if write and not plan.idle:
             await write_change(settings, kafka, plan.change, progress)
-    return plan, write
+    return plan, write and not plan.idle
 
 
 def _waits(parents: int) -> None:

@@ -63,13 +63,13 @@ def import_(
         for line in _lines(tally):
             click.echo(line)
     letters = tally.letters.total()
-    if not (write or dry_run):
+    if (letters or tally.known) and not (write or dry_run):
         raise RefusedError(
             f"{letters:,} letters of {tally.messages:,} messages would be imported",
             hint="look at them, then run it with --yes",
         )
     told = f"{letters:,} letters of {tally.messages:,} messages {'are' if write else 'would be'} imported"
-    click.echo(f"{NAME}: {told}", err=True)
+    click.echo(f"{NAME}: {told if tally.messages else 'nothing to import: the queue shows no message'}", err=True)
     if tally.known:
         click.echo(f"{NAME}: {tally.known:,} messages had been imported before", err=True)
     if tally.undeleted:

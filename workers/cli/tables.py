@@ -10,7 +10,7 @@ from models.change import Operation
 from models.tables import FromColumn, OwnerCase, OwnerRule, TableSpec
 from workers.cli.columns import columns
 from workers.cli.tables_init import init
-from workers.failures import NotFoundError
+from workers.failures import unknown_name
 
 Output = Literal["table", "json", "jsonl"]
 
@@ -55,10 +55,7 @@ def show(name: str, output: Output) -> None:
     catalogue = _catalogue()
     spec = catalogue.named(name)
     if spec is None:
-        from models.yaml_nodes import suggestion  # noqa: PLC0415
-
-        hint = suggestion(name, [known.name for known in catalogue.specs]).strip(", ()")
-        raise NotFoundError(f"there is no table {name}", hint=hint)
+        raise unknown_name("table", name, (known.name for known in catalogue.specs))
     document = document_of(spec)
     match output:
         case "table":

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from models.written import Writer
-from models.yaml_nodes import suggestion
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.stopping import until_stopped
+from workers.cli.suggestions import unknown_tables
 from workers.cli.tail_lines import TailLines
 from workers.filters import Filter, InvalidFilter
 from workers.tail.start import Mark
@@ -190,9 +190,8 @@ def _order(asked: _Asked, catalogue: "Catalogue", rows: "RowView", pins: dict[st
 
     specs = {name: table_of(catalogue, name) for name in asked.tables}
     known = sorted({name for spec in catalogue.specs for name in (spec.name, spec.table)})
-    for name, spec in specs.items():
-        if spec is None:
-            _say(f"note: there is no table {name}{suggestion(name, known)}")
+    for note in unknown_tables([name for name, spec in specs.items() if spec is None], known):
+        _say(note)
     tables = frozenset(spec.name if spec is not None else name for name, spec in specs.items())
     until = asked.until.time_ms if asked.until is not None else None
     wanted = Wanted(

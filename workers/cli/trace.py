@@ -1,8 +1,8 @@
 """`cdc trace`: the way of one change through all stages."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -11,9 +11,13 @@ from workers.cli.dlq_options import now_ms
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.stopping import until_stopped
+from workers.cli.suggestions import unknown_tables
 from workers.cli.trace_lines import TraceScreen
 from workers.settings import Settings, load_settings
-from workers.trace.question import Question, question
+from workers.trace.question import Kind, Question, question
+
+if TYPE_CHECKING:
+    from models.catalogue import Catalogue
 
 NAME = "cdc trace"
 FOLLOW_SECONDS = 1.0
@@ -107,6 +111,8 @@ async def _trace(settings: Settings, order: Asked, screen: TraceScreen, *, follo
         while True:
             found = await work.trails(asked, Window(*times), limit)
             if not found.trails and not follow:
+                for note in _notes(asked, work.scene.sight.catalogue):
+                    _say(note)
                 raise nothing_found(found)
             ended = bool(found.trails) and all(trail.ending.final for trail in found.trails)
             screen.show(found, last=ended or not follow)
@@ -115,6 +121,15 @@ async def _trace(settings: Settings, order: Asked, screen: TraceScreen, *, follo
             if not found.trails:
                 screen.say_once(f"nothing of this {found.asked} yet; Ctrl-C ends the wait")
             await asyncio.sleep(FOLLOW_SECONDS)
+
+
+def _notes(asked: Question, catalogue: "Catalogue") -> Iterator[str]:
+    """What may be wrong with the question itself."""
+    from workers.tail.row_key import table_of  # noqa: PLC0415
+
+    name, colon, _ = asked.text.partition(":")
+    if asked.kind is Kind.ROW and colon and not name.startswith("[") and table_of(catalogue, name) is None:
+        yield from unknown_tables([name], [spec.name for spec in catalogue.specs])
 
 
 def _unfinished(progress: Progress) -> Callable[[str, int, int], None]:

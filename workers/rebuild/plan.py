@@ -23,11 +23,10 @@ from workers.kafka_logs import Tell
 from workers.log_ranges import LogRange, in_order
 from workers.rebuild.changelogs import CLIENT, Changelogs, find_damage, look_at_changelogs, read_entries, topic_of
 from workers.rebuild.image import Part, TableImage
-from workers.rebuild.restore import STAGE, Mended, Rebuild, refuse_members
+from workers.rebuild.restore import ASKED_FOR, STAGE, Mended, Rebuild, refuse_members
 from workers.settings import Settings
 from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE, Topics, group_of
 
-ASKED_FOR = "asked for"
 OF_CHANGES = (MEMORY_TABLE, RECENT_TABLE)
 """Tables by which a change is known that was seen before."""
 
