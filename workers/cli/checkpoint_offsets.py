@@ -104,7 +104,7 @@ def _lines(found: "StageOffsets", *, targets: bool) -> Iterator[str]:
     rows += [_row(row, targets=targets) for row in found.partitions]
     if len(found.topics) == 1:
         rows = [row[1:] for row in rows]
-    yield from columns(rows, left=("TOPIC", "PARTITION", "OWNER"))
+    yield from columns(rows, left=("TOPIC", "PARTITION", "OWNER"), least=("SINCE", "START", "END"))
 
 
 def _name(found: "StageOffsets", row: "StageOffset") -> str:

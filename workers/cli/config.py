@@ -19,7 +19,7 @@ SHOW_EXAMPLES = """\b
 Examples:
   cdc config show                              # every setting
   cdc config show --origin CDC_LINGER AWS_REGION
-  cdc config show --output json | jq -r '.settings[] | select(.changed) | .name'
+  cdc config show --output json | jq '.settings[] | select(.changed)'
 """
 SCHEMA_EXAMPLES = """\b
 Examples:
@@ -29,7 +29,7 @@ Examples:
 DIFF_EXAMPLES = """\b
 Examples:
   cdc config diff                # what was changed, and where
-  cdc config diff --workers      # would a worker with these settings fit to those that run?
+  cdc config diff --workers      # would a worker with these settings fit?
   cdc config diff --output jsonl
 """
 OUTPUT = click.option(

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  cdc dlq import --sqs https://sqs.us-east-1.amazonaws.com/111122223333/cdc-dlq --dry-run
-  cdc dlq import --sqs https://sqs.us-east-1.amazonaws.com/111122223333/cdc-dlq --max 100 --yes
-  cdc dlq import --sqs "$QUEUE" --source orders --yes && cdc dlq redrive --since 10m --dry-run
+  QUEUE=https://sqs.us-east-1.amazonaws.com/111122223333/cdc-dlq
+  cdc dlq import --sqs "$QUEUE" --dry-run
+  cdc dlq import --sqs "$QUEUE" --max 100 --yes
+  cdc dlq import --sqs "$QUEUE" --source orders --yes
+  cdc dlq redrive --since 10m --dry-run
 """
 
 

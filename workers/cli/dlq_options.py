@@ -12,7 +12,7 @@ from enrichers.letter_view import LetterView, printable
 from models.buried import CATEGORIES, CODES, Kind
 from models.handled import ACTIONS, LetterId
 from models.letter_selection import Selection, moment
-from workers.cli.columns import columns
+from workers.cli.columns import columns, talk
 from workers.cli.progress import Progress
 from workers.cli.suggestions import unknown_tables
 from workers.contract import masking, read_catalogue
@@ -86,7 +86,7 @@ def letter_view(settings: "Settings", selection: Selection, command: str = NAME)
     catalogue = read_catalogue(settings)
     known = {name for spec in catalogue.specs for name in (spec.name, spec.table)}
     for note in unknown_tables(selection.tables, known):
-        click.echo(f"{command}: {note}", err=True)
+        talk(f"{command}: {note}")
     options, secret, other, why = masking(settings)
     if why:
         click.echo(f"{command}: hashes and tokens are shown as masks: {why}", err=True)

@@ -35,7 +35,7 @@ Examples:
   cdc dlq redrive --table users --dry-run
   cdc dlq redrive --table users --yes
   cdc dlq redrive 3:1841 3:1850 --yes
-  cdc dlq redrive --code ENRICHMENT_ERROR --since 2h --rate 100 --max 10000 --yes
+  cdc dlq redrive --code ENRICHMENT_ERROR --since 2h --rate 100 --yes
 """
 DROP_EXAMPLES = """\b
 Examples:

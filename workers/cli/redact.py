@@ -26,8 +26,8 @@ from workers.settings import Settings, load_settings
 EXAMPLES = """\b
 Examples:
   cdc redact --table users rows.json
-  cdc redact --steps change.json                        # of the table that the record names
-  cdc redact --table orgs --key-version 2 rows.json     # with the other key, while keys change
+  cdc redact --steps change.json          # of the table that the record names
+  cdc redact --table orgs --key-version 2 rows.json     # with the other key
   psql -c 'select to_json(o) from orgs o' -At | cdc redact --table orgs -
 """
 

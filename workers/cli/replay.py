@@ -12,7 +12,7 @@ from enrichers.replay_view import ChangeView, EventView, ReplayView
 from models.letter_selection import Selection, moment
 from models.replay import Replay, ReplayOrder, next_number
 from workers.cli.checkpoint_lines import utc
-from workers.cli.columns import columns
+from workers.cli.columns import columns, talk
 from workers.cli.dlq_options import letter_view, now_ms, writing_access
 from workers.cli.progress import Progress, ProgressBar
 from workers.cli.quiet import quiet
@@ -29,7 +29,7 @@ NAME = "cdc replay"
 EXAMPLES = """\b
 Examples:
   cdc replay --from 2h --dry-run
-  cdc replay --from 2026-01-15T10:00:00Z --to 2026-01-15T11:00:00Z --table users --rate 200 --yes
+  cdc replay --from 2026-01-15T10:00Z --to 2026-01-15T11:00Z --rate 200 --yes
   cdc replay --from 1d --key users:7 --yes
   cdc replay --raw --from 1d --to 6h --table orders --yes
 """
@@ -150,7 +150,7 @@ async def _replay(
         view: ReplayView = _change_view(settings, name, order.tables) if name is not None else EventView()
         if name is None and order.tables:
             for note in unknown_tables(order.tables, [spec.name for spec in read_catalogue(settings).specs]):
-                click.echo(f"{NAME}: {note}", err=True)
+                talk(f"{NAME}: {note}")
         work = Replaying(order, one, stage, view, found)
         tally = await work.plan(kafka, tell)
         if producer is not None and (tally.records or resumed):

@@ -28,16 +28,16 @@ Examples:
 """
 EXPORT_EXAMPLES = """\b
 Examples:
-  cdc schema export > events.json                     # all event types in one document
-  cdc schema export --out schemas/                    # one file per event type
+  cdc schema export > events.json            # all event types, one document
+  cdc schema export --out schemas/           # one file per event type
   cdc schema export --format asyncapi > asyncapi.json
   cdc schema export --format eventbridge --table users --out registry/
   aws schemas create-schema --cli-input-json file://registry/user.created.json
 """
 DIFF_EXAMPLES = """\b
 Examples:
-  cdc schema export > released.json     # once, at a release
-  cdc schema diff released.json         # exit code 1 if the tables of now would break a consumer
+  cdc schema export > released.json # once, at a release
+  cdc schema diff released.json     # exit code 1 if a consumer would break
   cdc schema diff released/ candidate/ --output json
 """
 OUTPUT = click.option(

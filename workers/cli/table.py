@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  cdc table rebuild --dry-run              # what is damaged, and what would be written
+  cdc table rebuild --dry-run            # what is damaged, what would be done
   cdc table rebuild --yes
-  cdc table rebuild --table users --yes    # also if nothing seems to be wrong with it
+  cdc table rebuild --table users --yes  # even if it seems to be whole
 """
 
 

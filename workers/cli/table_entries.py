@@ -34,7 +34,7 @@ Examples:
   cdc table get users 7
   cdc table get owners users:7 orders:41
   cdc table get users '["core","users",7]' --output json
-  cdc table get schemas users              # schema and columns that were seen of a source table
+  cdc table get schemas users      # schema and columns seen of a source table
 """
 FIND_EXAMPLES = """\b
 Examples:

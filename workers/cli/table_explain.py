@@ -90,4 +90,4 @@ def _lines(story: "OwnerStory") -> Iterator[str]:
         rows = [("", "PLACE", "SAID", name.upper())]
         rows += [(">" if one.decided else "", one.place, one.text, one.value or "-") for one in found.places]
         if found.places:
-            yield from (f"       {line}" for line in columns(rows, left=rows[0]))
+            yield from (f"       {line}" for line in columns(rows, left=rows[0], indent=7))

@@ -31,6 +31,7 @@ OUTPUT = click.option(
 REVEAL = click.option(
     "--reveal", is_flag=True, help="Show keys and values as they are, with all that redaction takes away elsewhere."
 )
+LEAST = ("PARTITION", "WRITTEN")
 LISTED = ("KEY", "ORG", "USER", "SINCE", "WRITTEN", "PARTITION", "MORE")
 
 
@@ -103,7 +104,7 @@ def entry_lines(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             str(one.get("unreadable") or ", ".join(f"{name} {value}" for name, value in more.items()) or "-"),
         ))  # fmt: skip
     if documents:
-        yield from map(printable, columns(rows, left=[name for name in LISTED if name != "PARTITION"]))
+        yield from map(printable, columns(rows, left=[name for name in LISTED if name != "PARTITION"], least=LEAST))
 
 
 def _text(value: Any) -> str:

@@ -38,7 +38,8 @@ def list_tables(output: Output) -> None:
             ("NAME", "SOURCE", "KEY", "ENTITY", "OPERATIONS", "OWNER", "REDACTED", "UNKNOWN", "EXAMPLES")
         ]
         rows += [_row(document) for document in documents]
-        for line in columns(rows, left={"NAME", "SOURCE", "KEY", "ENTITY", "OPERATIONS", "OWNER", "UNKNOWN"}):
+        left = {"NAME", "SOURCE", "KEY", "ENTITY", "OPERATIONS", "OWNER", "UNKNOWN"}
+        for line in columns(rows, left=left, least=("EXAMPLES", "SOURCE", "ENTITY", "UNKNOWN")):
             click.echo(line)
     elif output == "json":
         click.echo(json.dumps(documents, indent=2))

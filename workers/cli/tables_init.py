@@ -21,7 +21,7 @@ DATABASE_URL = "DATABASE_URL"
 @click.command(
     epilog="\b\nExamples:\n  cdc tables init --from-records records.json > tables.yaml\n"
     "  cdc tables init --from-records monday.json tuesday.json --table orders\n"
-    "  cdc tables init --from-database --schema shop > tables.yaml      # the URL stands in DATABASE_URL\n"
+    "  cdc tables init --from-database --schema shop > tables.yaml\n"
     "  cdc tables init --from-database REPLICA_URL --table orders --table customers"
 )
 @click.option("--from-records", metavar="FILE", multiple=True,

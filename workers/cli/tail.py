@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from models.written import Writer
+from workers.cli.columns import talk
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.stopping import until_stopped
@@ -32,12 +33,12 @@ PAST = Mark(time_ms=0)
 Output = Literal["table", "json", "jsonl"]
 EXAMPLES = """\b
 Examples:
-  cdc tail                                  # events and dead letters, from now on
+  cdc tail                         # events and dead letters, from now on
   cdc tail --last 20 --no-follow
   cdc tail --stage bridge --table users --from -15m
   cdc tail --key users:7 --from -1d --no-follow
   cdc tail --where "orgId == '3'" --from -1h
-  cdc tail --from 2026-01-15T10:00:00Z --to 2026-01-15T11:00:00Z --output jsonl > hour.jsonl
+  cdc tail --from 2026-01-15T10:00Z --to 2026-01-15T11:00Z --output jsonl
   cdc tail --stage enrich --partition 3 --from 1841 --limit 1 --output json
   cdc tail --sample 5/s
 """
@@ -205,4 +206,4 @@ def _order(asked: _Asked, catalogue: "Catalogue", rows: "RowView", pins: dict[st
 
 
 def _say(text: str) -> None:
-    click.echo(f"{NAME}: {text}", err=True)
+    talk(f"{NAME}: {text}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from models.letter_selection import moment
+from workers.cli.columns import talk
 from workers.cli.dlq_options import now_ms
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
@@ -25,13 +26,13 @@ FOLLOW_SECONDS = 1.0
 EXAMPLES = """\b
 Examples:
   cdc trace evt_1768473060000_36fe4ed5d04a2c6b5675
-  cdc trace --table users 7                      # the last change of a row; --limit 5: the last five
-  cdc trace users:7
-  cdc trace cdc.raw.core/3:1841                  # a place, as tail shows it
-  cdc trace 3:12                                 # a dead letter
-  cdc trace 49680450823256373369877236093701268900950267197822861362    # a record of the stream
-  cdc trace 0001-00000000000000001841 --partition 3                    # metadata.sequence of an event
-  cdc trace 74b5971d-e265-4f27-b91b-a95f741761ea # the id of the bus, `id` of what a target gets
+  cdc trace --table users 7              # the last change of a row
+  cdc trace users:7 --limit 5            # the last five
+  cdc trace cdc.raw.core/3:1841          # a place, as tail shows it
+  cdc trace 3:12                         # a dead letter
+  cdc trace 49680450823256373369877236093701268900950267197822861362
+  cdc trace 0001-00000000000000001841 --partition 3  # metadata.sequence
+  cdc trace 74b5971d-e265-4f27-b91b-a95f741761ea     # the id of the bus
   cdc trace --follow --table users 7
 """
 
@@ -143,4 +144,4 @@ def _unfinished(progress: Progress) -> Callable[[str, int, int], None]:
 
 
 def _say(text: str) -> None:
-    click.echo(f"{NAME}: {text}", err=True)
+    talk(f"{NAME}: {text}")
