@@ -13,10 +13,10 @@ from tests.unit.changes import TELEPHONY
 from workers.cli import dlq_redrive, replay
 from workers.cli.suggestions import unknown_tables
 from workers.failures import ExitCode, NotFoundError, UnreachableError, unknown_name
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 from workers.lookup_tables.row_names import UnknownTable, row_name
 from workers.replay import ReplayTally
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 NOWHERE = "127.0.0.1:1"
 
@@ -34,7 +34,7 @@ def unreachable(settings: Settings) -> UnreachableError:
 def test_an_unset_kafka_is_said_with_the_way_to_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("workers.kafka_access.refuse_wrong_credentials", _nobody)
+    monkeypatch.setattr("workers.kafka.access.refuse_wrong_credentials", _nobody)
     hint = unreachable(Settings()).hint
     assert "KAFKA_BOOTSTRAP_SERVERS is not set" in hint
     assert "cdc sandbox up" in hint
@@ -42,7 +42,7 @@ def test_an_unset_kafka_is_said_with_the_way_to_one(monkeypatch: pytest.MonkeyPa
 
 def test_a_kafka_that_was_named_is_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", NOWHERE)
-    monkeypatch.setattr("workers.kafka_access.refuse_wrong_credentials", _nobody)
+    monkeypatch.setattr("workers.kafka.access.refuse_wrong_credentials", _nobody)
     assert unreachable(Settings()).hint == "try `cdc check`"
 
 

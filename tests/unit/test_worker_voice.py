@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workers.cli.worker import _in_json
-from workers.log_settings import early_log_format
+from workers.settings.log import early_log_format
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from workers.cli.quiet import quiet
 from workers.cli.stopping import until_stopped
 from workers.cli.suggestions import unknown_tables
 from workers.cli.trace_lines import TraceScreen
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 from workers.trace.question import Kind, Question, question
 
 if TYPE_CHECKING:

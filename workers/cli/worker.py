@@ -7,8 +7,8 @@ import click
 
 from workers.cli.suggestions import meant
 from workers.failures import CommandError
-from workers.log_lines import LogPlace
-from workers.log_options import LoggerConfigOptions
+from workers.logs.lines import LogPlace
+from workers.logs.options import LoggerConfigOptions
 
 
 def _stages(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -49,7 +49,7 @@ def worker(ctx: click.Context, stages: tuple[str, ...] | None, web_port: int | N
     Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0;
     7 if a gap or a stopped shard waits for you. A stage that `cdc pause` holds is no reason for 7.
     """
-    from workers.log_settings import early_log_format  # noqa: PLC0415
+    from workers.settings.log import early_log_format  # noqa: PLC0415
 
     try:
         _run(stages, web_port, log_level)
@@ -70,9 +70,9 @@ def tell_end(error: CommandError) -> None:
 def _run(stages: tuple[str, ...] | None, web_port: int | None, log_level: str | None) -> None:
     from workers.app import stages_of, worker_name  # noqa: PLC0415
     from workers.engine.stages import leave  # noqa: PLC0415
-    from workers.log_settings import log_format  # noqa: PLC0415
     from workers.process import make_process  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.log import log_format  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
     from workers.tracing.switch import send_rest  # noqa: PLC0415
     from workers.web.callers import told_access  # noqa: PLC0415
     from workers.web.server import listen, own_url  # noqa: PLC0415
