@@ -1,5 +1,7 @@
 """Errors that end a command, each with its exit code and what to do about it (design: one list for all commands)."""
 
+import difflib
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -63,3 +65,12 @@ class RefusedError(CommandError):
     """The command would do harm as things are, so it does nothing."""
 
     exit_code = ExitCode.REFUSED
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, see: str = "") -> NotFoundError:
+    """No `kind` (table, source, worker …) is called that. The hint says what may have been meant, else what there is;
+    `see`: instead of a list that nobody would read."""
+    folded = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), folded, n=1)
+    there = see or f"there are: {', '.join(folded.values()) or 'none'}"
+    return NotFoundError(f"there is no {kind} {name}", hint=f"did you mean {folded[close[0]]}?" if close else there)

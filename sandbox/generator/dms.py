@@ -26,9 +26,12 @@ class Dms:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self._columns: dict[str, dict[str, None]] = {}
+        """Of the rows so far, by table: what a definition leaves out has vanished."""
 
     def change(self, change: RowChange) -> bytes:
         """See Encoder."""
+        self._columns.setdefault(change.table, {}).update(dict.fromkeys(change.after or ()))
         word = "load" if change.snapshot else WORDS[change.operation]
         about = _metadata("data", word, change.table, change.at) | {
             "partition-key-type": "primary-key", "partition-key-value": change.stream_key,
@@ -40,7 +43,9 @@ class Dms:
     def control(self, number: int, table: str, at: datetime) -> bytes | None:
         """See Encoder."""
         word = self._rng.choice(("add-column", "change-columns", "rename-column"))
-        columns = {"ID": {"type": "INT32", "nullable": False}, "Note": {"type": "WSTRING", "length": 64}}
+        text = {"type": "WSTRING", "length": 64}
+        columns = dict.fromkeys([*self._columns.get(table, ()), "Note"], text)
+        columns["ID"] = {"type": "INT32", "nullable": False}
         about = _metadata("control", word, table, at) | {
             "partition-key-type": "task-id", "partition-key-value": TASK,
         }  # fmt: skip

@@ -140,6 +140,15 @@ def test_records_about_tables_are_control_records(encoder: Encoder) -> None:
             assert isinstance(adapters.decode(decode(data)), Control)
 
 
+def test_a_definition_of_a_table_names_every_column_its_rows_have(encoder: Encoder) -> None:
+    row = {"ID": 1, "HomeOrgID": 3, "RecoveryCode": "x"}
+    encoder.change(RowChange(0, "users", "ID", Operation.CREATE, None, row, AT, stream_key="1"))
+    data = encoder.control(1, "users", AT)
+    told = adapters.decode(decode(data)) if data is not None else None
+    if isinstance(told, Control) and told.whole:
+        assert set(row) <= set(told.columns or ())
+
+
 def test_the_transaction_of_an_event_is_that_of_the_generator(encoder: Encoder) -> None:
     for _, change in told(2):
         found = read(encoder, encoder.change(change))

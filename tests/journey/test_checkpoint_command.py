@@ -46,9 +46,10 @@ def test_every_shard_has_a_line(stream: Stream) -> None:
     asyncio.run(forwarded(stream))
     ended = cdc(stream, "status")
     assert ended.returncode == 0, ended.stderr
-    group, _, head, boot, names, *rows = ended.stdout.splitlines()
+    group, _, head, boot, kept, names, *rows = ended.stdout.splitlines()
     assert head.startswith("core: arn:aws:kinesis:")
-    assert head.endswith(f"stream/{stream.name}, keeps records 24 h")
+    assert head.endswith(f"stream/{stream.name}")
+    assert kept == "the stream keeps records 24 h"
     assert boot.endswith("2 shards, from TRIM_HORIZON")
     assert group == "bridge: group Empty, 0 members"
     assert names.split()[:4] == ["SHARD", "STATE", "SLOT", "OWNER"]

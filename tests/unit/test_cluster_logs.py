@@ -79,7 +79,7 @@ async def test_one_worker_can_be_asked_for_and_one_that_is_not_there_is_told_wit
     found = await logs_of(workers, LogQuery(worker="a"))
     assert (found.workers, dict(found.unreachable)) == (("a",), {})
     nobody = LogQuery(worker="c")
-    with pytest.raises(NotFoundError, match="no worker is called c") as refused:
+    with pytest.raises(NotFoundError, match="there is no worker c") as refused:
         refuse_silence(await logs_of(workers, nobody), nobody)
     assert refused.value.hint == "there are: a, b"
 

@@ -182,6 +182,12 @@ async def test_event_types_without_a_rule_are_told_and_stop_nothing() -> None:
     assert await world.put() == [Delivered("a")]
 
 
+async def test_many_event_types_without_a_rule_are_a_short_line(caplog: pytest.LogCaptureFixture) -> None:
+    await World(THERE, unrouted=tuple(f"type{number}.created" for number in range(36))).looked()
+    (told,) = [record.getMessage() for record in caplog.records if "no enabled rule" in record.getMessage()]
+    assert told.endswith("type0.created, type1.created, type2.created and 33 more (`cdc check` names all)")
+
+
 async def test_rules_that_may_not_be_read_are_not_looked_at() -> None:
     world = await World(THERE, unrouted=FORBIDDEN).looked()
     assert world.preflight.document()["without_rule"] is None

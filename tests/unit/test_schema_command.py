@@ -88,7 +88,7 @@ def test_a_file_that_is_no_export_is_refused(settings: Path) -> None:
 
 
 def test_an_unknown_table_is_not_found() -> None:
-    with pytest.raises(NotFoundError, match="no such table"):
+    with pytest.raises(NotFoundError, match="there is no table"):
         run("export", "--table", "order")
 
 

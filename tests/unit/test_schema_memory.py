@@ -85,6 +85,16 @@ def test_a_column_nobody_named_is_new() -> None:
     assert told(worker) == [("new", "ShoeSize", "", "number")]
 
 
+def test_a_worker_that_was_restarted_says_nothing_again() -> None:
+    worker = Worker()
+    worker.feed(dms("insert", {**USER, "ShoeSize": 42}, metadata=at(1)))
+    known = report(USERS, None, seen(worker))
+    again = Worker()
+    again.state.schemas = worker.state.schemas
+    again.feed(dms("insert", {**USER, "ID": 8, "ShoeSize": 43}, metadata=at(2)))
+    assert report(USERS, known, seen(again)) is known
+
+
 def test_a_column_in_another_spelling_is_the_one_that_is_named() -> None:
     worker = Worker()
     worker.feed(dms("insert", {**{name: USER[name] for name in USER if name != "HomeOrgID"}, "home_org_id": 3}))

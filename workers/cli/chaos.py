@@ -63,7 +63,7 @@ def chaos() -> None:
     Examples:
       cdc chaos list
       cdc chaos run table --seeds 1 --seconds 20
-      cdc chaos run                                  every scenario, all its seeds, 60 s each
+      cdc chaos run                  # every scenario, all its seeds, 60 s each
       cdc chaos replay .chaos/table-3/plan.json
       cdc chaos report .chaos
     """
@@ -135,7 +135,7 @@ def report(ctx: click.Context, directory: Path, output: str) -> None:
 
     \b
     Example:
-      cdc chaos report .chaos --output json | jq '.[] | select(.verdict != "PASS")'
+      cdc chaos report .chaos --output json | jq '.[].verdict'
     """
     results = collect(directory)
     if not results:

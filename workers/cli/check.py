@@ -1,6 +1,5 @@
 """`cdc check`: is everything as the worker needs it?"""
 
-import difflib
 import json
 import shutil
 import sys
@@ -14,7 +13,7 @@ from workers.checks.findings import Finding, Report, count
 from workers.checks.kafka_kinds import KINDS
 from workers.checks.kinds import CHECKS, SECTIONS, Section
 from workers.cli.quiet import quiet
-from workers.failures import NotFoundError
+from workers.failures import unknown_name
 
 EXAMPLES = """\b
 Examples:
@@ -95,10 +94,7 @@ def check(
 
 def _explain(wanted: str, output: str) -> None:
     if wanted not in KINDS:
-        close = difflib.get_close_matches(wanted, KINDS, n=1)
-        raise NotFoundError(
-            f"there is no finding {wanted}", hint=f"did you mean {close[0]}?" if close else "see docs/findings.md"
-        )
+        raise unknown_name("finding", wanted, KINDS, see="see docs/findings.md")
     kind = KINDS[wanted]
     code = int(kind.code) if kind.severity == "error" else None
     document = {

@@ -24,7 +24,7 @@ STATUS_EXAMPLES = """\b
 Examples:
   cdc checkpoint status
   cdc checkpoint status --stage enrich
-  cdc checkpoint status --output jsonl | jq -r 'select(.state == "BLOCKED") | .shard'
+  cdc checkpoint status --output jsonl | jq 'select(.state == "BLOCKED")'
 """
 
 
@@ -50,7 +50,7 @@ def status(
     """Show where every shard of the streams stands, or every partition of another stage.
 
     \b
-    READING    its slot is held by OWNER (a client id: CDC_WORKER_NAME)
+    READING    its slot is held by OWNER (a worker: CDC_WORKER_NAME)
     IDLE       it could go on, but nobody holds its slot
     NOT_BEGUN  nothing of it stands in raw yet, and nothing is in its way
     BLOCKED    its parents are not read to their end
@@ -107,7 +107,7 @@ Examples:
   cdc checkpoint reset --trim-horizon --dry-run
   cdc checkpoint reset --at-time 2026-01-15T10:00:00Z --yes
   cdc checkpoint reset --at-seq shardId-000000000002=4965… --yes
-  cdc checkpoint reset --stage publish --at-time 2026-01-15T10:00:00Z --dry-run
+  cdc checkpoint reset --stage publish --at-time 2026-01-15T10:00Z --dry-run
   cdc checkpoint reset --stage enrich --source orders --to-start --dry-run
 """
 IMPORT_EXAMPLES = """\b
@@ -115,7 +115,7 @@ Examples:
   cdc checkpoint import --from monday.json --dry-run
   cdc checkpoint import --from monday.json --replace --yes
   cdc checkpoint import --from kcl:my-consumer --dry-run
-  cdc checkpoint import --from dynamodb:cdc-pipeline-checkpoints --gone-ended --yes
+  cdc checkpoint import --from dynamodb:cdc-checkpoints --gone-ended --yes
 """
 OF_STREAM = ("--trim-horizon", "--latest", "--at-time", "--at-seq")
 OF_PARTITIONS = ("--to-start", "--to-end", "--at-time", "--offset")
@@ -204,8 +204,10 @@ def import_(
 
     \b
     FILE            the JSON of `cdc checkpoint export`
-    kcl:TABLE       a lease table of the Kinesis Client Library, version 1 to 3, in DynamoDB
-    dynamodb:TABLE  the checkpoint table of the Lambda pipeline; without TABLE that of CHECKPOINT_TABLE_NAME
+    kcl:TABLE       a lease table of the Kinesis Client Library, version 1 to 3,
+                    in DynamoDB
+    dynamodb:TABLE  the checkpoint table of the Lambda pipeline; without TABLE
+                    that of CHECKPOINT_TABLE_NAME
 
     Stop the other reader first. Reading goes on behind the positions of FROM, for a KCL inside of an aggregate too.
     Shards of the stream without one there count as read if a descendant has one, else they begin at their start, behind
@@ -272,6 +274,9 @@ def _change(source: str | None, aim_of: "AimOf", *, dry_run: bool, yes: bool, ou
         for line in plan_lines(plan):
             click.echo(line)
     changed = sum(move.changed for move in plan.moves)
+    if plan.idle:
+        click.echo(f"{NAME}: nothing to set: every shard stands there already", err=True)
+        return
     if not (written or dry_run):
         raise RefusedError(f"{changed} shards would be set", hint="look at them, then run it again with --yes")
     click.echo(f"{NAME}: {changed} shards {'are' if written else 'would be'} set", err=True)
@@ -291,9 +296,9 @@ async def _plan_and_write(source: str | None, aim_of: "AimOf", *, dry_run: bool,
         await kafka.require({Topics.of(settings).checkpoints: settings.source_slots})
         waits = _waits if write else None
         plan = await plan_change(settings, kafka, spec, aim_of(settings, spec), progress, waits, dry_run=dry_run)
-        if write:
+        if write and not plan.idle:
             await write_change(settings, kafka, plan.change, progress)
-    return plan, write
+    return plan, write and not plan.idle
 
 
 def _waits(parents: int) -> None:

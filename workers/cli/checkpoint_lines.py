@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WHOLE = 1 << 62
 """See workers/kinesis/cursor.py."""
+LEAST = ("SLOT", "PARENTS", "POSITION", "LAST ARRIVAL", "GAPS", "RECORDS")
+"""Of the columns of `status`, from the one that is missed least."""
 TEXTS = ("SHARD", "STATE", "OWNER", "LAST ARRIVAL", "PARENTS", "POSITION", "NOW", "AFTER")
 
 
@@ -28,10 +30,11 @@ def status_lines(found: "Looks") -> Iterator[str]:
 
 
 def _source_lines(look: "Look") -> Iterator[str]:
-    retention = f", keeps records {look.retention_ms // 3_600_000} h" if look.retention_ms is not None else ""
     unread = "" if look.source.enabled else ", not read (enabled: false)"
-    yield f"{look.source.name}: {look.stream}{retention}{unread}"
+    yield f"{look.source.name}: {look.stream}{unread}"
     yield f"boot: {_boot(look.boot)}"
+    if look.retention_ms is not None:
+        yield f"the stream keeps records {look.retention_ms // 3_600_000} h"
     if not look.shards:
         return
     rows: list[tuple[str, ...]] = [
@@ -39,7 +42,7 @@ def _source_lines(look: "Look") -> Iterator[str]:
          "POSITION"),
         *map(_row, look.shards),
     ]  # fmt: skip
-    yield from columns(rows, left=TEXTS)
+    yield from columns(rows, left=TEXTS, least=LEAST)
 
 
 def status_summary(found: "Looks") -> Iterator[str]:

@@ -39,8 +39,11 @@ def set_offsets(stage: str, source: str | None, aim: "Aim", *, dry_run: bool, ye
     write = yes and not dry_run
     with quiet():
         found = asyncio.run(_work(stage, source, aim, dry_run=dry_run, write=write))
-    _print(found, output, written=write)
     changed = sum(row.changed for row in found.partitions)
+    _print(found, output, written=write and changed > 0)
+    if not changed:
+        click.echo(f"{NAME}: nothing to set: every partition stands there already", err=True)
+        return
     if not (write or dry_run):
         raise RefusedError(f"{changed} partitions would be set", hint="look at them, then run it again with --yes")
     click.echo(f"{NAME}: {changed} partitions {'are' if write else 'would be'} set", err=True)
@@ -75,7 +78,7 @@ async def _work(
         found = await look_at_offsets(settings, kafka, stage, aim, source=source)
         if not dry_run:
             refuse_members(found.group, stage)
-        if write:
+        if write and any(row.changed for row in found.partitions):
             await write_offsets(settings, kafka, found, Progress(NAME))
     return found
 
@@ -101,7 +104,7 @@ def _lines(found: "StageOffsets", *, targets: bool) -> Iterator[str]:
     rows += [_row(row, targets=targets) for row in found.partitions]
     if len(found.topics) == 1:
         rows = [row[1:] for row in rows]
-    yield from columns(rows, left=("TOPIC", "PARTITION", "OWNER"))
+    yield from columns(rows, left=("TOPIC", "PARTITION", "OWNER"), least=("SINCE", "START", "END"))
 
 
 def _name(found: "StageOffsets", row: "StageOffset") -> str:

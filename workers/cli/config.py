@@ -1,7 +1,6 @@
 """`cdc config`: the effective settings, their schema, and how they differ from defaults and from running workers."""
 
 import asyncio
-import difflib
 import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +9,7 @@ import click
 
 from workers.cli.columns import columns
 from workers.cli.quiet import quiet
-from workers.failures import ConfigurationError, ExitCode, NotFoundError
+from workers.failures import ConfigurationError, ExitCode, NotFoundError, unknown_name
 
 if TYPE_CHECKING:
     from workers.config_records import RecordComparison
@@ -20,7 +19,7 @@ SHOW_EXAMPLES = """\b
 Examples:
   cdc config show                              # every setting
   cdc config show --origin CDC_LINGER AWS_REGION
-  cdc config show --output json | jq -r '.settings[] | select(.changed) | .name'
+  cdc config show --output json | jq '.settings[] | select(.changed)'
 """
 SCHEMA_EXAMPLES = """\b
 Examples:
@@ -30,7 +29,7 @@ Examples:
 DIFF_EXAMPLES = """\b
 Examples:
   cdc config diff                # what was changed, and where
-  cdc config diff --workers      # would a worker with these settings fit to those that run?
+  cdc config diff --workers      # would a worker with these settings fit?
   cdc config diff --output jsonl
 """
 OUTPUT = click.option(
@@ -152,9 +151,7 @@ def _named(rows: "Sequence[SettingRow]", names: Sequence[str]) -> "list[SettingR
     by_name = {row.name: row for row in rows}
     for name in names:
         if name.upper() not in by_name:
-            close = difflib.get_close_matches(name.upper(), by_name, n=1)
-            hint = f"did you mean {close[0]}?" if close else "`cdc config show` lists every setting"
-            raise NotFoundError(f"there is no setting {name}", hint=hint)
+            raise unknown_name("setting", name, by_name, see="`cdc config show` lists every setting")
     return [by_name[name.upper()] for name in names] if names else list(rows)
 
 

@@ -122,7 +122,8 @@ def list_lines(found: "Sequence[Buried]", view: "LetterView", *, everything: boo
             view.key(letter) or "-", str(letter.replay), f"{letter.size:,}" if letter.size is not None else "-",
         ]  # fmt: skip
         rows.append([*row, *([letter.handled.action if letter.handled else "-"] if everything else []), message])
-    yield from map(printable, columns(rows, left=[name for name in rows[0] if name not in ("REPLAY", "BYTES")]))
+    left = [name for name in rows[0] if name not in ("REPLAY", "BYTES")]
+    yield from map(printable, columns(rows, left=left, least=("BYTES", "REPLAY", "STAGE", "TABLE")))
 
 
 @dlq.command(epilog=STATS_EXAMPLES)
@@ -169,7 +170,7 @@ def stats(
             )
             for key, row in in_order_of(rows, names)
         ]
-        for line in columns(lines, left=lines[0][2:]):
+        for line in columns(lines, left=lines[0][2:], least=("BYTES", "OLDEST")):
             click.echo(printable(line))
     total = sum(row.letters for row in rows.values())
     click.echo(f"{NAME}: {_counted(total)}", err=True)

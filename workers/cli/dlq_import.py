@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  cdc dlq import --sqs https://sqs.us-east-1.amazonaws.com/111122223333/cdc-dlq --dry-run
-  cdc dlq import --sqs https://sqs.us-east-1.amazonaws.com/111122223333/cdc-dlq --max 100 --yes
-  cdc dlq import --sqs "$QUEUE" --source orders --yes && cdc dlq redrive --since 10m --dry-run
+  QUEUE=https://sqs.us-east-1.amazonaws.com/111122223333/cdc-dlq
+  cdc dlq import --sqs "$QUEUE" --dry-run
+  cdc dlq import --sqs "$QUEUE" --max 100 --yes
+  cdc dlq import --sqs "$QUEUE" --source orders --yes
+  cdc dlq redrive --since 10m --dry-run
 """
 
 
@@ -63,13 +65,13 @@ def import_(
         for line in _lines(tally):
             click.echo(line)
     letters = tally.letters.total()
-    if not (write or dry_run):
+    if (letters or tally.known) and not (write or dry_run):
         raise RefusedError(
             f"{letters:,} letters of {tally.messages:,} messages would be imported",
             hint="look at them, then run it with --yes",
         )
     told = f"{letters:,} letters of {tally.messages:,} messages {'are' if write else 'would be'} imported"
-    click.echo(f"{NAME}: {told}", err=True)
+    click.echo(f"{NAME}: {told if tally.messages else 'nothing to import: the queue shows no message'}", err=True)
     if tally.known:
         click.echo(f"{NAME}: {tally.known:,} messages had been imported before", err=True)
     if tally.undeleted:

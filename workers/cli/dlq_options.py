@@ -12,9 +12,9 @@ from enrichers.letter_view import LetterView, printable
 from models.buried import CATEGORIES, CODES, Kind
 from models.handled import ACTIONS, LetterId
 from models.letter_selection import Selection, moment
-from models.yaml_nodes import suggestion
-from workers.cli.columns import columns
+from workers.cli.columns import columns, talk
 from workers.cli.progress import Progress
+from workers.cli.suggestions import unknown_tables
 from workers.contract import masking, read_catalogue
 from workers.failures import NotFoundError
 from workers.kafka.topics import Topics
@@ -85,8 +85,8 @@ def letter_view(settings: "Settings", selection: Selection, command: str = NAME)
     stderr if a table that is asked for is none that is configured: letters may be of one that was."""
     catalogue = read_catalogue(settings)
     known = {name for spec in catalogue.specs for name in (spec.name, spec.table)}
-    for name in sorted(selection.tables - known):
-        click.echo(f"{command}: note: there is no table {name}{suggestion(name, sorted(known))}", err=True)
+    for note in unknown_tables(selection.tables, known):
+        talk(f"{command}: {note}")
     options, secret, other, why = masking(settings)
     if why:
         click.echo(f"{command}: hashes and tokens are shown as masks: {why}", err=True)

@@ -35,7 +35,7 @@ Examples:
   cdc dlq redrive --table users --dry-run
   cdc dlq redrive --table users --yes
   cdc dlq redrive 3:1841 3:1850 --yes
-  cdc dlq redrive --code ENRICHMENT_ERROR --since 2h --rate 100 --max 10000 --yes
+  cdc dlq redrive --code ENRICHMENT_ERROR --since 2h --rate 100 --yes
 """
 DROP_EXAMPLES = """\b
 Examples:
@@ -87,9 +87,10 @@ def redrive(
     with quiet():
         tally, hidden = asyncio.run(_redrive(selection, rate, limit, max_replays, write=write))
     _print_redrive(tally, output, written=write)
-    if not (write or dry_run):
+    if tally.letters and not (write or dry_run):
         raise RefusedError(f"{_letters(tally.letters)} would be redriven", hint="look at them, then run it with --yes")
-    click.echo(f"{NAME}: {_letters(tally.letters)} {'' if write else 'would be '}redriven", err=True)
+    told = f"{_letters(tally.letters)} {'' if write else 'would be '}redriven"
+    click.echo(f"{NAME}: {told if tally.letters else 'nothing to redrive: no letter fits'}", err=True)
     if tally.refused:
         click.echo(f"{NAME}: {len(tally.refused):,} letters stay", err=True)
     if tally.gaps:
@@ -180,9 +181,11 @@ def drop(
         for line in kind_lines(rows):
             click.echo(line)
     what = "shown again" if undo else "dropped"
-    if not (write or dry_run):
+    if marks and not (write or dry_run):
         raise RefusedError(f"{_letters(len(marks))} would be {what}", hint="look at them, then run it with --yes")
-    click.echo(f"{NAME}: {_letters(len(marks))} {'' if write else 'would be '}{what}", err=True)
+    nothing = "nothing to show again: no letter that was dropped fits" if undo else "nothing to drop: no letter fits"
+    told = f"{_letters(len(marks))} {'' if write else 'would be '}{what}"
+    click.echo(f"{NAME}: {told if marks else nothing}", err=True)
     if hidden:
         ctx.exit(int(ExitCode.PARTIAL))
 

@@ -66,7 +66,8 @@ def health(
       postgres  the database behind the lookups, if there is one
       ssm       the parameters that hold secrets, if there are any
       archive   bucket, queue and topic of dead letters, if there are any
-      canary    what the worker that sends canaries last saw of them, if one does; not with --only
+      canary    what the worker that sends canaries last saw of them, if one
+                does; not with --only
 
     It reads, and writes nothing. Workers do the same every CDC_HEALTH_INTERVAL seconds; what they found stands at
     /api/health. Exit code: 0 if all is ok; 4 if somebody denies us a look or refuses our credentials, 5 if something

@@ -15,7 +15,7 @@ from models.letter_selection import moment
 from workers.cli.quiet import quiet
 from workers.cluster.logs import LEVELS, Asked, ClusterLogs, LogQuery, logs_of
 from workers.cluster.peers import OTHERS
-from workers.failures import ExitCode, NotFoundError, UnreachableError
+from workers.failures import ExitCode, NotFoundError, UnreachableError, unknown_name
 from workers.logs.lines import LogLine, iso
 from workers.logs.ring import MOST_ANSWERED
 
@@ -109,9 +109,7 @@ def refuse_silence(found: ClusterLogs, query: LogQuery) -> None:
     if not found.workers and OTHERS in found.unreachable:
         raise UnreachableError("nobody can be asked: Kafka does not say who the workers are", hint="try `cdc check`")
     if query.worker is not None and not found.workers and not found.unreachable:
-        raise NotFoundError(
-            f"no worker is called {query.worker}", hint=f"there are: {', '.join(sorted(found.others)) or 'none'}"
-        )
+        raise unknown_name("worker", query.worker, sorted(found.others))
     if not found.workers:
         raise NotFoundError(
             "no worker answers", hint="is one running, with the CDC_APP and the Kafka of these settings? `cdc status`"

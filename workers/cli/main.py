@@ -8,6 +8,7 @@ from importlib import metadata
 
 import click
 
+from workers.cli.columns import talk
 from workers.cli.suggestions import with_suggestion
 from workers.failures import CommandError, ExitCode
 
@@ -122,9 +123,9 @@ def main() -> None:
         with_suggestion(error).show()
         code = ExitCode.USAGE
     except CommandError as error:
-        click.echo(f"cdc: {error}", err=True)
+        talk(f"cdc: {error}")
         if error.hint:
-            click.echo(f"     {error.hint}", err=True)
+            talk(f"     {error.hint}")
         code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

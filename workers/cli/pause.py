@@ -28,7 +28,7 @@ TELL_SECONDS = 5
 HISTORY_SHOWN = 20
 PAUSE_EXAMPLES = """\b
 Examples:
-  cdc pause                                        # what is paused: the same as `cdc pause list`
+  cdc pause                          # what is paused, as `cdc pause list`
   cdc pause publish --reason "bus is moved, OPS-7" --yes
   cdc pause publish --reason "deploy of the consumer" --for 30m --yes
   cdc pause enrich --table users --reason "bad migration" --dry-run
@@ -39,7 +39,7 @@ RESUME_EXAMPLES = """\b
 Examples:
   cdc resume publish --yes
   cdc resume enrich --table users --reason "migration is repaired" --yes
-  cdc resume enrich --all --yes                    # the stage, its tables and its partitions
+  cdc resume enrich --all --yes      # the stage, its tables and partitions
   cdc resume --all --dry-run
 """
 _WRITES = (
@@ -85,14 +85,17 @@ def pause(
     see who made it and why. A paused stage is not ready; a worker that is stopped meanwhile ends with exit code 0.
 
     \b
-    A table    at enrich: each partition stops at the first record of the table. Everything behind it in that
-               partition waits too, other tables included: order per row allows no overtaking. Records in
-               other partitions that look up rows of the table may find them missing.
-               at publish: the entities of the table wait, the others go on until the window is full
-               (CDC_PUBLISH_WINDOW_RECORDS); then they wait, too.
-               at bridge and archive: refused, they do not look into what they pass on.
-    Retention  goes on while a stage is paused. What it has not read is deleted when its time is over, and
-               `cdc status` warns at 50 % and 80 %.
+    A table    at enrich: each partition stops at the first record of the table.
+               Everything behind it in that partition waits too, other tables
+               included: order per row allows no overtaking. Records in other
+               partitions that look up rows of the table may find them missing.
+               at publish: the entities of the table wait, the others go on
+               until the window is full (CDC_PUBLISH_WINDOW_RECORDS); then they
+               wait, too.
+               at bridge and archive: refused, they do not look into what they
+               pass on.
+    Retention  goes on while a stage is paused. What it has not read is deleted
+               when its time is over; `cdc status` warns at 50 % and 80 %.
 
     The command waits until every worker says that it obeys. Exit code: 0, 6 if the table or partition does not exist,
     7 if it is written and not all workers have said so in time, 8 without --yes.
@@ -283,13 +286,13 @@ def _lines(pauses: Sequence[Pause], changes: Sequence[Change]) -> Iterator[str]:
         rows += [
             (one.target.stage, one.target.part, utc(one.since_ms), _end(one), one.by or "-", one.why) for one in pauses
         ]
-        yield from columns(rows, left=rows[0])
+        yield from columns(rows, left=rows[0], least=("BY",))
     if changes:
         if pauses:
             yield ""
         told = [("AT", "WHAT", "TARGET", "BY", "WHY")]
         told += [(utc(one.at_ms), one.action, str(one.target), one.by or "-", one.why or "-") for one in changes]
-        yield from columns(told, left=told[0])
+        yield from columns(told, left=told[0], least=("BY",))
 
 
 def _end(pause: Pause) -> str:

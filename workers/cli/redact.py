@@ -16,19 +16,18 @@ from models.kinesis_event import deliveries
 from models.outcome import Dead
 from models.sources import adapters, dms
 from models.strict_json import JsonError, decode, wire
-from models.yaml_nodes import suggestion
 from workers.cli.columns import columns
 from workers.cli.files import read_input, shown_name
 from workers.contract import pipeline_options, read_catalogue
-from workers.failures import ConfigurationError, NotFoundError, PartialError
+from workers.failures import ConfigurationError, PartialError, unknown_name
 from workers.settings.redaction import KEY_HINT
 from workers.settings.worker import Settings, load_settings
 
 EXAMPLES = """\b
 Examples:
   cdc redact --table users rows.json
-  cdc redact --steps change.json                        # of the table that the record names
-  cdc redact --table orgs --key-version 2 rows.json     # with the other key, while keys change
+  cdc redact --steps change.json          # of the table that the record names
+  cdc redact --table orgs --key-version 2 rows.json     # with the other key
   psql -c 'select to_json(o) from orgs o' -At | cdc redact --table orgs -
 """
 
@@ -54,8 +53,7 @@ class _Redaction:
     def __init__(self, settings: Settings, table: str | None, key_version: int | None) -> None:
         self.catalogue = read_catalogue(settings)
         if table is not None and self.catalogue.named(table) is None:
-            names = [spec.name for spec in self.catalogue.specs]
-            raise NotFoundError(f"there is no table {table}{suggestion(table, names)}")
+            raise unknown_name("table", table, (spec.name for spec in self.catalogue.specs))
         self.table = table
         options = pipeline_options(settings, settings.redaction_secret() if settings.has_redaction_key else None)
         self.secret, self.other = _keys(

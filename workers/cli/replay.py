@@ -12,11 +12,12 @@ from enrichers.replay_view import ChangeView, EventView, ReplayView
 from models.letter_selection import Selection, moment
 from models.replay import Replay, ReplayOrder, next_number
 from workers.cli.checkpoint_lines import utc
-from workers.cli.columns import columns
+from workers.cli.columns import columns, talk
 from workers.cli.dlq_options import letter_view, now_ms, writing_access
 from workers.cli.progress import Progress, ProgressBar
 from workers.cli.quiet import quiet
 from workers.cli.sources import one_source
+from workers.cli.suggestions import unknown_tables
 from workers.contract import pipeline_options, read_catalogue
 from workers.failures import ExitCode, RefusedError
 
@@ -28,7 +29,7 @@ NAME = "cdc replay"
 EXAMPLES = """\b
 Examples:
   cdc replay --from 2h --dry-run
-  cdc replay --from 2026-01-15T10:00:00Z --to 2026-01-15T11:00:00Z --table users --rate 200 --yes
+  cdc replay --from 2026-01-15T10:00Z --to 2026-01-15T11:00Z --rate 200 --yes
   cdc replay --from 1d --key users:7 --yes
   cdc replay --raw --from 1d --to 6h --table orders --yes
 """
@@ -109,9 +110,11 @@ def replay(
     count, one = done.tally.records, done.replay
     _tell(done)
     told = f"{count:,} records of {one.topic} from {utc(one.from_ms)} to {utc(one.to_ms)}"
-    if not (write or dry_run):
+    if count and not (write or dry_run):
         raise RefusedError(f"{told} would be replayed", hint="look at them, then run it with --yes")
-    click.echo(f"{NAME}: {told} {'are' if write else 'would be'} replayed, replay {one.number}", err=True)
+    done_so = f"{told} {'are' if write else 'would be'} replayed, replay {one.number}"
+    none = f"nothing to replay: no record of {one.topic} from {utc(one.from_ms)} to {utc(one.to_ms)} fits"
+    click.echo(f"{NAME}: {done_so if count else none}", err=True)
     if done.lost or done.held_back:
         ctx.exit(int(ExitCode.PARTIAL))
 
@@ -145,6 +148,9 @@ async def _replay(
         one, resumed = _begun(order, recent, times, again=again, write=write)
         found = await stretch(settings, kafka, one)
         view: ReplayView = _change_view(settings, name, order.tables) if name is not None else EventView()
+        if name is None and order.tables:
+            for note in unknown_tables(order.tables, [spec.name for spec in read_catalogue(settings).specs]):
+                talk(f"{NAME}: {note}")
         work = Replaying(order, one, stage, view, found)
         tally = await work.plan(kafka, tell)
         if producer is not None and (tally.records or resumed):

@@ -24,8 +24,9 @@ EXAMPLES = """\b
 Examples:
   cdc rules test deploy/eventbridge/template.yaml --examples
   cdc invoke records.json | cdc rules test rule.json -
-  cdc rules test '{"detail": {"changedFields": ["Email"]}}' events.jsonl --output jsonl
-  aws events list-rules --event-bus-name cdc-events > rules.json && cdc rules test rules.json --examples --strict
+  cdc rules test '{"detail": {"changedFields": ["Email"]}}' events.jsonl
+  aws events list-rules --event-bus-name cdc-events > rules.json
+  cdc rules test rules.json --examples --strict
 """
 INLINE = "pattern"
 LONGEST = 60

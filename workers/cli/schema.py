@@ -12,7 +12,7 @@ import click
 from workers.cli.columns import columns
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
-from workers.failures import CommandError, ExitCode, NotFoundError
+from workers.failures import CommandError, ExitCode, unknown_name
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
@@ -28,16 +28,16 @@ Examples:
 """
 EXPORT_EXAMPLES = """\b
 Examples:
-  cdc schema export > events.json                     # all event types in one document
-  cdc schema export --out schemas/                    # one file per event type
+  cdc schema export > events.json            # all event types, one document
+  cdc schema export --out schemas/           # one file per event type
   cdc schema export --format asyncapi > asyncapi.json
   cdc schema export --format eventbridge --table users --out registry/
   aws schemas create-schema --cli-input-json file://registry/user.created.json
 """
 DIFF_EXAMPLES = """\b
 Examples:
-  cdc schema export > released.json     # once, at a release
-  cdc schema diff released.json         # exit code 1 if the tables of now would break a consumer
+  cdc schema export > released.json # once, at a release
+  cdc schema diff released.json     # exit code 1 if a consumer would break
   cdc schema diff released/ candidate/ --output json
 """
 OUTPUT = click.option(
@@ -155,10 +155,9 @@ def _configured() -> "tuple[Settings, Catalogue]":
 
 
 def _wanted(catalogue: "Catalogue", names: tuple[str, ...]) -> "list[TableSpec]":
-    unknown = [name for name in names if catalogue.named(name) is None]
-    if unknown:
-        known = ", ".join(spec.name for spec in catalogue.specs)
-        raise NotFoundError(f"no such table: {', '.join(unknown)}", hint=f"there are: {known}")
+    for name in names:
+        if catalogue.named(name) is None:
+            raise unknown_name("table", name, (spec.name for spec in catalogue.specs))
     return [spec for spec in catalogue.specs if not names or spec.name in names]
 
 

@@ -1,11 +1,10 @@
 """Which of several sources a command is about."""
 
-import difflib
 from typing import TYPE_CHECKING
 
 import click
 
-from workers.failures import NotFoundError
+from workers.failures import unknown_name
 
 if TYPE_CHECKING:
     from models.source_spec import SourceSpec
@@ -16,9 +15,7 @@ def named_source(settings: "Settings", name: str) -> "SourceSpec":
     """The source of that name. Raises NotFoundError."""
     known = {source.name: source for source in settings.sources}
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
-        raise NotFoundError(f"there is no source {name}", hint=meant)
+        raise unknown_name("source", name, known)
     return known[name]
 
 

@@ -32,12 +32,12 @@ STAGES = ("bridge", "enrich", "publish")
 ARCHIVE = "archive"
 EXAMPLES = """\b
 Examples:
-  cdc status                                      # what is wrong, since when, and what mends it
-  cdc status --watch                              # the same, again and again
-  cdc status --details                            # every partition and shard
+  cdc status                                # what is wrong, what mends it
+  cdc status --watch                        # the same, again and again
+  cdc status --details                      # every partition and shard
   cdc status --audit
   cdc status --audit --output json > monday.json
-  cdc status --audit --since monday.json          # only what has happened since
+  cdc status --audit --since monday.json    # only what has happened since
 """
 
 
@@ -75,9 +75,11 @@ def status(
     """Show on one screen what is wrong: state of every stage, rate, lag, dead letters, pauses, and what mends it.
 
     \b
-      BLOCKED      it goes on only when somebody has done something; the line with ! says what
+      BLOCKED      it goes on only when somebody has done something; the line
+                   with ! says what
       STOPPED      no worker is in its group
-      paused       `cdc pause` holds it back; WHY says the reason. part paused: a table or a partition of it
+      paused       `cdc pause` holds it back; WHY says the reason. part paused:
+                   a table or a partition of it
       running      it works, or has something to do
       idle         there is nothing to do
 
@@ -91,7 +93,8 @@ def status(
 
     \b
       OK       the counts agree with everything in the topics
-      UNKNOWN  nothing contradicts them, but a part cannot be seen (retention, gaps, streams that no source reads)
+      UNKNOWN  nothing contradicts them, but a part cannot be seen (retention,
+               gaps, streams that no source reads)
       BROKEN   they contradict each other
 
     Exit code: 0 if all is OK, 1 if anything is BROKEN, 7 if some is UNKNOWN.
@@ -215,7 +218,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     at = rows[0].index("SOURCE")
     if len({row[at] for row in rows[1:]} - {"-"}) < 2:
         rows = [row[:at] + row[at + 1 :] for row in rows]
-    return columns(rows, left=TEXTS)
+    return columns(rows, left=TEXTS, least=("SINCE", "SKIPPED"))
 
 
 def _number(number: int | None) -> str:

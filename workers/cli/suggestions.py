@@ -2,8 +2,11 @@
 
 import difflib
 import re
+from collections.abc import Collection, Iterator
 
 import click
+
+from workers.failures import unknown_name
 
 _COMMAND = re.compile(r"No such command '(.+)'\.$")
 _CHOICE = re.compile(r"'(.+)' is not one of ")
@@ -30,3 +33,10 @@ def with_suggestion(error: click.ClickException) -> click.ClickException:
         if isinstance(choices, click.Choice):
             error.message += meant(found[1], [str(choice) for choice in choices.choices])
     return error
+
+
+def unknown_tables(names: Collection[str], known: Collection[str]) -> Iterator[str]:
+    """Notes about tables of a filter that nobody has described. No error: records may be of tables of earlier times."""
+    for name in sorted(set(names) - set(known)):
+        error = unknown_name("table", name, sorted(known))
+        yield f"note: {error}; {error.hint}"

@@ -14,7 +14,7 @@ from workers.cli.quiet import quiet
 from workers.cli.table_entries import export, find, get
 from workers.cli.table_explain import explain
 from workers.cli.table_sizes import list_, stats, verify
-from workers.failures import ConfigurationError, ExitCode, RefusedError
+from workers.failures import ExitCode, RefusedError, unknown_name
 
 if TYPE_CHECKING:
     from workers.kafka.log_ranges import LogRange
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  cdc table rebuild --dry-run              # what is damaged, and what would be written
+  cdc table rebuild --dry-run            # what is damaged, what would be done
   cdc table rebuild --yes
-  cdc table rebuild --table users --yes    # also if nothing seems to be wrong with it
+  cdc table rebuild --table users --yes  # even if it seems to be whole
 """
 
 
@@ -75,9 +75,11 @@ def rebuild(
         click.echo("cdc table: nothing is damaged", err=True)
         return
     changes = sum(len(part.put) + len(part.removed) for part in found.mended)
-    if not (written or dry_run):
+    idle = not changes and found.sound
+    if not (written or dry_run or idle):
         raise RefusedError(f"{changes:,} entries would be written", hint="look at them, then run it again with --yes")
-    click.echo(f"cdc table: {changes:,} entries {'written' if written else 'would be written'}", err=True)
+    told = f"{changes:,} entries {'written' if written else 'would be written'}"
+    click.echo(f"cdc table: {'nothing to write: they hold what raw records say' if idle else told}", err=True)
     if found.cut:
         click.echo(f"cdc table: {_reach(found)}", err=True)
         ctx.exit(int(ExitCode.PARTIAL))
@@ -95,9 +97,9 @@ async def _rebuild(
 
     settings = load_settings()
     tables = tables_of(settings)
-    unknown = [name for name in forced if name not in tables]
-    if unknown:
-        raise ConfigurationError(f"no such table: {', '.join(unknown)}", hint=f"there are: {', '.join(tables)}")
+    for name in forced:
+        if name not in tables:
+            raise unknown_name("table", name, tables)
     topics = [*Topics.of(settings).raw.values(), *(topic_of(group_of(settings, STAGE), name) for name in tables)]
     progress = Progress("cdc table")
     async with kafka_access(settings) as kafka:

@@ -34,7 +34,7 @@ Examples:
   cdc table get users 7
   cdc table get owners users:7 orders:41
   cdc table get users '["core","users",7]' --output json
-  cdc table get schemas users              # schema and columns that were seen of a source table
+  cdc table get schemas users      # schema and columns seen of a source table
 """
 FIND_EXAMPLES = """\b
 Examples:
@@ -110,11 +110,13 @@ def _plain_key(now: OpenedTables, entry: "TableEntry") -> str:
 
 def _key(now: OpenedTables, table: str, text: str, pins: Mapping[str, str]) -> bytes:
     from workers.kafka.topics import MEMORY_TABLE  # noqa: PLC0415
-    from workers.lookup_tables.row_names import InvalidRow, row_name  # noqa: PLC0415
+    from workers.lookup_tables.row_names import InvalidRow, UnknownTable, row_name  # noqa: PLC0415
 
     among = None if table == MEMORY_TABLE else now.catalogue.lookup_provider(table)
     try:
         named = row_name(text, now.catalogue, among)
+    except UnknownTable as error:
+        raise error.not_found from None
     except InvalidRow as error:
         raise click.UsageError(str(error)) from None
     schema = named.spec.schema or pins.get(named.spec.name)

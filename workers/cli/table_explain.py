@@ -34,7 +34,7 @@ def explain(*, what: str, output: Literal["table", "json"]) -> None:
     database. Of an event the record it was made of is taken; of a row (orders:41) its last one. The places are asked
     now: where tables have changed since, `then` and `now` differ. The database is not asked.
 
-    Exit code: 0, 6 if Kafka holds no such event, or no record of the row any more.
+    Exit code: 0, 6 if there is no such table, or if Kafka holds no such event, or no record of the row any more.
     """
     with quiet():
         story = asyncio.run(_explain(what))
@@ -48,7 +48,7 @@ def explain(*, what: str, output: Literal["table", "json"]) -> None:
 async def _explain(what: str) -> "OwnerStory":
     from workers.lookup_tables.changelogs import read_keys, read_pins  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.lookup_tables.explanation import explain as explained  # noqa: PLC0415
-    from workers.lookup_tables.row_names import InvalidRow  # noqa: PLC0415
+    from workers.lookup_tables.row_names import InvalidRow, UnknownTable  # noqa: PLC0415
 
     async with opened() as now:
 
@@ -59,6 +59,8 @@ async def _explain(what: str) -> "OwnerStory":
         pins = await read_pins(now.settings, now.kafka, now.tell)
         try:
             return await explained(now.settings, now.kafka, now.rows, what, fetch, pins, now.tell)
+        except UnknownTable as error:
+            raise error.not_found from None
         except InvalidRow as error:
             raise click.UsageError(str(error)) from None
 
@@ -88,4 +90,4 @@ def _lines(story: "OwnerStory") -> Iterator[str]:
         rows = [("", "PLACE", "SAID", name.upper())]
         rows += [(">" if one.decided else "", one.place, one.text, one.value or "-") for one in found.places]
         if found.places:
-            yield from (f"       {line}" for line in columns(rows, left=rows[0]))
+            yield from (f"       {line}" for line in columns(rows, left=rows[0], indent=7))

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from enrichers.row_view import RowView, printable
-from models.yaml_nodes import suggestion
 from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns
 from workers.cli.progress import Progress
 from workers.contract import masking, read_catalogue
-from workers.failures import NotFoundError
+from workers.failures import unknown_name
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
@@ -32,6 +31,7 @@ OUTPUT = click.option(
 REVEAL = click.option(
     "--reveal", is_flag=True, help="Show keys and values as they are, with all that redaction takes away elsewhere."
 )
+LEAST = ("PARTITION", "WRITTEN")
 LISTED = ("KEY", "ORG", "USER", "SINCE", "WRITTEN", "PARTITION", "MORE")
 
 
@@ -69,11 +69,9 @@ def chosen_tables(now: OpenedTables, names: Sequence[str]) -> tuple[str, ...]:
     from workers.lookup_tables.entries import known_tables  # noqa: PLC0415
 
     known = known_tables(now.catalogue)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise NotFoundError(
-            f"no such table: {', '.join(unknown)}{suggestion(unknown[0], known)}", hint=f"there are: {', '.join(known)}"
-        )
+    for name in names:
+        if name not in known:
+            raise unknown_name("table", name, known)
     return tuple(name for name in known if not names or name in names)
 
 
@@ -106,7 +104,7 @@ def entry_lines(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             str(one.get("unreadable") or ", ".join(f"{name} {value}" for name, value in more.items()) or "-"),
         ))  # fmt: skip
     if documents:
-        yield from map(printable, columns(rows, left=[name for name in LISTED if name != "PARTITION"]))
+        yield from map(printable, columns(rows, left=[name for name in LISTED if name != "PARTITION"], least=LEAST))
 
 
 def _text(value: Any) -> str:

@@ -22,7 +22,7 @@ STATS_EXAMPLES = "\b\nExamples:\n  cdc table stats\n  cdc table stats users --ou
 VERIFY_EXAMPLES = """\b
 Examples:
   cdc table verify                 # while workers run
-  cdc table verify --raw           # also against the raw records; the enrich stage must be stopped
+  cdc table verify --raw           # also against the raw records
   cdc table verify users owners
 """
 
@@ -45,7 +45,7 @@ def list_(*, output: Output) -> None:
     for one in documents:
         number = f"{one['entries']:,}", f"{one['bytes']:,}", str(one["partitions"])
         rows.append((one["table"], *number, _time(one["oldestMs"]), one["purpose"]))
-    for line in columns(rows, left=("TABLE", "OLDEST", "FOR")):
+    for line in columns(rows, left=("TABLE", "OLDEST", "FOR"), least=("PARTITIONS",)):
         click.echo(line)
 
 
@@ -86,7 +86,7 @@ def stats(*, tables: tuple[str, ...], output: Output) -> None:
             size.table, str(size.partition), f"{size.entries:,}", share, f"{size.bytes:,}", f"{size.records:,}",
             f"{size.tombstones:,}", f"{size.start}..{size.end}", _time(size.newest_ms),
         ))  # fmt: skip
-    for line in columns(rows, left=("TABLE", "NEWEST")):
+    for line in columns(rows, left=("TABLE", "NEWEST"), least=("TOMBSTONES", "LOG")):
         click.echo(line)
     damaged = sum(size.unreadable for size in sizes)
     if damaged:

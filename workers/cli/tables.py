@@ -10,7 +10,7 @@ from models.change import Operation
 from models.tables import FromColumn, OwnerCase, OwnerRule, TableSpec
 from workers.cli.columns import columns
 from workers.cli.tables_init import init
-from workers.failures import NotFoundError
+from workers.failures import unknown_name
 
 Output = Literal["table", "json", "jsonl"]
 
@@ -38,7 +38,8 @@ def list_tables(output: Output) -> None:
             ("NAME", "SOURCE", "KEY", "ENTITY", "OPERATIONS", "OWNER", "REDACTED", "UNKNOWN", "EXAMPLES")
         ]
         rows += [_row(document) for document in documents]
-        for line in columns(rows, left={"NAME", "SOURCE", "KEY", "ENTITY", "OPERATIONS", "OWNER", "UNKNOWN"}):
+        left = {"NAME", "SOURCE", "KEY", "ENTITY", "OPERATIONS", "OWNER", "UNKNOWN"}
+        for line in columns(rows, left=left, least=("EXAMPLES", "SOURCE", "ENTITY", "UNKNOWN")):
             click.echo(line)
     elif output == "json":
         click.echo(json.dumps(documents, indent=2))
@@ -55,10 +56,7 @@ def show(name: str, output: Output) -> None:
     catalogue = _catalogue()
     spec = catalogue.named(name)
     if spec is None:
-        from models.yaml_nodes import suggestion  # noqa: PLC0415
-
-        hint = suggestion(name, [known.name for known in catalogue.specs]).strip(", ()")
-        raise NotFoundError(f"there is no table {name}", hint=hint)
+        raise unknown_name("table", name, (known.name for known in catalogue.specs))
     document = document_of(spec)
     match output:
         case "table":

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from workers.cli.files import read_input
-from workers.failures import ConfigurationError, NotFoundError
+from workers.failures import ConfigurationError, NotFoundError, unknown_name
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -21,7 +21,7 @@ DATABASE_URL = "DATABASE_URL"
 @click.command(
     epilog="\b\nExamples:\n  cdc tables init --from-records records.json > tables.yaml\n"
     "  cdc tables init --from-records monday.json tuesday.json --table orders\n"
-    "  cdc tables init --from-database --schema shop > tables.yaml      # the URL stands in DATABASE_URL\n"
+    "  cdc tables init --from-database --schema shop > tables.yaml\n"
     "  cdc tables init --from-database REPLICA_URL --table orders --table customers"
 )
 @click.option("--from-records", metavar="FILE", multiple=True,
@@ -55,9 +55,9 @@ def init(
         table for table in tables
         if (schema is None or table.schema == schema) and (not wanted or table.table in wanted)
     ]  # fmt: skip
-    missing = [name for name in wanted if name not in {table.table for table in chosen}]
-    if missing:
-        raise NotFoundError(f"there is no table {', '.join(missing)}", hint=f"seen: {_names(tables)}")
+    for name in wanted:
+        if name not in {table.table for table in chosen}:
+            raise unknown_name("table", name, sorted({table.table for table in tables}))
     if not chosen:
         raise NotFoundError("no table was seen", hint="are these change records, or is this the right schema?")
     _print(chosen, origin)

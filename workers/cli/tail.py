@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from models.written import Writer
-from models.yaml_nodes import suggestion
+from workers.cli.columns import talk
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.stopping import until_stopped
+from workers.cli.suggestions import unknown_tables
 from workers.cli.tail_lines import TailLines
 from workers.filters import Filter, InvalidFilter
 from workers.tail.start import Mark
@@ -32,12 +33,12 @@ PAST = Mark(time_ms=0)
 Output = Literal["table", "json", "jsonl"]
 EXAMPLES = """\b
 Examples:
-  cdc tail                                  # events and dead letters, from now on
+  cdc tail                         # events and dead letters, from now on
   cdc tail --last 20 --no-follow
   cdc tail --stage bridge --table users --from -15m
   cdc tail --key users:7 --from -1d --no-follow
   cdc tail --where "orgId == '3'" --from -1h
-  cdc tail --from 2026-01-15T10:00:00Z --to 2026-01-15T11:00:00Z --output jsonl > hour.jsonl
+  cdc tail --from 2026-01-15T10:00Z --to 2026-01-15T11:00Z --output jsonl
   cdc tail --stage enrich --partition 3 --from 1841 --limit 1 --output json
   cdc tail --sample 5/s
 """
@@ -190,9 +191,8 @@ def _order(asked: _Asked, catalogue: "Catalogue", rows: "RowView", pins: dict[st
 
     specs = {name: table_of(catalogue, name) for name in asked.tables}
     known = sorted({name for spec in catalogue.specs for name in (spec.name, spec.table)})
-    for name, spec in specs.items():
-        if spec is None:
-            _say(f"note: there is no table {name}{suggestion(name, known)}")
+    for note in unknown_tables([name for name, spec in specs.items() if spec is None], known):
+        _say(note)
     tables = frozenset(spec.name if spec is not None else name for name, spec in specs.items())
     until = asked.until.time_ms if asked.until is not None else None
     wanted = Wanted(
@@ -206,4 +206,4 @@ def _order(asked: _Asked, catalogue: "Catalogue", rows: "RowView", pins: dict[st
 
 
 def _say(text: str) -> None:
-    click.echo(f"{NAME}: {text}", err=True)
+    talk(f"{NAME}: {text}")

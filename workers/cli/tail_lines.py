@@ -5,15 +5,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import click
-
 from models.written import Written, stamp
+from workers.cli.columns import ALL, cut, short_time, shortened, talk, terminal_width
 from workers.cli.stopping import put
 
 if TYPE_CHECKING:
     from workers.tail.selection import Wanted
 
 HEAD = ("TIME", "PLACE", "TABLE", "OPERATION", "ENTITY", "EVENT", "BYTES", "")
+NARROW = 150
+"""Columns of a terminal that hold them all."""
+LEAST = ("TABLE", "EVENT", "BYTES")
+"""Left out where they do not: ENTITY names the table, and `--output json` has everything."""
+LONGEST_ENTITY = 24
 
 
 @dataclass(slots=True)
@@ -25,6 +29,8 @@ class TailLines:
     lost: set[str] = field(default_factory=set)
     shown: int = 0
     widths: list[int] = field(default_factory=lambda: [len(name) for name in HEAD])
+    screen: int | None = field(default_factory=terminal_width)
+    """Columns of the terminal; None: there is none, and lines are as long as they are."""
 
     def show(self, records: Sequence[Written]) -> None:
         """Print them."""
@@ -46,7 +52,7 @@ class TailLines:
     def end(self) -> None:
         """Say what is not seen in the lines."""
         for text in self._told():
-            click.echo(f"cdc tail: {text}", err=True)
+            talk(f"cdc tail: {text}")
 
     def _told(self) -> Iterator[str]:
         wanted = self.wanted
@@ -58,19 +64,35 @@ class TailLines:
             yield f"{wanted.sample.left_out:,} more fit and are not shown: --sample"
         if wanted.where is not None:
             yield from wanted.where.told()
+        if self._narrow and self.shown and self.output == "table":
+            yield f"left out to fit {self.screen} columns: {', '.join(LEAST)}; {ALL}"
         for place in sorted(self.lost):
             yield f"{place}: records were deleted before they were read"
 
     def _grow(self, records: Sequence[Written]) -> None:
         for record in records:
-            self.widths = [max(width, len(cell)) for width, cell in zip(self.widths, cells(record), strict=True)]
+            texts = self._fitted(cells(record))
+            self.widths = [max(width, len(cell)) for width, cell in zip(self.widths, texts, strict=True)]
 
     def _line(self, texts: Sequence[str]) -> str:
         padded = [
             text.rjust(width) if name == "BYTES" else text.ljust(width)
-            for name, text, width in zip(HEAD[:-1], texts, self.widths, strict=False)
+            for name, text, width in zip(HEAD[:-1], self._fitted(texts), self.widths, strict=False)
+            if not (self._narrow and name in LEAST)
         ]
-        return "  ".join((*padded, texts[-1])).rstrip()
+        line = "  ".join((*padded, texts[-1])).rstrip()
+        return line if self.screen is None else cut(line, self.screen)
+
+    @property
+    def _narrow(self) -> bool:
+        return self.screen is not None and self.screen < NARROW
+
+    def _fitted(self, texts: Sequence[str]) -> Sequence[str]:
+        if not self._narrow:
+            return texts
+        found = dict(zip(HEAD, texts, strict=True))
+        found["TIME"], found["ENTITY"] = short_time(found["TIME"]), shortened(found["ENTITY"], LONGEST_ENTITY)
+        return tuple(found.values())
 
 
 def cells(record: Written) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLAN_EXAMPLES = """\b
 Examples:
   cdc topics plan
-  cdc topics plan --output json | jq -r '.changes[] | select(.action == "by hand") | .why'
+  cdc topics plan --output json | jq -r '.changes[].why'
   cdc topics plan --acls
 """
 APPLY_EXAMPLES = """\b
@@ -52,7 +52,8 @@ def plan(ctx: click.Context, acls: bool, principal: str | None, output: Output) 
 
     \b
       create   the topic is missing; `cdc topics apply` makes it
-      alter    a setting that can be put right without losing a record; apply does it
+      alter    a setting that can be put right without losing a record;
+               apply does it
       by hand  all else, with the reason and what to do
 
     Exit code: 0 if nothing differs, 7 if anything does.

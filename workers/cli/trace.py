@@ -1,19 +1,24 @@
 """`cdc trace`: the way of one change through all stages."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from models.letter_selection import moment
+from workers.cli.columns import talk
 from workers.cli.dlq_options import now_ms
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.stopping import until_stopped
+from workers.cli.suggestions import unknown_tables
 from workers.cli.trace_lines import TraceScreen
 from workers.settings.worker import Settings, load_settings
-from workers.trace.question import Question, question
+from workers.trace.question import Kind, Question, question
+
+if TYPE_CHECKING:
+    from models.catalogue import Catalogue
 
 NAME = "cdc trace"
 FOLLOW_SECONDS = 1.0
@@ -21,13 +26,13 @@ FOLLOW_SECONDS = 1.0
 EXAMPLES = """\b
 Examples:
   cdc trace evt_1768473060000_36fe4ed5d04a2c6b5675
-  cdc trace --table users 7                      # the last change of a row; --limit 5: the last five
-  cdc trace users:7
-  cdc trace cdc.raw.core/3:1841                  # a place, as tail shows it
-  cdc trace 3:12                                 # a dead letter
-  cdc trace 49680450823256373369877236093701268900950267197822861362    # a record of the stream
-  cdc trace 0001-00000000000000001841 --partition 3                    # metadata.sequence of an event
-  cdc trace 74b5971d-e265-4f27-b91b-a95f741761ea # the id of the bus, `id` of what a target gets
+  cdc trace --table users 7              # the last change of a row
+  cdc trace users:7 --limit 5            # the last five
+  cdc trace cdc.raw.core/3:1841          # a place, as tail shows it
+  cdc trace 3:12                         # a dead letter
+  cdc trace 49680450823256373369877236093701268900950267197822861362
+  cdc trace 0001-00000000000000001841 --partition 3  # metadata.sequence
+  cdc trace 74b5971d-e265-4f27-b91b-a95f741761ea     # the id of the bus
   cdc trace --follow --table users 7
 """
 
@@ -107,6 +112,8 @@ async def _trace(settings: Settings, order: Asked, screen: TraceScreen, *, follo
         while True:
             found = await work.trails(asked, Window(*times), limit)
             if not found.trails and not follow:
+                for note in _notes(asked, work.scene.sight.catalogue):
+                    _say(note)
                 raise nothing_found(found)
             ended = bool(found.trails) and all(trail.ending.final for trail in found.trails)
             screen.show(found, last=ended or not follow)
@@ -115,6 +122,15 @@ async def _trace(settings: Settings, order: Asked, screen: TraceScreen, *, follo
             if not found.trails:
                 screen.say_once(f"nothing of this {found.asked} yet; Ctrl-C ends the wait")
             await asyncio.sleep(FOLLOW_SECONDS)
+
+
+def _notes(asked: Question, catalogue: "Catalogue") -> Iterator[str]:
+    """What may be wrong with the question itself."""
+    from workers.tail.row_key import table_of  # noqa: PLC0415
+
+    name, colon, _ = asked.text.partition(":")
+    if asked.kind is Kind.ROW and colon and not name.startswith("[") and table_of(catalogue, name) is None:
+        yield from unknown_tables([name], [spec.name for spec in catalogue.specs])
 
 
 def _unfinished(progress: Progress) -> Callable[[str, int, int], None]:
@@ -128,4 +144,4 @@ def _unfinished(progress: Progress) -> Callable[[str, int, int], None]:
 
 
 def _say(text: str) -> None:
-    click.echo(f"{NAME}: {text}", err=True)
+    talk(f"{NAME}: {text}")

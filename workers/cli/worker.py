@@ -6,6 +6,7 @@ import sys
 import click
 
 from workers.cli.suggestions import meant
+from workers.failures import CommandError
 from workers.logs.lines import LogPlace
 from workers.logs.options import LoggerConfigOptions
 
@@ -41,12 +42,32 @@ Examples:
 @click.option("--web-port", type=click.IntRange(1, 65535), help="Port of the web views (CDC_WEB_PORT).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
               help="Log level (CDC_LOG_LEVEL).")  # fmt: skip
-def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str | None) -> None:
+@click.pass_context
+def worker(ctx: click.Context, stages: tuple[str, ...] | None, web_port: int | None, log_level: str | None) -> None:
     """Run the pipeline: Kinesis -> Kafka -> events -> EventBridge.
 
     Settings come from the environment and .env; see .env.example. SIGTERM and Ctrl-C stop it in order, exit code 0;
     7 if a gap or a stopped shard waits for you. A stage that `cdc pause` holds is no reason for 7.
     """
+    from workers.settings.log import early_log_format  # noqa: PLC0415
+
+    try:
+        _run(stages, web_port, log_level)
+    except CommandError as error:
+        if early_log_format(terminal=sys.stderr.isatty()) == "text":
+            raise
+        tell_end(error)
+        ctx.exit(int(error.exit_code))
+
+
+def tell_end(error: CommandError) -> None:
+    """One object, as whoever reads the lines of this worker expects; also if its logging was never set up."""
+    if not logging.getLogger().handlers:
+        LoggerConfigOptions("INFO", form="json").apply()
+    logging.getLogger("cdc.worker").critical("%s", error, extra={"hint": error.hint} if error.hint else {})
+
+
+def _run(stages: tuple[str, ...] | None, web_port: int | None, log_level: str | None) -> None:
     from workers.app import stages_of, worker_name  # noqa: PLC0415
     from workers.engine.stages import leave  # noqa: PLC0415
     from workers.process import make_process  # noqa: PLC0415
@@ -72,9 +93,9 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     code = process.run()
     send_rest(settings)
     for name, why in sorted(process.waiting.items()):
-        say(f"{name} waits for you: {why}")
+        say(f"{name} waits for you: {why}", logging.WARNING)
     if process.waiting:
-        say("stopped, but not everything goes on by itself; see docs/runbook.md")
+        say("stopped, but not everything goes on by itself; see docs/runbook.md", logging.WARNING)
     for name, why in sorted(process.paused.items()):
         say(f"{name} is paused: {why}; `cdc resume` ends that")
     if not process.waiting and not code:
@@ -82,10 +103,10 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     leave(code)
 
 
-def _in_words(text: str) -> None:
+def _in_words(text: str, _level: int = logging.INFO) -> None:
     click.echo(f"cdc worker: {text}", err=True)
 
 
-def _in_json(text: str) -> None:
+def _in_json(text: str, level: int = logging.INFO) -> None:
     """Whoever reads objects gets nothing else."""
-    logging.getLogger("cdc.worker").info("%s", text)
+    logging.getLogger("cdc.worker").log(level, "%s", text)

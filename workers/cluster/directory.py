@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
-import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from yarl import URL
@@ -20,7 +19,7 @@ from yarl import URL
 from workers.cluster.peers import Peer
 from workers.failures import CommandError
 from workers.kafka.connection import kafka_connection
-from workers.kafka.groups import GroupState, Member, describe_group
+from workers.kafka.groups import GroupState, describe_group
 from workers.kafka.topics import group_of
 from workers.settings.worker import Settings
 
@@ -41,10 +40,6 @@ class Sight:
     trouble: str | None = None
 
 
-class _Told(msgspec.Struct):
-    url: str = ""
-
-
 def address_of(url: str, name: str) -> str:
     """What a worker tells its groups: its URL, and its name behind `#`."""
     return str(URL(url).with_fragment(name))
@@ -57,7 +52,7 @@ def peers_of(groups: Groups, known: Mapping[str, str]) -> tuple[Peer, ...]:
     silent: dict[str, list[str]] = {}
     for stage, group in groups.items():
         for member in group.entries:
-            address = told_address(member) or known.get(member.id, "")
+            address = member.address or known.get(member.id, "")
             found = stages if address else silent
             found.setdefault(address or member.client_id, []).append(stage)
     peers = [_peer(address, tuple(dict.fromkeys(of))) for address, of in stages.items()]
@@ -68,15 +63,6 @@ def peers_of(groups: Groups, known: Mapping[str, str]) -> tuple[Peer, ...]:
         else:
             peers[mine] = Peer(client_id, peers[mine].url, tuple(dict.fromkeys((*peers[mine].stages, *of))))
     return tuple(sorted(peers, key=lambda peer: (peer.name, peer.url or "")))
-
-
-def told_address(member: Member) -> str:
-    """Out of the metadata of its subscription; empty if there is none, or none that could be asked."""
-    try:
-        url = msgspec.json.decode(member.told, type=_Told).url
-        return url if URL(url).host else ""
-    except (msgspec.MsgspecError, ValueError):
-        return ""
 
 
 def _peer(address: str, stages: tuple[str, ...]) -> Peer:
@@ -109,7 +95,7 @@ class GroupDirectory:
         except (KafkaError, OSError, TimeoutError, CommandError) as error:
             log.info("who the workers are is not known now: %s", type(error).__name__)
             return Sight(self._sight.peers, f"Kafka does not say who the workers are ({type(error).__name__})")
-        told = {member.id: told_address(member) for group in groups.values() for member in group.entries}
+        told = {member.id: member.address for group in groups.values() for member in group.entries}
         self._known = {id_: address or self._known.get(id_, "") for id_, address in told.items()}
         return Sight(peers_of(groups, self._known))
 

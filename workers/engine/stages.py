@@ -147,6 +147,10 @@ class StageWorker(mode.Worker):
         services = beside(self.stages)
         super().__init__(*services, *self.stages, override_logging=False, redirect_stdouts=False, **kwargs)
 
+    def carp(self, msg: str) -> None:
+        """mode would print it, in between log lines that may be JSON: names of signals."""
+        log.info("%s", msg.partition(" ")[0].strip("-"))
+
     def refuse(self) -> None:
         """A stage may not boot: end the process with exit code 3."""
         self.refused = True

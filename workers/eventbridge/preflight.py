@@ -27,6 +27,8 @@ HOLD_SECONDS = 1.0
 """Until an event that may not be sent yet asks again; that costs no call."""
 MISSING = "BusMissing"
 NOT_SEEN = "BusNotSeenYet"
+MOST_NAMED = 3
+"""Event types in a line of the log."""
 
 Look = Callable[[], Awaitable[Sight]]
 Unrouted = Callable[[Sight], Awaitable[tuple[str, ...]]]
@@ -166,7 +168,7 @@ class Preflight:
             log.info("rules of bus %s are not looked at: %s", self.name, error.code)
             return
         if found and found != self.unrouted:
-            log.warning("no enabled rule with a target takes these events of bus %s: %s", self.name, ", ".join(found))
+            log.warning("no enabled rule with a target takes these events of bus %s: %s", self.name, _named(found))
         self.unrouted = found
 
     def document(self) -> dict[str, Any]:
@@ -214,6 +216,12 @@ class PreflightedBus(FrontedBus):
             held = Retry(obstacle, pause=HOLD_SECONDS, category=ErrorCategory.CONFIGURATION, whole=True)
             return [held] * len(prepared)
         return await self._bus.put(prepared)
+
+
+def _named(types: Sequence[str]) -> str:
+    """The first ones and the number of the others."""
+    more = len(types) - MOST_NAMED
+    return f"{', '.join(types[:MOST_NAMED])}" + (f" and {more} more (`cdc check` names all)" if more > 0 else "")
 
 
 def _moment(milliseconds: int) -> str:

@@ -25,6 +25,8 @@ DENIED = (
     TransactionalIdAuthorizationFailed,
 )  # fmt: skip
 CLIENT = "cdc-command"
+UNSET = "KAFKA_BOOTSTRAP_SERVERS is not set"
+WORLD = 'To try it in a world of its own: cdc sandbox up --detach; eval "$(cdc sandbox env)"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +78,11 @@ async def kafka_access(settings: Settings) -> AsyncIterator[KafkaAccess]:
     except (KafkaError, OSError) as error:
         told = str(error) if not isinstance(error, OSError) else (error.strerror or type(error).__name__)
         name = "" if told.startswith(type(error).__name__) else f"{type(error).__name__} "
-        raise UnreachableError(f"Kafka: {name}{told}".rstrip(), hint="try `cdc check`") from None
+        raise UnreachableError(f"Kafka: {name}{told}".rstrip(), hint=_advice(settings)) from None
+
+
+def _advice(settings: Settings) -> str:
+    """Whoever has set nothing yet has no cluster that could be checked."""
+    if "kafka_bootstrap_servers" in settings.model_fields_set:
+        return "try `cdc check`"
+    return f"{UNSET}, so {settings.kafka_bootstrap_servers} was asked. {WORLD}"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
@@ -16,6 +17,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.structs import OffsetAndMetadata
+from yarl import URL
 
 from workers.engine.offsets import offset_fetch
 from workers.kafka.connection import KafkaConnection
@@ -24,6 +26,10 @@ ATTEMPTS = 100
 PAUSE = 0.2
 NOT_YET = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 GONE = ("Dead", "Empty")
+
+
+class _Told(msgspec.Struct):
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,21 @@ class Member:
     told: bytes = b""
     """What it told the group with its subscription; empty while the group rebalances."""
 
+    @property
+    def address(self) -> str:
+        """Where its web server is, and behind `#` the name of the worker; empty if it told nothing that could be
+        asked."""
+        try:
+            url = msgspec.json.decode(self.told, type=_Told).url
+            return url if URL(url).host else ""
+        except (msgspec.MsgspecError, ValueError):
+            return ""
+
+    @property
+    def name(self) -> str:
+        """Of the worker; its client id, which workers without a name of their own share, if it told nothing."""
+        return URL(self.address).fragment or self.client_id
+
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
@@ -43,9 +64,9 @@ class GroupState:
     state: str
     """Kafka's word: Stable, PreparingRebalance, CompletingRebalance, Empty, Dead (it does not exist)."""
     members: tuple[str, ...]
-    """Client ids: names of workers."""
+    """Names of workers, of strangers their client ids; one for each member."""
     holders: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    """Client id by (topic, partition)."""
+    """Name of the worker by (topic, partition)."""
     entries: tuple[Member, ...] = ()
 
     @property
@@ -62,8 +83,8 @@ async def describe_group(admin: AIOKafkaAdminClient, group: str) -> GroupState:
             (response,) = await admin.describe_consumer_groups([group])
             code, _, state, _, _, members, *_ = response.groups[0]
             if not code:
-                names = tuple(sorted(member[1] for member in members))
-                return GroupState(state, names, _holders(members), tuple(map(_member, members)))
+                entries = tuple(map(_member, members))
+                return GroupState(state, tuple(sorted(one.name for one in entries)), _holders(members), entries)
             error = for_code(code)()
         except NOT_YET as raised:
             error = raised
@@ -82,9 +103,9 @@ def _member(described: Any) -> Member:
 def _holders(members: Iterable[Any]) -> dict[tuple[str, int], str]:
     """Out of what the leader assigned, which follows Kafka's consumer protocol; empty during a rebalance."""
     return {
-        (topic, partition): client_id
-        for _, client_id, _, _, assignment in members
-        if assignment
+        (topic, partition): _member(member).name
+        for member in members
+        if (assignment := member[-1])
         for topic, partitions in ConsumerProtocolMemberAssignment.decode(assignment).assignment
         for partition in partitions
     }

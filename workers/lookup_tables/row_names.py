@@ -7,7 +7,7 @@ from models.routing import entity_key, key_value
 from models.sources.binary import TAG
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
-from models.yaml_nodes import suggestion
+from workers.failures import NotFoundError, unknown_name
 
 _FIRST_VALUE = 2
 """Of a key in Kafka: behind schema and table."""
@@ -17,6 +17,14 @@ _BYTES = "%b64"
 
 class InvalidRow(ValueError):
     """The text names no row; the message says why, without its values (P6)."""
+
+
+class UnknownTable(InvalidRow):
+    """It is a row of a table that nobody has described."""
+
+    def __init__(self, name: str, catalogue: Catalogue) -> None:
+        self.not_found: NotFoundError = unknown_name("table", name, sorted(one.name for one in catalogue.specs))
+        super().__init__(f"{self.not_found}; {self.not_found.hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,9 @@ def row_name(text: str, catalogue: Catalogue, among: TableSpec | None = None) ->
     if spec is None:
         spec, rest = among, text
     if spec is None:
-        known = sorted(one.name for one in catalogue.specs)
-        raise InvalidRow(f"a row is named TABLE:ID, like users:7{suggestion(name, known) if colon else ''}")
+        if colon:
+            raise UnknownTable(name, catalogue)
+        raise InvalidRow("a row is named TABLE:ID, like users:7")
     values = tuple(_value(part) for part in rest.split(":"))
     return _checked(RowName(spec, values))
 

@@ -16,12 +16,11 @@ from aiokafka.errors import ProducerFenced
 from models.catalogue import Catalogue
 from models.letter_selection import moment
 from models.pause import WHY_CHARACTERS, Pause, PauseBook, Record, Target, pausing, resuming
-from models.yaml_nodes import suggestion
 from workers.dead_letters.marks import transaction
 from workers.engine.clock import monotonic
 from workers.engine.follower import Follower
 from workers.engine.slot_producer import SlotProducer, Unanswered
-from workers.failures import CommandError, NotFoundError, RefusedError, UnreachableError
+from workers.failures import CommandError, NotFoundError, RefusedError, UnreachableError, unknown_name
 from workers.kafka.access import KafkaAccess
 from workers.kafka.logs import ends, read_logs, refuse_unread
 from workers.kafka.topics import Topics, group_of
@@ -72,8 +71,7 @@ def target_of(settings: Settings, catalogue: Catalogue, stage: str, table: str |
         )
     spec = catalogue.named(table)
     if spec is None:
-        close = suggestion(table, [spec.name for spec in catalogue.specs])
-        raise NotFoundError(f"there is no table {table}{close}", hint="`cdc tables list` shows all")
+        raise unknown_name("table", table, (spec.name for spec in catalogue.specs))
     return Target(stage, table=spec.name)
 
 

@@ -1,7 +1,7 @@
 """From what is asked for to a change that can be shown and written. Writes nothing."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.source_spec import SourceSpec
@@ -40,6 +40,12 @@ class Plan:
 
     change: Change
     moves: tuple[Move, ...]
+
+    @property
+    def idle(self) -> bool:
+        """Whether all stands already as it shall, but for the time of the boot record: there is nothing to write."""
+        there, boot = self.change.before.boots.get(self.change.target.boot.stream), self.change.target.boot
+        return not any(self.change.writes.values()) and there is not None and replace(there, at_ms=boot.at_ms) == boot
 
     def document(self, *, written: bool) -> dict[str, Any]:
         """For scripts."""

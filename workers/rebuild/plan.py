@@ -24,10 +24,9 @@ from workers.kafka.logs import Tell
 from workers.kafka.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE, Topics, group_of
 from workers.rebuild.changelogs import CLIENT, Changelogs, find_damage, look_at_changelogs, read_entries, topic_of
 from workers.rebuild.image import Part, TableImage
-from workers.rebuild.restore import STAGE, Mended, Rebuild, refuse_members
+from workers.rebuild.restore import ASKED_FOR, STAGE, Mended, Rebuild, refuse_members
 from workers.settings.worker import Settings
 
-ASKED_FOR = "asked for"
 OF_CHANGES = (MEMORY_TABLE, RECENT_TABLE)
 """Tables by which a change is known that was seen before."""
 

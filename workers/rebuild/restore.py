@@ -29,6 +29,10 @@ ENTRIES_PER_TRANSACTION = 5_000
 TRANSACTION_MS = 60_000
 
 
+ASKED_FOR = "asked for"
+"""Why a table is rebuilt with which nothing is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mended:
     """One table in one partition."""
@@ -59,6 +63,11 @@ class Rebuild:
     offsets: dict[TopicPartition, OffsetAndMetadata]
     """Committed ones of the stage."""
     changelogs: Changelogs
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong with any of them: somebody asked for it."""
+        return all(part.why == ASKED_FOR for part in self.mended)
 
     @property
     def cut_ranges(self) -> tuple[LogRange, ...]:

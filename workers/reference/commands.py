@@ -19,6 +19,12 @@ Written by `python -m workers.reference.commands`; do not edit.
 respected. `cdc completion` prints completion for bash, zsh and fish. Settings come from the environment and `.env`:
 [settings.md](settings.md). Errors of records: [errors.md](errors.md); findings of `cdc check`:
 [findings.md](findings.md).
+
+Tables fit the terminal: if they are too wide, names lose their middle (`shard…00000002`), times their year, and then
+columns are left out, which stderr says. In a pipe (`| less -S`) or a file they are whole. A command that changes
+something and finds nothing to do says so, with exit code 0. A name that nobody knows (a table, a source, a worker, a
+setting) ends with exit code 6, and the name that may have been meant; a wrong word for a stage or another fixed choice
+with 2.
 """
 PLAIN = "\b\n"
 
