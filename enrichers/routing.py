@@ -1,6 +1,7 @@
 """Route: source bytes -> the key of the row they change. Runs for every record of the bridge and never raises."""
 
 import hashlib
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
@@ -95,8 +96,11 @@ class Router:
                 table = self._tables[name]
             except KeyError:
                 table = self._table(*name)
-            if table is not None and table.glance is glance and (known := table.route(found.data)) is not None:
-                return known
+            if table is not None and table.glance is glance:
+                values = table.values(found.data)
+                known = table.routes.get(values) or table.learn(values)
+                if known is not None:
+                    return known
         self._guessed(data)  # perhaps a table that is keyed in another way
         item = self._items.route(data) if self._items is not None else None
         return item or route(data, partition_key, self._catalogue, self._adapter, self._reading)
@@ -149,24 +153,24 @@ class _Table:
 
     def __init__(self, spec: TableSpec, schema: str, glance: dms.Glance) -> None:
         self.glance = glance
+        self.values: Callable[[Any], Any] = attrgetter(*(f"k{place}" for place in range(len(spec.key))))
+        """Of what a glance has found: the value of the key column, or a tuple of several."""
+        self.routes: dict[Any, Route] = {}
+        """Those that were asked for lately, by these values."""
         self._spec = spec
         self._schema = schema
-        self._values = attrgetter(*(f"k{place}" for place in range(len(spec.key))))
-        self._routes: dict[Any, Route] = {}
 
-    def route(self, key: Any) -> Route | None:
-        values = self._values(key)
-        known = self._routes.get(values)
-        if known is None:
-            try:
-                row = self._spec.row_key(self._schema, values if type(values) is tuple else (values,))
-            except (ValueError, TypeError, OverflowError):
-                return None
-            known = Route(row, dms.ADAPTER, self._spec.name)
-            if len(self._routes) >= REMEMBERED:
-                self._routes.clear()
-            self._routes[values] = known
-        return known
+    def learn(self, values: Any) -> Route | None:
+        """The route of a row, to be remembered; None for values that are no key."""
+        try:
+            row = self._spec.row_key(self._schema, values if type(values) is tuple else (values,))
+        except (ValueError, TypeError, OverflowError):
+            return None
+        found = Route(row, dms.ADAPTER, self._spec.name)
+        if len(self.routes) >= REMEMBERED:
+            self.routes.clear()
+        self.routes[values] = found
+        return found
 
 
 def _fallback(partition_key: str, data: bytes) -> bytes:

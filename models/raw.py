@@ -106,19 +106,34 @@ class ShardHeaders:
     def __init__(self, stream: str, shard: str) -> None:
         self._origin = Origin(stream, shard, "")
         self._ends: dict[tuple[str | None, str | None], tuple[bytes, bytes]] = {}
-        self._arrival: tuple[int, bytes] = (-1, b"")
+        self._alike = (-1, -1, 0)
+        """Digits of a sequence number, arrival and sub-sequence that `_around` was made for."""
+        self._middle = b""
+        self._around: dict[tuple[str | None, str | None], tuple[bytes, bytes]] = {}
 
     def of(self, sequence: str, sub_sequence: int, arrival_ms: int, adapter: str | None, table: str | None) -> bytes:
         """Headers of one record, as `packed_headers` would pack them."""
-        found = self._ends.get((adapter, table))
-        head, tail = found if found is not None else self._end(adapter, table)
-        arrived, arrival = self._arrival
-        if arrived != arrival_ms:  # those of one call of a producer have the same
-            arrival = _packed(HEADER_ARRIVAL, b"%d" % arrival_ms)
-            self._arrival = arrival_ms, arrival
         number = sequence.encode()
-        sub = _packed(HEADER_SUB_SEQUENCE, b"%d" % sub_sequence) if sub_sequence else _FIRST
-        return b"".join((head, varint(len(number)), number, sub, arrival, tail))
+        before, behind = self.around(len(number), sub_sequence, arrival_ms, adapter, table)
+        return before + number + behind
+
+    def around(
+        self, digits: int, sub_sequence: int, arrival_ms: int, adapter: str | None, table: str | None
+    ) -> tuple[bytes, bytes]:
+        """What stands in front of a sequence number of so many digits, and behind it: the same for all records that
+        differ in nothing else."""
+        alike = (digits, arrival_ms, sub_sequence)
+        if alike != self._alike:  # records of one call of a producer arrive together
+            self._alike = alike
+            self._around.clear()
+            sub = _packed(HEADER_SUB_SEQUENCE, b"%d" % sub_sequence) if sub_sequence else _FIRST
+            self._middle = sub + _packed(HEADER_ARRIVAL, b"%d" % arrival_ms)
+        kind = (adapter, table)
+        found = self._around.get(kind)
+        if found is None:
+            head, tail = self._ends.get(kind) or self._end(adapter, table)
+            found = self._around[kind] = head + varint(digits), self._middle + tail
+        return found
 
     def _end(self, adapter: str | None, table: str | None) -> tuple[bytes, bytes]:
         """What stands in front of the sequence number, and behind the arrival."""

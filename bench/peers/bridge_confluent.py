@@ -5,7 +5,7 @@ To answer one question: what would it bring? The faults that the engine is prove
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,6 +36,14 @@ class Records:
         """Whatever comes fits."""
         self.records.append((key, value, headers))
         return 1
+
+    def extend(self, records: Iterator[Any], most: int) -> None:
+        """Whatever comes fits."""
+        self.records.extend(records)
+
+    def size(self) -> int:
+        """Nobody asks librdkafka."""
+        return 0
 
     def close(self) -> None:
         """See PackedBatch."""
@@ -104,6 +112,25 @@ class ConfluentProducer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
+class Listed(list[Any]):
+    """Headers to which nothing is added any more."""
+
+    def __add__(self, _: Any) -> Any:
+        return self
+
+
+class Front:
+    """Headers that lack their sequence number, which is added to them as if they were packed."""
+
+    def __init__(self, listed: list[Any]) -> None:
+        self._listed = listed
+
+    def __add__(self, number: bytes) -> Listed:
+        found = Listed(self._listed)
+        found[2] = ("cdc-sequence", number)
+        return found
+
+
 class ListedHeaders:
     """`ShardHeaders` as `produce` wants them: a list, of which only the sequence number is new for every record."""
 
@@ -116,6 +143,12 @@ class ListedHeaders:
         found = self._listed(sub_sequence, arrival_ms, adapter, table).copy()
         found[2] = ("cdc-sequence", sequence)
         return found
+
+    def around(
+        self, digits: int, sub_sequence: int, arrival_ms: int, adapter: str | None, table: str | None
+    ) -> "tuple[Front, bytes]":
+        """What a sequence number is put between."""
+        return Front(self._listed(sub_sequence, arrival_ms, adapter, table)), b""
 
     def _list(self, sub_sequence: int, arrival_ms: int, adapter: str | None, table: str | None) -> Any:
         return raw_headers(Origin(*self._names, "", sub_sequence, arrival_ms), adapter=adapter, table=table)

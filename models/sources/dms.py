@@ -5,8 +5,9 @@ usually `before-image`, or `BI_` columns inside `data`), `metadata` in kebab-cas
 this a task may set otherwise is its source's Reading (docs/decisions/0029).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -43,8 +44,8 @@ PARTS = frozenset({"data", "metadata", "control"})
 
 class _Metadata(msgspec.Struct, rename="kebab", gc=False):
     operation: str
-    table_name: str
-    record_type: str
+    table_name: Annotated[str, msgspec.Meta(min_length=1)]
+    record_type: Literal["data"]
     schema_name: str | None = None
     commit_timestamp: str | None = None
     timestamp: str | None = None
@@ -66,7 +67,7 @@ def glance_at(columns: Sequence[str], reading: Reading = PLAIN) -> Glance:
         "Key",
         [
             *((f"k{place}", int | str, msgspec.field(name=name)) for place, name in enumerate(columns)),
-            ("document", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=DOCUMENT_COLUMN, default=msgspec.UNSET)),
+            ("document", None, msgspec.field(name=DOCUMENT_COLUMN, default=None)),
         ],
         gc=False,
     )
@@ -79,21 +80,22 @@ def glance_at(columns: Sequence[str], reading: Reading = PLAIN) -> Glance:
     )
     read: Glance = msgspec.json.Decoder(kind).decode
     mark = (reading.before_prefix or reading.before_suffix).encode()
+    marked = re.compile(re.escape(mark)).search  # twice as fast as `in` (measured)
+    unset = msgspec.UNSET
 
     def glance(data: bytes) -> Any:
+        # Called for every record: what can be refused by the types above is not looked at here.
         try:
             found = read(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        metadata = found.metadata
-        if metadata.record_type != "data" or not metadata.table_name or found.data.document is not msgspec.UNSET:
-            return None
-        if found.before is msgspec.UNSET:
+        before = found.before
+        if before is unset:
             # An update may have its before image as columns; their names may be escaped.
-            may_hold = metadata.operation not in _WITHOUT_BEFORE and mark
-            if may_hold and (mark in data or (b"\\" in data and b"\\u00" in data)):
+            may_hold = mark and found.metadata.operation not in _WITHOUT_BEFORE
+            if may_hold and (marked(data) or (b"\\" in data and b"\\u00" in data)):
                 return None
-        elif found.before != found.data:  # another key, or the same one in another spelling
+        elif before != found.data:  # another key, or the same one in another spelling
             return None
         return found
 

@@ -1,16 +1,17 @@
 """Records that are packed here are those that aiokafka reads, and requests are those that it would send."""
 
+import struct
 from typing import Any
 
 import pytest
-from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v0
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.raw import Origin, ShardHeaders, raw_headers
 from models.record_format import packed_headers, varint
-from workers.engine.packing import RecordPacker
+from workers.engine.packing import BuiltBatch, RecordPacker
 from workers.engine.produce_request import FlatProduceRequest
 
 NOW = 1_768_473_060_123
@@ -101,10 +102,24 @@ def test_headers_of_a_shard_are_the_headers_of_its_records_packed(
 
 @pytest.mark.parametrize("newest", [3, 7, 8])
 def test_a_request_has_the_bytes_that_aiokafka_would_give_it(newest: int) -> None:
-    topics = [("raw", [(0, bytearray(b"batch")), (3, b"")]), ("pöints", [(1, b"x" * 70_000)])]
-    theirs = ProduceRequest("cdc-bridge-7", -1, 20_000, topics)
+    topics = [("raw", [(0, b"batch"), (3, b"")]), ("pöints", [(1, b"x" * 70_000)])]
+    built = [("raw", [(0, BuiltBatch(b"bat", b"ch")), (3, BuiltBatch(b"", b""))]), topics[1]]
+    theirs, given = (ProduceRequest("cdc-bridge-7", -1, 20_000, found) for found in (topics, built))
     versions = {ProduceRequest.API_KEY: (3, newest)}
-    request, expected = FlatProduceRequest.of(theirs).prepare(versions), theirs.prepare(versions)
-    wire = [one.build_request_header(9, "me").encode() + one.encode() for one in (request, expected)]
+    request, expected = FlatProduceRequest.of(given).prepare(versions), theirs.prepare(versions)
+    wire = [written(one) for one in (request, expected)]
     assert wire[0] == wire[1]
     assert (request.RESPONSE_TYPE, request.API_VERSION) == (expected.RESPONSE_TYPE, expected.API_VERSION)
+
+
+def test_a_request_of_another_layout_is_left_to_aiokafka() -> None:
+    topics, built = [("raw", [(0, b"batch")])], [("raw", [(0, BuiltBatch(b"ba", b"tch"))])]
+    theirs, given = (ProduceRequest(None, -1, 20_000, found) for found in (topics, built))
+    request = FlatProduceRequest.of(given).build(ProduceRequest_v0)
+    assert written(request) == written(theirs.build(ProduceRequest_v0))
+
+
+def written(request: Any) -> bytes:
+    """As a connection of aiokafka puts it together."""
+    message = request.build_request_header(9, "me").encode() + request.encode()
+    return bytes(struct.pack(">i", len(message)) + message)

@@ -6,12 +6,14 @@ few references, and its bytes are copied once: when the batch is built.
 
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import google_crc32c
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 
 from models.record_format import LENGTHS, packed_headers, varint
+from workers.engine.unit_producer import Packed
 
 _FRAME = struct.Struct(">qiibI")
 """Offset, length, leader epoch, magic, checksum."""
@@ -23,6 +25,24 @@ _TRANSACTIONAL = 0x10
 _ENCODERS: dict[int, Callable[[bytes], bytes]] = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
 """By the number that stands in the attributes."""
 _NULL = varint(-1)
+_AT_ONCE = b"\0\0"
+"""Attributes of a record, and its time: that of the batch."""
+_STARTS = tuple(_AT_ONCE + offset for offset in LENGTHS)
+"""What stands in front of a key, by the record's place in the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBatch:
+    """A batch in two pieces, which the request that it goes out with puts together."""
+
+    head: bytes
+    records: bytes
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.records)
+
+    def __bytes__(self) -> bytes:
+        return self.head + self.records
 
 
 class RecordPacker:
@@ -40,7 +60,7 @@ class RecordPacker:
         self._transactional = transactional
         self._made_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         self._first_ms = self._made_ms
-        self._now = b"\0\0"
+        self._now = _AT_ONCE
         """Attributes of a record, and how far the batch's time lies behind its first timestamp."""
         self._stamps: list[int] = []
         """Timestamps that were given."""
@@ -49,7 +69,7 @@ class RecordPacker:
         self._size = _FRAME.size + _CHECKED.size
         self._closed = False
         self._producer = (-1, -1, 0)
-        self._built: bytes | None = None
+        self._built: BuiltBatch | None = None
 
     def append(
         self,
@@ -95,6 +115,39 @@ class RecordPacker:
             self._stamps.append(timestamp)
         return size
 
+    def extend(self, records: Iterator[Packed], most: int) -> Packed | None:
+        """See PackedBatch."""
+        if self._closed or self._now != _AT_ONCE:
+            return next(records, None)
+        parts, count, whole, limit = self._parts, self._count, self._size, self._limit
+        lengths, starts = LENGTHS, _STARTS
+        left = None
+        for record in records:
+            key, value, headers = record
+            if value is None:
+                left = record
+                break
+            try:
+                start = starts[count]
+                size = len(key)
+                key_size = lengths[size]
+                size += len(start) + len(key_size) + len(value) + len(headers)
+                value_size = lengths[len(value)]
+                size += len(value_size)
+                length = lengths[size]
+            except IndexError:  # a long one
+                left = record
+                break
+            size += len(length)
+            if size > most or whole + size > limit:
+                left = record
+                break
+            parts += (length, start, key_size, key, value_size, value, headers)
+            whole += size
+            count += 1
+        self._size, self._count = whole, count
+        return left
+
     def _when(self, timestamp: int) -> bytes:
         if not self._count:
             self._first_ms = timestamp
@@ -120,7 +173,7 @@ class RecordPacker:
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
+    def _build(self) -> BuiltBatch:
         """The batch as it goes out; the same again when it is sent again."""
         if self._built is None:
             self._closed = True
@@ -129,7 +182,7 @@ class RecordPacker:
             self._size = len(self._built)
         return self._built
 
-    def _joined(self) -> bytes:
+    def _joined(self) -> BuiltBatch:
         records, codec = b"".join(self._parts), 0
         if self._codec:
             packed = _ENCODERS[self._codec](records)
@@ -144,4 +197,4 @@ class RecordPacker:
         # The processor's own instruction: aiokafka's checksum took a twentieth of the bridge's CPU (measured).
         checksum = google_crc32c.extend(google_crc32c.value(checked), records)
         length = _FRAME.size + len(checked) + len(records) - _LENGTH_COUNTS_FROM
-        return b"".join((_FRAME.pack(0, length, -1, 2, checksum), checked, records))
+        return BuiltBatch(_FRAME.pack(0, length, -1, 2, checksum) + checked, records)

@@ -1,13 +1,34 @@
 """aiokafka's ProduceRequest, whose batches are copied once on their way out, not once for each level of its schema."""
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v3
 from aiokafka.protocol.types import Int16, Int32, String
 
+from workers.engine.packing import BuiltBatch
+
 _text = String("utf-8")
+_LENGTH = bytes(4)
+
+
+class Framed:
+    """A message with room for its length in front. A connection puts the header in front of a request, and their length
+    in front of both: with bytes it would copy all of them each time."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._bytes = bytearray().join((_LENGTH, *parts))
+
+    def __len__(self) -> int:
+        return len(self._bytes) - len(_LENGTH)
+
+    def __radd__(self, front: bytes) -> "Framed | memoryview":
+        if not front:
+            return self
+        self._bytes[: len(_LENGTH)] = front
+        return memoryview(self._bytes)  # what a socket does not take at once is cut off, which copies nothing
 
 
 class _NoHeader:
@@ -16,8 +37,7 @@ class _NoHeader:
 
 
 class _Flat:
-    """Mixed into the structures of a request from version 3 on. The header goes in front of the body here: a connection
-    would copy both to join them."""
+    """Mixed into the structures of a request from version 3 on: the header is a part of the body."""
 
     _header = b""
 
@@ -27,7 +47,7 @@ class _Flat:
         self._header = RequestStruct.build_request_header(request, correlation_id, client_id).encode()
         return _NoHeader()
 
-    def encode(self) -> bytes:
+    def encode(self) -> Framed:
         """The bytes that aiokafka's schema would give."""
         fields: Any = self
         parts = [
@@ -37,12 +57,13 @@ class _Flat:
         for topic, partitions in fields.topics:
             parts += (_text.encode(topic), Int32.encode(len(partitions)))
             for partition, batch in partitions:
-                parts += (Int32.encode(partition), Int32.encode(len(batch)), batch)
-        return b"".join(parts)
+                parts += (Int32.encode(partition), Int32.encode(len(batch)))
+                parts += (batch.head, batch.records) if isinstance(batch, BuiltBatch) else (batch,)
+        return Framed(parts)
 
 
 class FlatProduceRequest(ProduceRequest):
-    """What a SlotProducer sends."""
+    """What a SlotProducer sends: with batches of a RecordPacker, or of aiokafka's own `send`."""
 
     @classmethod
     def of(cls, request: ProduceRequest) -> "FlatProduceRequest":
@@ -52,7 +73,9 @@ class FlatProduceRequest(ProduceRequest):
     def build(self, request_struct_class: Any) -> Any:
         """See Request. Another layout than that of version 3 is left to aiokafka."""
         if request_struct_class.SCHEMA is ProduceRequest_v3.SCHEMA:
-            request_struct_class = _flat(request_struct_class)
+            return super().build(_flat(request_struct_class))
+        given: Any = self
+        given._topics = [(topic, [(at, bytes(batch)) for at, batch in found]) for topic, found in given._topics]
         return super().build(request_struct_class)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -15,6 +15,7 @@ from workers.engine.batch import RecordBatch
 from workers.engine.clock import monotonic
 from workers.engine.errors import Broken, DataError, HeldBack, StaleBatch
 from workers.engine.ledger import DEAD, DROP, IN, OUT
+from workers.engine.unit_producer import Packed
 
 if TYPE_CHECKING:
     from workers.engine.slot import Slot
@@ -44,7 +45,6 @@ class Pause:
     """The wait is over when this is set, if that is earlier."""
 
 
-Sender = Callable[[bytes, bytes, bytes, int], None]
 Body = Callable[["UnitOfWork"], Awaitable[Done | Pause]]
 
 
@@ -134,22 +134,21 @@ class UnitOfWork:
             packed.append(self.slot.new_batch())  # the first record of a batch always fits
             packed[-1].append(key, value, headers)
 
-    def sender(self, topic: str) -> "Sender":
-        """`send` for many records of one topic, in a shorter way: (key, value, packed headers, partition)."""
-        most = self._max_record_bytes
-        appends: dict[int, Callable[[bytes, bytes, bytes], Any]] = {}
-
-        def send(key: bytes, value: bytes, headers: bytes, partition: int) -> None:
-            size = len(key) + len(value) + len(headers) + RECORD_OVERHEAD
-            append = appends.get(partition)
-            # A full batch takes nothing more, so whoever put another one behind it is noticed here.
-            if size > most or append is None or append(key, value, headers) is None:
-                self.send(topic, key, value, headers, partition=partition)
-                appends[partition] = self.outputs[topic, partition][-1].append
-            else:
-                self.output_bytes += size
-
-        return send
+    def send_all(self, topic: str, partition: int, records: Iterable[Packed]) -> None:
+        """`send` for many records of one partition, in a shorter way."""
+        rest = iter(records)
+        where = (topic, partition)
+        if where not in self.outputs:
+            self.outputs[where] = [self.slot.new_batch()]
+        while True:
+            batch = self.outputs[where][-1]
+            before = batch.size()
+            left = batch.extend(rest, self._max_record_bytes - RECORD_OVERHEAD)
+            self.output_bytes += batch.size() - before
+            if left is None:
+                return
+            key, value, headers = left
+            self.send(topic, key, value, headers, partition=partition)
 
     def took(self, records: int) -> None:
         """Records of a source outside of Kafka that this unit forwards."""

@@ -5,8 +5,11 @@ request (`faults`) pass the same suite, `tests/contract/test_unit_producer.py`.
 """
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
+
+Packed = tuple[bytes, bytes | None, bytes]
+"""Key, value and packed headers of a record."""
 
 
 class PackedBatch(Protocol):
@@ -22,6 +25,10 @@ class PackedBatch(Protocol):
         """None if the record does not fit any more; the first one always fits. `timestamp`: milliseconds, None is the
         batch's own time. `headers`: bytes are `packed_headers`. Raises TypeError for a key or value that is not bytes.
         """
+
+    def extend(self, records: Iterator[Packed], most: int) -> Packed | None:
+        """`append` for many, in a shorter way: as long as they are ordinary, fit, and take no more than `most` bytes.
+        The first one that does not, which is for `append`; None: all were appended."""
 
     def close(self) -> None:
         """Nothing more is appended."""

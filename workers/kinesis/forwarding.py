@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from enrichers.routing import Router
 from models.checkpoint import Checkpoint, ShardState
@@ -115,7 +116,7 @@ class _Sending:
         self._trace_share = to.trace_share
         self._partitions = to.partitions
         self._names = (stream, part.shard.id)
-        self._headers = ShardHeaders(stream, part.shard.id).of
+        self._headers = ShardHeaders(stream, part.shard.id)
         self._last: Record | None = None
         self._index = 0
         self._arrived, self._arrival_ms = -1.0, 0
@@ -128,21 +129,34 @@ class _Sending:
 
     def send_all(self, records: Sequence[Record]) -> None:
         """`send` for each; none of them is an aggregate."""
-        send, partitions, route, headers = self._unit.sender(self._topic), self._partitions, self._route, self._headers
-        arrived, arrival_ms = self._arrived, self._arrival_ms
-        traced = self._trace_share > 0
+        partitions, route, around, traced = self._partitions, self._route, self._headers.around, self._trace_share > 0
+        waiting: list[list[Any]] = [[] for _ in range(partitions)]
+        """Key, value and headers of one record after the other, by partition."""
+        arrived, arrival_ms, adapter, table, digits = -1.0, 0, None, None, 0
+        before = behind = b""
         for record in records:
             data = record.data
+            number = record.sequence_number.encode()
             found = route(data, record.partition_key)
-            if record.approximate_arrival_timestamp != arrived:  # those of one call of a producer have the same
-                arrived, arrival_ms = record.approximate_arrival_timestamp, record.arrival_ms
-            if found.retired_key is not None:
-                self._mark(found, Origin(*self._names, record.sequence_number, 0, arrival_ms))
+            if (
+                record.approximate_arrival_timestamp != arrived or len(number) != digits
+                or found.table is not table or found.adapter is not adapter
+            ):  # fmt: skip
+                arrived, arrival_ms, digits = record.approximate_arrival_timestamp, record.arrival_ms, len(number)
+                adapter, table = found.adapter, found.table
+                before, behind = around(digits, 0, arrival_ms, adapter, table)
             key = found.key
-            packed = headers(record.sequence_number, 0, arrival_ms, found.adapter, found.table)
-            if traced:
-                packed = self._traced(found, Origin(*self._names, record.sequence_number, 0, arrival_ms)) or packed
-            send(key, data, packed, partition_of(key, partitions))
+            headers = before + number + behind
+            if traced or found.retired_key is not None:
+                origin = Origin(*self._names, record.sequence_number, 0, arrival_ms)
+                if found.retired_key is not None:
+                    waiting[partition_of(found.retired_key, partitions)] += _marker(found, origin)
+                headers = (self._traced(found, origin) if traced else None) or headers
+            waiting[partition_of(key, partitions)] += (key, data, headers)
+        for partition, flat in enumerate(waiting):
+            if flat:
+                each = iter(flat)
+                self._unit.send_all(self._topic, partition, zip(each, each, each, strict=True))
         if records:
             self._last, self._index = records[-1], 0
             self.records += len(records)
@@ -154,7 +168,8 @@ class _Sending:
             self._arrived, self._arrival_ms = record.approximate_arrival_timestamp, record.arrival_ms
         found = self._route(data, partition_key)
         if found.retired_key is not None:
-            self._mark(found, Origin(*self._names, sequence, index, self._arrival_ms))
+            key, _, marker = _marker(found, Origin(*self._names, sequence, index, self._arrival_ms))
+            self._unit.send(self._topic, key, None, marker, partition=partition_of(key, self._partitions))
         traced = None
         if self._trace_share > 0 and not outside:
             traced = self._traced(found, Origin(*self._names, sequence, index, self._arrival_ms))
@@ -164,7 +179,7 @@ class _Sending:
             origin = Origin(*self._names, sequence, index, self._arrival_ms)
             headers = packed_headers(raw_headers(origin, adapter=found.adapter, table=found.table, out_of_range=True))
         else:
-            headers = self._headers(sequence, index, self._arrival_ms, found.adapter, found.table)
+            headers = self._headers.of(sequence, index, self._arrival_ms, found.adapter, found.table)
         self._unit.send(self._topic, found.key, data, headers, partition=partition_of(found.key, self._partitions))
         self._last, self._index = record, index
         self.records += 1
@@ -181,10 +196,11 @@ class _Sending:
         headers = raw_headers(origin, adapter=found.adapter, table=found.table)
         return packed_headers([*headers, (HEADER_TRACEPARENT, root.header())])
 
-    def _mark(self, found: Route, origin: Origin) -> None:
-        key = found.retired_key or b""
-        marker = raw_headers(origin, adapter=found.adapter, table=found.table, retired=True)
-        self._unit.send(self._topic, key, None, marker, partition=partition_of(key, self._partitions))
+
+def _marker(found: Route, origin: Origin) -> tuple[bytes, None, bytes]:
+    """Key, value and headers of what tells a row that got another key to forget itself."""
+    headers = raw_headers(origin, adapter=found.adapter, table=found.table, retired=True)
+    return found.retired_key or b"", None, packed_headers(headers)
 
 
 def record_loss(
