@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from time import monotonic
 from typing import Any
 
 from sandbox.aws.control_client import ControlError, StandInControl
@@ -19,6 +20,8 @@ HELD_SECONDS = 1.0
 WEIGHTS: dict[Kind, float] = {
     "bus-slow": 3.0, "bus-cut": 3.0, "bus-entries": 3.0, "bus-throttle": 3.0, "bus-token": 2.0,
 }  # fmt: skip
+FIRE_SECONDS, WATCH_SECONDS = 10.0, 0.2
+"""A fault that met no request, because the publishers were dead or just began, stays for so much longer."""
 CUTS = ("cut_before", "cut_after", "truncate", "short", "internal_failure", "unavailable")
 ENTRY_CODES = ("ThrottlingException", "InternalFailure")
 
@@ -67,6 +70,9 @@ class Bus:
         rule = FaultRule(service=service, operation="PutEvents", seed=round(action.at * 100), **action.options)
         report = await asyncio.to_thread(self.control.add_fault, rule)
         await asyncio.sleep(action.seconds)
+        deadline = monotonic() + FIRE_SECONDS
+        while not (await asyncio.to_thread(self.control.counts, report)).fired and monotonic() < deadline:
+            await asyncio.sleep(WATCH_SECONDS)
         last = await asyncio.to_thread(self.control.remove_fault, report)
         return last.fired > 0, {"fired": last.fired, "of": last.matched}
 
