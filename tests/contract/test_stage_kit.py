@@ -27,6 +27,8 @@ from workers.app import make_enrich
 from workers.engine.app import StageApp
 from workers.engine.memory_broker import PartitionLog
 from workers.engine.options import EngineOptions
+from workers.engine.slot import Slot
+from workers.engine.slot_task import SlotTask
 from workers.engine.testing import Input, StageKit
 from workers.engine.unit import Done, Pause, UnitOfWork
 from workers.engine.virtual_time import VirtualTime
@@ -409,3 +411,28 @@ async def test_the_enrich_stage_as_the_worker_builds_it_runs_in_the_kit() -> Non
         assert {name: len(kit.table(name)) for name in lookups if kit.table(name)} == {"users": 1}
         assert await kit.feed("cdc.raw.core", [Input(row, b"{", headers=headers)])
         assert len(kit.output("cdc.dead")) == 1
+
+
+async def test_a_slot_that_breaks_beside_its_source_is_repaired_though_no_record_comes() -> None:
+    written = 0
+
+    def make() -> StageApp:
+        app = copying(PLACE)
+
+        async def note(slot: Slot, stopping: asyncio.Event) -> None:
+            nonlocal written
+            async with UnitOfWork(slot) as unit:
+                unit.send("out", b"note", b"%d" % slot.index)
+            written += 1
+            await stopping.wait()
+
+        app.slot_bodies.append(lambda slot: SlotTask(slot, note))
+        return app
+
+    async with StageKit(make) as kit:
+        await kit.advance(1)
+        kit.abort_next(len(kit.app.slots.owned))
+        await kit.rebalance()
+        await kit.advance(60)
+        assert kit.app.ready
+        assert written == 2 * len(kit.app.slots.owned)

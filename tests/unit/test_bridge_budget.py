@@ -313,3 +313,22 @@ async def test_what_a_reader_raises_reaches_the_slot_and_costs_no_bytes() -> Non
             await intake.wait(1, 0.01)
     await intake.close()
     assert intake.budget.used == 0
+
+
+@pytest.mark.parametrize("ticks", range(1, 8))
+async def test_an_end_that_is_cut_off_leaves_no_reader_and_no_byte_behind(ticks: int) -> None:
+    intake = Intake(Budget(500, worker := Budget(1_000)), asyncio.Event())
+    readers = [reading(intake, (A[0], name), part(50, shard=name), part(50, shard=name)) for name in "abc"]
+    await soon(lambda: all(reader.handed_on == 2 for reader in readers))
+    intake.take()
+    reading(intake, B, part(10, shard="b"))
+    await settled()
+    tasks = [lane.task for lane in intake._lanes.values()]
+    end = asyncio.ensure_future(intake.close())
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    end.cancel()  # the slot had too little time for its end
+    await asyncio.gather(end, return_exceptions=True)
+    await settled()
+    assert all(task.done() for task in tasks)
+    assert (intake.budget.used, worker.used) == (0, 0)

@@ -68,6 +68,7 @@ TOUCHED: list[tuple[Any, tuple[str, ...]]] = [
         ("_create_worker_consumer", "_ensure_consumer", "_seek_wait", "thread_loop"),
     ),
     (faust.App, ("BootStrategy", "_consumer", "consumer_generation_id", "flow_control", "rebalancing")),
+    (faust.Agent, ("_actor_by_partition", "on_isolated_partitions_revoked", "supervisor")),
     (faust.Topic, ("_compile_decode",)),
     (faust.Table, ("_new_store", "apply_changelog_batch", "on_rebalance", "on_recovery_completed", "persisted_offset")),
     (faust_recovery.Recovery, ("_wait", "signal_recovery_start")),

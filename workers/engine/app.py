@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.types import TP
 from mode.utils.logging import CompositeLogger
 
+from workers.engine.agents import Agent
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
 from workers.engine.brake import Brake
@@ -90,6 +91,7 @@ class StageApp(faust.App):
         """More for `/metrics`: samples of `workers.metrics`, made when somebody asks."""
         settings: dict[str, Any] = {
             "broker": [f"{SCHEME}://{server.strip()}" for server in options.bootstrap.split(",")],
+            "Agent": Agent,
             "Topic": BatchTopic,
             "Table": Table,
             "GlobalTable": GlobalTable,

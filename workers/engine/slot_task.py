@@ -38,6 +38,8 @@ class SlotTask:
             except EngineError as error:
                 failures += 1
                 slot.app.log.warning("slot %s: %s", slot.index, error)
+                if not slot.app.options.open_on_demand:  # else the work opens the slot itself
+                    await slots.repair(slot, counted=False)  # a record that would do it may not come for days
             except Exception as error:  # noqa: BLE001  the world, or a bug: never the end of the process
                 failures += 1
                 slot.app.log.error("slot %s: %s", slot.index, describe(error))

@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from typing import Any
 
 from aiokafka import TopicPartition
+from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -177,15 +178,24 @@ class Consumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def perform_seek(self) -> None:
-        """After recovery: read the positions, and let the slots go."""
+        """After recovery: read the positions, and let the slots go. Raises RebalanceAgain if they were given up
+        meanwhile: Faust notices a rebalance only when that has ended, and bodies that start twice work twice."""
         slots = self.app.slots
+        stopping = slots.stopping  # of this generation
+
+        def refuse_outdated() -> None:
+            if stopping.is_set() or slots.stopping is not stopping:
+                raise RebalanceAgain
+
         tps = [tp for tp in self.assignment() if tp.topic in self.app.source_topics and tp.partition in slots.owned]
         if tps:
             found = await self.app.gaps.positions(tps)
+            refuse_outdated()
             slots.set_positions(found)
             await self.deliver_from(
                 {tp: position.offset for tp, position in found.items() if slots.owned[tp.partition].usable}
             )
+        refuse_outdated()
         slots.start_bodies()
 
     async def deliver_from(self, positions: dict[TP, int]) -> None:

@@ -11,23 +11,23 @@ class Budget:
         self.limit = limit
         self.used = 0
         self._within = within
-        self._freed: asyncio.Condition = within._freed if within is not None else asyncio.Condition()
+        self._freed: asyncio.Event = within._freed if within is not None else asyncio.Event()
 
     async def reserve(self, size: int) -> None:
         """Wait until there is room for `size` bytes; more than the whole budget is let in alone."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._fits(size))
-            self._add(size)
+        while not self._fits(size):
+            self._freed.clear()
+            await self._freed.wait()
+        self._add(size)
 
     async def correct(self, reserved: int, actual: int) -> None:
         """What was reserved turned out to be `actual` bytes. Does not wait for room: they are in memory already."""
         await self.release(reserved - actual)
 
     async def release(self, size: int) -> None:
-        """`size` bytes are gone."""
+        """`size` bytes are gone. Never suspends: whoever is cut off has given them back, and has told of it."""
         self._add(-size)
-        async with self._freed:
-            self._freed.notify_all()
+        self._freed.set()
 
     def _fits(self, size: int) -> bool:
         here = not self.used or self.used + size <= self.limit

@@ -76,13 +76,13 @@ class Intake:
     async def remove(self, key: Key) -> None:
         """Stop reading a shard; what was read of it and not taken is forgotten."""
         lane = self._lanes.pop(key)
-        self.gaps.pop(key, None)
         lane.task.cancel()
-        await asyncio.gather(lane.task, return_exceptions=True)
+        self.gaps.pop(key, None)
         forgotten = [part for where, part in self._parts if where == key]
         self._parts = deque((where, part) for where, part in self._parts if where != key)
         self._count(forgotten, -1)
         await self.budget.release(sum(part.size for part in forgotten))
+        await asyncio.gather(lane.task, return_exceptions=True)
 
     def idle(self, key: Key) -> bool:
         """Everything that was read of a shard has been taken, and no gap is open."""
@@ -94,11 +94,19 @@ class Intake:
         self._lanes[key].reader.go_on()
 
     async def close(self) -> None:
-        """Stop all readers and give their bytes back."""
-        for key in list(self._lanes):
-            await self.remove(key)
+        """Stop all readers and give their bytes back: before the first wait, which may be cut off."""
         self._waker.cancel()
+        ends = [lane.task for lane in self._lanes.values()]
+        for end in ends:
+            end.cancel()
+        self._lanes.clear()
+        self.gaps.clear()
+        forgotten = [part for _, part in self._parts]
+        self._parts.clear()
+        self._count(forgotten, -1)
+        await self.budget.release(sum(part.size for part in forgotten))
         await self.done()
+        await asyncio.gather(*ends, return_exceptions=True)
 
     async def _wake(self) -> None:
         await self._stopping.wait()
