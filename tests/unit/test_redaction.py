@@ -41,6 +41,17 @@ def apply(action: RedactionAction, value: Any, **options: Any) -> Any:
         ("ip", "2001:db8::1", "2001:db8:*"),
         ("ip", "host", "****"),
         ("text", "", "*"),
+        # What is no address alone is masked whole.
+        ("email", "bob@x.test (Bob Smith, 912345678)", "**********"),
+        ("email", "bob@x.test; call 912345678", "**********"),
+        ("email", "Bob <bob@x.test>", "**********"),
+        ("email", "bob@münchen.example", "b**@münchen.example"),
+        ("ip", "jane.doe.smith@x.test", "**********"),
+        ("ip", "jane:secret:7", "**********"),
+        ("ip", "123.456.789-01", "**********"),
+        ("ip", "10.1.*", "10.1.*"),
+        ("ip", "::ffff:10.1.2.3", "::*"),
+        ("ip", "10.1.2.3:443", "10.1.*"),
     ],
 )
 def test_partial_masks_by_style(style: Any, value: str, masked: str) -> None:
