@@ -206,6 +206,16 @@ def test_columns_nobody_named_follow_the_policy(tmp_path: Path, policy: str, exp
     assert ("Surprise" in detail["metadata"]["redactedFields"]) == (policy == "mask")
 
 
+@pytest.mark.parametrize("names", [("Email", "EMAIL"), ("email", "e_mail")])
+def test_a_second_spelling_of_a_column_is_no_way_round_its_rule(tmp_path: Path, names: tuple[str, str]) -> None:
+    table = "  - {table: t, entity: t, key: [id], redact: {Email: FULL_MASK}, unknown_columns: publish}\n"
+    row = dict.fromkeys(names, "canary")
+    detail = Worker(catalogue_of(tmp_path, table)).event(dms("insert", {"id": 1, "x": 2} | row, table="t"))
+    assert "canary" not in json.dumps(detail)
+    assert detail["changes"]["x"] == {"new": 2}
+    assert detail["metadata"]["redactedFields"] == sorted(names)
+
+
 def test_redaction_can_be_switched_off_as_a_whole() -> None:
     worker = Worker(options=PipelineOptions(redaction_enabled=False))
     detail = worker.event(dms("insert", {**USER, "Surprise": 1}))
