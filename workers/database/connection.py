@@ -160,11 +160,11 @@ def _element(kind: str, key: str) -> Any:
         number = int(key)
         return number if -(1 << INTEGERS[kind]) <= number < 1 << INTEGERS[kind] else None
     if kind == "numeric":
-        number = Decimal(key)
-        exponent = number.as_tuple().exponent
+        exact = Decimal(key)
+        exponent = exact.as_tuple().exponent
         # P7: one key beyond the type would have the query refused for all of them, again and again.
-        fits = type(exponent) is int and exponent >= -NUMERIC_FRACTION and number.adjusted() < NUMERIC_DIGITS
-        return number if fits else None
+        fits = type(exponent) is int and exponent >= -NUMERIC_FRACTION and exact.adjusted() < NUMERIC_DIGITS
+        return exact if fits else None
     if kind == "uuid":
         return uuid.UUID(key)
     raise QueryRefused(f"keys of type {kind} are not supported; cast the column to text")
