@@ -17,8 +17,8 @@ EXISTS = "PreconditionFailed"
 CONFLICT = "ConditionalRequestConflict"
 """Somebody else writes the same object at the moment."""
 _REFUSED = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
-"""Of what may stand in JSON, the characters for which SQS refuses a message (InvalidMessageContents), so that one letter
-would hold up all (P7); escaped they are the same text. Source: SQS API reference, SendMessage."""
+"""Of what may stand in JSON, the characters for which SQS refuses a message (InvalidMessageContents), so that one
+letter would hold up all (P7); escaped they are the same text. Source: SQS API reference, SendMessage."""
 
 
 class LetterSink(Protocol):
