@@ -167,6 +167,19 @@ def test_decimals_and_bytes_are_exact() -> None:
     assert typed("aGk=", "bytes") == tagged("aGk=")
 
 
+def test_values_of_an_array_are_read_like_single_ones() -> None:
+    numbers = column("", "bytes", DECIMAL, parameters={"scale": "2"})
+    assert typed([packed(-150, 2), None], "array", items=numbers) == [Decimal("-1.50"), None]
+    assert typed(
+        [[20_468]], "array", items={"type": "array", "items": column("", "int32", "io.debezium.time.Date")}
+    ) == [["2026-01-15"]]
+    assert typed(["a", None], "array", items=column("", "string")) == ["a", None]
+    days = column("a", "array", items=column("", "int32", "io.debezium.time.Date"))
+    schema = {"type": "struct", "fields": [{"field": "after", "type": "struct", "fields": [days]}]}
+    unchanged = {"schema": schema, "payload": envelope("u", None, {"id": 7, "a": [*UNAVAILABLE.encode()]})}
+    assert read(unchanged).row == {"id": 7}
+
+
 @pytest.mark.parametrize(
     ("value", "of"),
     [
