@@ -9,11 +9,19 @@ from ipaddress import ip_address
 from models.free_text import RegexRedaction
 from models.tables import MaskStyle
 
-_EMAIL = re.compile(r"""(?<![^\s@,;:<>()\[\]"=])[^\s@,;:<>()\[\]"=]++(?:@[\w\-]++(?:\.[\w\-]++)*+)++""")
-_PHONE = re.compile(
-    r"(?<![\w+])(?<!\d[\-./])(?!\d{4}-\d\d-\d\d(?!\d))\+?+\(?+\d(?:[ ().\-/]{0,3}+\d){6,14}+(?!\w)", re.ASCII
+_LOCAL = r"""[^\s@,;:<>()\[\]"=]"""
+_EMAIL = re.compile(rf"{_LOCAL}++(?:@[\w\-]++(?:\.[\w\-]++)*+)++")
+_EMAILS = re.compile(rf"(?<!{_LOCAL})(?:{_LOCAL}++(?:@[\w\-]++(?:\.[\w\-]++)*+)++)++")
+"""Addresses with nothing but a mark between them, as in `a@x.test/b@x.test`: one begins where the one before ends."""
+_GAP = " \u00a0\u2009\u202f\\-\u2010-\u2013"
+"""Spaces and hyphens within a number, also those at which no line is broken."""
+_NUMBERS = re.compile(
+    rf"(?<![\w+])(?<!\d[\-./])(?!\d{{4}}-\d\d-\d\d(?!\d))\+?+\(?+\d(?:[{_GAP}()./]{{0,3}}+\d)*+", re.ASCII
 )
-_DIGITS = re.compile(r"\d(?:[ \-]?+\d){12,}+", re.ASCII)
+_GROUP = re.compile(r"\d++", re.ASCII)
+_WORD = re.compile(r"\w", re.ASCII)
+_PHONE_DIGITS = range(7, 16)
+_DIGITS = re.compile(rf"\d(?:[{_GAP}]?+\d){{12,}}+", re.ASCII)
 _IP4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)", re.ASCII)
 _IP6 = re.compile(r"(?<![\w:.])(?=[\da-fA-F.]*:)[\da-fA-F:.]{2,}+", re.ASCII)
 _CARD_LENGTHS = range(19, 12, -1)
@@ -56,10 +64,37 @@ def _of(expression: re.Pattern[str]) -> Finder:
     return lambda text: [match.span() for match in expression.finditer(text) if match.end() > match.start()]
 
 
+def _emails(text: str) -> Iterator[Span]:
+    for match in _EMAILS.finditer(text):
+        for found in _EMAIL.finditer(text, *match.span()):
+            mark = found.start() > match.start() and not text[found.start()].isalnum()
+            yield found.start() + mark, found.end()
+
+
+def _phones(text: str) -> Iterator[Span]:
+    """Numbers of 7 to 15 digits. What follows a number is no part of it if that makes too many digits (the next number,
+    a date), or goes on as a word (`10am`)."""
+    for match in _NUMBERS.finditer(text):
+        groups = [found.span() for found in _GROUP.finditer(text, *match.span())]
+        if _WORD.match(text, match.end()):
+            groups.pop()
+        start = end = match.start()
+        digits = 0
+        for begins, ends in groups:
+            size = ends - begins
+            if digits and digits + size > _PHONE_DIGITS[-1]:
+                if digits in _PHONE_DIGITS:
+                    yield start, end
+                start, digits = begins, 0
+            end, digits = ends, digits + size
+        if digits in _PHONE_DIGITS:
+            yield start, end
+
+
 def _cards(text: str) -> Iterator[Span]:
     """Card numbers by their check digit, also beside other groups of digits."""
     for match in _DIGITS.finditer(text):
-        places = [place for place in range(*match.span()) if text[place] not in " -"]
+        places = [place for place in range(*match.span()) if text[place].isdigit()]
         digits = [int(text[place]) for place in places]
         begins = [n == 0 or places[n] - places[n - 1] > 1 for n in range(len(places))]
         n = 0
@@ -106,8 +141,8 @@ def _is_address(text: str) -> bool:
 
 
 _BUILT_IN: dict[str, tuple[MaskStyle, Finder]] = {
-    "email": ("email", _of(_EMAIL)),
-    "phone": ("phone", _of(_PHONE)),
+    "email": ("email", _emails),
+    "phone": ("phone", _phones),
     "card": ("card", _cards),
     "ip": ("ip", _addresses),
 }

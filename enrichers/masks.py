@@ -11,6 +11,10 @@ MAX_MASK = 10
 """Most mask characters: the length of a long value is not told."""
 VISIBLE: dict[MaskStyle, int] = {"text": 3, "email": 1, "phone": 3, "card": 4, "ip": 2}
 _PHONE = re.compile(r"(\+|00)[0-9][0-9 ().\-/]{5,24}", re.ASCII)
+_DOMAIN = re.compile(r"[\w.\-]+")
+"""What may stand readable behind the @ of an address: no space, hence no second thing that somebody wrote behind it."""
+_ADDRESS = {".": (4, re.compile("[0-9]{1,3}", re.ASCII)), ":": (3, re.compile("[0-9A-Fa-f]{0,4}", re.ASCII))}
+"""Of IP addresses, by what stands between their parts: the fewest parts, and what one is."""
 _DIGITS = "0123456789"
 _IS_DIGIT = frozenset(_DIGITS).__contains__
 
@@ -51,7 +55,7 @@ def partial_mask(text: str, rule: Redaction) -> str:
     match rule.style:
         case "email":
             local, at, domain = text.strip().rpartition("@")
-            if at and local and domain:
+            if at and local and _DOMAIN.fullmatch(domain):
                 return f"{local[: min(keep, 1)] if len(local) <= keep else local[:keep]}{rule.mask_char * 2}@{domain}"
         case "phone":
             digits = _digits(text)
@@ -67,9 +71,12 @@ def partial_mask(text: str, rule: Redaction) -> str:
             if _is_mask(text, keep, rule):
                 return text
         case "ip":
-            for mark in (".", ":"):
+            for mark, (fewest, part) in _ADDRESS.items():
                 parts = text.strip().split(mark)
-                if len(parts) > max(keep, 2) or (len(parts) == keep + 1 and parts[-1] == rule.mask_char):
+                whole = len(parts) >= max(keep + 1, fewest)
+                if not (whole or (len(parts) == keep + 1 and parts[-1] == rule.mask_char)):
+                    continue
+                if all(part.fullmatch(shown) for shown in parts[:keep]):
                     return mark.join([*parts[:keep], rule.mask_char])
         case "text":
             if len(text) > keep:

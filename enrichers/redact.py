@@ -220,7 +220,7 @@ class ObjectRedaction:
                 if rule is not None:
                     published, step = self._by_rule(rule, column or name, copied, image)
                 else:
-                    published, step = self._by_policy(column, copied)
+                    published, step = self._by_policy(known[name], copied)
             except (TypeError, ValueError, RecursionError, OverflowError):
                 raise UnredactableError(f"column {name} holds no value of a row: {type(value).__name__}") from None
             if published is not REMOVED:

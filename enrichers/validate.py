@@ -65,7 +65,8 @@ def validate(
         was = {name: before[name] if before.get(name) is not None else value for name, value in keys.items()}
         previous = was if was != keys else None
         absent = spec.absent_columns or reading.absent_columns or ("null" if source.whole_images else "unchanged")
-        if absent == "null":
+        # An image of the key alone is no whole row (docs/decisions/0011), unless the source has no others.
+        if absent == "null" and (source.whole_images or not before.keys() <= keys.keys()):
             row, before = _filled_with_null(row, before), _filled_with_null(before, row)
     moment = moment_of(source, record, zone)
     if moment is None:

@@ -55,7 +55,8 @@ class SourceRow(msgspec.Struct, frozen=True, gc=False):
     whole_images: bool = False
     """Both images of an update hold the whole row: a column missing in one was added, or taken away."""
     identity_needs_key: bool = False
-    """The identity names no more than the transaction, and a transaction changes a row once."""
+    """The identity names no more than the transaction, which changes a row once, or an entry of the log, which may hold
+    several rows."""
     order: int | None = None
     """By which the changes of one row follow each other, if the source delivers them in any order; in its own unit."""
     declared: Sequence[Any] | None = None

@@ -23,6 +23,14 @@ _EXACT = Context(prec=2_000)
 _DAY = 86_400
 _LAST_DAY = (date.max - date(1970, 1, 1)).days
 _FIRST_DAY = (date.min - date(1970, 1, 1)).days
+_CYCLE = 146_097
+"""Days of 400 years, after which the calendar repeats."""
+_FIRST_YEAR, _LAST_YEAR = -4_712, 294_276
+"""Of PostgreSQL's timestamps: 4713 BC, and the last one."""
+_INFINITE = {9_223_372_036_825_200_000: "infinity", -9_223_372_036_832_400_000: "-infinity"}
+"""What Debezium writes for PostgreSQL's infinite timestamps."""
+_LONGEST = 839 * 3_600 * 1_000_000
+"""Beyond the longest TIME of MySQL, microseconds."""
 
 Reader = Callable[[Any], Any]
 
@@ -88,9 +96,22 @@ def _binary(value: Any) -> Any:
 
 
 def _day(value: Any) -> Any:
-    if type(value) is not int or not _FIRST_DAY <= value <= _LAST_DAY:
+    if type(value) is not int:
         return WRONG
-    return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
+    if _FIRST_DAY <= value <= _LAST_DAY:
+        return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
+    return _foreign_day(value)
+
+
+def _foreign_day(days: int, time: str = "") -> Any:
+    """A day that databases know and Python does not, as PostgreSQL writes it: `0044-03-15 BC`, `10000-01-01`."""
+    cycles, rest = divmod(days, _CYCLE)
+    day = date(1970, 1, 1) + timedelta(days=rest)
+    year = day.year + 400 * cycles
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        return WRONG
+    text, era = (f"{year:04d}", "") if year > 0 else (f"{1 - year:04d}", " BC")
+    return f"{text}-{day:%m-%d}{time}{era}"
 
 
 def _moment(units: int) -> Reader:
@@ -101,7 +122,9 @@ def _moment(units: int) -> Reader:
             return WRONG
         micros = value * 1_000_000 // units
         if not _FIRST_DAY * _DAY * 1_000_000 <= micros < (_LAST_DAY + 1) * _DAY * 1_000_000:
-            return WRONG
+            endless = _INFINITE.get(value) or _INFINITE.get(micros)
+            days, rest = divmod(micros, _DAY * 1_000_000)
+            return endless or _foreign_day(days, "T" + _clock(rest))
         return (EPOCH + timedelta(microseconds=micros)).replace(tzinfo=None).isoformat(timespec="microseconds")
 
     return read
@@ -113,10 +136,21 @@ def _time_of_day(units: int) -> Reader:
     def read(value: Any) -> Any:
         if type(value) is not int or not 0 <= value <= _DAY * units:
             return WRONG
-        seconds, rest = divmod(value * 1_000_000 // units, 1_000_000)
-        return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:06d}"
+        return _clock(value * 1_000_000 // units)
 
     return read
+
+
+def _length_of_time(micros: Any) -> Any:
+    """A time of day, or what MySQL keeps in columns of the same type: up to 838:59:59, also negative."""
+    if type(micros) is not int or abs(micros) >= _LONGEST:
+        return WRONG
+    return ("-" if micros < 0 else "") + _clock(abs(micros))
+
+
+def _clock(micros: int) -> str:
+    seconds, rest = divmod(micros, 1_000_000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:06d}"
 
 
 _MILLI, _MICRO, _NANO = 1_000, 1_000_000, 1_000_000_000
@@ -126,7 +160,7 @@ _NAMED: Mapping[str, Reader] = {
     "org.apache.kafka.connect.data.Date": _day,
     "io.debezium.time.Time": _time_of_day(_MILLI),
     "org.apache.kafka.connect.data.Time": _time_of_day(_MILLI),
-    "io.debezium.time.MicroTime": _time_of_day(_MICRO),
+    "io.debezium.time.MicroTime": _length_of_time,
     "io.debezium.time.NanoTime": _time_of_day(_NANO),
     "io.debezium.time.Timestamp": _moment(_MILLI),
     "org.apache.kafka.connect.data.Timestamp": _moment(_MILLI),

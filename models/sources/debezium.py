@@ -6,7 +6,9 @@ metadata in columns that begin with `__`.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+import hashlib
+import uuid
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from models.change import Control, Operation, Row, SourceRow, moment_text
@@ -20,8 +22,14 @@ FLAT_ADAPTER = "debezium-flat"
 UNAVAILABLE = "__debezium_unavailable_value"
 """Stands in a row for a large column that did not change (PostgreSQL's TOAST) and is not in the log."""
 _PACKED = base64.b64encode(UNAVAILABLE.encode()).decode()
-_UNAVAILABLE: tuple[Any, ...] = (UNAVAILABLE, [UNAVAILABLE], _PACKED, tagged(_PACKED))
-"""As text, as array, and as bytes without and with a schema."""
+_UUID = str(uuid.UUID(bytes=hashlib.md5(UNAVAILABLE.encode(), usedforsecurity=False).digest(), version=3))
+_UNAVAILABLE: Mapping[type, Container[Any]] = {
+    str: frozenset({UNAVAILABLE, _PACKED}),
+    list: ([UNAVAILABLE], [*UNAVAILABLE.encode()], [_UUID], [_PACKED]),
+    dict: (tagged(_PACKED), {UNAVAILABLE: UNAVAILABLE}),
+}
+"""As text, as bytes without and with a schema, as array of texts, integers, UUIDs and bytes, and as hstore. Source:
+Debezium, `UnchangedToastedPlaceholder`."""
 OPERATIONS: Mapping[str, Operation] = {
     "c": Operation.CREATE, "r": Operation.CREATE, "u": Operation.UPDATE, "d": Operation.DELETE,
 }  # fmt: skip
@@ -30,6 +38,7 @@ DELETED = "d"
 CONTROLS: Mapping[str, str] = {"t": "truncate-table", "m": "message"}
 """Records about a table, or about none: a truncate, a logical message."""
 _MARK = "__"
+_SOURCE = "source_"
 NANOSECONDS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000, "ts_sec": 1_000_000_000}
 """Commit time in `source`, the finest first; seconds are of Debezium before 1.0."""
 _POSITIONS = (("lsn",), ("file", "pos", "row"), ("commit_lsn", "change_lsn", "event_serial_no"))
@@ -82,7 +91,10 @@ def decode_flat(document: Any) -> SourceRow | Control | Dead:
     if type(word) is not str:
         control = control_of(payload)
         return control or Dead(Failure.VALIDATION_ERROR, "no __op: add op to the add.fields of the transform")
-    source = {name.removeprefix("source_"): value for name, value in marks.items()}
+    source = {name[len(_SOURCE) :]: value for name, value in marks.items() if name.startswith(_SOURCE)}
+    # `__ts_ms` is when Debezium read the change, and another time when it reads it again: `__source_ts_ms` counts.
+    timed = not NANOSECONDS.keys().isdisjoint(source)
+    source = {name: value for name, value in marks.items() if not (timed and name in NANOSECONDS)} | source
     wrapper = document.get("schema") if payload is not document else None
     row = read_row({name: value for name, value in payload.items() if not name.startswith(_MARK)}, row_reader(wrapper))
     if isinstance(row, str):
@@ -118,6 +130,8 @@ def _told(
         committed_at=committed,
         # What a snapshot reads has no place in the log of its own.
         identity=None if snapshot else _identity(source),
+        # PostgreSQL's COPY and inserts of many rows write one entry of its log for all of them (debezium/dbz#1554).
+        identity_needs_key=source.get("lsn") is not None,
         transaction_id=str(transaction) if type(transaction) in (int, str) else None,
         snapshot=snapshot,
         declared=declared,
@@ -168,7 +182,7 @@ def _images(payload: Mapping[str, Any], schema: Any) -> tuple[Row | None, Row | 
 
 
 def _available(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value not in _UNAVAILABLE}
+    return {name: value for name, value in row.items() if value not in _UNAVAILABLE.get(type(value), ())}
 
 
 def _readers(schema: Any, image: str) -> dict[str, Reader]:

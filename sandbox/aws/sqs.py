@@ -12,6 +12,8 @@ from sandbox.aws.queue import Message, Queue, md5_of, md5_of_attributes
 
 QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+# XML, which the Query protocol answers in, has no others (API reference, SendMessage).
+_REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 MOST_BATCH = 10
 LONGEST_VISIBILITY = 43_200  # seconds
 LONGEST_BATCH = 1_048_576  # bytes of the bodies together
@@ -215,6 +217,8 @@ def _send(queue: Queue, entry: Body) -> dict[str, Any]:
     longest = int(queue.settings["MaximumMessageSize"])
     if len(text.encode()) > longest:
         raise _invalid(f"The message is longer than {longest} bytes.")
+    if _REFUSED.search(text):
+        raise AwsError("InvalidMessageContents", "The message contains characters outside the allowed set.")
     attributes = structure(entry, "MessageAttributes") or {}
     delay = _whole(entry, "DelaySeconds", 0, 900, int(queue.settings["DelaySeconds"]))
     try:

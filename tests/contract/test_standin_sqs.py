@@ -44,6 +44,13 @@ def counts(sqs: Any, url: str) -> tuple[int, int, int]:
     return visible, in_flight, delayed
 
 
+def test_a_message_with_a_character_outside_of_xml_is_refused(sqs: Any, url: str) -> None:
+    for body in ("a\x00", "a\uffff"):
+        with refused("InvalidMessageContents"):
+            send(sqs, url, body)
+    send(sqs, url, "a\t\U0001f600")
+
+
 def test_a_queue_lives_under_the_servers_own_address(stand_in: StandIn, url: str) -> None:
     assert url == f"{stand_in.url}/000000000000/events"
 

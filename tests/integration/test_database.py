@@ -112,6 +112,17 @@ async def test_a_text_that_is_no_number_is_the_key_of_no_row(client: Postgres, k
     assert rows == [ChannelsGetOrgAndUserResponse("8", "3", "8")]
 
 
+@pytest.mark.parametrize("key", ["1e99999999", "1e-20000", "0e-20000", "NaN", "Infinity"])
+async def test_a_text_that_no_numeric_column_holds_is_the_key_of_no_row(database: str, key: str) -> None:
+    await execute(database, "CREATE TABLE t (id numeric, org integer)", "INSERT INTO t VALUES (7, 3)")
+    client = Postgres(dsn_of(database), 5.0)
+    try:
+        query = PreparedQuery("t", "", "SELECT id, org FROM t WHERE id = ANY($1)")
+        assert await client.fetch(query, [key, "7"]) == [GroupsMapLogGetOrgResponse("7", "3")]
+    finally:
+        await client.close()
+
+
 @pytest.mark.parametrize(
     ("kind", "stored", "key"),
     [

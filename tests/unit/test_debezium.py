@@ -138,6 +138,19 @@ DECIMAL = "org.apache.kafka.connect.data.Decimal"
         (93_784_000_000_000, "io.debezium.time.NanoDuration", 93_784_000_000_000),
         ({"scale": 2, "value": packed(-12_345, 2)}, VARIABLE, Decimal("-123.45")),
         (None, "io.debezium.time.Date", None),
+        # What PostgreSQL's calendar has and ours has not, as it writes it.
+        (9_223_372_036_825_200_000, "io.debezium.time.MicroTimestamp", "infinity"),
+        (-9_223_372_036_832_400_000, "io.debezium.time.MicroTimestamp", "-infinity"),
+        (9_223_372_036_825_200_000, "org.apache.kafka.connect.data.Timestamp", "infinity"),
+        (9_223_372_036_825_200, "io.debezium.time.Timestamp", "infinity"),
+        (-735_160, "io.debezium.time.Date", "0044-03-15 BC"),
+        (-719_163, "io.debezium.time.Date", "0001-12-31 BC"),
+        (2_932_897, "io.debezium.time.Date", "10000-01-01"),
+        (253_402_300_800_000_000, "io.debezium.time.MicroTimestamp", "10000-01-01T00:00:00.000000"),
+        (-63_517_823_999_000_000, "io.debezium.time.MicroTimestamp", "0044-03-15T00:00:01.000000 BC"),
+        # MySQL's TIME is also a length of time.
+        (-3_600_000_000, "io.debezium.time.MicroTime", "-01:00:00.000000"),
+        (3_020_399_000_001, "io.debezium.time.MicroTime", "838:59:59.000001"),
     ],
 )
 def test_values_are_read_by_what_their_schema_says_they_mean(value: Any, meaning: str, expected: Any) -> None:
@@ -154,12 +167,26 @@ def test_decimals_and_bytes_are_exact() -> None:
     assert typed("aGk=", "bytes") == tagged("aGk=")
 
 
+def test_values_of_an_array_are_read_like_single_ones() -> None:
+    numbers = column("", "bytes", DECIMAL, parameters={"scale": "2"})
+    assert typed([packed(-150, 2), None], "array", items=numbers) == [Decimal("-1.50"), None]
+    assert typed(
+        [[20_468]], "array", items={"type": "array", "items": column("", "int32", "io.debezium.time.Date")}
+    ) == [["2026-01-15"]]
+    assert typed(["a", None], "array", items=column("", "string")) == ["a", None]
+    days = column("a", "array", items=column("", "int32", "io.debezium.time.Date"))
+    schema = {"type": "struct", "fields": [{"field": "after", "type": "struct", "fields": [days]}]}
+    unchanged = {"schema": schema, "payload": envelope("u", None, {"id": 7, "a": [*UNAVAILABLE.encode()]})}
+    assert read(unchanged).row == {"id": 7}
+
+
 @pytest.mark.parametrize(
     ("value", "of"),
     [
         ("x", ("int32", "io.debezium.time.Date")),
         (10**9, ("int32", "io.debezium.time.Date")),
         (-1, ("int32", "io.debezium.time.Time")),
+        (3_020_400_000_000, ("int64", "io.debezium.time.MicroTime")),
         (10**30, ("int64", "io.debezium.time.MicroTimestamp")),
         (True, ("int64", "io.debezium.time.MicroTimestamp")),
         ("!", ("bytes", DECIMAL)),
@@ -183,6 +210,17 @@ def test_a_large_column_that_did_not_change_is_what_it_was_or_is_left_out() -> N
     assert read(envelope("d", after)).row == {"id": 7, "c": 2}
     unavailable = base64.b64encode(UNAVAILABLE.encode()).decode()
     assert read(envelope("u", None, {"id": 7, "a": unavailable})).row == {"id": 7}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[*UNAVAILABLE.encode()], {UNAVAILABLE: UNAVAILABLE}, ["b68a35a7-17ad-35b3-af2a-ae46edb4545a"],
+     [base64.b64encode(UNAVAILABLE.encode()).decode()]],
+    ids=["int[]", "hstore", "uuid[]", "bytea[]"],
+)  # fmt: skip
+def test_a_large_column_of_any_type_that_did_not_change_is_left_out(value: Any) -> None:
+    found = read(envelope("u", None, {"id": 7, "a": value})).row
+    assert found == {"id": 7}
 
 
 @pytest.mark.parametrize(
@@ -211,6 +249,11 @@ def test_a_flat_row_is_told_by_its_marks_and_has_none_of_them() -> None:
     assert (row.adapter, row.schema, row.table) == ("debezium-flat", "core", "users")
     assert (row.row, row.before, row.operation) == ({"id": 7, "home_org_id": 3}, None, Operation.UPDATE)
     assert (row.committed_at, row.identity) == (COMMITTED, ("postgresql", "core", "5"))
+
+
+@pytest.mark.parametrize("later", [{"__ts_ms": COMMITTED_MS + 9}, {"__ts_ns": (COMMITTED_MS + 9) * 1_000_000}])
+def test_the_commit_time_of_a_flat_row_is_that_of_the_source_wherever_the_fields_stand(later: dict[str, Any]) -> None:
+    assert read(FLAT | later).committed_at == read(later | FLAT).committed_at == COMMITTED
 
 
 @pytest.mark.parametrize("more", [{"__op": "d"}, {"__deleted": "true"}, {"__deleted": True, "__op": "d"}])

@@ -107,6 +107,14 @@ def test_a_delete_and_its_tombstone_are_one_event(worker: Worker) -> None:
     assert not adapters.is_tombstone(b"", None)
 
 
+def test_rows_of_one_entry_of_the_log_are_events_of_their_own_although_their_keys_are_redacted(tmp_path: Path) -> None:
+    table = "  - {table: users, entity: user, key: [phone], redact: {phone: HASH}}\n"
+    worker = Worker(catalogue_of(tmp_path, table))
+    copied = [json.dumps(envelope("c", None, {"phone": number})).encode() for number in ("1", "2")]
+    one, two = (worker.event(record) for record in copied)
+    assert one["eventId"] != two["eventId"]
+
+
 def test_bytes_of_a_column_are_a_key_of_their_own(tmp_path: Path) -> None:
     ours = Worker(catalogue_of(tmp_path, "  - {table: users, entity: user, key: [id]}\n"))
     fields = [{"field": "after", "type": "struct", "fields": [column("id", "bytes")]}]

@@ -182,6 +182,13 @@ def test_an_absent_column_counts_as_unchanged(tmp_path: Path) -> None:
     assert detail["changes"] == {"A": {"old": 1, "new": 2}}
 
 
+def test_a_before_image_of_the_key_alone_says_nothing_of_the_other_columns(tmp_path: Path) -> None:
+    worker = plain(tmp_path, "absent_columns: 'null'")
+    detail = worker.event(dms("update", {"ID": 1, "A": 2, "B": None}, table="t", before={"ID": 1}))
+    assert detail["changes"] == {"A": {"new": 2}, "B": {"new": None}}
+    assert detail["metadata"]["diff"] == "none"
+
+
 def test_an_absent_column_is_null_where_the_table_says_so(tmp_path: Path) -> None:
     worker = plain(tmp_path, "absent_columns: 'null'")
     detail = worker.event(dms("update", {"ID": 1, "A": 2, "C": 5}, table="t", before={"ID": 1, "A": 1, "B": 3}))

@@ -1,5 +1,6 @@
 """What is told of letters whose headers hold anything: commands that find them, and messages that AWS takes."""
 
+import json
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -71,3 +72,11 @@ async def test_the_group_of_a_fifo_message_is_one_that_aws_takes(stage: str, nam
     notice = replace(letters_notice(Due(Matter(stage, "GAP", ""), 1, 0, 0, LATEST)), kind="letter")
     await AlertTopic(session, "arn:aws:sns:x:1:alerts.fifo", {"environment": "PRD"}).publish(notice)
     assert [found["MessageGroupId"] for found in session.arguments] == [named, named]
+
+
+async def test_a_message_holds_no_character_that_a_queue_refuses() -> None:
+    session: Any = Calls()
+    await QueueCopy(session, "https://sqs/1/letters", None).take(filed(replace(LETTER, table="a\ufffe\uffffb")))
+    body = session.arguments[0]["MessageBody"]
+    assert not {"\ufffe", "\uffff"} & set(body)
+    assert json.loads(body)["table"] == "a\ufffe\uffffb"

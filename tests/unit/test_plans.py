@@ -174,6 +174,21 @@ def ordinary(spec: TableSpec, number: int, word: str = "update") -> bytes:
     return json.dumps(document).encode()
 
 
+def test_a_row_of_no_time_does_not_settle_what_later_rows_show() -> None:
+    spec = SPECS["plain"]
+    planned, stepped = state(), state()
+    pipeline = Pipeline(CATALOGUE, OPTIONS)
+    flags = [ordinary(spec, number).replace(b'"c_bool": true', b'"c_bool": 1') for number in (3, 4)]
+    flags[0] = flags[0].replace(COMMIT.encode(), b"1970-01-01T00:00:00Z")
+    for offset, value in enumerate([ordinary(spec, 1), ordinary(spec, 2), *flags]):
+        record = raw(spec, value, "core", offset)
+        found, wanted = (pipeline.run(replace(record, table=table), memory)
+                         for table, memory in ((spec.name, planned), (None, stepped)))  # fmt: skip
+        assert found == wanted
+        planned.apply(found.effects)
+        stepped.apply(wanted.effects)
+
+
 UNPLANNED = {"call_center_agents", "chosen", "shown", "sparing"}
 """`where`, whole images and conditions are for the steps."""
 

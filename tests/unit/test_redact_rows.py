@@ -45,6 +45,12 @@ def test_a_second_spelling_is_redacted_too() -> None:
     assert redact_sensitive_fields({"ssn": "1", "SSN": "2", "name": "Jane"}, rules).row == {"name": "Jane"}
 
 
+def test_a_second_spelling_of_a_clear_column_is_unknown_as_in_events() -> None:
+    row = {"Status": "ON", "status": "x"}
+    assert redact_sensitive_fields(row, USERS).row == {"Status": "ON", "status": "***REDACTED***"}
+    assert Worker().event(dms("insert", USER | row))["changes"]["status"] == {"new": "***REDACTED***"}
+
+
 def test_rules_alone_redact_their_columns_and_nothing_else() -> None:
     rules = {"ssn": Redaction(RedactionAction.FULL_MASK, replacement="[REDACTED]")}
     assert redact_sensitive_fields({"ssn": "123", "name": "Jane"}, rules).row == {"ssn": "[REDACTED]", "name": "Jane"}

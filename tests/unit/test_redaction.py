@@ -41,6 +41,17 @@ def apply(action: RedactionAction, value: Any, **options: Any) -> Any:
         ("ip", "2001:db8::1", "2001:db8:*"),
         ("ip", "host", "****"),
         ("text", "", "*"),
+        # What is no address alone is masked whole.
+        ("email", "bob@x.test (Bob Smith, 912345678)", "**********"),
+        ("email", "bob@x.test; call 912345678", "**********"),
+        ("email", "Bob <bob@x.test>", "**********"),
+        ("email", "bob@münchen.example", "b**@münchen.example"),
+        ("ip", "jane.doe.smith@x.test", "**********"),
+        ("ip", "jane:secret:7", "**********"),
+        ("ip", "123.456.789-01", "**********"),
+        ("ip", "10.1.*", "10.1.*"),
+        ("ip", "::ffff:10.1.2.3", "::*"),
+        ("ip", "10.1.2.3:443", "10.1.*"),
     ],
 )
 def test_partial_masks_by_style(style: Any, value: str, masked: str) -> None:
@@ -193,6 +204,16 @@ def test_columns_nobody_named_follow_the_policy(tmp_path: Path, policy: str, exp
     detail = worker.event(dms("insert", {"ID": 1, "Surprise": "v"}, table="t"))
     assert detail["changes"].get("Surprise") == expected
     assert ("Surprise" in detail["metadata"]["redactedFields"]) == (policy == "mask")
+
+
+@pytest.mark.parametrize("names", [("Email", "EMAIL"), ("email", "e_mail")])
+def test_a_second_spelling_of_a_column_is_no_way_round_its_rule(tmp_path: Path, names: tuple[str, str]) -> None:
+    table = "  - {table: t, entity: t, key: [id], redact: {Email: FULL_MASK}, unknown_columns: publish}\n"
+    row = dict.fromkeys(names, "canary")
+    detail = Worker(catalogue_of(tmp_path, table)).event(dms("insert", {"id": 1, "x": 2} | row, table="t"))
+    assert "canary" not in json.dumps(detail)
+    assert detail["changes"]["x"] == {"new": 2}
+    assert detail["metadata"]["redactedFields"] == sorted(names)
 
 
 def test_redaction_can_be_switched_off_as_a_whole() -> None:

@@ -16,6 +16,9 @@ from workers.settings.worker import Settings
 EXISTS = "PreconditionFailed"
 CONFLICT = "ConditionalRequestConflict"
 """Somebody else writes the same object at the moment."""
+_REFUSED = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
+"""Of what may stand in JSON, the characters for which SQS refuses a message (InvalidMessageContents), so that one
+letter would hold up all (P7); escaped they are the same text. Source: SQS API reference, SendMessage."""
 
 
 class LetterSink(Protocol):
@@ -86,7 +89,7 @@ class QueueCopy:
                 "MessageDeduplicationId": letter.id,
             }
         await self._session.cold(
-            "sqs", "send_message", QueueUrl=self._url, MessageBody=body.decode(),
+            "sqs", "send_message", QueueUrl=self._url, MessageBody=body.decode().translate(_REFUSED),
             MessageAttributes=attributes(
                 id=letter.id, kind=letter.kind, stage=letter.buried.stage, code=letter.buried.code
             ),

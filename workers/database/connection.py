@@ -26,6 +26,8 @@ REFUSED_CLASSES = ("22", "26", "3D", "3F", "42", "0A", "25")
 """Classes of SQLSTATE that say something about the query or the database's name, not about its health."""
 DENIED_CLASS = "28"
 INTEGERS = {"int2": 15, "int4": 31, "int8": 63}
+NUMERIC_DIGITS, NUMERIC_FRACTION = 131_072, 16_383
+"""Before and behind the point (PostgreSQL, "Numeric Types")."""
 TEXTS = ("text", "varchar", "bpchar", "name", "citext", "unknown")
 
 
@@ -158,7 +160,11 @@ def _element(kind: str, key: str) -> Any:
         number = int(key)
         return number if -(1 << INTEGERS[kind]) <= number < 1 << INTEGERS[kind] else None
     if kind == "numeric":
-        return Decimal(key)
+        exact = Decimal(key)
+        exponent = exact.as_tuple().exponent
+        # P7: one key beyond the type would have the query refused for all of them, again and again.
+        fits = type(exponent) is int and exponent >= -NUMERIC_FRACTION and exact.adjusted() < NUMERIC_DIGITS
+        return exact if fits else None
     if kind == "uuid":
         return uuid.UUID(key)
     raise QueryRefused(f"keys of type {kind} are not supported; cast the column to text")
