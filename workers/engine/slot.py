@@ -1,8 +1,9 @@
 """A slot: the one owner of partition `index` of every source of the stage, and its transactional producer."""
 
 import asyncio
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
@@ -183,11 +184,10 @@ class Slot:
         deliveries: list[Any] = []
         counts: list[int] = []
         try:
-            for (topic, partition), batches in outputs.items():
-                for batch in batches:
-                    batch.close()
-                    counts.append(batch.record_count())
-                    deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+            for topic, partition, batch in in_turns(outputs):
+                batch.close()
+                counts.append(batch.record_count())
+                deliveries.append(await producer.send_batch(batch, topic, partition=partition))
             # aiokafka commits happily although a batch failed: look at every delivery. And do not overlap them with
             # the offsets: the broker's verification of a produce collides with AddOffsetsToTxn (140 ms, not 10).
             ends = _ends(await asyncio.gather(*deliveries), counts)
@@ -237,6 +237,16 @@ class Slot:
         if counted:
             self.app.log.info("slot %s re-initialised, %s positions moved", self.index, len(moved))
         return moved
+
+
+def in_turns(outputs: dict[tuple[str, int], list[Any]]) -> Iterator[tuple[str, int, Any]]:
+    """The first batches of all partitions, then the second ones. aiokafka holds one batch of a partition at a time: who
+    waits with the second one of the first partition has all others sent, and added to the transaction, one by one."""
+    for turn in itertools.count():
+        batches = [(*where, batches[turn]) for where, batches in outputs.items() if turn < len(batches)]
+        if not batches:
+            return
+        yield from batches
 
 
 def _ends(written: Sequence[Any], counts: Sequence[int]) -> Ends:
