@@ -25,6 +25,8 @@ from workers.cli.main import cdc
 
 CANARY = "CANARY"
 """With a digit behind it; the setting CDC_CANARY is none."""
+WITHOUT_SERIES = {"cdc_database_up"}
+"""No database is configured here."""
 STAGES = ("bridge", "enrich", "publish", "dead")
 NAME = "hidden"
 WAIT_SECONDS = 120.0
@@ -140,7 +142,16 @@ def test_no_canary_is_in_spans_figures_alerts_pages_or_the_output_of_commands(
     assert {"DeadLetters", "Errors"} <= {one["MetricName"] for one in figures}
     rows = ("cdc tail", "cdc trace --steps", "cdc table explain", "peek enrich")
     assert [name for name in rows if "evt_" not in said[name]] == []
+    assert (
+        asked_by_alerts() - set(re.findall(r"^(\w+?)(?:_bucket)?[{ ]", said["metrics"], re.MULTILINE)) == WITHOUT_SERIES
+    )
     assert all("people" in said[name] for name in ("cdc table find", "/api/tables/find?table=people", "metrics"))
+
+
+def asked_by_alerts() -> set[str]:
+    """Metrics of the alert rules: what no worker tells, no rule hears."""
+    rules = (Path(__file__).parents[2] / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8")
+    return {name.removesuffix("_bucket") for name in re.findall(r"\bcdc_\w+", rules)}
 
 
 def by_the_web(web: str, health: int) -> Iterator[tuple[str, str]]:
