@@ -21,10 +21,10 @@ from workers.dead_letters.marks import CLIENT, Marks
 from workers.dead_letters.reading import DeadLetters, letters, look
 from workers.engine.app import StageApp
 from workers.failures import CommandError
-from workers.kafka_access import KafkaAccess, kafka_access
-from workers.kafka_logs import ends
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.access import KafkaAccess, kafka_access
+from workers.kafka.logs import ends
+from workers.settings.worker import Settings
+from workers.kafka.topics import Topics
 
 log = logging.getLogger("cdc.dead-letters")
 
