@@ -115,6 +115,13 @@ FENCED = Metric("fenced", "counter", "Slots found to have another owner, or a tr
 GAPS = Metric("gaps", "counter", "Times records were found deleted before they were read.", STAGE)
 
 DLQ_RECORDS = Metric("dlq_records", "counter", "Dead letters that were written, by error code.", ("stage", "code"))
+DLQ_DEPTH = Metric(
+    "dlq_depth", "gauge", "Dead letters that nobody has redriven or dropped, by the stage that wrote them, when they "
+    "were counted last; 100,000 at most. Only at the worker that counts.", STAGE,
+)  # fmt: skip
+DLQ_DEPTH_AGE = Metric(
+    "dlq_depth_age_seconds", "gauge", "Seconds since that count; it is made every minute, and fails without Kafka.", ()
+)
 TABLE_KEYS = Metric(
     "table_keys", "gauge", "Entries of a Faust table on this worker; lookups are whole on every worker, the others are "
     "spread over them.", ("table",),

@@ -24,6 +24,7 @@ from tests.unit.letters import dead_letter, gap
 from workers.app import make_enrich
 from workers.cli.dlq import dlq
 from workers.dead_letters import reading
+from workers.dead_letters.depth import KafkaCount, OpenLetters
 from workers.dead_letters.marks import sole_writer, transaction
 from workers.failures import ExitCode, NotFoundError, RefusedError
 from workers.kafka.access import kafka_access
@@ -56,6 +57,23 @@ async def flood(pipeline: Pipeline) -> None:
     await pipeline.put(pipeline.raw, [user(1_000), *poison])
     async with running(make_enrich(pipeline.settings)):
         await pipeline.has_read("enrich", pipeline.raw, len(poison) + 1)
+
+
+async def test_a_count_that_goes_on_knows_what_a_count_from_the_beginning_knows(pipeline: Pipeline) -> None:
+    counting, known = KafkaCount(pipeline.settings), OpenLetters()
+    assert await counting(known)
+    assert known.by_stage() == {"bridge": 0, "enrich": 0, "publish": 0}
+    await flood(pipeline)
+    assert await counting(known)
+    assert known.by_stage()["enrich"] == ROWS * VERSIONS
+    await told("drop", "--key", "users:3", "--yes")
+    assert await counting(known)
+    anew = OpenLetters()
+    assert await KafkaCount(pipeline.settings)(anew)
+    assert known.by_stage() == anew.by_stage() == {"bridge": 0, "enrich": (ROWS - 1) * VERSIONS, "publish": 0}
+    before = dict(known.reached)
+    assert await counting(known)
+    assert known.reached == before
 
 
 async def put_letters(

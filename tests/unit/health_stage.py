@@ -12,6 +12,7 @@ class Slots:
     def __init__(self) -> None:
         self.owned: dict[int, object] = {}
         self.stats = type("Stats", (), {"outcomes": Counter()})()
+        self.planned = 0
 
 
 class Tables(dict[str, Any]):

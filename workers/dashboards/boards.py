@@ -152,6 +152,8 @@ SINK = Board(
                Query("min by (bus) (cdc_bus_seen)", "{{bus}} there"))),
         Panel("Dead letters per minute", "By stage and code.",
               (Query("sum by (stage, code) (rate(cdc_dlq_records_total[5m])) * 60", "{{stage}} {{code}}"),)),
+        Panel("Open dead letters", "Neither redriven nor dropped, as counted in the last minute.",
+              (Query("max by (stage) (cdc_dlq_depth)", "{{stage}}"),)),
         Panel("Archive", "Letters taken by S3, SQS and SNS, and errors.",
               (Query(_rate("archive_letters_total", "sink"), "{{sink}}"),
                Query(_rate("archive_errors_total", "sink", "code"), "{{sink}} {{code}}")), "ops"),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 RECORD = "record"
 """Note of a unit: source records by table and outcome, in a stage that knows their tables; more labels may follow."""
+ABORTS = ("data", "configuration", "fenced", "unclear", "cancelled")
+"""Why transactions fail. Each is told from 0 on: the first one is an increase for Prometheus, too."""
 LETTER = "letter"
 """Note of a unit: dead letters by error code."""
 TXN_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
@@ -34,7 +36,7 @@ class Stats:
     unit_times: list[int] = field(default_factory=lambda: [0] * (len(TXN_BOUNDS) + 1))
     """The same for the seconds from the begin of a unit on."""
     aborted: int = 0
-    aborts: Counter[str] = field(default_factory=Counter)
+    aborts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(ABORTS, 0)))
     """The same by reason."""
     fenced: int = 0
     reinits: int = 0

@@ -10,6 +10,7 @@ from models.source_spec import SourceSpec
 from workers.app import now_ms
 from workers.aws.client import Reach, Session, reach_of
 from workers.contract import read_catalogue
+from workers.dead_letters.depth import KafkaCount, LetterDepth
 from workers.engine.clock import monotonic
 from workers.engine.stages import Stage
 from workers.health.canary import CanarySender
@@ -39,6 +40,8 @@ def health_services(stages: Sequence[Stage], settings: Settings) -> list[mode.Se
         examination = Examination(settings, read_catalogue(settings), now_ms=now_ms, monotonic=monotonic)
         watch = HealthWatch(role, examination.round, now_ms, interval=settings.health_interval, canary=sender)
         found += [watch] if sender is None else [watch, sender]
+    if settings.health_interval:
+        found.append(LetterDepth(role, KafkaCount(settings)))
     return found
 
 
