@@ -111,6 +111,8 @@ class _Explained(Search):
             case LookupEntry():
                 value = said.org_id if named.case.take == "org" else said.user_id
                 self.said["database"] = f"it has {row}", self._shown(value)
+            case Answer.UNASKED:  # an explanation asks nobody outside: that is for workers, whose answers count
+                self.said["database"] = "not asked here; a worker asks it for what the lookup lacks", None
             case Answer():
                 self.said["database"] = said.value, None
         return super().look_further(named, schema)

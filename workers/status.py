@@ -1,7 +1,7 @@
 """Where every stage stands: committed offsets, lag, counts, and who works on it."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from workers.audit.counts import Counted, Forwarded
 from workers.audit.evidence import CLIENT, read_shards, source_of
 from workers.aws.errors import AwsError
-from workers.engine.standstill import read_standstills
+from workers.engine.standstill import Standstill, read_standstills
 from workers.eventbridge.bus_sight import Sight, look_at_bus
 from workers.eventbridge.buses import Buses
 from workers.kafka.access import KafkaAccess
@@ -146,45 +146,55 @@ def needed_topics(settings: Settings, stages: Collection[str], *, audit: bool) -
     return found
 
 
+Standstills = Mapping[tuple[str, Any], Standstill]
+"""By group and partition."""
+
+
 async def look(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> list[StageStatus]:
     """One look at every stage. Raises KafkaError, CommandError."""
+    told = await standstills(settings, kafka, stages)
+    return [await stage_status(settings, kafka, stage, told) for stage in stages]
+
+
+async def standstills(settings: Settings, kafka: KafkaAccess, stages: Collection[str]) -> Standstills:
+    """Where stages stand still until an operator has decided. Raises KafkaError."""
+    if not {"enrich", "publish"} & set(stages):
+        return {}
+    return await read_standstills(kafka.connection.client(CLIENT), Topics.of(settings).config)
+
+
+async def stage_status(settings: Settings, kafka: KafkaAccess, stage: str, told: Standstills) -> StageStatus:
+    """One look at a stage. Raises KafkaError, CommandError."""
     topics = Topics.of(settings)
+    group = await kafka.group(group_of(settings, stage))
+    if stage == "bridge":
+        shards = await read_shards(kafka.connection, topics.checkpoints, settings.source_slots)
+        ordered = sorted(shards.values(), key=lambda shard: (shard.slot, shard.stream, shard.shard))
+        return StageStatus(stage, group, shards=tuple(_shard(settings, topics, told) for told in ordered))
     sources = {"enrich": (*topics.raw.values(), topics.redrive["enrich"]),
                "publish": (topics.events, topics.redrive["publish"]), "archive": (topics.dead,)}  # fmt: skip
     names = {topic: name for name, topic in topics.raw.items()}
-    told = {}
-    if {"enrich", "publish"} & set(stages):
-        told = await read_standstills(kafka.connection.client(CLIENT), topics.config)
-    found = []
-    for stage in stages:
-        group = await kafka.group(group_of(settings, stage))
-        if stage == "bridge":
-            shards = await read_shards(kafka.connection, topics.checkpoints, settings.source_slots)
-            ordered = sorted(shards.values(), key=lambda shard: (shard.slot, shard.stream, shard.shard))
-            found.append(StageStatus(stage, group, shards=tuple(_shard(settings, topics, told) for told in ordered)))
-            continue
-        tps = [TopicPartition(topic, index) for topic in sources[stage] for index in range(settings.partitions)]
-        offsets = await committed_offsets(kafka.connection, group_of(settings, stage), tps)
-        stable = await ends(kafka.connection, CLIENT, tps, stable=True)
-        rows = [
-            PartitionStatus(
-                tp.topic,
-                names.get(tp.topic),
-                tp.partition,
-                Counted.of(offsets[tp].offset, offsets[tp].metadata) if tp in offsets else None,
-                stable[tp],
-                tp.topic in topics.redrive.values(),
-            )
-            for tp in tps
-        ]
-        bus = await _bus(settings) if stage == "publish" else None
-        stands_still = tuple(
-            StandstillStatus(tp.topic, tp.partition, one.since_ms, one.why)
-            for (of, tp), one in sorted(told.items())
-            if of == group_of(settings, stage) and tp in offsets and offsets[tp].offset < one.end
+    tps = [TopicPartition(topic, index) for topic in sources[stage] for index in range(settings.partitions)]
+    offsets = await committed_offsets(kafka.connection, group_of(settings, stage), tps)
+    stable = await ends(kafka.connection, CLIENT, tps, stable=True)
+    rows = [
+        PartitionStatus(
+            tp.topic,
+            names.get(tp.topic),
+            tp.partition,
+            Counted.of(offsets[tp].offset, offsets[tp].metadata) if tp in offsets else None,
+            stable[tp],
+            tp.topic in topics.redrive.values(),
         )
-        found.append(StageStatus(stage, group, tuple(rows), standstills=stands_still, bus=bus))
-    return found
+        for tp in tps
+    ]
+    bus = await _bus(settings) if stage == "publish" else None
+    stands_still = tuple(
+        StandstillStatus(tp.topic, tp.partition, one.since_ms, one.why)
+        for (of, tp), one in sorted(told.items())
+        if of == group_of(settings, stage) and tp in offsets and offsets[tp].offset < one.end
+    )
+    return StageStatus(stage, group, tuple(rows), standstills=stands_still, bus=bus)
 
 
 async def _bus(settings: Settings) -> BusStatus:

@@ -91,7 +91,9 @@ async def test_tables_are_measured_searched_explained_and_verified(pipeline: Pip
             found = await story(pipeline, kafka, text)
             org = found["now"][0]
             assert (org["value"], org["source"]) == (event["orgId"], "table")
-            assert (found["event"] is None) == (text == "orders:40")
+            assert found["event"]["eventId"] == event["eventId"]
+        deleted = await story(pipeline, kafka, "users:1")
+        assert (deleted["operation"], deleted["event"]["orgId"]) == ("DELETE", deleted["now"][0]["value"])
         with pytest.raises(NotFoundError, match="no raw record of that row"):
             await story(pipeline, kafka, "orders:41")
         with pytest.raises(NotFoundError, match="holds no event"):

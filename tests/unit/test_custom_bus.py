@@ -38,7 +38,7 @@ class Silent:
 
 def record(value: bytes, key: bytes = b"users:1", **headers: bytes | None) -> Any:
     named = tuple((name.replace("_", "-"), header) for name, header in headers.items())
-    return SimpleNamespace(key=key, value=value, headers=named)
+    return SimpleNamespace(key=key, value=value, headers=named, offset=4)
 
 
 def entry(value: bytes, key: bytes = b"users:1") -> Entry:
@@ -138,7 +138,7 @@ def test_an_event_that_was_redriven_is_another_one_to_the_bus_under_the_same_eve
 
 @pytest.mark.parametrize(
     ("header", "wanted"),
-    [(b"3", "evt_1_1.3"), (b"x", "evt_1_1"), (b"9" * 30, "evt_1_1"), (b"", "evt_1_1"), (None, "evt_1_1")],
+    [(b"3", "evt_1_1.p4"), (b"x", "evt_1_1"), (b"9" * 30, "evt_1_1"), (b"", "evt_1_1"), (None, "evt_1_1")],
 )
 def test_a_record_of_a_redrive_topic_is_another_one_too_and_keeps_its_bytes(header: bytes | None, wanted: str) -> None:
     sink = EventBridgeSink(custom(), RULES)
@@ -146,6 +146,33 @@ def test_a_record_of_a_redrive_topic_is_another_one_too_and_keeps_its_bytes(head
     assert isinstance(found, Prepared)
     assert deduplication_id(found.entry) == wanted
     assert found.entry.detail == event().decode()
+
+
+def test_no_two_ways_to_send_an_event_again_are_one_to_the_bus() -> None:
+    """A redrive and a replay of a raw record, the same of an event, and both together; each with the number 1."""
+    of_raw = event(metadata={"replay": 1})
+    ways = [
+        record(event()),
+        record(of_raw, cdc_redriven=b"17"),
+        record(of_raw, cdc_redriven=b"18"),
+        record(event(), cdc_replay=b"1"),
+        record(of_raw, cdc_redriven=b"17", cdc_replay=b"1"),
+    ]
+    sink = EventBridgeSink(custom(), RULES)
+    made = [sink.prepare(way) for way in ways]
+    ids = [deduplication_id(one.entry) for one in made if isinstance(one, Prepared)]
+    assert ids == ["evt_1_1", "evt_1_1.e17", "evt_1_1.e18", "evt_1_1.p4", "evt_1_1.e17.p4"]
+    assert {one.entry.event_id for one in made if isinstance(one, Prepared)} == {"evt_1_1"}
+
+
+def test_a_record_that_is_sent_again_after_a_crash_is_the_same_to_the_bus() -> None:
+    sink = EventBridgeSink(custom(), RULES)
+    first, second = (
+        sink.prepare(record(event(metadata={"replay": 1}), cdc_redriven=b"17", cdc_replay=b"1")) for _ in range(2)
+    )
+    assert isinstance(first, Prepared)
+    assert isinstance(second, Prepared)
+    assert first.wire == second.wire
 
 
 @given(st.text(), st.text(min_size=1), st.integers(0, 10**9), st.integers(0, 10**9))

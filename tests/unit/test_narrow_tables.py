@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.cli.columns import columns, fitted, shortened
+from workers.cli.columns import columns, fitted, hanging, shortened
 
 ROWS = [
     ("SHARD", "STATE", "RECORDS", "ARRIVAL", "POSITION"),
@@ -65,3 +65,12 @@ def test_a_terminal_is_told_what_is_left_out(
     lines = list(columns(ROWS, left=LEFT, least=("POSITION", "ARRIVAL")))
     assert max(map(len, lines)) <= 40
     assert "left out to fit 40 columns: POSITION, ARRIVAL" in capsys.readouterr().err
+
+
+def test_a_sentence_is_broken_between_words_and_hangs_below_its_first() -> None:
+    lines = hanging("cdc: there is no table nope, and a hint that goes on", 5, 30)
+    assert lines == ["cdc: there is no table nope,", "     and a hint that goes on"]
+
+
+def test_a_sentence_without_a_terminal_stays_one_line() -> None:
+    assert hanging("word " * 40, 5, None) == ["word " * 40]

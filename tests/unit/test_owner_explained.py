@@ -9,6 +9,7 @@ from enrichers.explain import Explanation, explain_owner
 from enrichers.redact import Secret
 from enrichers.routing import route
 from enrichers.row_view import RowView
+from enrichers.state import Answer
 from enrichers.trace import Trace
 from models.raw import Origin, RawRecord
 from tests.unit.changes import KEY, TELEPHONY, USER, Worker, catalogue_of, dms
@@ -74,6 +75,15 @@ def test_a_missing_entry_is_named_with_the_lookup_that_lacks_it() -> None:
     assert said["table"] == "groups has no entry for groups:21"
     assert said["database"] == "no database stands behind this lookup"
     assert "GroupID" in said["record"]
+
+
+def test_a_database_that_is_not_asked_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker()
+    monkeypatch.setattr(worker.state, "database", lambda *_: Answer.UNASKED)
+    org, _ = explained(worker, dms("insert", MAPPED, table="group_maps_log"))
+    said = {one.place: one.text for one in org.places}
+    assert said["database"] == "not asked here; a worker asks it for what the lookup lacks"
+    assert org.source == "missing"
 
 
 def test_a_lookup_that_is_younger_than_the_change_is_called_so() -> None:

@@ -1,7 +1,7 @@
 """All checks of Kafka over one connection: names, certificates, login, brokers, topics, one transaction."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -23,6 +23,7 @@ from workers.checks.findings import Finding
 from workers.checks.network import check_addresses, check_names, unknown_names
 from workers.checks.topic_settings import check_ladder, check_topic
 from workers.failures import ConfigurationError
+from workers.kafka.access import UNSET
 from workers.kafka.connection import KafkaConnection, ask_servers, kafka_connection
 from workers.kafka.topic_configs import broker_config, topic_configs
 from workers.kafka.topics import Topics, TopicState, describe_topics, plan
@@ -82,7 +83,10 @@ async def _servers(
     unknown = await unknown_names(connection.bootstrap, seconds)
     answers = await ask_servers(connection, seconds)
     named = [answer for answer in answers if answer.server not in unknown]
-    found = [*check_names(unknown, len(answers)), *check_servers(named), *check_versions(answers)]
+    away = check_servers(named)
+    if "kafka_bootstrap_servers" not in settings.model_fields_set:
+        away = [replace(finding, message=f"{finding.message}; {UNSET}") for finding in away]
+    found = [*check_names(unknown, len(answers)), *away, *check_versions(answers)]
     found += await check_certificates(settings, connection, now, seconds)
     return found, any(answer.obstacle is None for answer in answers)
 

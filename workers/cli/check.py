@@ -12,6 +12,7 @@ import click
 from workers.checks.findings import Finding, Report, count
 from workers.checks.kafka_kinds import KINDS
 from workers.checks.kinds import CHECKS, SECTIONS, Section
+from workers.cli.columns import hanging, talk, terminal_width
 from workers.cli.quiet import quiet
 from workers.failures import unknown_name
 
@@ -86,9 +87,9 @@ def check(
             for finding in report.document()["findings"]:
                 click.echo(json.dumps(finding))
         case "table":
-            for line in _table(report):
+            for line in _table(report, terminal_width()):
                 click.echo(line)
-    click.echo(f"cdc check: {_summary(report)}", err=True)
+    talk(f"cdc check: {_summary(report)}")
     ctx.exit(int(report.exit_code))
 
 
@@ -129,13 +130,13 @@ class _Screen:
             sys.stderr.flush()
 
 
-def _table(report: Report) -> Iterator[str]:
+def _table(report: Report, screen: int | None) -> Iterator[str]:
     """By section, errors first; findings of one kind stand together, with what to do below the last of them."""
     told = {finding.section for finding in report.findings}
     for section in (section for section in SECTIONS if section in report.sections or section in told):
         found = [finding for finding in report.findings if finding.section == section]
         yield f"{section:<{INDENT}}{_verdict(report, section, found)}"
-        yield from _findings(found)
+        yield from _findings(found, screen)
 
 
 def _verdict(report: Report, section: Section, found: list[Finding]) -> str:
@@ -144,15 +145,16 @@ def _verdict(report: Report, section: Section, found: list[Finding]) -> str:
     return "ok" if any(CHECKS[name] == section for name in report.checked) else "not checked"
 
 
-def _findings(found: list[Finding]) -> Iterator[str]:
+def _findings(found: list[Finding], screen: int | None) -> Iterator[str]:
     width = max((len(finding.id) for finding in found), default=0)
     worst_first = sorted(found, key=lambda finding: (finding.severity != "error", finding.id))
     for (severity, kind), alike in groupby(worst_first, key=lambda finding: (finding.severity, finding.id)):
         action = ""
         for finding in alike:
-            yield f"  {severity:<8}{kind:<{width}}  {finding.subject}: {finding.message}"
+            told = f"  {severity:<8}{kind:<{width}}  {finding.subject}: {finding.message}"
+            yield from hanging(told, width + INDENT + 2, screen)
             action = finding.action
-        yield f"  {'':<8}{'':<{width}}  -> {action}"
+        yield from hanging(f"  {'':<8}{'':<{width}}  -> {action}", width + INDENT + 5, screen)
 
 
 def _counted(found: list[Finding]) -> str:

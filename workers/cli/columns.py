@@ -32,15 +32,19 @@ def columns(rows: Rows, *, left: Collection[str], least: Sequence[str] = (), ind
 
 def talk(text: str) -> None:
     """A sentence on stderr; on a terminal it is broken between words, and goes on below its first word."""
-    lines = [text]
-    if sys.stderr.isatty():
-        margin = " " * (len(text) - len(text.lstrip()) or len("cdc: "))
-        lines = textwrap.wrap(
-            text, shutil.get_terminal_size().columns, subsequent_indent=margin, break_long_words=False,
-            break_on_hyphens=False, drop_whitespace=True,
-        )  # fmt: skip
-    for line in lines:
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    for line in hanging(text, len(text) - len(text.lstrip()) or len("cdc: "), width):
         click.echo(line, err=True)
+
+
+def hanging(text: str, indent: int, width: int | None) -> list[str]:
+    """Lines of so many columns, broken between words, all but the first one indented. Without a width, and if it fits,
+    the text as it is."""
+    if width is None or len(text) <= width:
+        return [text]
+    return textwrap.wrap(
+        text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )  # fmt: skip
 
 
 def terminal_width() -> int | None:

@@ -12,6 +12,7 @@ from enrichers.letter_view import printable
 from models.buried import Buried
 from models.letter_selection import Selection
 from workers.cli.checkpoint_lines import utc
+from workers.cli.columns import hanging, terminal_width
 from workers.cli.dlq_options import NAME, letter_id, opened, require_ids
 from workers.cli.quiet import quiet
 from workers.dead_letters.documents import show_document
@@ -20,6 +21,8 @@ from workers.failures import CommandError, RefusedError
 if TYPE_CHECKING:
     from enrichers.letter_view import LetterView
 
+INDENT = 10
+"""Where the values of the fields stand."""
 EXAMPLES = """\b
 Examples:
   cdc dlq show 3:1841
@@ -57,7 +60,8 @@ def show(*, id: str, unmasked: bool, yes: bool, output: Literal["table", "json"]
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     for line in show_lines(letter, document):
-        click.echo(line)
+        for part in hanging(line, INDENT, terminal_width()) if not line.startswith(" ") else [line]:
+            click.echo(part)
 
 
 async def _find(selection: Selection) -> "tuple[Buried, LetterView]":

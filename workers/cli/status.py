@@ -48,23 +48,10 @@ Examples:
 @click.option("--since", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
               help="With --audit: begin where the audit ended whose JSON is in FILE.")  # fmt: skip
 @click.option("--details", is_flag=True, help="Every partition and shard, with offsets and counts.")
-@click.option(
-    "--watch",
-    type=click.FloatRange(min=1),
-    is_flag=False,
-    flag_value=5.0,
-    default=None,
-    metavar="[SECONDS]",
-    help="Draw the screen again every 5 or SECONDS seconds, until Ctrl-C.",
-)
-@click.option(
-    "--sample",
-    type=click.FloatRange(0, 60),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long rates are measured; 0: not at all.",
-)
+@click.option("--watch", type=click.FloatRange(min=1), is_flag=False, flag_value=5.0, default=None, metavar="[SECONDS]",
+              help="Draw the screen again every 5 or SECONDS seconds, until Ctrl-C.")  # fmt: skip
+@click.option("--sample", type=click.FloatRange(0, 60), default=1.0, show_default=True, metavar="SECONDS",
+              help="How long rates are measured; 0: not at all.")  # fmt: skip
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: one document on stdout.")  # fmt: skip
 @click.pass_context
@@ -85,7 +72,8 @@ def status(
 
     LAG counts offsets, markers of transactions among them. BEHIND is the age of the oldest record that waits; RETENTION
     how much of the time that Kafka or the stream keeps it is over (! from 50 %, !! from 80 %).
-    --details shows every partition, by source if there are several.
+    --details shows every partition, by source if there are several. Each part is asked for some seconds; what does not
+    answer is left out, and `not seen` says so.
 
     With --audit every record of raw, events, receipts and dead letters is counted and compared with what the stages say
     they did: per source and partition, what was read ended in exactly one output, drop or dead letter, and each of
@@ -97,7 +85,8 @@ def status(
                gaps, streams that no source reads)
       BROKEN   they contradict each other
 
-    Exit code: 0 if all is OK, 1 if anything is BROKEN, 7 if some is UNKNOWN.
+    Exit code: 0; 7 if a stage did not answer in time. With --audit 0 if all is OK, 1 if anything is BROKEN, 7 if some
+    is UNKNOWN.
     """
     if since is not None and not audited:
         raise click.UsageError("--since goes with --audit")
@@ -107,7 +96,8 @@ def status(
         raise click.UsageError("--watch draws the screen on a terminal; leave --audit, --details and --output out")
     chosen = tuple(stage for stage in (*STAGES, ARCHIVE) if stage in stages)
     if not audited:
-        _show(chosen, output, details=details, watch=watch, sample=sample)
+        if not _show(chosen, output, details=details, watch=watch, sample=sample):
+            ctx.exit(int(ExitCode.PARTIAL))
         return
     with quiet():
         report = asyncio.run(_audit(chosen or STAGES, since))
@@ -116,17 +106,19 @@ def status(
     ctx.exit(int(_exit_code(report)))
 
 
-def _show(chosen: Sequence[str], output: str, *, details: bool, watch: float | None, sample: float) -> None:
+def _show(chosen: Sequence[str], output: str, *, details: bool, watch: float | None, sample: float) -> bool:
+    """Whether every stage answered."""
     while True:
         with quiet():
-            found, seen = asyncio.run(_look(chosen, 0 if details and output == "table" else sample))
+            found, seen, whole = asyncio.run(_look(chosen, 0 if details and output == "table" else sample))
         document = {"stages": [stage.document() for stage in found], **seen.document()}
-        lines = list(_status_lines(found) if details else screen(seen, _size()))
+        told = [*_status_lines(found), *(f"not seen: {text}" for text in seen.unseen)] if details else []
+        lines = told or list(screen(seen, _size()))
         if watch is not None:
             click.clear()
         _print(output, document, functools.partial(iter, lines))
         if watch is None:
-            return
+            return whole
         time.sleep(watch)
 
 
@@ -162,18 +154,21 @@ def _baseline(path: Path | None, settings: "Settings") -> "Baseline | None":
         ) from None
 
 
-async def _look(stages: Sequence[str], sample: float) -> "tuple[list[StageStatus], Overview]":
+async def _look(stages: Sequence[str], sample: float) -> "tuple[list[StageStatus], Overview, bool]":
     from workers.kafka.access import kafka_access  # noqa: PLC0415
-    from workers.overview.look import overview  # noqa: PLC0415
+    from workers.overview.look import look_in_time, overview  # noqa: PLC0415
+    from workers.overview.patience import in_time  # noqa: PLC0415
     from workers.settings.worker import load_settings  # noqa: PLC0415
-    from workers.status import look, needed_topics  # noqa: PLC0415
+    from workers.status import needed_topics  # noqa: PLC0415
 
     settings = load_settings()
     stages = stages or ((*STAGES, ARCHIVE) if settings.has_archive else STAGES)
     async with kafka_access(settings) as kafka:
-        await kafka.require(needed_topics(settings, stages, audit=False))
-        found = await look(settings, kafka, stages)
-        return found, await overview(settings, kafka, found, now_ms(), sample)
+        await in_time("Kafka: topics", kafka.require(needed_topics(settings, stages, audit=False)))
+        unseen: list[str] = []
+        found = await look_in_time(settings, kafka, stages, unseen)
+        seen = await overview(settings, kafka, found, now_ms(), sample, unseen)
+        return found, seen, len(found) == len(stages)
 
 
 async def _audit(stages: Sequence[str], since: Path | None) -> "Audit":

@@ -32,7 +32,10 @@ def explain(*, what: str, output: Literal["table", "json"]) -> None:
 
     The places in the order of the search: the record, its before image, the memory of the row, lookup tables, the
     database. Of an event the record it was made of is taken; of a row (orders:41) its last one. The places are asked
-    now: where tables have changed since, `then` and `now` differ. The database is not asked.
+    now: where tables have changed since, `then` and `now` differ.
+
+    The database behind the lookups, if there is one, is not asked: only workers ask it. An owner that it alone knows is
+    `missing` under `now`, and stands under `then`.
 
     Exit code: 0, 6 if there is no such table, or if Kafka holds no such event, or no record of the row any more.
     """
@@ -91,3 +94,5 @@ def _lines(story: "OwnerStory") -> Iterator[str]:
         rows += [(">" if one.decided else "", one.place, one.text, one.value or "-") for one in found.places]
         if found.places:
             yield from (f"       {line}" for line in columns(rows, left=rows[0], indent=7))
+    if story.database_left_out and any(found.source == "missing" for found in story.ids):
+        yield "note   the database behind the lookups was not asked: a worker asks it for what they lack"

@@ -10,12 +10,15 @@ import click
 from enrichers.row_view import MASK
 from models.trail import Ending, Hop, Trail, Trails
 from models.written import stamp
+from workers.cli.columns import hanging, terminal_width
 from workers.cli.stopping import put
 from workers.trace.durations import duration
 from workers.trace.question import Kind
 
 TIME_WIDTH = 24
 HOP_WIDTH = 11
+INDENT = 8
+"""Of what does not fit the line of a hop, on a terminal."""
 
 
 def trail_lines(trail: Trail, *, steps: bool) -> Iterator[str]:
@@ -93,7 +96,7 @@ class TraceScreen:
             known = self._shown[number]
             for line in lines:
                 if line not in known and not (trail.ending is Ending.WAITING and self._waits(known, line)):
-                    put(line)
+                    put("\n".join(hanging(line, INDENT, terminal_width())))
                     known.append(line)
 
     @staticmethod

@@ -61,6 +61,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     span: TraceContext | None = None
     """The hop to the bus, and the one before it, if the event is traced."""
     parent: TraceContext | None = None
+    again: str = ""
+    """Which record of the redrive topics it comes from: `.e17` of enrich, `.p4` of publish, or both; their offsets."""
 
 
 @dataclass(frozen=True, slots=True)

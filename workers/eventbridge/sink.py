@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from models.bus_health import EventBridgeHC
-from models.raw import HEADER_REPLAY, Headers
+from models.raw import HEADER_REDRIVEN, HEADER_REPLAY, Headers
 from models.trace_context import traceparent_of
 from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
 from workers.eventbridge.bus import IBus, Prepared
@@ -16,6 +18,7 @@ from workers.tracing.spans import Hop, HopSpans
 
 MAX_DIGITS = 9
 """Of a number in a header: a longer one takes its time to read."""
+MAX_OFFSET_DIGITS = 19
 NO_TABLES: Mapping[str, IBus] = MappingProxyType({})
 
 
@@ -48,6 +51,8 @@ class EventBridgeSink:
         )
         if isinstance(entry, Undeliverable):
             return entry
+        if entry.replay or entry.redriven:
+            entry = msgspec.structs.replace(entry, again=again(record, redriven=bool(entry.redriven)))
         return self._of_source.get(entry.source, self.bus).prepare(entry)
 
     def fit(self, prepared: Sequence[Prepared]) -> int:
@@ -96,6 +101,14 @@ def redriven(headers: Headers) -> int:
     ours."""
     raw = next((value for name, value in headers if name == HEADER_REPLAY), None) or b""
     return int(raw) if raw.isdigit() and len(raw) <= MAX_DIGITS else 0
+
+
+def again(record: Any, *, redriven: bool) -> str:
+    """Where in the redrive topics a record came from, enrich before publish: the same for the same record on every try,
+    and another one for each time that somebody sends it again (docs/decisions/0054)."""
+    raw = next((value for name, value in record.headers if name == HEADER_REDRIVEN), None) or b""
+    made = f".e{int(raw)}" if raw.isdigit() and len(raw) <= MAX_OFFSET_DIGITS else ""
+    return made + (f".p{record.offset}" if redriven else "")
 
 
 _SEVERITY = {EventBridgeHC.OK: 0, EventBridgeHC.UNKNOWN: 1, EventBridgeHC.IN_ALARM: 2}

@@ -81,11 +81,10 @@ def group_id(entry: Entry) -> str:
 
 
 def deduplication_id(entry: Entry) -> str:
-    """The eventId. An event that was redriven or replayed on purpose is to be delivered again (P3): `<eventId>.<n>`."""
-    if entry.replay or entry.redriven:
-        again = [str(times) for times in (entry.replay, entry.redriven) if times]
-        return _short(".".join([entry.event_id, *again]))
-    return _short(entry.event_id)
+    """The eventId. An event that was redriven or replayed on purpose is to be delivered again (P3): behind it stands
+    which record of the redrive topics it is. Of an event that does not say it: how often it came."""
+    times = f".{entry.replay}" if entry.replay and ".e" not in entry.again else ""
+    return _short(f"{entry.event_id}{times}{entry.again}")
 
 
 @lru_cache(maxsize=4_096)

@@ -17,7 +17,7 @@ from workers.failures import CommandError, ConfigurationError
 from workers.kafka.access import KafkaAccess
 from workers.kafka.logs import Tell
 from workers.kafka.topics import MEMORY_TABLE
-from workers.lookup_tables.places import MadeEvent, find_event, is_event_id, last_raw
+from workers.lookup_tables.places import MadeEvent, event_of, find_event, is_event_id, last_raw
 from workers.lookup_tables.row_names import InvalidRow, row_name
 from workers.settings.worker import Settings
 
@@ -36,10 +36,12 @@ class OwnerStory:
     operation: str
     record: RawRecord
     event: MadeEvent | None
-    """None if a row was asked for: its last raw record is explained."""
+    """None if none was made of the record, or Kafka holds it no more."""
     ids: tuple[Explanation, ...]
     rule: bool
     """Whether the table has a rule at all."""
+    database_left_out: bool = False
+    """A database stands behind the lookups; only workers ask it."""
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -48,7 +50,8 @@ class OwnerStory:
             "row": self.row, "operation": self.operation,
             "raw": {"topic": record.topic, "partition": record.partition, "offset": record.offset},
             "event": self.event.document() if self.event is not None else None,
-            "ownerRule": self.rule, "now": [one.document() for one in self.ids],
+            "ownerRule": self.rule, "databaseLeftOut": self.database_left_out,
+            "now": [one.document() for one in self.ids],
         }  # fmt: skip
 
 
@@ -67,6 +70,7 @@ async def explain(
         if schema is None and named.schema is None:
             raise InvalidRow(f"no record of {named.spec.name} was seen yet, so that its schema is not known")
         record = await last_raw(settings, kafka, named.key(schema or ""), tell)
+        event = await event_of(settings, kafka, record, tell)
     return await _explained(settings, rows, record, event, fetch, pins)
 
 
@@ -93,7 +97,9 @@ async def _explained(
     except UnreadableEntryError as error:
         raise CommandError(str(error), hint="`cdc table verify` says which, `cdc table rebuild` restores it") from None
     name = rows.key(spec, list(change.keys.values()))
-    return OwnerStory(name, change.operation.wire, record, event, ids, spec.owner is not None)
+    return OwnerStory(
+        name, change.operation.wire, record, event, ids, spec.owner is not None, settings.has_database
+    )  # fmt: skip
 
 
 def _change(pipeline: Pipeline, record: RawRecord, state: "_Asked") -> Change:

@@ -25,6 +25,8 @@ STAGE = "enrich"
 EVENT_PREFIX = "evt_"
 CLOCKS_MS = 3_600_000
 """How far the clock of the source may be ahead of Kafka's: from there on an event is looked for."""
+OURS_MS = 60_000
+"""How far the clocks of two workers may be apart."""
 FIRST_SPAN, GROWTH = 2_000, 8
 """Offsets of a partition that are looked at first for the last record of a row, and by how much more after that."""
 
@@ -90,14 +92,41 @@ async def find_event(
             except msgspec.MsgspecError:
                 continue
             if event.event_id == event_id:
-                made = event.metadata.enrichment
-                return MadeEvent(
-                    event_id, topics.events, record.partition, record.offset, event.org_id, event.user_id,
-                    str(made.get("source", "")), bool(made.get("stale")),
-                ), await _raw_of(settings, kafka, record, event)  # fmt: skip
+                return _made(record, event), await _raw_of(settings, kafka, record, event)
     raise NotFoundError(
         f"{topics.events} holds no event {event_id}", hint="Kafka keeps events 7 days; is CDC_TOPIC_PREFIX right?"
     )
+
+
+async def event_of(settings: Settings, kafka: KafkaAccess, raw: RawRecord, tell: Tell) -> MadeEvent | None:
+    """The event that was made of a raw record, if one was, and if Kafka still holds it. Raises NotFoundError,
+    KafkaError."""
+    topics = Topics.of(settings)
+    await kafka.require({topics.events: settings.partitions})
+    ranges = await _since(kafka, [TopicPartition(topics.events, raw.partition)], max(0, raw.timestamp_ms - OURS_MS))
+    async with aclosing(in_order(kafka.connection, ranges, tell, "events", client_id=CLIENT)) as records:
+        async for record in records:
+            headers = dict(record.headers)
+            if HEADER_REDRIVEN in headers or headers.get(HEADER_SOURCE, b"").decode("utf-8", "replace") != raw.source:
+                continue
+            try:
+                event = _event.decode(record.value or b"")
+                offset = int(event.metadata.sequence.rpartition("-")[2])
+            except (msgspec.MsgspecError, ValueError):
+                continue
+            if offset == raw.offset:
+                return _made(record, event)
+            if offset > raw.offset:
+                return None  # P2: the events of a raw partition stand in its order
+    return None
+
+
+def _made(record: Any, event: _Event) -> MadeEvent:
+    made = event.metadata.enrichment
+    return MadeEvent(
+        event.event_id, record.topic, record.partition, record.offset, event.org_id, event.user_id,
+        str(made.get("source", "")), bool(made.get("stale")),
+    )  # fmt: skip
 
 
 async def _raw_of(settings: Settings, kafka: KafkaAccess, record: Any, event: _Event) -> RawRecord:

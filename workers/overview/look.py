@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError
 
 from models.dead_letter import GAP_PREFIX
 from models.handled import LetterId
@@ -15,7 +15,7 @@ from workers.audit.counts import Counted
 from workers.audit.evidence import read_shards
 from workers.dead_letters.marks import read_marks
 from workers.engine.clock import monotonic
-from workers.failures import CommandError
+from workers.failures import UnreachableError
 from workers.kafka.access import KafkaAccess
 from workers.kafka.groups import committed_offsets
 from workers.kafka.topics import Topics, group_of
@@ -30,9 +30,10 @@ from workers.overview.judgement import (
     judge,
     oldest,
 )
+from workers.overview.patience import SECONDS, answered
 from workers.pauses.writing import read_pauses
 from workers.settings.worker import Settings
-from workers.status import PartitionStatus, StageStatus
+from workers.status import PartitionStatus, StageStatus, Standstills, stage_status, standstills
 
 CLIENT = "cdc-status"
 PATIENCE = 3.0
@@ -43,26 +44,50 @@ LETTERS = 20_000
 HOUR_MS = 3_600_000
 
 
+async def look_in_time(
+    settings: Settings, kafka: KafkaAccess, stages: Sequence[str], unseen: list[str], seconds: float = SECONDS
+) -> list[StageStatus]:
+    """One look at every stage, side by side, without those that do not answer: `unseen` says which. Raises
+    UnreachableError if none does."""
+    known: Standstills = {}
+    told = await answered("standstills", standstills(settings, kafka, stages), known, unseen, seconds)
+    looks = [answered(stage, stage_status(settings, kafka, stage, told), None, unseen, seconds) for stage in stages]
+    found = [stage for stage in await asyncio.gather(*looks) if stage is not None]
+    if not found:
+        raise UnreachableError(f"Kafka: {'; '.join(unseen)}", hint="try `cdc check`")
+    return found
+
+
 async def overview(
-    settings: Settings, kafka: KafkaAccess, found: Sequence[StageStatus], now_ms: int, sample: float
-) -> Overview:
-    """The screen, of stages that were looked at just now; `sample`: seconds over which rates are measured, 0: not at
-    all. Raises KafkaError, CommandError for what nothing can be said without."""
-    rating = asyncio.ensure_future(_rates(settings, kafka, found, sample))
-    asking = asyncio.ensure_future(hearsay(settings))
-    try:
-        return await _overview(settings, kafka, found, now_ms, rating, asking)
-    finally:
-        rating.cancel()
-        asking.cancel()
-        await asyncio.gather(rating, asking, return_exceptions=True)
-
-
-async def _overview(
-    settings: Settings, kafka: KafkaAccess, found: Sequence[StageStatus], now_ms: int,
-    rating: "asyncio.Future[dict[str, float]]", asking: "asyncio.Future[Hearsay]",
+    settings: Settings, kafka: KafkaAccess, found: Sequence[StageStatus], now_ms: int, sample: float,
+    unseen: Sequence[str] = (),
 ) -> Overview:  # fmt: skip
-    unseen: list[str] = []
+    """The screen, of stages that were looked at just now; `sample`: seconds over which rates are measured, 0: not at
+    all. `unseen`: what did not answer so far. Sections are asked side by side; one that does not answer is left out."""
+    missed = list(unseen)
+    nothing: dict[str, float] = {}
+    (begins, firsts, kept), book, letters, rates, told = await asyncio.gather(
+        answered("age of what waits", _waiting(kafka, found), ({}, {}, {}), missed),
+        answered("pauses", read_pauses(settings, kafka), PauseBook(), missed),
+        answered("dead letters", _dead_letters(settings, kafka, now_ms), None, missed),
+        answered("rates", _rates(settings, kafka, found, sample), nothing, missed, SECONDS + sample),
+        answered("workers", hearsay(settings), Hearsay(), missed),
+    )
+    stages = []
+    for stage in found:
+        figures = _figures(stage, book, begins, firsts, kept, now_ms)
+        figures = replace(figures, rate=rates.get(stage.stage), notices=told.of(stage.stage))
+        stages.append(judge(figures, now_ms))
+    return Overview(
+        now_ms, tuple(stages), letters, book.now(now_ms), settings.topic_prefix, settings.app,
+        (*missed, *told.unheard),
+    )  # fmt: skip
+
+
+async def _waiting(
+    kafka: KafkaAccess, found: Sequence[StageStatus]
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int], dict[str, int]]:
+    """Where the logs begin, since when their first unread records wait, and how long topics keep them."""
     waiting = {
         TopicPartition(row.topic, row.partition): row.counted.offset
         for stage in found for row in stage.partitions if row.lag and row.counted is not None
@@ -70,30 +95,7 @@ async def _overview(
     begins = await _begins(kafka, [TopicPartition(row.topic, row.partition) for s in found for row in s.partitions])
     firsts = await _first_moments(kafka, {tp: max(offset, begins[tp]) for tp, offset in waiting.items()})
     kept = await _retentions(kafka, sorted({tp.topic for tp in waiting}))
-    try:
-        book = await read_pauses(settings, kafka)
-    except (CommandError, TopicAuthorizationFailedError) as error:
-        book = PauseBook()
-        unseen.append(f"pauses: {_why(error)}")
-    try:
-        letters = await _dead_letters(settings, kafka, now_ms)
-    except (CommandError, TopicAuthorizationFailedError) as error:
-        letters = None
-        unseen.append(f"dead letters: {_why(error)}")
-    rates, told = await rating, await asking
-    unseen += told.unheard
-    stages = []
-    for stage in found:
-        figures = _figures(stage, book, begins, firsts, kept, now_ms)
-        figures = replace(figures, rate=rates.get(stage.stage), notices=told.of(stage.stage))
-        stages.append(judge(figures, now_ms))
-    return Overview(
-        now_ms, tuple(stages), letters, book.now(now_ms), settings.topic_prefix, settings.app, tuple(unseen)
-    )
-
-
-def _why(error: Exception) -> str:
-    return str(error) if isinstance(error, CommandError) else type(error).__name__
+    return begins, firsts, kept
 
 
 def _figures(

@@ -73,6 +73,7 @@ async function answer(root, context) {
       ["Owner then", made ? `orgId ${made.orgId ?? UNKNOWN}, userId ${made.userId ?? UNKNOWN}, from ${made.source}${made.stale ? " (table younger than the change)" : ""}` : null],
     ], true),
     story.ownerRule ? story.now.map(search) : element("p", { class: "empty" }, "The table has no owner rule, so its events have no owner. `owner:` in tables.yaml gives it one."),
+    story.databaseLeftOut ? element("p", { class: "muted" }, "The database behind the lookups was not asked: only workers ask it, for what the lookups lack.") : null,
     silent(story.workers));
   context.say(`explained: ${story.now.map((one) => `${one.id} ${one.value ?? "missing"}`).join(", ")}`);
 }
