@@ -147,6 +147,9 @@ class StageWorker(mode.Worker):
         services = beside(self.stages)
         super().__init__(*services, *self.stages, override_logging=False, redirect_stdouts=False, **kwargs)
 
+    def carp(self, msg: str) -> None:
+        """Ctrl-C is no news to who pressed it."""
+
     def refuse(self) -> None:
         """A stage may not boot: end the process with exit code 3."""
         self.refused = True
