@@ -16,7 +16,9 @@ def read_catalogue(settings: Settings) -> Catalogue:
         catalogue = load_catalogue(settings.catalogue, settings.tables)
     except InvalidFile as error:
         problems = "\n     ".join(error.problems)
-        raise ConfigurationError(problems, hint="mend tables.yaml, all mistakes are listed") from None
+        raise ConfigurationError(
+            problems, hint="mend the file that CDC_TABLES names; it has no other mistakes"
+        ) from None
     if not settings.canary:
         return catalogue
     canaries = canary_specs(settings.sources, settings.canary_bus)

@@ -56,6 +56,8 @@ async def test_records_are_shown_and_traced_through_all_stages(
     pipeline.make_bus()
     await pipeline.make_topics()
     assert isinstance((await cdc(trace, "users:7")).exception, NotFoundError)
+    for nowhere in ("9:99", "cdc.nothing/0:1"):
+        assert isinstance((await cdc(trace, nowhere)).exception, NotFoundError)
     headers = raw_headers(Origin("stream", "shard-1", "4966" * 8, 0, 1768473060400), adapter="dms", table="users")
     changes = [user(n, "insert", UserName=f"u{n}") for n in range(ROWS)]
     await pipeline.put(pipeline.raw, [*changes, user(ROWS, "load"), (b"broken", b"{")], headers=headers)

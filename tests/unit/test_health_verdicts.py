@@ -158,3 +158,9 @@ def test_the_document_has_the_shape_that_is_told() -> None:
             {"check": "bus", "subject": "b", "state": "ok", "reason": "there", "action": None, "seconds": 0.0},
         ],
     }  # fmt: skip
+
+
+def test_who_has_no_credentials_is_not_told_to_allow_something() -> None:
+    found = of_error("bus", "b", AwsDenied("NoCredentials", "x"), "events:DescribeEventBus")
+    assert (found.state, found.denied) == (State.UNKNOWN, True)
+    assert "allow" not in found.action

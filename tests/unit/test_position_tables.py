@@ -1,5 +1,7 @@
 """What is read out of the DynamoDB tables of other readers of the stream."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,7 +15,9 @@ from workers.failures import ConfigurationError, NotFoundError
 from workers.kinesis.cursor import ShardCursor
 from workers.kinesis.lineage import Resume
 from workers.kinesis.pages import Page, Record
+from workers.positions.sources import bring
 from workers.positions.tables import items_of, kcl_leases, lambda_checkpoints
+from workers.settings.worker import Settings
 
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 SEQUENCE = "49590338271490256608559692538361571095921575989136588898"
@@ -124,3 +128,27 @@ async def test_a_table_is_read_to_its_last_page() -> None:
         items = await items_of(scan, "leases")
         stub.assert_no_pending_responses()
     assert set(kcl_leases(items, "core").checkpoints) == {FIRST, SECOND}
+
+
+def scanned(**more: object) -> bytes:
+    return json.dumps({"Items": [handled(SECOND, SEQUENCE)], "Count": 1, **more}).encode()
+
+
+async def test_what_the_aws_command_line_has_scanned_is_taken_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "scan.json"
+    file.write_bytes(scanned())
+    found = await bring(Settings(_env_file=None), str(file), "core")
+    assert found.checkpoints[SECOND].sequence == SEQUENCE
+    file.write_text(json.dumps({"Items": [lease(FIRST, SEQUENCE)]}), encoding="utf-8")
+    assert list((await bring(Settings(_env_file=None), str(file), "core")).checkpoints) == [FIRST]
+
+
+async def test_one_page_of_a_scan_is_refused_and_so_is_any_other_file_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "scan.json"
+    file.write_bytes(scanned(NextToken="x"))
+    with pytest.raises(ConfigurationError, match="one page of a scan"):
+        await bring(Settings(_env_file=None), str(file), "core")
+    for other in ('{"Items": 3}', '{"Items": [3]}', '{"Items": [{"a": 1}]}', "[]", "{"):
+        file.write_text(other, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match=r"scan\.json: not the JSON of an export"):
+            await bring(Settings(_env_file=None), str(file), "core")

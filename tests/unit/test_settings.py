@@ -21,6 +21,15 @@ def test_a_mistyped_setting_is_an_error_that_names_the_right_one(monkeypatch: py
         load_settings()
 
 
+def test_a_name_in_the_env_file_that_is_nearly_one_of_ours_is_a_slip(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("KAFKA_BOOTSTRAP_SERVRS=b1:9092\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="KAFKA_BOOTSTRAP_SERVRS, did you mean KAFKA_BOOTSTRAP_SERVERS"):
+        load_settings(env_file=str(file))
+    file.write_text("AWS_ENDPOINT_URL_S3=http://s3\nAWS_DEFAULT_REGION=eu-west-1\nOTHER_NAME=1\n", encoding="utf-8")
+    load_settings(env_file=str(file))
+
+
 def test_all_mistakes_are_reported_together_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDC_PARTITIONS", "many-secret")
     monkeypatch.setenv("ENVIRONMENT", "STAGING-secret")

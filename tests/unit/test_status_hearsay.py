@@ -89,3 +89,20 @@ def test_what_kafka_or_the_bus_tells_is_not_told_twice() -> None:
         notices=(notice(NoticeKind.BLOCKED, "preflight of bus b"),),
     )
     assert [len(judge(one, NOW).troubles) for one in (stands, lost, missing)] == [1, 1, 1]
+
+
+def rules(mark: str) -> dict[str, Any]:
+    return {"stages": {stage: {"reasons": [], "catalogue": mark} for stage in ("bridge", "enrich")}}
+
+
+async def test_workers_with_other_tables_than_each_other_are_told_once() -> None:
+    found = await heard(Said(Answer("a", rules("old")), Answer("b", rules("new")), Answer("c", rules("new"))))
+    (one,) = found.notices
+    assert (one.stage, one.kind, one.what) == ("enrich", NoticeKind.DIFFERS, "tables.yaml")
+    assert one.why.endswith(": old on a; new on b, c")
+    view = judge(replace(ENRICH, rate=5.0, notices=(one,)), NOW)
+    assert (view.state, view.troubles[0].see) == (State.RUNNING, "docs/status.md#other-tables")
+
+
+async def test_a_worker_that_does_not_say_which_tables_it_has_is_no_difference() -> None:
+    assert (await heard(Said(Answer("a", rules("new")), Answer("b", reasons()), Answer("c", rules(""))))).notices == ()

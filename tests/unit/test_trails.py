@@ -97,6 +97,13 @@ def test_what_left_nothing_behind_is_left_out_once_the_stage_is_past_it() -> Non
     assert ending(walk(Aftermath(), raw=None))[0] is Ending.GONE
 
 
+def test_that_nothing_is_missing_is_said_only_if_the_reason_is_known() -> None:
+    known = SimpleNamespace(outcome="dropped", reason="snapshot", text="")
+    assert ending(walk(Aftermath(), again=known))[1] == "no event was made of it, and none is missing"
+    alone = SimpleNamespace(outcome="event", reason="", text="")
+    assert "none is missing" not in ending(walk(Aftermath(), again=alone))[1]
+
+
 def test_a_dead_letter_ends_a_trail_until_it_comes_again() -> None:
     letter = buried(3, code=Failure.PARSE_ERROR)
     told, why = ending(walk(Aftermath(letters=[letter])))

@@ -62,6 +62,17 @@ def test_a_stage_names_every_sink_that_any_of_its_workers_has(settings: Settings
     assert enrich["sinks"] == ["s3", "sns"]
 
 
+def test_workers_with_other_tables_than_each_other_stand_in_the_way(settings: Settings) -> None:
+    found = pipeline_of(
+        settings, one=part("running", [0], catalogue="old"), two=part("running", [1], catalogue="new")
+    )["enrich"]  # fmt: skip
+    (reason,) = found["reasons"]
+    assert (reason["kind"], reason["what"], reason["workers"]) == ("differs", "tables.yaml", ["one", "two"])
+    assert reason["why"].endswith("old on one; new on two")
+    same = pipeline_of(settings, one=part("running", [0], catalogue="x"), two=part("idle", [], catalogue="x"))
+    assert same["enrich"]["reasons"] == []
+
+
 def test_a_stage_is_absent_only_if_every_worker_was_heard(settings: Settings) -> None:
     assert pipeline_of(settings, one=part("running", [0]))["publish"]["standing"] == "absent"
     found = pipeline_of(settings, one=part("running", [0]), two="no answer")

@@ -23,8 +23,8 @@ from workers.engine.app import StageApp
 from workers.failures import CommandError
 from workers.kafka.access import KafkaAccess, kafka_access
 from workers.kafka.logs import ends
-from workers.settings.worker import Settings
 from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 
 log = logging.getLogger("cdc.dead-letters")
 

@@ -225,7 +225,8 @@ async def _write(app: Any, consumer: Any, producer: AIOKafkaProducer, look: Look
         offsets = {tp: OffsetAndMetadata(start, Ledger(since=start).encode()) for tp, start in starts.items()}
         await producer.send_offsets_to_transaction(offsets, app.conf.id)
     await producer.commit_transaction()
-    app.log.info("boot of %s: %s partitions start at the beginning of their logs", app.conf.id, len(starts))
+    if starts:
+        app.log.info("boot of %s: %s partitions start at the beginning of their logs", app.conf.id, len(starts))
 
 
 async def _partitions(consumer: Any, topics: list[str]) -> list[TopicPartition]:

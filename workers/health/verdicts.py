@@ -141,6 +141,9 @@ def of_error(check: Check, subject: str, error: AwsError, permission: str, *, aw
 
     A look that is denied says nothing about what was looked at: the pipeline may do with fewer rights."""
     match error:
+        case AwsDenied() if error.code == "NoCredentials":
+            action = "give boto3 credentials: environment, profile or role (it does not read .env)"
+            return Verdict(check, subject, State.UNKNOWN, "boto3 found no AWS credentials", action, denied=True)
         case AwsDenied():
             told = f"it may not be looked at ({error.code})"
             return Verdict(check, subject, State.UNKNOWN, told, f"allow {permission}", denied=True)

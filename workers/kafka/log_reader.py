@@ -104,6 +104,7 @@ async def log_reader(
         fetch_max_wait_ms=max_wait_ms,
     )  # fmt: skip
     await consumer.start()
+    await asyncio.sleep(0)  # a task of aiokafka's that never began would end `stop` with its CancelledError
     try:
         yield LogReader(consumer)
     finally:

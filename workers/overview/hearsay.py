@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from workers.cluster.outside import cluster_of
 from workers.cluster.peers import OTHERS, Answer
 from workers.failures import CommandError
+from workers.overview.agreement import disagreement
 from workers.overview.judgement import Notice, NoticeKind
 from workers.settings.worker import Settings
 
@@ -15,7 +16,8 @@ PATH = "/internal/pipeline"
 SECONDS = 3.0
 MOST_NAMED = 3
 """Of slots and partitions that say the same; of the others the number."""
-KINDS = set(NoticeKind)
+KINDS = set(NoticeKind) - {NoticeKind.DIFFERS}
+TABLES = "tables.yaml"
 
 
 class Asked(Protocol):
@@ -53,6 +55,7 @@ async def hearsay(settings: Settings) -> Hearsay:
 async def heard(cluster: Asked) -> Hearsay:
     """What they say, put together: what several workers or slots say is one notice."""
     told: dict[tuple[str, NoticeKind, str], dict[str, list[str]]] = {}
+    marks: dict[str, dict[str, str]] = {}
     unheard = []
     for answer in await cluster.ask(PATH, seconds=SECONDS):
         try:
@@ -63,9 +66,17 @@ async def heard(cluster: Asked) -> Hearsay:
         if answer.error is not None:
             name = "workers" if answer.worker == OTHERS else answer.worker
             unheard.append(f"{name}: {answer.error}")
+        else:
+            for stage, mark in _marks(answer.body):
+                marks.setdefault(stage, {})[answer.worker] = mark
         for stage, kind, what, why in found:
             told.setdefault((stage, kind, why), {}).setdefault(what, []).append(answer.worker)
-    return Hearsay(tuple(_notice(*key, places) for key, places in told.items()), tuple(unheard))
+    notices = [_notice(*key, places) for key, places in told.items()]
+    if (other := disagreement(marks)) is not None:
+        notices.append(
+            Notice(other[0], NoticeKind.DIFFERS, TABLES, other[1], tuple(sorted(marks[other[0]])), (TABLES,))
+        )
+    return Hearsay(tuple(notices), tuple(unheard))
 
 
 def _reasons(body: Any) -> Iterator[tuple[str, NoticeKind, str, str]]:
@@ -73,6 +84,12 @@ def _reasons(body: Any) -> Iterator[tuple[str, NoticeKind, str, str]]:
         for reason in stage["reasons"]:
             if reason["kind"] in KINDS:
                 yield name, NoticeKind(reason["kind"]), str(reason["what"]), str(reason["why"])
+
+
+def _marks(body: Any) -> Iterator[tuple[str, str]]:
+    """Fingerprints of the tables; a worker of an older release does not say."""
+    for name, stage in body["stages"].items():
+        yield name, str(stage.get("catalogue", ""))
 
 
 def _notice(stage: str, kind: NoticeKind, why: str, places: Mapping[str, Sequence[str]]) -> Notice:

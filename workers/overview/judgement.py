@@ -1,6 +1,6 @@
 """What the figures of a stage say: its state, and what an operator has to do. Pure: the time is a parameter."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, assert_never
@@ -80,6 +80,8 @@ class NoticeKind(StrEnum):
     """Something does not answer; it goes on by itself."""
     PARKED = "parked"
     """Some rows wait behind a failure, the others go on."""
+    DIFFERS = "differs"
+    """Workers have other tables than each other. No worker says so, it shows when all are heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +251,9 @@ def _troubles(figures: Figures) -> Iterator[Trouble]:
         yield Trouble(stage, f"bus {figures.bus_name}: {figures.bus}", "cdc check", f"{PAGE}#bus")
     for notice in figures.notices:
         if not _known(notice, figures):
-            said = f"{notice.what}: {notice.why} (says {', '.join(notice.workers)})"
-            yield Trouble(stage, said, _against(notice), f"{PAGE}#what-workers-say")
+            who = f" (says {', '.join(notice.workers)})" if notice.kind is not NoticeKind.DIFFERS else ""
+            section = "other-tables" if notice.kind is NoticeKind.DIFFERS else "what-workers-say"
+            yield Trouble(stage, f"{notice.what}: {notice.why}{who}", _against(notice), f"{PAGE}#{section}")
     if not figures.members:
         yield Trouble(stage, NO_WORKER, f"cdc worker --stages {stage}", f"{PAGE}#no-worker")
     if figures.danger >= WARN_AT:
@@ -279,6 +282,8 @@ def _against(notice: Notice) -> str:
             return "it goes on by itself; cdc health says what does not answer"
         case NoticeKind.PARKED:
             return f"its row waits, the others go on; cdc logs --stage {notice.stage} --level warning"
+        case NoticeKind.DIFFERS:
+            return "give all workers the same file in CDC_TABLES, and restart those with the old one"
         case _:
             assert_never(notice.kind)
 
@@ -293,8 +298,3 @@ def _against_retention(figures: Figures) -> str:
 
 def _first_sentence(text: str) -> str:
     return text.partition(". ")[0]
-
-
-def oldest(moments: Sequence[int]) -> int:
-    """The earliest of those that are known; 0: none is."""
-    return min((moment for moment in moments if moment), default=0)

@@ -28,7 +28,6 @@ from workers.overview.judgement import (
     Overview,
     Stop,
     judge,
-    oldest,
 )
 from workers.overview.patience import SECONDS, answered
 from workers.pauses.writing import read_pauses
@@ -116,7 +115,7 @@ def _figures(
     return Figures(
         stage.stage, stage.group.state, len(stage.group.members),
         sum(row.lag or 0 for row in own) if stage.partitions else None,
-        oldest_ms=oldest([moment for moment, _ in moments.values()]),
+        oldest_ms=min((moment for moment, _ in moments.values() if moment), default=0),
         danger=max(0.0, shares.get(worst, 0.0)), danger_at=worst,
         redriven=sum(row.lag or 0 for row in stage.partitions if row.redriven),
         stops=tuple(Stop(f"{one.topic}/{one.partition}", one.since_ms, one.why) for one in stage.standstills),

@@ -51,6 +51,7 @@ def read_document(content: bytes, stream: str) -> Brought:
         checkpoints = [Checkpoint.decode(json.dumps(one).encode()) for one in found["checkpoints"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigurationError(
-            "not the JSON of an export", hint=f"{FORMAT} of version {VERSION}, by `cdc checkpoint export`"
+            "not the JSON of an export",
+            hint=f"{FORMAT} of version {VERSION}, by `cdc checkpoint export`; or what `aws dynamodb scan` printed",
         ) from None
     return Brought({one.shard: one for one in checkpoints}, boot)

@@ -8,18 +8,29 @@ from workers.aws.client import Session
 from workers.failures import ConfigurationError
 from workers.positions.brought import Brought
 from workers.positions.document import read_document
-from workers.positions.tables import items_of, kcl_leases, lambda_checkpoints
+from workers.positions.tables import items_of, kcl_leases, lambda_checkpoints, scanned_items
 from workers.settings.worker import Settings
 
 KCL, LAMBDA = "kcl", "dynamodb"
 
 
 async def bring(settings: Settings, source: str, stream: str) -> Brought:
-    """`source`: FILE, `kcl:TABLE`, or `dynamodb:TABLE`, whose table may be left out. `stream`: its name or ARN there.
-    Raises CommandError, AwsError."""
+    """`source`: FILE (an export, or what `aws dynamodb scan` printed of either table), `kcl:TABLE` or `dynamodb:TABLE`,
+    whose table may be left out. `stream`: its name or ARN there. Raises CommandError, AwsError."""
     kind, colon, table = source.partition(":")
     if not colon or kind not in (KCL, LAMBDA):
-        return read_document(await asyncio.to_thread(_content, source), stream)
+        content = await asyncio.to_thread(_content, source)
+        scanned = scanned_items(content)
+        if scanned is not None:
+            return (
+                kcl_leases(scanned, stream)
+                if any("leaseKey" in item for item in scanned)
+                else lambda_checkpoints(scanned)
+            )
+        try:
+            return read_document(content, stream)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{source}: {error}", hint=error.hint) from None
     table = table or (settings.checkpoint_table_name or "" if kind == LAMBDA else "")
     if not table:
         raise ConfigurationError(f"{source} names no table", hint="kcl:TABLE, dynamodb:TABLE or CHECKPOINT_TABLE_NAME")

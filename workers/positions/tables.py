@@ -4,6 +4,7 @@ Both name the last record that was handled. Nobody wrote down what else that cov
 the bridge goes on behind it, or its shard stops with a gap.
 """
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -52,6 +53,22 @@ async def items_of(scan: Scan, table: str) -> list[Item]:
         if not page.get("LastEvaluatedKey"):
             return found
         page = await scan(**DynamoDBActionParams(table, page["LastEvaluatedKey"]).arguments())
+
+
+def scanned_items(content: bytes) -> list[Item] | None:
+    """Of a file that `aws dynamodb scan` printed; None if it is something else. Raises
+    ConfigurationError if it is one page of several."""
+    try:
+        page = json.loads(content)
+        items = page["Items"]
+        if not all(isinstance(value, dict) for item in items for value in item.values()):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if page.get("NextToken") or page.get("LastEvaluatedKey"):
+        raise ConfigurationError("the file is one page of a scan, and there are more", hint="scan without --max-items")
+    found: list[Item] = items
+    return found
 
 
 def kcl_leases(items: Iterable[Item], stream: str) -> Brought:

@@ -10,6 +10,8 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 OURS = "CDC_"
+NEARLY = 0.9
+"""How alike a name in `.env` is to one of ours if it is a slip of the keyboard: one letter in ten."""
 
 
 class OriginKind(StrEnum):
@@ -81,7 +83,11 @@ def _origin(
 
 
 def unknown_names(known: Collection[str], environment: Collection[str], env_file: str | None) -> list[str]:
-    """A mistake for each name of ours that no setting has, with the one it may have meant."""
-    seen = {name for name in (*environment, *env_file_lines(env_file)) if name.startswith(OURS)}
-    close = {name: difflib.get_close_matches(name, known, n=1) for name in sorted(seen - set(known))}
+    """A mistake for each name of ours that no setting has, with the one it may have meant. Of the other names in the
+    file those are mistakes that are nearly one of ours; the environment is full of names of other programs."""
+    in_file = env_file_lines(env_file).keys() - set(known)
+    seen = {name for name in {*environment, *in_file} if name.startswith(OURS)} - set(known)
+    others = {name for name in in_file if not name.startswith(tuple(f"{ours}_" for ours in known))}
+    seen |= {name for name in others if difflib.get_close_matches(name, known, n=1, cutoff=NEARLY)}
+    close = {name: difflib.get_close_matches(name, known, n=1) for name in sorted(seen)}
     return [f"unknown setting {name}" + (f", did you mean {like[0]}?" if like else "") for name, like in close.items()]

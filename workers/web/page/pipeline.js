@@ -8,7 +8,7 @@ import { badge, facts, table } from "./table.js";
 
 const EVERY = 2;
 const WIDE = 1040;
-const KIND = { blocked: "bad", paused: "bad", parked: "bad", away: "warn", starting: "warn", absent: "bad", running: "ok", idle: "idle" };
+const KIND = { blocked: "bad", paused: "bad", parked: "bad", away: "warn", starting: "warn", absent: "bad", differs: "bad", running: "ok", idle: "idle" };
 const SAYS = {
   blocked: "waits for an operator", paused: "paused by an operator", parked: "rows wait behind a failure", away: "something does not answer",
   starting: "joins, recovers or takes over", absent: "no worker runs it", running: "runs", idle: "holds no slot",
@@ -17,7 +17,7 @@ const DOES = {
   bridge: "Kinesis to raw", enrich: "raw to events", publish: "events to EventBridge", archive: "dead letters to S3, SQS, SNS",
 };
 const MOVES = { bridge: (stage) => `${rate(stage.rates.in)} read`, archive: (stage) => `${rate(stage.rates.out)} filed` };
-const NEXT = { blocked: "cdc status", paused: "cdc pause list", parked: "cdc status", away: "cdc check", starting: "cdc status", absent: "cdc worker" };
+const NEXT = { blocked: "cdc status", paused: "cdc pause list", parked: "cdc status", away: "cdc check", starting: "cdc status", absent: "cdc worker", differs: "cdc status" };
 
 export const view = {
   title: "Pipeline",

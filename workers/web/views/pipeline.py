@@ -13,6 +13,7 @@ from workers.cluster.peers import Answer
 from workers.engine.lag import Lag
 from workers.engine.stages import Stage
 from workers.kafka.topics import Topics
+from workers.overview.agreement import disagreement
 from workers.settings.worker import Settings
 from workers.web.process import PROCESS
 from workers.web.routes import Desk, Route, Scope
@@ -58,6 +59,7 @@ def stage_here(stage: Stage, now: int) -> dict[str, Any]:
     parts = app.lags.of_partitions(now)
     shards = app.reports["shards"]() if "shards" in app.reports else {}
     return found | {
+        "catalogue": app.fingerprint,
         "slots": sorted(app.slots.owned),
         "records_behind": lag.records,
         "seconds_behind": lag.seconds,
@@ -87,6 +89,12 @@ def merged(settings: Settings, answers: Sequence[Answer]) -> dict[str, Any]:
     stages = [*stages_of(settings)]
     stages += [name for body in said.values() for name in body["stages"] if name not in stages]
     topics = Topics.of(settings)
+    marks = {
+        name: {worker: body["stages"][name].get("catalogue", "") for worker, body in said.items()
+               if name in body["stages"]}
+        for name in stages
+    }  # fmt: skip
+    other = disagreement(marks)
     return {
         "workers": [
             {"name": answer.worker, "error": answer.error, "started": said.get(answer.worker, {}).get("started")}
@@ -101,13 +109,17 @@ def merged(settings: Settings, answers: Sequence[Answer]) -> dict[str, Any]:
                 settings.source_slots if name == "bridge" else settings.partitions,
                 {worker: body["stages"][name] for worker, body in said.items() if name in body["stages"]},
                 complete=complete,
+                other=other[1] if other is not None and other[0] == name else "",
             )
             for name in dict.fromkeys(stages)
         ],
     }  # fmt: skip
 
 
-def _stage(name: str, slots: int, parts: Mapping[str, Mapping[str, Any]], *, complete: bool) -> dict[str, Any]:
+def _stage(
+    name: str, slots: int, parts: Mapping[str, Mapping[str, Any]], *, complete: bool, other: str = ""
+) -> dict[str, Any]:
+    """`other`: what is to be said of workers whose tables differ."""
     lag = Lag.of_all(Lag(part.get("records_behind"), part.get("seconds_behind")) for part in parts.values())
     held = {index for part in parts.values() for index in part.get("slots", ())}
     standings = [Standing(part["standing"]) for part in parts.values()]
@@ -117,7 +129,7 @@ def _stage(name: str, slots: int, parts: Mapping[str, Mapping[str, Any]], *, com
     return {
         "name": name,
         "standing": worst(standings) or (Standing.ABSENT if complete else None),
-        "reasons": _reasons(parts),
+        "reasons": [*_reasons(parts), *_difference(other, parts)],
         "more_reasons": sum(part["more_reasons"] for part in parts.values()),
         "owners": [
             {
@@ -162,6 +174,11 @@ def _reasons(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         for reason in part["reasons"]:
             told.setdefault((reason["kind"], reason["what"], reason["why"]), []).append(worker)
     return [{"kind": kind, "what": what, "why": why, "workers": workers} for (kind, what, why), workers in told.items()]
+
+
+def _difference(other: str, parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """As a reason, of a kind that no worker says of itself."""
+    return [{"kind": "differs", "what": "tables.yaml", "why": other, "workers": sorted(parts)}] if other else []
 
 
 def _largest(parts: Any, name: str) -> dict[str, int]:
