@@ -17,6 +17,8 @@ from models.tables import TableSpec, key_values
 
 REMEMBERED = 16_384
 """Rows of one table whose routes are kept: changes of one row come close together."""
+TABLES = 32
+"""Tables whose rows are remembered. A server may hold a schema for each of its tenants, with all tables in it."""
 
 
 def route(
@@ -82,6 +84,8 @@ class Router:
         self._only: dms.Glance | None = None
         """The one for all tables seen so far: as long as their key columns have the same names, nobody has to guess."""
         self._tables: dict[tuple[str | None, str], _Table | None] = {}
+        self._shortened = 0
+        """Of these, tables with rows."""
 
     def route(self, data: bytes, partition_key: str) -> Route:
         """See the function."""
@@ -143,7 +147,11 @@ class Router:
         table = None
         if spec is not None and (glance := self._glance(spec)) is not None:
             table = _Table(spec, schema or "", glance)
-        if len(self._tables) < REMEMBERED:
+        if table is None:
+            if len(self._tables) < REMEMBERED:
+                self._tables[schema, name] = None
+        elif self._shortened < TABLES:
+            self._shortened += 1
             self._tables[schema, name] = table
         return table
 

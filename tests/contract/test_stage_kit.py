@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from tests.contract.test_stage_behaviours import (
 from tests.unit.changes import USER, dms
 from workers.app import make_enrich
 from workers.engine.app import StageApp
+from workers.engine.delivery import Outcome, Retry
 from workers.engine.memory_broker import PartitionLog
 from workers.engine.options import EngineOptions
 from workers.engine.slot import Slot
@@ -436,3 +437,36 @@ async def test_a_slot_that_breaks_beside_its_source_is_repaired_though_no_record
         await kit.advance(60)
         assert kit.app.ready
         assert written == 2 * len(kit.app.slots.owned)
+
+
+async def test_an_end_that_hangs_or_fails_halfway_leaves_no_window_that_sends_and_nothing_open() -> None:
+    tries, closed = 0, 0
+
+    def make() -> StageApp:
+        app = PLACE.app("deliver")
+
+        async def never(records: Sequence[Any]) -> list[Outcome]:
+            nonlocal tries
+            tries += 1
+            return [Retry("away", whole=True)] * len(records)
+
+        async def close() -> None:
+            nonlocal closed
+            closed += 1
+            raise ConnectionError
+
+        app.deliver("in", emit=lambda *_: None)(never)
+        app.on_end += [close, close]
+        return app
+
+    async with StageKit(make) as kit:
+        await kit.feed("in", numbered(0, 10), within=5)
+        assert tries
+        kit.app._stop_consumer = asyncio.Event().wait
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(kit.app.on_stop(), 7)
+        tries = 0
+        await kit.advance(60)
+        assert tries == 0
+        assert closed == 2
+        kit.app.on_end.clear()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from enrichers.detail import entity_id
 from enrichers.routing import route
-from models.routing import entity_key, key_value
+from models.routing import MAX_KEY_BYTES, entity_key, key_value
 from models.sources.binary import tagged
 from tests.unit.changes import TELEPHONY, USER, dms
 
@@ -124,3 +124,14 @@ def test_long_fractions_are_different_keys() -> None:
     one, two = Decimal("0." + "1" * 40), Decimal("0." + "1" * 39 + "2")
     assert entity_key("s", "t", (one,)) != entity_key("s", "t", (two,))
     assert entity_key("s", "t", (Decimal("1.50"),)) == entity_key("s", "t", (Decimal("1.5"),))
+
+
+def test_a_key_that_no_index_takes_is_a_short_one_and_still_that_of_its_row_alone() -> None:
+    long, other = ("x" * MAX_KEY_BYTES,), ("x" * MAX_KEY_BYTES + "y",)
+    found = entity_key("core", "users", long)
+    assert found.startswith(b'["","users","blake2b:')
+    assert len(found) < 100
+    assert found == entity_key("core", "users", long)
+    assert len({found, entity_key("core", "users", other), entity_key("shop", "users", long)}) == 3
+    longest = "x" * (MAX_KEY_BYTES - len('["core","users",""]'))
+    assert entity_key("core", "users", (longest,)) == b'["core","users","%s"]' % longest.encode()

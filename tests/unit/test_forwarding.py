@@ -16,6 +16,7 @@ from models.shard import Shard
 from sandbox.generator.aggregates import aggregated, sealed
 from tests.unit.changes import TELEPHONY, dms
 from tests.unit.packed import read_headers
+from workers.kafka.topics import RAW_MAX_BYTES
 from workers.kinesis.cursor import Part
 from workers.kinesis.forwarding import (
     ASIDE_BYTES,
@@ -28,6 +29,8 @@ from workers.kinesis.forwarding import (
 )
 from workers.kinesis.pages import Record
 
+RECORD_BYTES = 10 << 20
+"""The largest record of Kinesis, its partition key included."""
 ARN = "arn:aws:kinesis:us-east-1:0:stream/s"
 SHARD = Shard("shardId-1", 0, 99, ("p",))
 TO = Destination("core", "raw", 4, "checkpoints", "dead", Router(Catalogue(())))
@@ -180,3 +183,16 @@ async def test_a_large_record_without_a_readable_aggregate_is_looked_at_off_the_
 async def test_what_is_small_or_no_aggregate_is_forwarded_at_once() -> None:
     assert (await aside(b"plain" * ASIDE_BYTES))[2]
     assert (await aside(b"plain", USERS))[2]
+
+
+def test_the_largest_record_fits_into_its_topic_whatever_its_key_is() -> None:
+    to = replace(TO, router=Router(TELEPHONY))
+    key = "k" * (4 << 20)
+    rest = "d" * (RECORD_BYTES - 2 * len(key) - 2_000)
+    data = dms("update", {"ID": key, "UserName": rest}, before={"ID": key[:-1] + "o"})
+    assert RECORD_BYTES - 2_000 < len(data) <= RECORD_BYTES
+    for way in (forward, forward_plain):
+        unit = Unit()
+        way(unit, to, ARN, Part(SHARD, (Record("9", data, "k", 1_768_473_060.5),), len(data), None, 77), None)  # type: ignore[arg-type]
+        assert [topic for topic, *_ in unit.sent] == ["raw", "raw"]  # the row that the key change retired, too
+        assert all(len(key) + len(value or b"") < RAW_MAX_BYTES - 1_000 for _, key, value, _ in unit.sent)

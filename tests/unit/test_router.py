@@ -1,5 +1,6 @@
 """The bridge's short cut finds the key that the whole decoder finds."""
 
+import gc
 import json
 from typing import Any
 
@@ -7,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enrichers.routing import Router, route
+from models.routing import Route
 from models.sources.reading import Reading
-from tests.unit.changes import TELEPHONY
+from tests.unit.changes import TELEPHONY, dms
 
 ROUTER = Router(TELEPHONY)
 VALUES: st.SearchStrategy[Any] = st.one_of(
@@ -129,3 +131,13 @@ def test_the_short_way_of_the_bridge_reads_each_source_as_the_decoder_does(
 ) -> None:
     value = users({"HomeOrgID": 3, **row}, **others)
     assert Router(TELEPHONY, None, reading).route(value, "p") == route(value, "p", TELEPHONY, None, reading)
+
+
+def test_the_rows_of_a_thousand_schemas_are_not_all_remembered() -> None:
+    router = Router(TELEPHONY)
+    for tenant in range(1_000):
+        for row in range(20):
+            data = dms("insert", {"ID": row}).replace(b'"core"', b'"tenant%d"' % tenant)
+            assert router.route(data, "k").key == b'["tenant%d","users",%d]' % (tenant, row)
+    gc.collect()
+    assert sum(isinstance(found, Route) for found in gc.get_objects()) < 2_000

@@ -1,6 +1,7 @@
 """A reader of one shard against answers as they come over the wire, in any order and any shape."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -10,13 +11,14 @@ import pytest
 from models.checkpoint import Checkpoint, ShardState
 from models.retry import RetryConfig
 from models.shard import Shard
+from sandbox.generator.aggregates import aggregated
 from workers.aws.client import IRequester
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part, ShardCursor
 from workers.kinesis.directory import Listing, ShardDirectory, StreamFacts
 from workers.kinesis.lineage import TRIM_HORIZON, Begin, Resume
-from workers.kinesis.reader import SHARD_END, ReadOptions, ShardReader
+from workers.kinesis.reader import AGGREGATED_BYTES, SHARD_END, ReadOptions, ShardReader
 
 SHARD = Shard("s", 0, 9)
 HOUR = 3_600_000
@@ -240,3 +242,20 @@ async def test_a_reader_that_is_cut_off_in_the_middle_of_a_call_gives_its_room_b
     await reading.numbers()
     await reading.waits()
     assert reading.budget.used == 0
+
+
+async def test_aggregates_come_in_smaller_parts_than_other_records() -> None:
+    plain, packed = b"x" * 100_000, aggregated([(f"k{n}", b"", None) for n in range(12_000)])
+    assert 100_000 < len(packed) < AGGREGATED_BYTES
+    parts = {}
+    for data in (plain, packed):
+        text = base64.b64encode(data).decode()
+        records = [
+            {"SequenceNumber": str(n), "Data": text, "PartitionKey": "k", "ApproximateArrivalTimestamp": NOW / 1000}
+            for n in range(4)
+        ]
+        reading = Reading(Wire(page(Records=records)), Directory())
+        found = await reading.next()
+        assert isinstance(found, Part)
+        parts[data] = len(found.records)
+    assert parts == {plain: 4, packed: 1}

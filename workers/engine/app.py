@@ -283,8 +283,14 @@ class StageApp(faust.App):
                 return
 
     async def on_stop(self) -> None:
-        """Stop the slots after everything that uses them."""
-        await super().on_stop()
-        await self.slots.stop()
-        for end in self.on_end:
-            await end()
+        """Stop the slots after everything that uses them; also if the end of that hangs and is cut off, or fails: the
+        next app of the stage must be alone."""
+        try:
+            await super().on_stop()
+        finally:
+            await self.slots.stop()
+            for end in self.on_end:
+                try:
+                    await end()
+                except Exception as error:  # noqa: BLE001  the others end all the same
+                    self.log.warning("stop: %s", describe(error))

@@ -243,6 +243,8 @@ class Slots:
 
     async def stop(self) -> None:
         """Give everything up, for good."""
+        if self.open:  # nobody has told the bodies
+            await self.quiesce()
         self.open = False
         self.stopping.set()
         ends = [end for end in map(self.dispose, self.owned.values()) if end is not None]

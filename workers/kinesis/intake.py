@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from workers.engine.clock import monotonic
@@ -164,6 +164,12 @@ class Intake:
         if taken:
             self._last_take = monotonic()
         return taken
+
+    def put_back(self, parts: Collection[tuple[Key, Part]]) -> None:
+        """The last of what was taken did not go into the unit: it is what comes next."""
+        self._parts.extendleft(reversed([*parts]))
+        self._count([part for _, part in parts], 1)
+        self._taken -= sum(part.size for _, part in parts)
 
     async def done(self) -> None:
         """What was taken is committed."""

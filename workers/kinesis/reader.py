@@ -19,10 +19,12 @@ from workers.kinesis.budget import Budget
 from workers.kinesis.cursor import Gap, Part, ShardCursor
 from workers.kinesis.directory import ShardDirectory, StreamFacts
 from workers.kinesis.pace import Pace
-from workers.kinesis.pages import Page, ShardIterator, data_bytes
+from workers.kinesis.pages import Page, ShardIterator, any_aggregate, data_bytes
 
 PART_RECORDS = 5_000
 PART_BYTES = 2 << 20
+AGGREGATED_BYTES = PART_BYTES >> 3
+"""The same with aggregates of the KPL among them: small user records are ten times as large in Kafka."""
 PAGE_BYTES = 2 << 20
 """Data a page should hold: with five calls a second it is five times what a shard gives, and the memory of a page is
 about three times its data."""
@@ -146,7 +148,8 @@ class ShardReader:
                     self.waits = False
                     self.cursor.forgive()
                     continue
-                for part in self.cursor.parts(page, asked_ms, max_records=PART_RECORDS, max_bytes=PART_BYTES):
+                most_bytes = AGGREGATED_BYTES if any_aggregate(page.records) else PART_BYTES
+                for part in self.cursor.parts(page, asked_ms, max_records=PART_RECORDS, max_bytes=most_bytes):
                     held -= part.size
                     yield part
                 if pace is not None:

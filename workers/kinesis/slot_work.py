@@ -24,6 +24,7 @@ from workers.kinesis.obstacles import obstacle, strangers
 from workers.kinesis.reader import ShardReader
 from workers.kinesis.source import Bridge, Source
 from workers.kinesis.transactions import Transactions
+from workers.kinesis.unended import Unended
 
 SLOT_BYTES = 8 << 20
 LINGER = 0.1
@@ -49,6 +50,7 @@ class SlotWork:
         self.blocked: dict[Key, tuple[str, ...]] = {}
         self._booted: set[str] = set()
         self._warned: dict[Key, float] = {}
+        self._unended: dict[str, Unended] = {}
         self._intake: Intake | None = None
         self.began_at = 0.0
         """When the slot was opened, in monotonic seconds."""
@@ -157,7 +159,7 @@ class SlotWork:
                 source.directory.tell(known.boot.shards)
             if known.boot is None and self.slot.index == BOOT_SLOT:
                 await self._boot(source)
-            for shard in self._shards(source, facts.arn):
+            for shard in self._shards(source, facts.arn, intake):
                 key = (facts.arn, shard.id)
                 await self._apply(intake, source, key, shard, decide(shard, self.own.checkpoints.get(key), known))
         for text in strangers(self.bridge, self.own):
@@ -176,13 +178,18 @@ class SlotWork:
             await self.app.crash(BootRefused(why))
             await self.app.slots.wait_stopping(POLL)
 
-    def _shards(self, source: Source, arn: str) -> Iterator[Shard]:
-        """What AWS lists of this slot, what parents told, and what has a checkpoint here though it is gone."""
-        shards = source.directory.of_slot(self.slot.index)
-        yield from shards
-        listed = {shard.id for shard in shards}
-        for checkpoint in list(self.own.of(arn)):
-            if checkpoint.shard not in listed and not checkpoint.ended:
+    def _shards(self, source: Source, arn: str, intake: Intake) -> Iterator[Shard]:
+        """What AWS lists of this slot, what parents told, and what has a checkpoint here though it is gone. What has
+        ended is left out, unless it is still read or reported."""
+        own, unended = self.own, self._unended.setdefault(arn, Unended())
+
+        def is_over(shard: str) -> bool:
+            key, checkpoint = (arn, shard), own.checkpoints.get((arn, shard))
+            return checkpoint is not None and checkpoint.ended and key not in intake.shards and key not in self.blocked
+
+        yield from unended.of(source.directory.of_slot(self.slot.index), is_over)
+        for checkpoint in list(own.of(arn)):
+            if checkpoint.shard not in unended.names and not checkpoint.ended:
                 yield Shard(checkpoint.shard, 0, 0, checkpoint.parents)
 
     async def _apply(self, intake: Intake, source: Source, key: Key, shard: Shard, decision: Decision) -> None:

@@ -1,5 +1,6 @@
 """What one source slot writes: records, positions and losses, each with its checkpoint in the same transaction."""
 
+from collections import deque
 from dataclasses import replace
 
 from models.checkpoint import Boot, Checkpoint
@@ -47,14 +48,18 @@ class Transactions:
         return True
 
     async def _forward(self, unit: UnitOfWork, intake: Intake, taken: list[tuple[Key, Part]]) -> dict[Key, Checkpoint]:
-        """Put everything into the unit, and let go of it: its bytes are not held twice while the unit commits."""
+        """Put what fits into the unit, and let go of it: its bytes are not held twice while the unit commits. An
+        aggregate of the KPL becomes many times as large as it was."""
         moved: dict[Key, Checkpoint] = {}
-        for key, part in taken:
+        rest = deque(taken)
+        taken.clear()
+        while rest and not unit.full:
+            key, part = rest.popleft()
             before = moved.get(key) or self.own.checkpoints.get(key)
             source = intake.source(key)
             found = await forward_aside(unit, source.to, key[0], part, before)
             moved[key] = replace(found, source=source.name)
-        taken.clear()
+        intake.put_back(rest)
         return moved
 
     def _covered(self, intake: Intake, taken: set[Key]) -> dict[Key, Checkpoint]:
