@@ -22,8 +22,8 @@ _FINDERS = tuple(
 
 
 def masked(text: str) -> str:
-    """The text without e-mail addresses, telephone numbers that begin with `+`, and card numbers in groups. It is looked
-    at as a whole, in a time that is linear to its length: what stands across two parts would not be found."""
+    """The text without e-mail addresses, telephone numbers that begin with `+`, and card numbers in groups. The time it
+    takes is linear to the length, so it looks at the whole: what stands across two parts would not be found."""
     pieces, at = [], 0
     for found in find(text, _FINDERS):
         pieces += [text[at : found.start], MASK]
