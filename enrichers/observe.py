@@ -103,8 +103,9 @@ class Watch:
         return self._look(source, row, known, odd, at_ms, whole=whole)
 
     def is_settled(self, sight: Hashable, state: State, at_ms: int) -> bool:
-        """Whether a row is no news. `sight`: its columns and the types of their values."""
-        return at_ms < self._known(state).settled.get(sight, 0)
+        """Whether a row is no news. `sight`: its columns and the types of their values. A row of no time never is, and
+        settles nothing: `row` does not look at it."""
+        return not at_ms or at_ms < self._known(state).settled.get(sight, 0)
 
     def settle(self, sight: Hashable, columns: tuple[str, ...], state: State) -> None:
         """`row` had nothing to add for one like this."""
