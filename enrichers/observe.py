@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from enrichers.schema_memory import MAX_COLUMNS, History, Reported, Seen, SeenColumn
+from enrichers.schema_memory import MAX_COLUMNS, History, Reported, Seen, SeenColumn, tell
 from enrichers.state import Observe, State, read_entry
 from models.change import EPOCH, MAX_MICROSECONDS, Control, Operation, SourceRow, milliseconds
 from models.column_types import KINDS
@@ -103,8 +103,9 @@ class Watch:
         return self._look(source, row, known, odd, at_ms, whole=whole)
 
     def is_settled(self, sight: Hashable, state: State, at_ms: int) -> bool:
-        """Whether a row is no news. `sight`: its columns and the types of their values."""
-        return at_ms < self._known(state).settled.get(sight, 0)
+        """Whether a row is no news. `sight`: its columns and the types of their values. A row of no time never is, and
+        settles nothing: `row` does not look at it."""
+        return not at_ms or at_ms < self._known(state).settled.get(sight, 0)
 
     def settle(self, sight: Hashable, columns: tuple[str, ...], state: State) -> None:
         """`row` had nothing to add for one like this."""
@@ -129,8 +130,8 @@ class Watch:
             gone += [name for name in seen.columns if name not in told]
         self._end(seen, gone, at_ms)
         key = ",".join(self._names(control.primary_key))
-        if key and (not seen.keys or (seen.keys[-1][1] != key and at_ms > seen.keys[-1][0])):
-            seen.keys.append((at_ms, key))
+        if key:
+            tell(seen.keys, at_ms, key)
         return self._effect(seen, known)
 
     def _known(self, state: State) -> _Known:
@@ -210,8 +211,8 @@ class Watch:
     def _tell(self, seen: Seen, name: str, kind: str, at_ms: int) -> None:
         self._sight(seen, name, None, at_ms)
         column = seen.columns.get(name)
-        if column is not None and (not column.types or (column.types[-1][1] != kind and at_ms > column.types[-1][0])):
-            column.types.append((at_ms, kind))
+        if column is not None:
+            tell(column.types, at_ms, kind)
 
     def _end(self, seen: Seen, names: Sequence[str], at_ms: int) -> None:
         for name in names:

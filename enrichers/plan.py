@@ -185,7 +185,7 @@ class Plan:
         source = SourceRow(dms.ADAPTER, schema, self._spec.table, Operation.UPDATE, row, None, None, None)
         odd = [(self._names[place], FLAG, False) for place in numbers]
         observed = watch.row(source, state, odd, committed_ms)
-        if not observed and committed_ms:  # a row of no time (0) was not looked at
+        if not observed:
             watch.settle(sight, tuple(row), state)
         return [*observed]
 

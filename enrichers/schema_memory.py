@@ -19,6 +19,9 @@ ChangeKind = Literal["new", "vanished", "retyped", "rekeyed"]
 CHANGE_KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 MAX_COLUMNS = 2_000
 """Columns remembered of one table; a broken source may name any number."""
+MAX_TOLD = 8
+"""Types of a column, and primary keys of a table, that are kept: the first and the last ones. Two databases behind one
+table may tell another one with every record, and all of them stand in the entry that each record then writes."""
 MAX_CHANGES = 200
 """Changes kept for `cdc schema drift`; the counts go on."""
 TYPED = frozenset(ColumnType) - {ColumnType.ANY, ColumnType.JSON}
@@ -33,7 +36,7 @@ class SeenColumn(msgspec.Struct, kw_only=True, omit_defaults=True):
     gone_ms: int = 0
     """When it was last known not to be there; 0 = never."""
     types: list[tuple[int, str]] = []
-    """(when, type in the source's words) each time another one was told."""
+    """(when, type in the source's words) each time another one was told, at most MAX_TOLD."""
     kinds: dict[str, int] = {}
     """Kind of JSON value -> first time. Of a column with a declared type only those that had to be put right."""
     refused: dict[str, int] = {}
@@ -52,7 +55,7 @@ class Seen(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Commit time of the earliest record."""
     columns: dict[str, SeenColumn] = {}
     keys: list[tuple[int, str]] = []
-    """(when, columns of the primary key, comma separated) each time another one was told."""
+    """(when, columns of the primary key, comma separated) each time another one was told, at most MAX_TOLD."""
     v: int = 1
 
     def encode(self) -> bytes:
@@ -97,6 +100,13 @@ class History(msgspec.Struct, kw_only=True, omit_defaults=True):
     def encode(self) -> bytes:
         """Bytes for the table's changelog, the same for the same content."""
         return encode(self)
+
+
+def tell(told: list[tuple[int, str]], at_ms: int, word: str) -> None:
+    """Add what was told, if it is another word than the last one, and later."""
+    if not told or (told[-1][1] != word and at_ms > told[-1][0]):
+        told.append((at_ms, word))
+        del told[1 : 1 - MAX_TOLD]
 
 
 def seen_key(name: str) -> bytes:

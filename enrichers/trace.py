@@ -13,7 +13,7 @@ from models.change import Change, Control, SourceRow
 from models.enrichment import Enrichment
 from models.event import Event
 from models.record_type import RecordTypeEnum
-from models.tables import FromColumn, OwnerCase, Redaction, TableSpec
+from models.tables import FromColumn, OwnerCase, Redaction, TableSpec, fold
 
 BUILT_IN = frozenset(kind.value for kind in RecordTypeEnum)
 
@@ -111,7 +111,11 @@ class Trace:
     def redacted(self, changes: Mapping[str, Any], content: Content, table: CompiledTable) -> None:
         """redact: column and rule."""
         spec = table.spec
-        rules = {name: _redaction(spec.redact.get(name)) for name in content.redacted}
+        spelled = spec.folded if spec.unknown_columns == "publish" else {}
+        ruled = {
+            name: spec.redact.get(name) or spec.redact.get(spelled.get(fold(name), "")) for name in content.redacted
+        }
+        rules = {name: _redaction(rule) for name, rule in ruled.items()}
         if spec.unknown_columns == "drop":
             rules |= dict.fromkeys(sorted(changes.keys() - spec.known), "left out (unknown column)")
         text = _listed(rules) or "nothing"

@@ -71,7 +71,22 @@ def _reader(described: Mapping[str, Any]) -> Reader | None:
         return lambda value: _decimal(value, scale)
     if type(name) is str and name in _NAMED:
         return _NAMED[name]
-    return _binary if described.get("type") == "bytes" else None
+    kind, items = described.get("type"), described.get("items")
+    if kind == "array" and type(items) is dict and (reader := _reader(items)) is not None:
+        return _each(reader)
+    return _binary if kind == "bytes" else None
+
+
+def _each(read: Reader) -> Reader:
+    """An array of such values, as PostgreSQL's `numeric[]` is one."""
+
+    def read_all(values: Any) -> Any:
+        if type(values) is not list:
+            return WRONG
+        found = [None if value is None else read(value) for value in values]
+        return WRONG if any(value is WRONG for value in found) else found
+
+    return read_all
 
 
 def _decimal(value: Any, scale: Any) -> Any:

@@ -13,7 +13,6 @@ from typing import Any
 
 from models.change import Control, Operation, Row, SourceRow, moment_text
 from models.outcome import Dead, Failure
-from models.sources.binary import tagged
 from models.sources.connect_types import Reader, read_row, row_reader
 from models.sources.debezium_control import control_of
 
@@ -26,10 +25,10 @@ _UUID = str(uuid.UUID(bytes=hashlib.md5(UNAVAILABLE.encode(), usedforsecurity=Fa
 _UNAVAILABLE: Mapping[type, Container[Any]] = {
     str: frozenset({UNAVAILABLE, _PACKED}),
     list: ([UNAVAILABLE], [*UNAVAILABLE.encode()], [_UUID], [_PACKED]),
-    dict: (tagged(_PACKED), {UNAVAILABLE: UNAVAILABLE}),
+    dict: ({UNAVAILABLE: UNAVAILABLE},),
 }
-"""As text, as bytes without and with a schema, as array of texts, integers, UUIDs and bytes, and as hstore. Source:
-Debezium, `UnchangedToastedPlaceholder`."""
+"""As text, as bytes, as array of texts, integers, UUIDs and bytes, and as hstore, as they come: a schema may have the
+integers read as days. Source: Debezium, `UnchangedToastedPlaceholder`."""
 OPERATIONS: Mapping[str, Operation] = {
     "c": Operation.CREATE, "r": Operation.CREATE, "u": Operation.UPDATE, "d": Operation.DELETE,
 }  # fmt: skip
@@ -96,10 +95,11 @@ def decode_flat(document: Any) -> SourceRow | Control | Dead:
     timed = not NANOSECONDS.keys().isdisjoint(source)
     source = {name: value for name, value in marks.items() if not (timed and name in NANOSECONDS)} | source
     wrapper = document.get("schema") if payload is not document else None
-    row = read_row({name: value for name, value in payload.items() if not name.startswith(_MARK)}, row_reader(wrapper))
+    sent = {name: value for name, value in payload.items() if not name.startswith(_MARK)}
+    row = read_row(_available(sent), row_reader(wrapper))
     if isinstance(row, str):
         return _not_as_declared(row)
-    return _told(FLAT_ADAPTER, word, source, None, _available(row), _MARK, _flat_fields(wrapper))
+    return _told(FLAT_ADAPTER, word, source, None, row, _MARK, _flat_fields(wrapper))
 
 
 def _told(
@@ -167,17 +167,15 @@ def _images(payload: Mapping[str, Any], schema: Any) -> tuple[Row | None, Row | 
             continue
         if type(image) is not dict:
             return Dead(Failure.VALIDATION_ERROR, f"{name} is not an object")
-        row = read_row(image, reader)
+        row = read_row(_available(image), reader)
         if isinstance(row, str):
             return _not_as_declared(row)
         found[name] = row
     before, after = found["before"], found["after"]
-    if before is not None:
-        before = _available(before)
-    if after is not None:
+    if before and after is not None:
         # What did not change is what it was, if anybody says what that is.
-        known = _available(after)
-        after = known | {name: was for name, was in (before or {}).items() if name in after and name not in known}
+        sent = payload["after"]
+        after = after | {name: was for name, was in before.items() if name in sent and name not in after}
     return before, after
 
 

@@ -49,3 +49,10 @@ def test_what_operators_need_stays_readable(line: str) -> None:
 
 def test_long_texts_are_masked_to_their_end() -> None:
     assert masked("x " * MAX_TEXT + "a@x.test") == "x " * MAX_TEXT + "***"
+
+
+@pytest.mark.parametrize("value", ["jane.doe@acme.example", "+41 44 668 18 00", "4111 1111 1111 1111"])
+def test_what_stands_across_any_place_of_a_long_text_is_masked(value: str) -> None:
+    for place in range(len(value) + 1):
+        start = "x" * (MAX_TEXT - place - 1) + " "
+        assert masked(start + value) == start + "***"

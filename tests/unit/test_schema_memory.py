@@ -10,7 +10,17 @@ import pytest
 
 from enrichers.enriched import Enriched
 from enrichers.observe import read_history, read_seen
-from enrichers.schema_memory import History, Seen, SeenColumn, history_key, report, seen_key, together, treatment
+from enrichers.schema_memory import (
+    MAX_TOLD,
+    History,
+    Seen,
+    SeenColumn,
+    history_key,
+    report,
+    seen_key,
+    together,
+    treatment,
+)
 from enrichers.state import NewerFormatError, Observe
 from models.change import Control
 from models.outcome import Dead, Drop, Ok
@@ -202,6 +212,15 @@ def test_the_schema_of_a_debezium_record_tells_types_and_what_is_gone(tmp_path: 
     worker.feed(debezium("u", {"id": 1, "a": "x"}, 1, {"id": "int32", "a": "string", "b": "string"}))
     worker.feed(debezium("u", {"id": 1, "a": "x"}, 2, {"id": "int64", "a": "string"}))
     assert told(worker, "t") == [("vanished", "b", "string", ""), ("retyped", "id", "int32", "int64")]
+
+
+def test_types_that_come_and_go_with_every_record_do_not_fill_the_memory(tmp_path: Path) -> None:
+    worker = free(tmp_path)
+    for minute in range(40):
+        worker.feed(debezium("c", {"id": minute, "a": 1}, minute, {"id": "int32", "a": ("int32", "int64")[minute % 2]}))
+    types = [kind for _, kind in seen(worker, "t").columns["a"].types]
+    assert (types[0], types[-1], len(types)) == ("int32", "int64", MAX_TOLD)
+    assert told(worker, "t") == [("retyped", "a", "int32", "int64")]
 
 
 def test_a_value_that_was_put_right_is_counted_and_told() -> None:
