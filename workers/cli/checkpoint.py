@@ -189,7 +189,7 @@ def reset(
 
 @checkpoint.command(name="import", epilog=IMPORT_EXAMPLES)
 @click.option("--from", "source", required=True, metavar="FROM",
-              help="FILE (the JSON of an export), kcl:TABLE or dynamodb:TABLE.")  # fmt: skip
+              help="FILE (of an export or a scan), kcl:TABLE or dynamodb:TABLE.")  # fmt: skip
 @click.option("--source", "name", metavar="NAME", help="The source they are for, if there are several (CDC_SOURCES).")
 @click.option("--stream", metavar="NAME", help="The stream's name or ARN in FROM, if it differs.")
 @click.option("--replace", "replacing", is_flag=True, help="Also if the stream has checkpoints: they go.")
@@ -203,7 +203,7 @@ def import_(
     """Take positions over from elsewhere.
 
     \b
-    FILE            the JSON of `cdc checkpoint export`
+    FILE            what `cdc checkpoint export` or `aws dynamodb scan` wrote
     kcl:TABLE       a lease table of the Kinesis Client Library, version 1 to 3, in DynamoDB
     dynamodb:TABLE  the checkpoint table of the Lambda pipeline; without TABLE that of CHECKPOINT_TABLE_NAME
 
