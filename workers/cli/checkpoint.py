@@ -203,7 +203,7 @@ def import_(
     """Take positions over from elsewhere.
 
     \b
-    FILE            what `cdc checkpoint export` or `aws dynamodb scan` wrote
+    FILE            the JSON of `cdc checkpoint export`
     kcl:TABLE       a lease table of the Kinesis Client Library, version 1 to 3, in DynamoDB
     dynamodb:TABLE  the checkpoint table of the Lambda pipeline; without TABLE that of CHECKPOINT_TABLE_NAME
 
@@ -212,6 +212,8 @@ def import_(
     their parents. A shard of FROM that is not in the stream any more and has not ended is refused. A table does not
     say what its positions cover: if the record of one has left the stream, its shard stops with a gap when the bridge
     comes to it (CDC_ON_GAP).
+
+    FILE may also be what `aws dynamodb scan` printed of one of these tables.
 
     All workers of the bridge must be stopped. An import that was cut off leaves a mark with which no worker reads on:
     run it again.

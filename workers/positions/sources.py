@@ -15,8 +15,8 @@ KCL, LAMBDA = "kcl", "dynamodb"
 
 
 async def bring(settings: Settings, source: str, stream: str) -> Brought:
-    """`source`: FILE (an export, or what `aws dynamodb scan` printed of either table), `kcl:TABLE` or `dynamodb:TABLE`;
-    its table may be left out. `stream`: its name or ARN there. Raises CommandError, AwsError."""
+    """`source`: FILE (an export, or what `aws dynamodb scan` printed of either table), `kcl:TABLE` or `dynamodb:TABLE`,
+    whose table may be left out. `stream`: its name or ARN there. Raises CommandError, AwsError."""
     kind, colon, table = source.partition(":")
     if not colon or kind not in (KCL, LAMBDA):
         content = await asyncio.to_thread(_content, source)
