@@ -17,7 +17,7 @@ def read_catalogue(settings: Settings) -> Catalogue:
     except InvalidFile as error:
         problems = "\n     ".join(error.problems)
         raise ConfigurationError(
-            problems, hint="mend the file that CDC_TABLES names; it has no other mistakes"
+            problems, hint="mend the file that CDC_TABLES names: docs/tables.md has every field"
         ) from None
     if not settings.canary:
         return catalogue

@@ -8,8 +8,9 @@ import pytest
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.server import StandIn
 from tests.contract.standin import SESSION, client, clock, control, stand_in
+from workers.aws.errors import AwsDenied
 from workers.checks.clock import check_clock
-from workers.checks.streams import check_identity, check_streams
+from workers.checks.streams import check_identity, check_streams, finding_of
 from workers.settings.worker import Settings
 
 __all__ = ["clock", "control", "stand_in"]  # fixtures
@@ -27,6 +28,12 @@ def settings(stand_in: StandIn, **more: Any) -> Settings:
     return Settings(
         _env_file=None, aws_endpoint_url=stand_in.url, max_retry_attempts=1, kinesis_stream_name=STREAM, **more
     )
+
+
+def test_who_has_no_credentials_is_not_told_to_allow_something() -> None:
+    (spec,) = Settings(_env_file=None, kinesis_stream_name=STREAM).sources
+    found = finding_of(AwsDenied("NoCredentials", ""), spec, "eu-west-1", "kinesis:ListShards")
+    assert (found.id, found.subject) == ("aws.credentials", STREAM)
 
 
 async def test_a_stream_that_can_be_read_is_fine_and_one_that_is_not_there_is_told(stand_in: StandIn) -> None:

@@ -10,7 +10,7 @@ from workers.cli.topics import topics
 from workers.kafka.topic_acls import acl_lines
 from workers.kafka.topic_apply import topic_rules
 from workers.kafka.topic_changes import Action, TopicRules, changes, created
-from workers.kafka.topics import TopicPlan, TopicState, plan
+from workers.kafka.topics import TopicPlan, TopicState, counts_told, plan
 from workers.settings.worker import Settings
 
 DURABLE = TopicRules(replicas=3, local=False)
@@ -99,3 +99,10 @@ def test_without_a_terminal_nothing_is_asked_and_acls_name_every_prefix(monkeypa
 def test_every_planned_topic_is_covered_by_a_prefix_of_the_acls() -> None:
     settings = Settings(_env_file=None, app="shop", topic_prefix="shop.")
     assert all(one.name.startswith(("shop.", "shop-")) for one in plan(settings, ["users"]))
+
+
+def test_topics_with_the_same_wrong_count_are_told_together() -> None:
+    wrong = [("cdc.events", 4, 7), ("cdc.dead", 4, 7), ("cdc.slots", 48, 12)]
+    assert counts_told(wrong) == (
+        "settings say 7, and there are 4 in cdc.events, cdc.dead; settings say 12, and there are 48 in cdc.slots"
+    )

@@ -55,7 +55,7 @@ async def _check_stream(session: Session, spec: SourceSpec, seconds: float) -> l
         try:
             return await within(seconds, session.cold("kinesis", operation, **arguments))
         except AwsError as error:
-            raise _Refused(_sorted(error, spec, session.region, ACTION_OF[operation])) from None
+            raise _Refused(finding_of(error, spec, session.region, ACTION_OF[operation])) from None
 
     try:
         summary = (await ask("describe_stream_summary", **name))["StreamDescriptionSummary"]
@@ -72,10 +72,11 @@ async def _check_stream(session: Session, spec: SourceSpec, seconds: float) -> l
     return []
 
 
-def _sorted(error: AwsError, spec: SourceSpec, region: str, action: str) -> Finding:
+def finding_of(error: AwsError, spec: SourceSpec, region: str, action: str) -> Finding:
+    """What a call that failed says of the stream, or of who asked."""
     match error:
         case AwsDenied() if error.code == "NoCredentials":
-            return Finding.of("stream.denied", spec.stream, "boto3 found no AWS credentials (it does not read .env)")
+            return Finding.of("aws.credentials", spec.stream, "boto3 found no credentials (it does not read .env)")
         case AwsDenied():
             return Finding.of("stream.denied", spec.stream, f"{action} is not allowed ({error.code})")
         case AwsThrottled() | AwsUnavailable():

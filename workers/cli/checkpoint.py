@@ -189,7 +189,7 @@ def reset(
 
 @checkpoint.command(name="import", epilog=IMPORT_EXAMPLES)
 @click.option("--from", "source", required=True, metavar="FROM",
-              help="FILE (the JSON of an export), kcl:TABLE or dynamodb:TABLE.")  # fmt: skip
+              help="FILE (of an export or a scan), kcl:TABLE or dynamodb:TABLE.")  # fmt: skip
 @click.option("--source", "name", metavar="NAME", help="The source they are for, if there are several (CDC_SOURCES).")
 @click.option("--stream", metavar="NAME", help="The stream's name or ARN in FROM, if it differs.")
 @click.option("--replace", "replacing", is_flag=True, help="Also if the stream has checkpoints: they go.")
@@ -214,6 +214,8 @@ def import_(
     their parents. A shard of FROM that is not in the stream any more and has not ended is refused. A table does not
     say what its positions cover: if the record of one has left the stream, its shard stops with a gap when the bridge
     comes to it (CDC_ON_GAP).
+
+    FILE may also be what `aws dynamodb scan` printed of one of these tables.
 
     All workers of the bridge must be stopped. An import that was cut off leaves a mark with which no worker reads on:
     run it again.

@@ -118,7 +118,7 @@ def diff(ctx: click.Context, workers: bool, output: Output) -> None:
         )
     _print(output, [one.document() for one in found.differences],
            ("STAGE", "WORKER", "DIFFERENCE"),
-           [(one.stage, "refused" if one.refused else "told", one.what) for one in found.differences])  # fmt: skip
+           [(one.stage, "refused" if one.refused else "may start", one.what) for one in found.differences])  # fmt: skip
     refused = sum(one.refused for one in found.differences)
     others = f"; never ran: {', '.join(found.without_record)}" if found.without_record else ""
     told = f"{len(found.differences)} differences, {refused} would be refused"

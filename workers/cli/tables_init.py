@@ -74,7 +74,9 @@ def _print(chosen: "Sequence[SeenTable]", origin: str) -> None:
     click.echo(drafted.text, nl=False)
     if left_out:
         click.echo(f"cdc tables: built in and left out: {_names(left_out)}; CDC_CATALOGUE=none drafts them", err=True)
-    click.echo(f"cdc tables: {len(chosen) - len(left_out)} tables, {drafted.guesses} guesses to look at", err=True)
+    count, guesses = len(chosen) - len(left_out), drafted.guesses
+    told = f"{count} table{'' if count == 1 else 's'}, {guesses} guess{'' if guesses == 1 else 'es'} to look at"
+    click.echo(f"cdc tables: {told}", err=True)
 
 
 def _of_records(names: tuple[str, ...]) -> "tuple[list[SeenTable], str]":

@@ -59,7 +59,9 @@ class TailLines:
         if wanted is None:
             return
         looked = wanted.seen[0]
-        yield f"{self.shown:,} records" + (f" of {looked:,} looked at" if looked != self.shown else "")
+        yield f"{self.shown:,} record{'' if self.shown == 1 else 's'}" + (
+            f" of {looked:,} looked at" if looked != self.shown else ""
+        )
         if wanted.sample is not None and wanted.sample.left_out:
             yield f"{wanted.sample.left_out:,} more fit and are not shown: --sample"
         if wanted.where is not None:

@@ -165,13 +165,22 @@ async def ensure_topics(settings: Settings, lookups: Iterable[str], client: dict
         await _create(admin, missing, settings)
         wrong = [t for t in wanted if counts.get(t.name, t.partitions) != t.partitions]
         if wrong:
-            found = ", ".join(f"{t.name} has {counts[t.name]}, settings say {t.partitions}" for t in wrong)
             raise ConfigurationError(
-                f"partition counts differ: {found}",
+                f"partition counts differ: {counts_told((t.name, counts[t.name], t.partitions) for t in wrong)}",
                 hint="CDC_PARTITIONS and CDC_SOURCE_SLOTS are fixed for the life of a CDC_TOPIC_PREFIX",
             )
     finally:
         await admin.close()
+
+
+def counts_told(wrong: Iterable[tuple[str, int, int]]) -> str:
+    """Of topics (name, partitions, those of the settings): what is said once is not said of each."""
+    names: dict[tuple[int, int], list[str]] = {}
+    for name, there, wanted in wrong:
+        names.setdefault((there, wanted), []).append(name)
+    return "; ".join(
+        f"settings say {wanted}, and there are {there} in {', '.join(of)}" for (there, wanted), of in names.items()
+    )
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[TopicPlan], settings: Settings) -> None:

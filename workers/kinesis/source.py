@@ -114,7 +114,8 @@ class Bridge:
         try:
             await source.directory.refresh()
         except AwsError as error:
-            self.tell(f"stream {stream}: cannot list its shards: {error.code}, trying again", log)
+            missing = " (there is none of this name here)" if error.code == "ResourceNotFoundException" else ""
+            self.tell(f"stream {stream}: cannot list its shards: {error.code}{missing}, trying again", log)
         else:
             over = {told for told in self.told if told.startswith(f"stream {stream}: ")}
             if over:

@@ -16,5 +16,5 @@ def disagreement(marks: Mapping[str, Mapping[str, str]]) -> tuple[str, str] | No
                 workers.setdefault(mark, []).append(worker)
         if len(workers) > 1:
             told = "; ".join(f"{mark} on {', '.join(names)}" for mark, names in workers.items())
-            return stage, f"workers have other tables than each other, and each makes events by its own: {told}"
+            return stage, f"workers run with different tables, and each drops what its own does not name: {told}"
     return None

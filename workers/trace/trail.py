@@ -229,7 +229,7 @@ def ending_of(walk: Walk, tp: TopicPartition) -> tuple[Ending, str]:
     if walk.raw is None:
         return Ending.GONE, "what Kafka still holds says nothing of it: it is older than what the topics keep"
     if walk.earlier is None and (walk.again is None or walk.again.outcome != "dropped"):
-        return Ending.DROPPED, "no event was made of it; the line above says what may be the reason"
+        return Ending.DROPPED, "no event was made of it; the hop enrich says what may be the reason"
     return Ending.DROPPED, "no event was made of it, and none is missing"
 
 
