@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from enrichers.compiled import CompiledTable
 from enrichers.detail import Extras, Frame
@@ -85,15 +86,15 @@ def normalize(
     environment: str,
 ) -> Event:
     """Build the event. Nothing in it depends on the clock or on the run."""
-    extras = None
-    if content.images or content.previous_keys is not None or content.aliases or change.imprecise or change.truncated:
-        extras = Extras(
-            images={name: wire(image) for name, image in content.images.items()},
-            previous_keys=wire(content.previous_keys),
-            aliases=content.aliases,
-            precision_loss=_published(change.imprecise, table),
-            truncated=_published(change.truncated, table),
-        )
+    images = content.images
+    extras = Extras(
+        after=wire(images.get("after", UNSET)),
+        before=wire(images.get("before", UNSET)),
+        previous_keys=UNSET if content.previous_keys is None else wire(content.previous_keys),
+        aliases=content.aliases or UNSET,
+        precision_loss=_published(change.imprecise, table) or UNSET,
+        truncated=_published(change.truncated, table) or UNSET,
+    )
     frame = Frame(
         table.spec, change.operation, change.adapter, change.schema, change.table,
         service=service, environment=environment, snapshot=change.snapshot,
@@ -102,7 +103,7 @@ def normalize(
         record, digest=digest, committed_ms=change.committed_ms, timestamp=iso(change.committed_at),
         keys=wire(content.keys), compared=content.compared, redacted=content.redacted, owner=enrichment,
         changes={name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()},
-        org_id=content.org_id, user_id=content.user_id, transaction_id=change.transaction_id, extras=extras,
+        org_id=content.org_id, user_id=content.user_id, transaction_id=UNSET if change.transaction_id is None else change.transaction_id, extras=extras,
     )  # fmt: skip
 
 

@@ -243,7 +243,7 @@ class Plan:
             changes=changes, compared=compared, redacted=tuple(sorted({*touched})) if touched else (), owner=owner,
             org_id=published_id(owner.org_id, table.org_redactor),
             user_id=published_id(owner.user_id, table.user_redactor),
-            transaction_id=None if transaction in _NO_TRANSACTION else str(transaction),
+            transaction_id=UNSET if transaction in _NO_TRANSACTION else str(transaction),
         )  # fmt: skip
 
     def _frame(self, word: Word, schema: str, table: str) -> Frame:

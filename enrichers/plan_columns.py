@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET
 
 from enrichers.compiled import CompiledTable
-from enrichers.diff import Changes, same
+from enrichers.detail import Sides
+from enrichers.diff import same
 from enrichers.redact import REMOVED, Redactor
 from models.change import Operation, Row
 from models.outcome import Drop
@@ -39,9 +40,9 @@ class PlanColumns:
         """`names`: in the spec's spelling."""
         self._columns = tuple(_column(table, name) for name in names)
 
-    def differences(self, new: Values, old: Values, changed: Iterable[int]) -> tuple[Changes, list[str]]:
+    def differences(self, new: Values, old: Values, changed: Iterable[int]) -> tuple[dict[str, Any], list[str]]:
         """What may be published of the changed columns, and which of them count as redacted. Raises BadValueError."""
-        changes: Changes = {}
+        changes: dict[str, Any] = {}
         touched: list[str] = []
         columns = self._columns
         for place in changed:
@@ -60,15 +61,14 @@ class PlanColumns:
                 after, before = form(after), form(before)
                 if after is REMOVED or before is REMOVED:
                     continue
-            changes[name] = {
-                "new": after if type(after) in PLAIN else wire(after),
-                "old": before if type(before) in PLAIN else wire(before),
-            }
+            changes[name] = Sides(
+                after if type(after) in PLAIN else wire(after), before if type(before) in PLAIN else wire(before)
+            )
         return changes, touched
 
-    def values(self, new: Values, places: Iterable[int], but: Container[str]) -> tuple[Changes, list[str]]:
+    def values(self, new: Values, places: Iterable[int], but: Container[str]) -> tuple[dict[str, Any], list[str]]:
         """The same of a whole row, but for some columns."""
-        changes: Changes = {}
+        changes: dict[str, Any] = {}
         touched: list[str] = []
         for place in places:
             column = self._columns[place]
