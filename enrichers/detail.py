@@ -112,7 +112,7 @@ class Frame:
         self._snapshot = snapshot
 
     def event(
-        self, record: RawRecord, *, digest: str, committed_ms: int, timestamp: str, keys: Mapping[str, Any],
+        self, record: RawRecord, digest: str, committed_ms: int, timestamp: str, keys: Mapping[str, Any],
         changes: Mapping[str, Any], compared: bool, redacted: Sequence[str], owner: Enrichment,
         org_id: Any, user_id: Any, transaction_id: str | UnsetType, extras: Extras = _NONE,
     ) -> Event:  # fmt: skip

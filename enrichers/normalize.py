@@ -17,9 +17,9 @@ from models.event import Event
 from models.raw import RawRecord
 from models.routing import key_text
 from models.sources.binary import is_tagged
-from models.strict_json import encode, wire
+from models.strict_json import wire
 
-_DIGEST: Final = blake2b(digest_size=10)
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -56,10 +56,24 @@ def digest_of(
     source: str, name: str, operation: Operation, schema: str, keys: list[Any] | None, identity: Sequence[Any]
 ) -> str:
     """The same from its parts."""
-    named = [source, name, operation.value, schema, keys, identity]
-    digest = _DIGEST.copy()
-    digest.update(encode(named))
-    return digest.hexdigest()
+    return Stem(source, name, operation, schema).digest(keys, identity)
+
+
+class Stem:
+    """What the changes of one operation of one table have in common, digested once."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, source: str, name: str, operation: Operation, schema: str) -> None:
+        """As `digest_of`."""
+        common = _encode([source, name, operation.value, schema])
+        self._begun = blake2b(common[:-1] + b",", digest_size=10)
+
+    def digest(self, keys: list[Any] | None, identity: Sequence[Any]) -> str:
+        """That of one change."""
+        digest = self._begun.copy()
+        digest.update(_encode([keys, identity])[1:])
+        return digest.hexdigest()
 
 
 def position_of(record: RawRecord) -> list[Any]:
@@ -99,11 +113,11 @@ def normalize(
         table.spec, change.operation, change.adapter, change.schema, change.table,
         service=service, environment=environment, snapshot=change.snapshot,
     )  # fmt: skip
+    changes = {name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()}
     return frame.event(
-        record, digest=digest, committed_ms=change.committed_ms, timestamp=iso(change.committed_at),
-        keys=wire(content.keys), compared=content.compared, redacted=content.redacted, owner=enrichment,
-        changes={name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()},
-        org_id=content.org_id, user_id=content.user_id, transaction_id=UNSET if change.transaction_id is None else change.transaction_id, extras=extras,
+        record, digest, change.committed_ms, iso(change.committed_at), wire(content.keys), changes, content.compared,
+        content.redacted, enrichment, content.org_id, content.user_id,
+        UNSET if change.transaction_id is None else change.transaction_id, extras,
     )  # fmt: skip
 
 

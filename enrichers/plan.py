@@ -15,7 +15,7 @@ from enrichers import remember
 from enrichers.compiled import CompiledTable
 from enrichers.detail import Frame
 from enrichers.enriched import Enriched
-from enrichers.normalize import digest_of, position_of
+from enrichers.normalize import Stem, position_of
 from enrichers.owner import find_owner
 from enrichers.owner_places import OwnerPlaces
 from enrichers.plan_columns import PlanColumns, Word, published_id, redacted_keys, words
@@ -51,6 +51,15 @@ class PlanOptions:
     zone: tzinfo
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An operation on the table of one source."""
+
+    word: Word
+    frame: Frame
+    stem: Stem
+
+
 class Plan:
     """For rows with these columns, as the reader of one source delivers them."""
 
@@ -64,19 +73,23 @@ class Plan:
         self._names = tuple(columns)
         self._columns = PlanColumns(table, columns)
         self._keys = tuple((name, places[name]) for name in spec.key)
+        self._key_places = frozenset(places[name] for name in spec.key)
         self._no_keys = tuple(place for name, place in places.items() if name not in spec.key)
         self._words = words(spec, places)
         self._key_rules = {name: table.redactors[name] for name in spec.key if name in table.redactors}
         self._owner = OwnerPlaces(spec, columns, options.catalogue)
+        self._names_keys = not table.key_is_redacted
         self._provides = tuple(
             (rule, places.get(rule.org or ""), places.get(rule.user or "")) for rule in spec.provides
         )
         self._fills = (spec.absent_columns or reading.absent_columns) == "null"
         self._drops_resent = spec.duplicates != "pass"
         self._needs_owner = spec.missing_owner.then == "dead"
-        self._place = ("", "")
-        """Schema and table as the last record had them, which have frames."""
-        self._frames: dict[str, Frame] = {}
+        self._remembers = spec.memory
+        self._samples = options.second.mode != "off"
+        self._place: tuple[str, str, str] | None = None
+        """Source, schema and table as the last record had them, which have forms."""
+        self._forms: dict[str, Form] = {}
 
     @staticmethod
     def of(
@@ -94,27 +107,30 @@ class Plan:
     def run(self, typed: TypedRecord, record: RawRecord, state: State, *, patient: bool) -> Enriched | None:
         """All steps for one record; None: they have to be taken one by one. Raises as the pipeline does."""
         metadata, new, row = typed.metadata, typed.new, record.key
-        schema, word = metadata.schema_name, self._words.get(metadata.operation)
-        if word is None or metadata.record_type != "data" or type(schema) is not str or row is None or record.replay:
+        schema = metadata.schema_name
+        if metadata.record_type != "data" or type(schema) is not str or row is None or record.replay:
             return None
-        if not self._is_ours(schema, metadata.table_name, state) or not self._is_ordinary(word, typed):
+        if not self._is_ours(record.source, schema, metadata.table_name, state):
             return None
+        form = self._forms.get(metadata.operation)
+        if form is None or not self._is_ordinary(form.word, typed):
+            return None
+        word = form.word
         time = metadata.commit_timestamp or metadata.timestamp
         if type(time) is not str or (committed := commit_time(time, self._options.zone)) is None:
             return None
         committed_ms, timestamp = committed
         keys = {name: new[place] for name, place in self._keys}
         parts = (metadata.stream_position, metadata.transaction_id, metadata.transaction_record_id)
-        named = None not in parts and "" not in parts and UNSET not in parts
-        spec, table = self._spec, self._table
-        digest = digest_of(
-            record.source, spec.name, word.operation, schema,
-            None if table.key_is_redacted else [key_text(value) for value in keys.values()],
+        named = _NO_NAME.isdisjoint(parts)
+        spec = self._spec
+        digest = form.stem.digest(
+            [key_text(value) for value in keys.values()] if self._names_keys else None,
             ["change", *map(str, parts)] if named else position_of(record),
-        )  # fmt: skip
-        if self._options.second.wanted(digest):
+        )
+        if self._samples and self._options.second.wanted(digest):
             return None
-        memory = state.memory(row) if spec.memory else None
+        memory = state.memory(row) if self._remembers else None
         note = named and self._drops_resent
         if note and ((memory is not None and digest in memory.changes) or state.is_recent(digest)):
             return Enriched(_RESENT, table=spec.name)
@@ -138,42 +154,41 @@ class Plan:
             owner = found
             if owner.source == "missing" and self._needs_owner:
                 return None
-        if spec.memory:
+        if self._remembers:
             effects += remember.memorize_in_turn(owner, row, memory, digest if named else None, committed_ms)
         retyped = len(typed.numbers)
         if word.kept_back is not None:
             return Enriched(word.kept_back, tuple(effects), spec.name, retyped)
-        event = self._event(word, typed, record, owner, keys, digest, committed_ms, timestamp)
+        event = self._event(form, typed, record, owner, keys, digest, committed_ms, timestamp)
         return None if event is None else Enriched(Ok(event), tuple(effects), spec.name, retyped)
 
-    def _is_ours(self, schema: str, table: str, state: State) -> bool:
+    def _is_ours(self, source: str, schema: str, table: str, state: State) -> bool:
         """Whether the record is of this table, whose schema is fixed or pinned."""
-        spec = self._spec
-        if self._place != (schema, table):
+        spec, place = self._spec, (source, schema, table)
+        if self._place != place:
             if self._options.catalogue.first(dms.ADAPTER, schema, table) is not spec:
                 return False
-            self._place = schema, table
-            self._frames = {word: self._frame(about, schema, table) for word, about in self._words.items()}
+            self._place = place
+            self._forms = {name: self._form(word, *place) for name, word in self._words.items()}
         return spec.schema is not None or state.pinned_schema(spec.name) == schema
 
     def _is_ordinary(self, word: Word, typed: TypedRecord) -> bool:
         """Whether the row is valid, its key has not changed, and its images can be compared, if there are two."""
-        new, old = typed.new, typed.old
-        changed = typed.changed
-        for _, place in self._keys:
-            value = new[place]
-            if value is None or value is UNSET:
-                return False
-            if place in changed and old is not None and old[place] is not None and old[place] is not UNSET:
-                return False
+        new, old, changed, shape, keys = typed.new, typed.old, typed.changed, typed.shape, self._key_places
+        if not keys.isdisjoint(shape.empty):
+            return False
         if word.operation is Operation.CREATE:
-            return old is None and not any(new[place] is None or new[place] is UNSET for place in word.required)
+            return old is None and shape.empty.isdisjoint(word.required)
         if old is None:
             return True
+        if not keys.isdisjoint(changed) and any(
+            place in changed and old[place] is not None and old[place] is not UNSET for place in keys
+        ):
+            return False
         if self._fills and any(new[place] is UNSET or old[place] is UNSET for place in changed):
             return False
         # Fewer changes than columns beside the key: one of the others stands in both rows.
-        in_both = len(changed) + len(self._keys) < len(typed.shape.present)
+        in_both = len(changed) + len(keys) < len(shape.present)
         return in_both or any(old[place] is not UNSET for place in self._no_keys)
 
     def _observed(self, typed: TypedRecord, schema: str, committed_ms: int, state: State) -> list[Effect]:
@@ -221,12 +236,12 @@ class Plan:
         )
 
     def _event(
-        self, word: Word, typed: TypedRecord, record: RawRecord, owner: Enrichment, keys: dict[str, Any], digest: str,
+        self, form: Form, typed: TypedRecord, record: RawRecord, owner: Enrichment, keys: dict[str, Any], digest: str,
         committed_ms: int, timestamp: str,
     ) -> Event | None:  # fmt: skip
         """None: a value has no form that the table wants it in."""
         metadata, old, table = typed.metadata, typed.old, self._table
-        compared = old is not None or word.operation is Operation.CREATE
+        compared = old is not None or form.word.operation is Operation.CREATE
         try:
             if old is not None:
                 changes, touched = self._columns.differences(typed.new, old, typed.changed)
@@ -238,20 +253,24 @@ class Plan:
         if self._key_rules:
             touched += self._key_rules
             published = redacted_keys(keys, self._key_rules)
-        return self._frames[metadata.operation].event(
-            record, digest=digest, committed_ms=committed_ms, timestamp=timestamp, keys=wire(published),
-            changes=changes, compared=compared, redacted=tuple(sorted({*touched})) if touched else (), owner=owner,
-            org_id=published_id(owner.org_id, table.org_redactor),
-            user_id=published_id(owner.user_id, table.user_redactor),
-            transaction_id=UNSET if transaction in _NO_TRANSACTION else str(transaction),
+        org, user = owner.org_id, owner.user_id
+        if table.org_redactor is not None:
+            org = published_id(org, table.org_redactor)
+        if table.user_redactor is not None:
+            user = published_id(user, table.user_redactor)
+        return form.frame.event(
+            record, digest, committed_ms, timestamp, wire(published), changes, compared,
+            tuple(sorted({*touched})) if touched else (), owner, org, user,
+            UNSET if transaction in _NO_NAME else str(transaction),
         )  # fmt: skip
 
-    def _frame(self, word: Word, schema: str, table: str) -> Frame:
-        options = self._options
-        return Frame(
-            self._spec, word.operation, dms.ADAPTER, schema, table,
+    def _form(self, word: Word, source: str, schema: str, table: str) -> Form:
+        options, spec = self._options, self._spec
+        frame = Frame(
+            spec, word.operation, dms.ADAPTER, schema, table,
             service=options.service, environment=options.environment, snapshot=word.snapshot,
         )  # fmt: skip
+        return Form(word, frame, Stem(source, spec.name, word.operation, schema))
 
 
 def _id(typed: TypedRecord, place: int | None) -> Any:
@@ -265,4 +284,5 @@ def _id(typed: TypedRecord, place: int | None) -> Any:
 
 
 _RESENT = Drop("resent")
-_NO_TRANSACTION = (None, "", UNSET)
+_NO_NAME = frozenset({None, "", UNSET})
+"""Values of metadata that name nothing."""

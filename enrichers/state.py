@@ -212,16 +212,16 @@ class InMemoryState:
         """Do what the pipeline asked for."""
         for effect in effects:
             match effect:
-                case Memorize(row, memory):
-                    _put(self.memories, row, memory)
-                case Note(digest):
-                    self.recent.add(digest)
-                case Remember(lookup, row, entry):
-                    _put(self.lookups, (lookup, row), entry)
-                case Pin(name, schema):
-                    self.pins[name] = schema
-                case Observe(name, entry):
-                    self.schemas[name] = entry
+                case Memorize():
+                    _put(self.memories, effect.row, effect.memory)
+                case Note():
+                    self.recent.add(effect.digest)
+                case Remember():
+                    _put(self.lookups, (effect.lookup, effect.row), effect.entry)
+                case Pin():
+                    self.pins[effect.name] = effect.schema
+                case Observe():
+                    self.schemas[effect.name] = effect.entry
                 case _:
                     assert_never(effect)
 

@@ -5,7 +5,7 @@ column nobody expected, a value that has to be put right, a key that stands ther
 tuple of values in the order of the reader's columns, UNSET where the record has none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import compress
@@ -84,18 +84,41 @@ _BY_TYPE: Mapping[ColumnType, frozenset[type]] = {
 _is_time = CHECKS[ColumnType.TIMESTAMP]
 _moment = datetime.fromisoformat
 """Enough for most times, and quicker."""
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def _was_time(value: Any) -> bool:
+    if type(value) is not str:
+        return True
+    try:
+        _moment(value)
+    except ValueError:
+        return _is_time(value) is not WRONG
+    return True
+
+
+def _was(column: ColumnType) -> Callable[[Any], bool]:
+    check, sure = _CHECKED[column], _BY_TYPE[column]
+    return lambda value: type(value) in sure or check(value) is not WRONG
+
+
+_OF_BEFORE: Mapping[ColumnType, Callable[[Any], bool]] = {
+    ColumnType.TIMESTAMP: _was_time, **{column: _was(column) for column in _BY_TYPE},
+}  # fmt: skip
+"""Whether a value that the row had before is of its column's type."""
+_write = msgspec.json.Encoder(decimal_format="number").encode_into
 
 
 class Shape:
     """What rows whose values are of the same types have in common."""
 
-    __slots__ = ("checks", "loose", "present", "times")
+    __slots__ = ("checks", "empty", "loose", "present", "times")
 
     def __init__(self, types: tuple[type, ...], kinds: Sequence[ColumnType]) -> None:
         places = tuple(zip(range(len(types)), types, kinds, strict=True))
         self.present = tuple(place for place, kind, _ in places if kind is not UnsetType)
         """Columns the row has."""
+        self.empty = frozenset(place for place, kind, _ in places if kind in _SURE)
+        """Columns the row does not have, or has as null."""
         self.times = tuple(place for place, kind, column in places if column is ColumnType.TIMESTAMP and kind is str)
         self.checks = tuple(
             (place, _CHECKED[column])
@@ -153,7 +176,7 @@ class TypedReader:
             forbid_unknown_fields=True,
         )
         self._decode = msgspec.json.Decoder(document, float_hook=_fraction).decode
-        self._checks = tuple(_CHECKED.get(kind) for kind in self._kinds)
+        self._checks = tuple(_OF_BEFORE.get(kind) for kind in self._kinds)
         self._flags = tuple(place for place in self._places if self._kinds[place] is ColumnType.BOOL)
         self._shapes: dict[tuple[type, ...], Shape] = {}
 
@@ -164,13 +187,15 @@ class TypedReader:
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
             return None
         size = len(data)
-        if size > MAX_BYTES or (len(_encode(document)) != size and not _whole(document, data)):
+        if size > MAX_BYTES:
             return None
-        new = astuple(document.data)
-        old: Values | None = None
-        before = document.before
-        if before is not None and before is not UNSET:
-            old = astuple(before)
+        written = bytearray(size)
+        _write(document, written)
+        if len(written) != size and not _whole(document, data):
+            return None
+        row, metadata, before = astuple(document)
+        new = astuple(row)
+        old: Values | None = None if before is None or before is UNSET else astuple(before)
         numbers: list[int] = []
         for place in self._flags:
             if type(new[place]) is int or (old is not None and type(old[place]) is int):
@@ -180,7 +205,8 @@ class TypedReader:
                     return None
                 new, old = right, right_old
                 break
-        shape = self._shape(tuple(map(type, new)))
+        types = tuple(map(type, new))
+        shape = self._shapes.get(types) or self._shape(types)
         try:
             for place in shape.times:
                 _moment(new[place])
@@ -193,16 +219,15 @@ class TypedReader:
         changed: list[int] = []
         if old is not None:
             changed = list(compress(self._places, map(ne, new, old)))
+            checks = self._checks
             for place in changed:
-                check_old = self._checks[place]
-                if check_old is not None:
-                    value = old[place]
-                    if value is not None and value is not UNSET and check_old(value) is WRONG:
-                        return None
+                check_old = checks[place]
+                if check_old is not None and not check_old(old[place]):
+                    return None
             for place in shape.loose:
                 if (type(new[place]) is bool) is not (type(old[place]) is bool):
                     return None
-        return TypedRecord(document.metadata, new, old, shape, changed, numbers)
+        return TypedRecord(metadata, new, old, shape, changed, numbers)
 
     def document(self, record: TypedRecord, names: Sequence[str]) -> dict[str, Any]:
         """As `dms.decode` takes it, the columns under these names."""
@@ -212,11 +237,9 @@ class TypedReader:
         return parts if record.old is None else {**parts, self._before: row_of(record.old, names)}
 
     def _shape(self, types: tuple[type, ...]) -> Shape:
-        shape = self._shapes.get(types)
-        if shape is None:
-            shape = Shape(types, self._kinds)
-            if len(self._shapes) < MAX_SHAPES:
-                self._shapes[types] = shape
+        shape = Shape(types, self._kinds)
+        if len(self._shapes) < MAX_SHAPES:
+            self._shapes[types] = shape
         return shape
 
     def _put_right(self, row: Values, numbers: list[int]) -> Values | None:
