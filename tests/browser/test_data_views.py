@@ -63,6 +63,8 @@ def test_a_record_that_passes_leads_to_its_trace(opened: Open) -> None:
     page.locator("#records tbody a").first.click()
     until(page, "document.querySelector('#command')?.textContent.startsWith('cdc trace evt_')")
     assert page.locator("#title").inner_text() == "Trace"
+    until(page, "document.querySelector('#view').innerText.includes('page.events/')")
+    until(page, "document.querySelector('#view').innerText.includes('delivered')")
 
 
 def test_logs_are_those_of_the_worker_and_can_be_searched(opened: Open) -> None:
