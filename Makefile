@@ -89,14 +89,14 @@ check: setup ## formatting, linters, types and import rules
 format: setup ## format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-env-example: setup ## write .env.example from workers/settings.py
-	@$(BIN)/python -m workers.env_example > .env.example
+env-example: setup ## write .env.example from workers/settings/worker.py
+	@$(BIN)/python -m workers.reference.env_example > .env.example
 
 model-docs: setup ## write docs/models.md and docs/models/ from the code
-	@$(BIN)/python -m workers.model_docs
+	@$(BIN)/python -m workers.reference.models
 
 reference: setup ## write docs/commands.md, settings.md, findings.md and errors.md from the code
-	@for m in command setting finding error; do $(BIN)/python -m workers.$${m}_docs || exit 1; done
+	@for m in commands settings findings errors; do $(BIN)/python -m workers.reference.$$m || exit 1; done
 
 lock: ## renew requirements/*.txt from pyproject.toml
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv; }

@@ -25,8 +25,8 @@ from sandbox.verdict import Checker, Verdict, read_event
 from sandbox.worker_process import WorkerProcess
 from sandbox.world import BUS, STREAM, World
 from workers.failures import UnreachableError
-from workers.settings import Settings
-from workers.topics import Topics, group_of
+from workers.kafka.topics import Topics, group_of
+from workers.settings.worker import Settings
 
 SETTLE_SECONDS = 0.5
 """After the last expected ending: what comes now was delivered twice."""

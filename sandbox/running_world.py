@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.world import Part
 from workers.failures import CommandError, UnreachableError
-from workers.kafka_access import kafka_access
-from workers.settings import Settings
+from workers.kafka.access import kafka_access
+from workers.settings.worker import Settings
 from workers.status import STAGES, StageStatus, look
 
 PATIENCE = 120.0

@@ -50,7 +50,8 @@ from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
 from workers.failures import CommandError, ConfigurationError
 from workers.health.canary_arrivals import CanaryArrivals
-from workers.kafka_connection import kafka_connection, refuse_wrong_credentials
+from workers.kafka.connection import kafka_connection, refuse_wrong_credentials
+from workers.kafka.topics import Topics, ensure_topics, group_of
 from workers.kinesis.budget import Budget
 from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
@@ -58,9 +59,8 @@ from workers.kinesis.reader import ReadOptions
 from workers.kinesis.source import Bridge, Source
 from workers.pauses.tables import table_of_event, table_of_raw
 from workers.pauses.watch import PauseWatch
-from workers.secrets import database_dsn, load_parameters
-from workers.settings import Settings, load_settings
-from workers.topics import Topics, ensure_topics, group_of
+from workers.settings.secrets import database_dsn, load_parameters
+from workers.settings.worker import Settings, load_settings
 from workers.tracing.switch import hop_spans
 from workers.web.tables import add_tables_view
 

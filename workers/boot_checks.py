@@ -13,9 +13,9 @@ from models.source_spec import SourceSpec
 from workers.aws.client import Session
 from workers.aws.errors import AwsError
 from workers.engine.errors import BootRefused
+from workers.kafka.topics import Topics
 from workers.kinesis.checkpoints import CheckpointBook
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.settings.worker import Settings
 
 POLL_MS = 500
 CHECK_SECONDS = 10.0

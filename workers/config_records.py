@@ -6,9 +6,9 @@ from typing import Any
 
 from workers.app import FACTORIES, stages_of
 from workers.engine.configuration import StageConfig, conflicts, read_config, stage_config, topics_differ
-from workers.kafka_access import KafkaAccess
-from workers.settings import Settings
-from workers.topics import Topics, describe_topics, group_of
+from workers.kafka.access import KafkaAccess
+from workers.kafka.topics import Topics, describe_topics, group_of
+from workers.settings.worker import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from models.canary import TABLE, canary_specs, is_canary
 from models.catalogue import Catalogue, load_catalogue
 from models.yaml_nodes import InvalidFile
 from workers.failures import CommandError, ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 def read_catalogue(settings: Settings) -> Catalogue:

@@ -15,10 +15,10 @@ from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.stages import Stage, StageWorker
 from workers.health.services import health_services
-from workers.kafka_connection import kafka_connection
+from workers.kafka.connection import kafka_connection
 from workers.pauses.watch import PauseWatch
 from workers.probes.service import Probes
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.web.loop_lag import LoopLag
 from workers.web.server import WebServer, advertised_url
 from workers.web.stage_state import stage_state

@@ -25,11 +25,11 @@ from workers.dead_letters.reading import settled
 from workers.dead_letters.writing import write_again
 from workers.engine.slot_producer import SlotProducer
 from workers.failures import CommandError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
-from workers.log_ranges import LogRange, in_order
-from workers.settings import Settings
-from workers.topics import DAY_MS, Topics
+from workers.kafka.access import KafkaAccess
+from workers.kafka.log_ranges import LogRange, in_order
+from workers.kafka.logs import Tell
+from workers.kafka.topics import DAY_MS, Topics
+from workers.settings.worker import Settings
 
 DOING = "records replayed"
 CLOCKS_MS = 3_600_000

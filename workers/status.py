@@ -13,11 +13,11 @@ from workers.aws.errors import AwsError
 from workers.engine.standstill import read_standstills
 from workers.eventbridge.bus_sight import Sight, look_at_bus
 from workers.eventbridge.buses import Buses
-from workers.groups import GroupState, committed_offsets
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import ends
-from workers.settings import Settings
-from workers.topics import Topics, group_of
+from workers.kafka.access import KafkaAccess
+from workers.kafka.groups import GroupState, committed_offsets
+from workers.kafka.logs import ends
+from workers.kafka.topics import Topics, group_of
+from workers.settings.worker import Settings
 
 STAGES = ("bridge", "enrich", "publish")
 BUS_SECONDS = 5.0

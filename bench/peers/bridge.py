@@ -12,7 +12,7 @@ from argparse import Namespace
 from bench.peers.stream import REGION, arguments
 from workers.app import make_bridge
 from workers.engine.stages import StageWorker, leave
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 FOREIGN = ("CDC_", "AWS_", "KAFKA_", "KINESIS_", "EVENT_")
 """Settings of whoever started us."""

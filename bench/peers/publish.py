@@ -12,7 +12,7 @@ from bench.peers.bridge import FOREIGN
 from bench.peers.stream import REGION
 from workers.app import make_publish
 from workers.engine.stages import StageWorker, leave
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 
 def settings_of(given: Namespace) -> Settings:

@@ -22,8 +22,8 @@ from sandbox.chaos.writer import Writer
 from sandbox.ports import LOOPBACK
 from sandbox.stand_in import AwsStandIn
 from workers.contract import read_catalogue
-from workers.kafka_connection import kafka_connection
-from workers.topics import Topics, ensure_topics
+from workers.kafka.connection import kafka_connection
+from workers.kafka.topics import Topics, ensure_topics
 
 LOOK_SECONDS = 1.0
 SHARD_END = "SHARD_END"

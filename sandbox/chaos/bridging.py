@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.chaos.plan import Plan
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 STREAM = "chaos-stream"
 BUS = "chaos-bus"

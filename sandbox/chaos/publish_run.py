@@ -24,9 +24,9 @@ from sandbox.stand_in import AwsStandIn
 from workers.contract import read_catalogue
 from workers.engine.ledger import IN, Ledger
 from workers.engine.offsets import offset_fetch
-from workers.kafka_connection import kafka_connection
-from workers.settings import Settings
-from workers.topics import Topics, ensure_topics, group_of
+from workers.kafka.connection import kafka_connection
+from workers.kafka.topics import Topics, ensure_topics, group_of
+from workers.settings.worker import Settings
 
 LOOK_SECONDS = 0.5
 

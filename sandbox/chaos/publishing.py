@@ -9,7 +9,7 @@ from sandbox.chaos.history import History
 from sandbox.chaos.plan import Plan
 from sandbox.chaos.sink import refused
 from sandbox.chaos.source import Source
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 BUS = "chaos-bus"
 STAGE = "publish"

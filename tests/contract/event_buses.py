@@ -18,7 +18,7 @@ from workers.eventbridge.bus import IBus, Prepared
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import EntryRules, entry_of
 from workers.eventbridge.v2 import CustomBus
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 Generation = Literal["classic", "custom"]
 MAX_BYTES = 262_144

@@ -16,7 +16,7 @@ from workers.engine.app import StageApp
 from workers.engine.options import EngineOptions
 from workers.engine.testing import Input, StageKit
 from workers.engine.virtual_time import VirtualTime
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 
 PARTITIONS = 2
 RAW, OTHER, DEAD, EVENTS = "cdc.raw.core", "cdc.raw.other", "cdc.dead", "cdc.events"

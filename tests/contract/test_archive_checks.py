@@ -8,7 +8,7 @@ from sandbox.aws.control_client import StandInControl
 from sandbox.aws.server import StandIn
 from tests.contract.standin import SESSION, client, clock, control, stand_in
 from workers.checks.archive import check_archive
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 __all__ = ["clock", "control", "stand_in"]  # fixtures
 

@@ -22,7 +22,7 @@ from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.options import EngineOptions
 from workers.engine.testing import Input, StageKit
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 __all__ = ["clock", "control", "stand_in"]  # fixtures
 

@@ -13,7 +13,7 @@ from tests.contract.standin import client, running
 from workers.aws.client import IRequester, Reach, Session, hot_client
 from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
 from workers.kinesis.pages import Page
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from workers.aws.client import Session
 from workers.checks.bus import check_bus
 from workers.checks.findings import Finding
 from workers.eventbridge.bus_sight import look_at_bus
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 __all__ = ["clock", "control", "events", "stand_in"]
 

@@ -28,7 +28,7 @@ from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
 from workers.eventbridge.v2 import CustomBus
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 ROLE = "arn:aws:iam::222222222222:role/cdc-publisher"
 ELSEWHERE = "arn:aws:events:eu-west-1:222222222222:event-bus/calls"

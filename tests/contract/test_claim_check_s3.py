@@ -16,7 +16,7 @@ from workers.aws.client import Session
 from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
 from workers.checks.bus import check_bus
 from workers.eventbridge.claim_check import Bucket
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 __all__ = ["aws", "clock", "control", "stand_in"]
 

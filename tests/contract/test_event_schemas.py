@@ -23,7 +23,7 @@ from workers.schemas.events import event_schemas, event_types
 from workers.schemas.examples import example_event
 from workers.schemas.pages import event_pages
 from workers.schemas.registry import as_draft_4, bus_schema, registry_entry
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -17,7 +17,7 @@ from workers.failures import ConfigurationError, ExitCode
 from workers.health.examination import Examination
 from workers.health.services import health_services
 from workers.health.verdicts import HealthReport, State
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 __all__ = ["clock", "control", "stand_in"]  # fixtures
 

@@ -8,7 +8,7 @@ from models.raw import Origin, raw_headers
 from tests.unit.test_late_records import KEY, dynamodb
 from workers.app import make_enrich
 from workers.engine.testing import Input, StageKit
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 TABLES = """\
 version: 1

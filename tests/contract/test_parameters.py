@@ -8,11 +8,11 @@ from models.configuration import SSMConfigParams
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.server import StandIn
 from tests.contract.standin import client, clock, control, stand_in
-from workers import secrets
 from workers.aws.parameters import ParameterHandler
 from workers.failures import ConfigurationError, DeniedError, ExitCode, UnreachableError
-from workers.secrets import database_dsn, load_parameters
-from workers.settings import Settings, SettingsError, load_settings
+from workers.settings import secrets
+from workers.settings.secrets import database_dsn, load_parameters
+from workers.settings.worker import Settings, SettingsError, load_settings
 
 __all__ = ["clock", "control", "stand_in"]  # fixtures
 

@@ -19,9 +19,9 @@ from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import MAX_DEPTH, EntryRules
 from workers.eventbridge.gate import GateOptions
 from workers.eventbridge.sink import EventBridgeSink
+from workers.kafka.topics import Topics
 from workers.metrics import Sample
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.settings.worker import Settings
 
 TOPICS = Topics.of(Settings(_env_file=None))
 

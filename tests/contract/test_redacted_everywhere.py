@@ -19,8 +19,8 @@ from workers.app import make_enrich
 from workers.cli.invoke import invoke
 from workers.engine.app import StageApp
 from workers.engine.testing import Input, StageKit
-from workers.log_redaction import LoggerRedaction
-from workers.settings import Settings, environment_names
+from workers.logs.redaction import LoggerRedaction
+from workers.settings.worker import Settings, environment_names
 from workers.web.tables import masked, masked_key
 
 TABLES = """

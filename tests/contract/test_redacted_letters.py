@@ -24,7 +24,7 @@ from workers.cli.dlq_options import kind_lines
 from workers.cli.dlq_show import show_lines
 from workers.dead_letters.documents import list_document, show_document
 from workers.engine.testing import Input, StageKit
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 SECRET, OTHER = Secret(b"a redaction key for tests"), Secret(b"the key that comes next", 2)
 

@@ -17,7 +17,7 @@ from workers.cli.table_options import entry_lines
 from workers.engine.testing import Input, StageKit
 from workers.filters import Filter
 from workers.lookup_tables.entries import EntryView, TableEntry, Wanted, known_tables
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 SECRET = Secret(b"a redaction key for tests")
 

@@ -20,7 +20,7 @@ from workers.app import make_enrich
 from workers.cli.tail_lines import cells
 from workers.contract import enrich_pipeline
 from workers.engine.testing import Input, StageKit
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.tail.view import Sight, open_sight
 
 

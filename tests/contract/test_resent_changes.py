@@ -11,7 +11,7 @@ from workers.agents.enrich import Enrich, add_enrich
 from workers.engine.app import StageApp
 from workers.engine.options import EngineOptions
 from workers.engine.testing import StageKit
-from workers.topics import RECENT_TABLE, Topics
+from workers.kafka.topics import RECENT_TABLE, Topics
 
 PARTITIONS = 2
 RAW = "cdc.raw.core"

@@ -30,7 +30,7 @@ from workers.engine.options import EngineOptions
 from workers.engine.testing import Input, StageKit
 from workers.engine.unit import Done, Pause, UnitOfWork
 from workers.engine.virtual_time import VirtualTime
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 PLACE = KitStages()
 

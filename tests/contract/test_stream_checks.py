@@ -10,7 +10,7 @@ from sandbox.aws.server import StandIn
 from tests.contract.standin import SESSION, client, clock, control, stand_in
 from workers.checks.clock import check_clock
 from workers.checks.streams import check_identity, check_streams
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 __all__ = ["clock", "control", "stand_in"]  # fixtures
 

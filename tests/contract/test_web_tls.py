@@ -16,7 +16,7 @@ from tests.contract.test_web_cluster import Known, answers
 from tests.contract.webbing import JSON, READ_TOKEN, served, settings_of
 from workers.cluster.peers import Peer
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.web.tls import server_tls
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

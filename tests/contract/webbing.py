@@ -18,7 +18,7 @@ from workers.cluster.calls import Directory
 from workers.cluster.peers import Peer
 from workers.cluster.signature import NONCE, SIGNATURE, TIME, TO, call_signature
 from workers.engine.stages import Stage
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 from workers.web.routes import Desk, Route, Scope
 from workers.web.server import ROUTES, WebServer
 from workers.web.views import stages as stages_view

@@ -14,7 +14,7 @@ from sandbox.world import World
 from tests.integration.reading import read_committed
 from tests.journey.traffic import Outside
 from tests.journey.worker_process import own_environment
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 
 async def read_topic(settings: Settings, topic: str) -> list[Any]:

@@ -25,7 +25,7 @@ from workers import app as stages
 from workers.engine import follower
 from workers.engine.app import StageApp
 from workers.kinesis import directory, slot_work
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 _names = iter(range(10**6))
 

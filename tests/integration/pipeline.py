@@ -21,10 +21,10 @@ from tests.journey.traffic import Outside
 from tests.journey.worker_process import own_environment
 from workers.contract import read_catalogue
 from workers.engine.ledger import Ledger
-from workers.groups import committed_offsets
-from workers.kafka_connection import KafkaConnection, kafka_connection
-from workers.settings import Settings, load_settings
-from workers.topics import Topics, ensure_topics, group_of
+from workers.kafka.connection import KafkaConnection, kafka_connection
+from workers.kafka.groups import committed_offsets
+from workers.kafka.topics import Topics, ensure_topics, group_of
+from workers.settings.worker import Settings, load_settings
 
 PARTITIONS = 2
 SLOTS = 8

@@ -20,7 +20,7 @@ from tests.integration.pipeline import PARTITIONS, Pipeline
 from tests.integration.stage import eventually, running
 from workers.app import make_bridge, make_enrich
 from workers.engine.ledger import DROP
-from workers.settings import load_settings
+from workers.settings.worker import load_settings
 
 CHANGES = 240
 

@@ -18,7 +18,7 @@ from workers.app import make_bridge, make_enrich, make_publish
 from workers.audit.counts import Baseline, SourceNotTold
 from workers.audit.report import Audit
 from workers.audit.verdicts import Verdict
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 from workers.status import look
 
 

@@ -20,7 +20,7 @@ from tests.journey.worker_process import own_environment
 from workers.app import make_bridge
 from workers.engine.errors import BootRefused
 from workers.engine.slot import Slot
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 _count = iter(range(10**6))
 

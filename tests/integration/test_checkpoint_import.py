@@ -19,8 +19,8 @@ from tests.integration.hostile import Hostile, hostile
 from tests.integration.stage import eventually
 from workers.cli.checkpoint import checkpoint
 from workers.failures import ExitCode
-from workers.kafka_connection import kafka_connection
-from workers.topics import ensure_topics
+from workers.kafka.connection import kafka_connection
+from workers.kafka.topics import ensure_topics
 
 LEASES, HANDLED = "my-consumer", "cdc-pipeline-checkpoints"
 SECRET = "UserName"

@@ -20,8 +20,9 @@ from workers.cli.checkpoint import checkpoint
 from workers.cli.status import status as audited
 from workers.engine.errors import BootRefused
 from workers.failures import ExitCode, RefusedError
-from workers.kafka_access import kafka_access
-from workers.kafka_connection import kafka_connection
+from workers.kafka.access import kafka_access
+from workers.kafka.connection import kafka_connection
+from workers.kafka.topics import Topics, ensure_topics
 from workers.positions import write
 from workers.positions.brought import take_over
 from workers.positions.look import look
@@ -30,8 +31,7 @@ from workers.positions.stream import StreamNow
 from workers.positions.tables import kcl_leases
 from workers.positions.target import Target
 from workers.positions.topic import Positions, read_positions
-from workers.settings import Settings
-from workers.topics import Topics, ensure_topics
+from workers.settings.worker import Settings
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from aiokafka.admin import NewTopic
 from workers.app import FACTORIES
 from workers.config_records import compare_records
 from workers.engine.configuration import stage_config
-from workers.kafka_access import kafka_access
-from workers.settings import Settings
+from workers.kafka.access import kafka_access
+from workers.settings.worker import Settings
 
 
 def settings(kafka_bootstrap: str, partitions: int) -> Settings:

@@ -12,7 +12,7 @@ from tests.integration.test_database import execute
 from tests.unit.changes import catalogue_of
 from workers.checks.database import check_database
 from workers.checks.findings import Finding
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 __all__ = ["database", "postgres"]
 

@@ -26,7 +26,7 @@ from workers.cli.dlq import dlq
 from workers.dead_letters import reading
 from workers.dead_letters.marks import sole_writer, transaction
 from workers.failures import ExitCode, NotFoundError, RefusedError
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 
 ROWS, VERSIONS = 18, 10
 

@@ -28,8 +28,8 @@ from tests.integration.stage import Bench, eventually, running
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
 from workers.engine.unit import Done, UnitOfWork
-from workers.kafka_connection import KafkaConnection, ask_servers, kafka_connection, refuse_wrong_credentials
-from workers.settings import Settings
+from workers.kafka.connection import KafkaConnection, ask_servers, kafka_connection, refuse_wrong_credentials
+from workers.settings.worker import Settings
 
 USER = "worker-1"
 PASSWORD = "p4ss,word=with;signs"

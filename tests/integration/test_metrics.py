@@ -17,9 +17,9 @@ from tests.integration.hostile import Hostile, hostile
 from tests.integration.stage import eventually
 from workers.engine.app import StageApp
 from workers.engine.stages import Stage
-from workers.settings import load_settings
+from workers.settings.web import LOOPBACK
+from workers.settings.worker import load_settings
 from workers.web.server import WebServer
-from workers.web_settings import LOOPBACK
 
 HALF = 1 << 127
 

@@ -17,7 +17,7 @@ from tests.integration.stage import PARTITIONS, Bench, eventually, running
 from workers.agents.enrich import Enrich, add_enrich
 from workers.engine.app import StageApp
 from workers.engine.unit import Done, UnitOfWork
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 
 EAGER = {
     "log.cleaner.backoff.ms": "100",

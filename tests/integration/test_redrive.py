@@ -17,8 +17,8 @@ from tests.integration.stage import eventually, running
 from workers.app import make_enrich, make_publish
 from workers.audit.verdicts import Verdict
 from workers.engine.app import StageApp
-from workers.kafka_access import kafka_access
-from workers.settings import load_settings
+from workers.kafka.access import kafka_access
+from workers.settings.worker import load_settings
 from workers.status import look
 
 ORDERS = """

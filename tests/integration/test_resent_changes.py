@@ -12,15 +12,15 @@ from sandbox.world import World
 from tests.integration.pipeline import Pipeline
 from tests.integration.stage import eventually, running
 from tests.unit.changes import USER, dms
-from workers import topics
 from workers.agents.recent import RecentChanges
 from workers.app import make_enrich
 from workers.engine.app import StageApp
 from workers.engine.configuration import read_config
-from workers.kafka_access import kafka_access
+from workers.kafka import topics
+from workers.kafka.access import kafka_access
+from workers.kafka.topics import RECENT_TABLE
 from workers.rebuild.plan import plan_rebuild
 from workers.rebuild.restore import write_rebuild
-from workers.topics import RECENT_TABLE
 
 HOT, UPDATES, DELETED, LOGGED = 12, 45, 30, 450
 

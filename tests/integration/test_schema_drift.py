@@ -21,7 +21,7 @@ from workers.app import make_enrich
 from workers.cli.schema import schema
 from workers.contract import read_catalogue
 from workers.engine.app import StageApp
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 from workers.schemas.drift import changes_of, read_schemas
 
 

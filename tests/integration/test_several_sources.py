@@ -25,7 +25,7 @@ from workers.app import make_bridge, make_enrich
 from workers.cli.checkpoint import checkpoint
 from workers.engine.app import StageApp
 from workers.engine.errors import BootRefused
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 ROLE = "arn:aws:iam::222222222222:role/cdc-reader"
 CRM_ARN = "arn:aws:kinesis:eu-west-1:222222222222:stream/crm-changes"

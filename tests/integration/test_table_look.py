@@ -18,12 +18,12 @@ from workers.app import make_enrich, now_ms
 from workers.contract import read_catalogue
 from workers.dead_letters.running import NumberChanged, RedriveOrder, Redriver
 from workers.failures import NotFoundError, RefusedError
-from workers.kafka_access import KafkaAccess, kafka_access
+from workers.kafka.access import KafkaAccess, kafka_access
 from workers.lookup_tables.changelogs import measure_tables, read_keys, read_pins, read_table
 from workers.lookup_tables.entries import known_tables
 from workers.lookup_tables.explanation import Keys, explain
 from workers.lookup_tables.verification import verify_changelogs, verify_with_raw
-from workers.settings import load_settings
+from workers.settings.worker import load_settings
 
 USERS = 12
 

@@ -16,12 +16,12 @@ from tests.integration.stage import eventually, running
 from workers.app import make_enrich
 from workers.engine.errors import BootRefused
 from workers.failures import ConfigurationError, RefusedError, UnreachableError
-from workers.kafka_access import kafka_access
-from workers.log_ranges import in_order
+from workers.kafka.access import kafka_access
+from workers.kafka.log_ranges import in_order
 from workers.rebuild import plan, restore
 from workers.rebuild.plan import plan_rebuild, tables_of
 from workers.rebuild.restore import Rebuild, write_rebuild
-from workers.settings import load_settings
+from workers.settings.worker import load_settings
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from workers.cli.table import table
 from workers.engine.errors import BootRefused
 from workers.engine.ledger import UNFINISHED
 from workers.failures import ConfigurationError, ExitCode, RefusedError, UnreachableError
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 from workers.rebuild import restore
 from workers.rebuild.plan import plan_rebuild, tables_of
 from workers.rebuild.restore import Rebuild, write_rebuild

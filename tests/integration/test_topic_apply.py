@@ -5,11 +5,11 @@ from aiokafka.admin import NewTopic
 
 from tests.integration.stage import eventually
 from workers.failures import NotFoundError
-from workers.kafka_access import kafka_access
-from workers.settings import Settings
-from workers.topic_apply import apply_changes, look_at_topics
-from workers.topic_changes import Action
-from workers.topic_configs import topic_configs
+from workers.kafka.access import kafka_access
+from workers.kafka.topic_apply import apply_changes, look_at_topics
+from workers.kafka.topic_changes import Action
+from workers.kafka.topic_configs import topic_configs
+from workers.settings.worker import Settings
 
 
 async def test_topics_are_created_and_mended_once_and_nothing_else_is_touched(kafka_bootstrap: str) -> None:

@@ -9,7 +9,7 @@ from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of
 from workers.cluster.peers import Peer
 from workers.engine.app import StageApp
 from workers.engine.unit import Done, UnitOfWork
-from workers.settings import load_settings
+from workers.settings.worker import load_settings
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from sandbox.world import World
 from tests.integration.pipeline import Pipeline
 from tests.integration.stage import eventually
-from workers.kafka_access import kafka_access
-from workers.settings import load_settings
-from workers.topics import Topics, describe_topics
+from workers.kafka.access import kafka_access
+from workers.kafka.topics import Topics, describe_topics
+from workers.settings.worker import load_settings
 
 SECOND = "orders"
 

@@ -21,10 +21,10 @@ from sandbox.kafka.security import password_listener
 from tests.contract.standin import client
 from tests.contract.standin import running as stand_in_running
 from workers.checks.brokers import check_transactions
-from workers.kafka_connection import KafkaConnection, kafka_connection
-from workers.settings import Settings
-from workers.topic_acls import acl_lines
-from workers.topics import ensure_topics
+from workers.kafka.connection import KafkaConnection, kafka_connection
+from workers.kafka.topic_acls import acl_lines
+from workers.kafka.topics import ensure_topics
+from workers.settings.worker import Settings
 
 KEY = "q7Kz0vRmB2xTfL9d"
 USER = "worker-1"

@@ -4,7 +4,7 @@ from workers.audit.counts import Counted, Edge
 from workers.audit.tallies import InputTally, OutputTally
 from workers.audit.verdicts import Line, Verdict, judge_partition
 from workers.engine.ledger import IN, OUT, REMADE
-from workers.kafka_logs import Log
+from workers.kafka.logs import Log
 
 SOURCE = Log("events", 0, 0, 1000, 1000)
 DEAD = Log("dead", 0, 0, 0, 0)

@@ -12,9 +12,9 @@ from workers.checks.findings import Finding, Report
 from workers.checks.kafka_kinds import KINDS
 from workers.checks.kinds import CHECKS, SECTIONS, Section
 from workers.checks.topic_settings import check_ladder, check_topic
-from workers.kafka_connection import Answer
-from workers.settings import Settings
-from workers.topics import TopicState, plan
+from workers.kafka.connection import Answer
+from workers.kafka.topics import TopicState, plan
+from workers.settings.worker import Settings
 
 ROOT = Path(__file__).parents[2]
 WHOLE = {0: (0, 12), 1: (0, 17), 9: (0, 9), 22: (0, 5), 24: (0, 5), 25: (0, 4), 26: (0, 5), 28: (0, 5)}

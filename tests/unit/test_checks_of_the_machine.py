@@ -14,7 +14,7 @@ from workers.checks.disk import check_disk
 from workers.checks.findings import Finding
 from workers.checks.keys import check_keys, is_weak
 from workers.checks.network import check_addresses, check_names, unknown_names
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 GOOD = "q7Kz0vRmB2xTfL9dW4"

@@ -27,8 +27,8 @@ from workers.cluster.signature import (
     derived_key,
 )  # fmt: skip
 from workers.failures import ConfigurationError
-from workers.groups import GroupState, Member
-from workers.settings import load_settings
+from workers.kafka.groups import GroupState, Member
+from workers.settings.worker import load_settings
 
 KEY, ME = b"k" * 32, "http://10.0.0.1:6066#one"
 TARGET = "/internal/stages?a=1"

@@ -16,7 +16,7 @@ from workers.cli.logs import complaints, refuse_silence, text_of
 from workers.cluster.logs import InvalidLogQuery, LogQuery, logs_of, told
 from workers.cluster.peers import OTHERS, Answer
 from workers.failures import NotFoundError, UnreachableError
-from workers.log_ring import LogRing
+from workers.logs.ring import LogRing
 from workers.web.views import logs as logs_view
 
 QUERY = LogQuery()

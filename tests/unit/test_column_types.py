@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.column_types import CHECKS, EXAMPLES, NATIVE, WRONG
 from models.strict_json import wire
 from models.tables import ColumnType
-from workers.event_docs import column_types_page
+from workers.reference.events import column_types_page
 
 NUMBERS = st.integers() | st.decimals(allow_nan=False, allow_infinity=False, places=3)
 PLAIN = st.booleans() | NUMBERS | st.text(max_size=20)
@@ -82,5 +82,5 @@ def test_an_integer_survives_every_way_of_writing_it(number: int) -> None:
 
 def test_the_documented_table_is_what_the_checks_answer() -> None:
     page = Path("docs/column-types.md").read_text()
-    assert page == column_types_page(), "run `python -m workers.event_docs`"
+    assert page == column_types_page(), "run `python -m workers.reference.events`"
     assert {kind for kind, _ in EXAMPLES} == set(ColumnType)

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from sandbox.telephony_tables import script
-from workers.settings import environment_names
+from workers.settings.worker import environment_names
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

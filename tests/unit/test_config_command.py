@@ -11,8 +11,8 @@ from workers.cli.config import config
 from workers.config_records import differences
 from workers.engine.configuration import StageConfig
 from workers.failures import NotFoundError
-from workers.setting_schema import settings_schema, type_in_words
-from workers.settings import environment_names
+from workers.settings.schema import settings_schema, type_in_words
+from workers.settings.worker import environment_names
 
 OURS = StageConfig(
     sources={"cdc.raw.core": 12}, changelogs={"cdc-enrich-users-changelog": 12},

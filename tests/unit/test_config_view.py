@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from workers.config_view import MASK, SettingRow, fingerprint, is_secret, origins, without_credentials
-from workers.setting_origins import OriginKind
-from workers.settings import Settings, environment_names, load_settings
+from workers.settings.effective import MASK, SettingRow, fingerprint, is_secret, origins, without_credentials
+from workers.settings.origins import OriginKind
+from workers.settings.worker import Settings, environment_names, load_settings
 
 KEY = "0123456789abcdef-hush"
 

@@ -21,7 +21,7 @@ from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import Entry, EntryRules, entry_of, trace_header
 from workers.eventbridge.sink import EventBridgeSink
 from workers.eventbridge.v2 import MAX_ID, CustomBus, deduplication_id, group_id
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 ARN = "arn:aws:events:eu-west-1:111122223333:event-busv2/cdc-events/" + "a1b2c" * 5
 RULES = EntryRules("cdc-pipeline", 262_144)

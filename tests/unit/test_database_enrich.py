@@ -19,7 +19,7 @@ from workers.engine.clock import monotonic
 from workers.engine.options import EngineOptions
 from workers.engine.testing import Fed, Input, StageKit
 from workers.engine.virtual_time import VirtualTime
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 
 TOPICS = Topics("config", "slots", "checkpoints", {"core": "raw"}, "events", "dead", "receipts")
 MAPPED = {"UserID": 7, "Action": "ADD"}

@@ -11,7 +11,7 @@ from workers.engine.dead_window import DeadWindow, WholesalePoison
 from workers.engine.ledger import IN
 from workers.engine.options import DeadLimit
 from workers.engine.unit import Advance
-from workers.settings import SettingsError, load_settings
+from workers.settings.worker import SettingsError, load_settings
 
 SOURCE, AGAIN = TP("raw", 0), TP("redrive", 0)
 

@@ -13,8 +13,8 @@ import pytest
 
 from models.catalogue import load_catalogue
 from workers.cli.main import COMMANDS, cdc
-from workers.settings import Settings, environment_names
-from workers.topics import plan
+from workers.kafka.topics import plan
+from workers.settings.worker import Settings, environment_names
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.env_example import GROUPS, env_example
 from workers.failures import ConfigurationError
-from workers.settings import Settings, environment_names, load_settings
+from workers.reference.env_example import GROUPS, env_example
+from workers.settings.worker import Settings, environment_names, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 

@@ -16,7 +16,7 @@ from workers.engine.errors import BootRefused
 from workers.kinesis.budget import Budget
 from workers.kinesis.reader import FIRST_PAGE_BYTES, ReadOptions
 from workers.kinesis.source import Bridge, Source
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 SETTINGS = Settings(_env_file=None)
 

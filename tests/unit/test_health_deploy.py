@@ -9,7 +9,7 @@ import yaml
 
 from workers.health.figures import FIGURES
 from workers.health.verdicts import CHECKS
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/health.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ from workers.health.databases import SERVING, judge_database, region_of_database
 from workers.health.kafka import judge_servers, judge_topics
 from workers.health.resources import judge_stream
 from workers.health.verdicts import HealthReport, State, Verdict, of_error, ok
-from workers.kafka_connection import Answer
-from workers.topics import TopicState
+from workers.kafka.connection import Answer
+from workers.kafka.topics import TopicState
 
 
 def report(*verdicts: Verdict) -> HealthReport:

@@ -17,7 +17,7 @@ from workers.health.examination import Examination, Examiner
 from workers.health.role import Role
 from workers.health.verdicts import HealthReport, State, Verdict, ok
 from workers.health.watch import HealthWatch
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 SOURCE = SourceSpec("core", "stream", "us-east-1")
 

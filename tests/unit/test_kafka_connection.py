@@ -18,9 +18,9 @@ from sandbox.kafka.security import Certificates, make_certificates
 from tests.unit.clock import Clock
 from workers.engine.options import EngineOptions
 from workers.failures import ConfigurationError
-from workers.kafka_connection import kafka_connection
-from workers.kafka_tokens import CachedToken, ClientCredentials, FileToken, Token, msk_signer
-from workers.settings import Settings, SettingsError, environment_names, load_settings
+from workers.kafka.connection import kafka_connection
+from workers.kafka.tokens import CachedToken, ClientCredentials, FileToken, Token, msk_signer
+from workers.settings.worker import Settings, SettingsError, environment_names, load_settings
 
 SECRET = "hunter2-is-secret"
 SASL = {"CDC_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.clock import Clock
-from workers.log_echoes import REMEMBERED, EchoFilter
+from workers.logs.echoes import REMEMBERED, EchoFilter
 
 
 @pytest.fixture

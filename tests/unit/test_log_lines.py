@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from models.environment import Environment
-from workers.log_lines import MOST_TEXT, LogLine, LogPlace, iso
-from workers.log_options import LIBRARIES, LoggerConfigOptions
-from workers.log_ring import LogFilter, LogRing, ring_of_process
-from workers.log_settings import log_format
+from workers.logs.lines import MOST_TEXT, LogLine, LogPlace, iso
+from workers.logs.options import LIBRARIES, LoggerConfigOptions
+from workers.logs.ring import LogFilter, LogRing, ring_of_process
+from workers.settings.log import log_format
 
 PLACE = LogPlace("worker-1", "cdc")
 VALUES = ("jane", "acme", "668", "1111")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from models.free_text import MAX_TEXT
-from workers.log_redaction import LoggerRedaction, masked
+from workers.logs.redaction import LoggerRedaction, masked
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 
 from models.catalogue import TELEPHONY
 from models.record_type import RecordTypeEnum
-from workers.code_index import CodeIndex
-from workers.model_docs import pages
-from workers.model_names import CATEGORIES, MISSING, TEST_KIT
+from workers.reference.code_index import CodeIndex
+from workers.reference.model_names import CATEGORIES, MISSING, TEST_KIT
+from workers.reference.models import pages
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted({name for names in CATEGORIES.values() for name in names})

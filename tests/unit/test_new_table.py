@@ -14,8 +14,8 @@ from workers.checks.configuration import check_redaction, check_tables
 from workers.cli.invoke import invoke
 from workers.cli.tables import tables
 from workers.eventbridge.entry import Entry, EntryRules, entry_of
-from workers.settings import Settings
-from workers.topics import plan
+from workers.kafka.topics import plan
+from workers.settings.worker import Settings
 
 ENTRY = """
 version: 1

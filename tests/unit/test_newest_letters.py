@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.buried import Buried
 from tests.unit.letters import T0, buried
 from workers.dead_letters.reading import FIRST_SPAN, DeadLetters, newest
-from workers.log_ranges import LogRange
+from workers.kafka.log_ranges import LogRange
 
 Topic = dict[int, list[int | None]]
 """By partition: times of the letters, None for one that is not selected."""

@@ -9,7 +9,7 @@ import pytest
 
 from models.trace_context import root_of
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.tracing import switch
 from workers.tracing.spans import Span
 

@@ -3,7 +3,7 @@
 import pytest
 
 from enrichers.oversize import Step
-from workers.settings import Settings, SettingsError, load_settings
+from workers.settings.worker import Settings, SettingsError, load_settings
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, **names: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from workers.engine.app import StageApp
 from workers.engine.options import EngineOptions
 from workers.pauses import watch
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 class Following:

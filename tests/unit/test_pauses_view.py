@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 from workers.web.callers import Caller
 from workers.web.gate import CALLER
 from workers.web.routes import Desk, Scope

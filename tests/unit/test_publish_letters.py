@@ -8,8 +8,8 @@ import pytest
 from models.outcome import Failure
 from workers.agents.publish import Publish, _letter
 from workers.engine.delivery import Undeliverable
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 
 
 @pytest.mark.parametrize("value", [b'{"metadata":{"sourceTable":"\xff"}}', b"\xff", b"[" * 5_000, b"", None])

@@ -22,7 +22,7 @@ from workers.engine.testing import Input, StageKit
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
 from workers.eventbridge.tally import EventAges
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 from workers.web.loop_lag import LoopLag
 from workers.web.metrics import registry_of
 

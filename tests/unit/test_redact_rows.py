@@ -18,7 +18,7 @@ from models.tables import MaskStyle, Redaction, RedactionAction, TableSpec
 from tests.unit.changes import KEY, TELEPHONY, USER, Worker, dms
 from workers.cli.redact import redact
 from workers.failures import ConfigurationError, NotFoundError, PartialError
-from workers.settings import environment_names
+from workers.settings.worker import environment_names
 
 SECRET = Secret(KEY)
 USERS = TELEPHONY.named("users") or pytest.fail("there is no table users")

@@ -12,7 +12,7 @@ from tests.unit.changes import KEY, Worker, catalogue_of, dms
 from workers.contract import key_checks
 from workers.engine.configuration import StageConfig, conflicts
 from workers.failures import ConfigurationError
-from workers.settings import Settings, SettingsError, load_settings
+from workers.settings.worker import Settings, SettingsError, load_settings
 
 NEXT = b"the key that comes next"
 OLD = PipelineOptions(redaction_key=KEY)

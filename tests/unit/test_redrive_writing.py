@@ -18,7 +18,7 @@ from workers.dead_letters.drop import write_drop
 from workers.dead_letters.pace import MAX_RECORDS, Pace
 from workers.dead_letters.reading import DeadLetters
 from workers.dead_letters.redrive import Chosen, obsolete, write_letters
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 
 TOPICS = Topics(
     config="c", slots="s", checkpoints="k", raw={"core": "cdc.raw.core"}, events="cdc.events", dead="cdc.dead",

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 import pytest
 
-from workers import command_docs, error_docs, finding_docs, setting_docs
 from workers.checks.kafka_kinds import KINDS
 from workers.cli.demo import _coloured
 from workers.cli.main import cdc
-from workers.command_docs import examples, first_sentence, leaves
-from workers.exit_code_docs import MEANINGS
 from workers.failures import ExitCode
-from workers.settings import environment_names
+from workers.reference import commands, errors, findings, settings
+from workers.reference.commands import examples, first_sentence, leaves
+from workers.reference.exit_codes import MEANINGS
+from workers.settings.worker import environment_names
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = dict(leaves())
@@ -33,8 +33,8 @@ WRITES_ONE_FORM = {
 @pytest.mark.parametrize(
     ("page", "made"),
     [
-        (command_docs.PAGE, command_docs.command_page), (setting_docs.PAGE, setting_docs.setting_page),
-        (finding_docs.PAGE, finding_docs.finding_page), (error_docs.PAGE, error_docs.error_page),
+        (commands.PAGE, commands.command_page), (settings.PAGE, settings.setting_page),
+        (findings.PAGE, findings.finding_page), (errors.PAGE, errors.error_page),
     ],
 )  # fmt: skip
 def test_the_page_is_the_generated_one(page: Path, made: Callable[[], str]) -> None:
@@ -43,9 +43,9 @@ def test_the_page_is_the_generated_one(page: Path, made: Callable[[], str]) -> N
 
 
 def test_the_pages_name_every_setting_finding_and_exit_code() -> None:
-    settings, findings = setting_docs.setting_page(), finding_docs.finding_page()
-    assert [name for name in environment_names() if f"`{name}`" not in settings] == []
-    assert [name for name in KINDS if f"| `{name}` |" not in findings] == []
+    setting_page, finding_page = settings.setting_page(), findings.finding_page()
+    assert [name for name in environment_names() if f"`{name}`" not in setting_page] == []
+    assert [name for name in KINDS if f"| `{name}` |" not in finding_page] == []
     assert MEANINGS.keys() == set(ExitCode)
 
 

@@ -13,8 +13,8 @@ from models.change import Operation
 from models.records.identity import USERS
 from models.tables import ColumnType, Redaction, RedactionAction, TableSpec
 from workers.cli.schema import schema
-from workers.event_docs import pages
 from workers.failures import CommandError, NotFoundError
+from workers.reference.events import pages
 from workers.schemas.comparison import Difference, compare
 from workers.schemas.events import event_schemas, event_types
 
@@ -150,7 +150,7 @@ def test_tables_that_share_an_event_type_keep_their_schemas_apart() -> None:
 def test_the_generated_pages_are_current() -> None:
     docs = Path(__file__).parents[2] / "docs"
     stale = [name for name, page in pages().items() if (docs / name).read_text(encoding="utf-8") != page]
-    assert not stale, "run `python -m workers.event_docs`"
+    assert not stale, "run `python -m workers.reference.events`"
     assert {f"events/{path.name}" for path in (docs / "events").iterdir()} == {
         name for name in pages() if name.startswith("events/")
     }

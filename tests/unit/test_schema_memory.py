@@ -18,8 +18,8 @@ from models.records.identity import USERS
 from models.sources import dms as dms_source
 from models.tables import ColumnType, TableSpec
 from tests.unit.changes import TELEPHONY, USER, Worker, catalogue_of, dms
+from workers.kafka.topics import PINS_TABLE
 from workers.rebuild.image import is_readable
-from workers.topics import PINS_TABLE
 
 FREE = "  - {table: t, entity: t, key: [id], unknown_columns: publish}\n"
 

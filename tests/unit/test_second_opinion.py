@@ -15,7 +15,7 @@ from models.record_type import refusal_of
 from tests.unit.changes import KEY, TELEPHONY, USER, Worker, catalogue_of, dms
 from workers.contract import pipeline_options
 from workers.engine.testing import MockedRecordType
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 def worker(mode: Literal["all", "sample", "off"], model: MockedRecordType) -> Worker:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from workers.failures import ConfigurationError
-from workers.settings import Settings, environment_names, load_settings
+from workers.settings.worker import Settings, environment_names, load_settings
 
 
 @pytest.fixture(autouse=True)

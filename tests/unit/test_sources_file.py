@@ -9,8 +9,8 @@ from models.sources.reading import PLAIN, Reading
 from models.sources_file import read_sources
 from models.start_position import StartAt
 from models.yaml_nodes import InvalidFile
-from workers.settings import Settings, SettingsError, load_settings
-from workers.topics import Topics
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings, SettingsError, load_settings
 
 ARN = "arn:aws:kinesis:eu-west-1:222222222222:stream/crm-changes"
 ROLE = "arn:aws:iam::222222222222:role/cdc-reader"

@@ -7,7 +7,7 @@ from workers.audit.report import Audit
 from workers.audit.verdicts import Check, Line, Verdict
 from workers.cli.status import _audit_lines, _status_lines
 from workers.eventbridge.bus_sight import Sight
-from workers.groups import GroupState
+from workers.kafka.groups import GroupState
 from workers.status import BusStatus, PartitionStatus, ShardStatus, StageStatus, StandstillStatus
 
 GROUP = GroupState("Empty", ())

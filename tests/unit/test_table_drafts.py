@@ -24,7 +24,7 @@ from workers.drafts.records import Observation
 from workers.drafts.seen import SeenTable
 from workers.drafts.text import draft
 from workers.failures import ConfigurationError, NotFoundError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 ROW: dict[str, Any] = {
     "order_id": 7,

@@ -9,7 +9,7 @@ from enrichers.examples import Mismatch, check_examples
 from models.yaml_nodes import InvalidFile
 from tests.unit.changes import catalogue_of
 from workers.checks.configuration import check_examples_of, check_tables
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 ORDERS = """
   - table: orders

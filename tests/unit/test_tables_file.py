@@ -10,7 +10,7 @@ from models.tables import RedactionAction
 from models.yaml_nodes import InvalidFile
 from tests.contract.test_event_schema import ROWS
 from tests.unit.changes import KEY, TELEPHONY, Worker, catalogue_of, dms
-from workers.topics import OWN_TABLES
+from workers.kafka.topics import OWN_TABLES
 
 BUILT_IN = Path(__file__).parent / "tables" / "telephony.yaml"
 

@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from workers.cli.topics import topics
-from workers.settings import Settings
-from workers.topic_acls import acl_lines
-from workers.topic_apply import topic_rules
-from workers.topic_changes import Action, TopicRules, changes, created
-from workers.topics import TopicPlan, TopicState, plan
+from workers.kafka.topic_acls import acl_lines
+from workers.kafka.topic_apply import topic_rules
+from workers.kafka.topic_changes import Action, TopicRules, changes, created
+from workers.kafka.topics import TopicPlan, TopicState, plan
+from workers.settings.worker import Settings
 
 DURABLE = TopicRules(replicas=3, local=False)
 LOCAL = TopicRules(replicas=1, local=True)

@@ -26,10 +26,10 @@ from workers.engine.testing import Input, StageKit
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.entry import EntryRules
 from workers.eventbridge.sink import EventBridgeSink
+from workers.kafka.topics import Topics
 from workers.kinesis.cursor import Part
 from workers.kinesis.forwarding import Destination, forward, forward_plain
 from workers.kinesis.pages import Record
-from workers.topics import Topics
 from workers.tracing.spans import Hop, HopSpans, Span
 
 TOPICS = Topics("config", "slots", "checkpoints", {"core": "raw"}, "events", "dead", "receipts")

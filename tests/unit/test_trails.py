@@ -20,8 +20,8 @@ from models.written import Place
 from tests.unit.changes import KEY, TELEPHONY, dms
 from tests.unit.letters import T0, buried, gap
 from workers.cli.trace_lines import since, trail_lines
-from workers.groups import GroupState
-from workers.settings import Settings
+from workers.kafka.groups import GroupState
+from workers.settings.worker import Settings
 from workers.trace.aftermath import Aftermath, Again, Receipt, tells_of
 from workers.trace.heads import EventHead, EventRecord
 from workers.trace.scene import Anchor, Scene

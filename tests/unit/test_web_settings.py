@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from workers.failures import ConfigurationError
-from workers.settings import environment_names, load_settings
+from workers.settings.worker import environment_names, load_settings
 from workers.web.callers import told_access
 from workers.web.server import advertised_url, own_url
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from workers.cluster.peers import Answer
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.web.standing import Standing, worst
 from workers.web.views import config, pipeline, plain, sources
 

@@ -34,7 +34,7 @@ from workers.engine.app import StageApp
 from workers.engine.errors import ConfigurationRefused, DataError
 from workers.engine.tables import GlobalTable, Table
 from workers.engine.unit import Done, Pause, UnitOfWork
-from workers.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE, Topics
+from workers.kafka.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE, Topics
 from workers.tracing.spans import Hop
 
 STAGE = "enrich"

@@ -26,8 +26,8 @@ from workers.eventbridge.entry import event_id_of
 from workers.eventbridge.gate import BusGate, GateOptions, Gates
 from workers.eventbridge.pace import Quota
 from workers.eventbridge.sink import EventBridgeSink
-from workers.publish_settings import PublishSettings
-from workers.topics import Topics
+from workers.kafka.topics import Topics
+from workers.settings.publish import PublishSettings
 
 STAGE = "publish"
 

@@ -15,10 +15,10 @@ from models.buried import GAP
 from models.filed_letter import FiledLetter, iso_time
 from workers import metrics
 from workers.archive.sinks import SessionOf, attributes, message_group
-from workers.archive_settings import region_of_topic
 from workers.aws.client import Reach, Session
-from workers.log_redaction import masked
-from workers.settings import Settings
+from workers.logs.redaction import masked
+from workers.settings.archive import region_of_topic
+from workers.settings.worker import Settings
 
 HIGH, INFO = "HIGH", "INFO"
 MAX_ID = 128

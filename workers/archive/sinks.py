@@ -8,10 +8,10 @@ import msgspec
 
 from models.alerts import plain
 from models.filed_letter import FiledLetter
-from workers.archive_settings import region_of_queue
 from workers.aws.client import Reach, Session
 from workers.aws.errors import AwsError, AwsUnavailable
-from workers.settings import Settings
+from workers.settings.archive import region_of_queue
+from workers.settings.worker import Settings
 
 EXISTS = "PreconditionFailed"
 CONFLICT = "ConditionalRequestConflict"

@@ -13,7 +13,7 @@ from workers.audit.tallies import (
     redriven_input_of_letter,
     source_of_event,
 )
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 
 
 class Attribution:

@@ -7,7 +7,7 @@ from typing import Any
 from models.checkpoint import Checkpoint
 from models.position import stream_name
 from workers.engine.ledger import DEAD, DROP, IN, OUT, REMADE, SKIPPED, Ledger
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 
 Where = tuple[str, str, int]
 """(stage, topic it reads, partition)"""

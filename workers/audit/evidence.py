@@ -9,8 +9,8 @@ from models.checkpoint import Boot, decode_entry
 from models.source_spec import SourceSpec
 from workers.audit.counts import Forwarded, ShardKey
 from workers.failures import CommandError
-from workers.kafka_connection import KafkaConnection
-from workers.kafka_logs import PATIENCE, Tell, ends, read_logs, refuse_unread
+from workers.kafka.connection import KafkaConnection
+from workers.kafka.logs import PATIENCE, Tell, ends, read_logs, refuse_unread
 
 CLIENT = "cdc-status"
 

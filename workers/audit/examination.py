@@ -21,11 +21,11 @@ from workers.audit.verdicts import (
     no_position,
     stranger,
 )
-from workers.groups import committed_offsets
-from workers.kafka_connection import KafkaConnection
-from workers.kafka_logs import PATIENCE, Log, Tell, ends, read_logs
-from workers.settings import Settings
-from workers.topics import Topics, group_of
+from workers.kafka.connection import KafkaConnection
+from workers.kafka.groups import committed_offsets
+from workers.kafka.logs import PATIENCE, Log, Tell, ends, read_logs
+from workers.kafka.topics import Topics, group_of
+from workers.settings.worker import Settings
 
 Tallies = dict[Where, OutputTally]
 Logs = dict[TopicPartition, Log]

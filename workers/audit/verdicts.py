@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from workers.audit.counts import OTHER, Counted, Edge, Forwarded
 from workers.audit.tallies import InputTally, OutputTally, ShardTally
-from workers.kafka_logs import Log
+from workers.kafka.logs import Log
 
 
 class Verdict(StrEnum):

@@ -23,7 +23,7 @@ from workers.aws.errors import AwsDenied, AwsUnavailable, aws_error
 from workers.aws.signature import Credentials, signed_headers
 from workers.aws.wire import CborWire, IWire, JsonWire
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0

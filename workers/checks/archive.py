@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from workers.archive.sinks import SessionOf
-from workers.archive_settings import region_of_queue, region_of_topic
 from workers.aws.client import Reach, Session
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.checks.findings import Finding
-from workers.settings import Settings
+from workers.settings.archive import region_of_queue, region_of_topic
+from workers.settings.worker import Settings
 
 NOT_ENCRYPTED = "ServerSideEncryptionConfigurationNotFoundError"
 ACTION_OF = {

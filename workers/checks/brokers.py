@@ -19,9 +19,9 @@ from aiokafka.errors import (
 )
 
 from workers.checks.findings import Finding
-from workers.kafka_connection import Answer, KafkaConnection, Obstacle
-from workers.settings import Settings
-from workers.topics import DEAD_MAX_BYTES, TopicState, group_of
+from workers.kafka.connection import Answer, KafkaConnection, Obstacle
+from workers.kafka.topics import DEAD_MAX_BYTES, TopicState, group_of
+from workers.settings.worker import Settings
 
 # API keys, https://kafka.apache.org/protocol#protocol_api_keys
 NEEDED = {

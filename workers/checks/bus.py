@@ -16,7 +16,7 @@ from workers.eventbridge.buses import Buses
 from workers.eventbridge.unrouted import samples, unrouted
 from workers.failures import ConfigurationError
 from workers.schemas.events import EventType, event_types
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 SAFE_BYTES = 262_144
 """What every target takes; an SNS topic and a Step Functions execution take no more."""

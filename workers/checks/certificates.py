@@ -11,8 +11,8 @@ from pathlib import Path
 from aiokafka.conn import collect_hosts
 
 from workers.checks.findings import Finding
-from workers.kafka_connection import KafkaConnection
-from workers.settings import Settings
+from workers.kafka.connection import KafkaConnection
+from workers.settings.worker import Settings
 
 SOON = timedelta(days=30)
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 
 from workers.aws.client import Session
 from workers.checks.findings import Finding
-from workers.config_view import without_credentials
-from workers.settings import Settings
+from workers.settings.effective import without_credentials
+from workers.settings.worker import Settings
 
 WARN, REFUSED = timedelta(seconds=30), timedelta(minutes=5)
 """How far off: AWS takes signatures of 5 minutes before and behind (SigV4)."""

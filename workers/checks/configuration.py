@@ -6,7 +6,7 @@ from models.where import columns, parse
 from models.yaml_nodes import InvalidFile
 from workers.checks.findings import Finding
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 def check_tables(settings: Settings) -> tuple[Catalogue | None, list[Finding]]:

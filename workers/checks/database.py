@@ -10,8 +10,8 @@ from workers.database.connection import connect, keys_for, require_client, shape
 from workers.database.failures import DatabaseDenied, DatabaseError, QueryRefused
 from workers.database.queries import query_of
 from workers.failures import CommandError, DeniedError, UnreachableError
-from workers.secrets import database_dsn, load_parameters
-from workers.settings import Settings
+from workers.settings.secrets import database_dsn, load_parameters
+from workers.settings.worker import Settings
 
 if TYPE_CHECKING:
     import asyncpg

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from workers.checks.findings import Finding
-from workers.settings import MEBIBYTE, Settings
+from workers.settings.worker import MEBIBYTE, Settings
 
 LEAST_FREE = 100 * MEBIBYTE
 

@@ -17,7 +17,7 @@ from workers.checks.kafka import KafkaLook, look_at_kafka
 from workers.checks.keys import check_keys
 from workers.checks.kinds import CHECKS, SECTIONS, Check, Section
 from workers.checks.streams import check_identity, check_streams
-from workers.settings import Settings, SettingsError, load_settings
+from workers.settings.worker import Settings, SettingsError, load_settings
 
 OPTIONAL: dict[Check, str] = {"parameters": "ssm_names", "database": "has_database", "archive": "has_archive"}
 """Made only where this property of the settings says that there is something to look at."""

@@ -23,10 +23,10 @@ from workers.checks.findings import Finding
 from workers.checks.network import check_addresses, check_names, unknown_names
 from workers.checks.topic_settings import check_ladder, check_topic
 from workers.failures import ConfigurationError
-from workers.kafka_connection import KafkaConnection, ask_servers, kafka_connection
-from workers.settings import Settings
-from workers.topic_configs import broker_config, topic_configs
-from workers.topics import Topics, TopicState, describe_topics, plan
+from workers.kafka.connection import KafkaConnection, ask_servers, kafka_connection
+from workers.kafka.topic_configs import broker_config, topic_configs
+from workers.kafka.topics import Topics, TopicState, describe_topics, plan
+from workers.settings.worker import Settings
 
 CLIENT = "cdc-check"
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from workers.checks.findings import Finding
 from workers.failures import ConfigurationError
-from workers.setting_origins import names_of
-from workers.settings import Settings
+from workers.settings.origins import names_of
+from workers.settings.worker import Settings
 
 LEAST_BITS = 39.0
 """Of Shannon's entropy over the characters of a secret; of 16 hex digits by chance one in a thousand has less."""

@@ -9,7 +9,7 @@ from workers.aws.client import Session, reach_of
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.checks.bus import within
 from workers.checks.findings import Finding
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 READABLE = ("ACTIVE", "UPDATING")
 ACTION_OF = {

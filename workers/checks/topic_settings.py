@@ -1,11 +1,11 @@
-"""Checks of the topics: what `workers/topics.py` plans, beside what is there."""
+"""Checks of the topics: what `workers/kafka/topics.py` plans, beside what is there."""
 
 from collections.abc import Mapping
 
 from workers.checks.findings import Finding
 from workers.checks.kinds import Severity
-from workers.settings import MEBIBYTE, Settings
-from workers.topics import TopicPlan, Topics, TopicState
+from workers.kafka.topics import TopicPlan, Topics, TopicState
+from workers.settings.worker import MEBIBYTE, Settings
 
 KINESIS_MAX_BYTES = 10 * MEBIBYTE
 DENIED = 29

@@ -168,7 +168,7 @@ def list_(output: str) -> None:
 
 def _execute(plan: Plan, directory: Path, prefix: str) -> Result:
     from sandbox.chaos.runs import run_of  # noqa: PLC0415  importing Faust takes a second; --help should not
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     say: Report = lambda line: _say(f"{prefix}{plan.name}: {line}")  # noqa: E731
     say(f"Kafka starts, plan in {directory / 'plan.json'}")

@@ -90,10 +90,10 @@ def status(
 
 
 async def _look(name: str | None, *, everything: bool) -> "Looks":
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.topics import Topics  # noqa: PLC0415
     from workers.positions.look import look  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topics import Topics  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     async with kafka_access(settings) as kafka:
@@ -248,12 +248,12 @@ def export(file: Path | None) -> None:
 
 
 async def _export() -> dict[str, Any]:
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.kafka.topics import Topics  # noqa: PLC0415
     from workers.positions.document import document_of  # noqa: PLC0415
     from workers.positions.look import moment, service_now  # noqa: PLC0415
     from workers.positions.topic import read_positions  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topics import Topics  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     topic = Topics.of(settings).checkpoints
@@ -278,11 +278,11 @@ def _change(source: str | None, aim_of: "AimOf", *, dry_run: bool, yes: bool, ou
 
 
 async def _plan_and_write(source: str | None, aim_of: "AimOf", *, dry_run: bool, write: bool) -> "tuple[Plan, bool]":
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.kafka.topics import Topics  # noqa: PLC0415
     from workers.positions.plan import plan_change  # noqa: PLC0415
     from workers.positions.write import write_change  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topics import Topics  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     spec = one_source(settings, source)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workers.positions.stream import StreamNow
     from workers.positions.target import Target
     from workers.positions.topic import Positions
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
     AimOf = Callable[[Settings, SourceSpec], Aim]
 

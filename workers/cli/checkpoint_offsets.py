@@ -60,10 +60,10 @@ def offsets_of(texts: tuple[str, ...]) -> dict[int, int]:
 async def _work(
     stage: str, source: str | None, aim: "Aim | None", *, dry_run: bool, write: bool
 ) -> "StageOffsets":  # fmt: skip
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.positions.look import refuse_members  # noqa: PLC0415
     from workers.positions.offsets import look_at_offsets, topics_read, write_offsets  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     if stage in ("publish", "archive") and source is not None:

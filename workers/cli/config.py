@@ -14,7 +14,7 @@ from workers.failures import ConfigurationError, ExitCode, NotFoundError
 
 if TYPE_CHECKING:
     from workers.config_records import RecordComparison
-    from workers.config_view import SettingRow
+    from workers.settings.effective import SettingRow
 
 SHOW_EXAMPLES = """\b
 Examples:
@@ -48,7 +48,7 @@ def config() -> None:
 
 
 def _known_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    from workers.settings import environment_names  # noqa: PLC0415
+    from workers.settings.worker import environment_names  # noqa: PLC0415
 
     return [name for name in environment_names() if name.startswith(incomplete.upper())]
 
@@ -65,7 +65,7 @@ def show(names: tuple[str, ...], origin: bool, output: Output) -> None:
     read, nobody is asked. The fingerprint on stderr, and in the JSON, is the same wherever the shared settings are the
     same.
     """
-    from workers.config_view import fingerprint  # noqa: PLC0415
+    from workers.settings.effective import fingerprint  # noqa: PLC0415
 
     every = _rows()
     rows = _named(every, names)
@@ -85,7 +85,7 @@ def show(names: tuple[str, ...], origin: bool, output: Output) -> None:
 @config.command(epilog=SCHEMA_EXAMPLES)
 def schema() -> None:
     """Write the JSON Schema of all settings by their names in the environment."""
-    from workers.setting_schema import settings_schema  # noqa: PLC0415
+    from workers.settings.schema import settings_schema  # noqa: PLC0415
 
     click.echo(json.dumps(settings_schema(), indent=2))
 
@@ -130,8 +130,8 @@ def diff(ctx: click.Context, workers: bool, output: Output) -> None:
 async def _compare() -> "RecordComparison":
     from workers.config_records import compare_records  # noqa: PLC0415  importing Faust takes a second
     from workers.engine.errors import BootRefused  # noqa: PLC0415
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     async with kafka_access(settings) as kafka:
@@ -142,8 +142,8 @@ async def _compare() -> "RecordComparison":
 
 
 def _rows() -> "tuple[SettingRow, ...]":
-    from workers.config_view import origins  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.effective import origins  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     return origins(load_settings())
 

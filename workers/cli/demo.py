@@ -15,7 +15,7 @@ import click
 from models.source_spec import ADAPTERS, Adapter
 from workers.cli.quiet import quiet
 from workers.failures import CommandError, ConfigurationError, ExitCode
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 if TYPE_CHECKING:
     from sandbox.demonstration import Demonstration

@@ -86,9 +86,9 @@ async def _import(url: str, source: str | None, limit: int | None, *, write: boo
     from workers.dead_letters.marks import sole_writer  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.dead_letters.queue import LetterQueue  # noqa: PLC0415
     from workers.dead_letters.queue_import import QueueImport  # noqa: PLC0415
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topics import Topics  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.kafka.topics import Topics  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     spec = one_source(settings, source)

@@ -17,14 +17,14 @@ from workers.cli.columns import columns
 from workers.cli.progress import Progress
 from workers.contract import masking, read_catalogue
 from workers.failures import NotFoundError
-from workers.topics import Topics
+from workers.kafka.topics import Topics
 
 if TYPE_CHECKING:
     from models.buried import Buried
     from workers.dead_letters.reading import DeadLetters
     from workers.engine.slot_producer import SlotProducer
-    from workers.kafka_access import KafkaAccess
-    from workers.settings import Settings
+    from workers.kafka.access import KafkaAccess
+    from workers.settings.worker import Settings
 
 NAME = "cdc dlq"
 STAGES = ("bridge", "enrich", "publish", "archive")
@@ -110,8 +110,8 @@ class Opened:
 async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Opened]":
     """Read the topic. `everything`, or ids: also letters that were handled."""
     from workers.dead_letters.reading import letters, look, newest  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     view, tell = letter_view(settings, selection), Progress(NAME)
@@ -130,8 +130,8 @@ async def opened(selection: Selection, *, everything: bool) -> "AsyncIterator[Op
 async def writing_access(*, write: bool) -> "AsyncIterator[tuple[Settings, KafkaAccess, SlotProducer | None]]":
     """Kafka, and behind a fence if something is written."""
     from workers.dead_letters.marks import sole_writer  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     async with kafka_access(settings) as kafka:

@@ -104,7 +104,7 @@ async def _redrive(
     from workers.dead_letters.pace import Pace  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.dead_letters.reading import look  # noqa: PLC0415
     from workers.dead_letters.redrive import Redrive  # noqa: PLC0415
-    from workers.topics import Topics  # noqa: PLC0415
+    from workers.kafka.topics import Topics  # noqa: PLC0415
 
     async with writing_access(write=write) as (settings, kafka, producer):
         topics, tell = Topics.of(settings), Progress(NAME)
@@ -192,7 +192,7 @@ async def _drop(
 ) -> "tuple[list[Handled], Counter[tuple[str, str, str, str]], bool]":
     from workers.dead_letters.drop import plan_drop, write_drop  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.dead_letters.reading import look  # noqa: PLC0415
-    from workers.topics import Topics  # noqa: PLC0415
+    from workers.kafka.topics import Topics  # noqa: PLC0415
 
     async with writing_access(write=write) as (settings, kafka, producer):
         tell = Progress(NAME)

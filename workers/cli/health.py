@@ -104,7 +104,7 @@ def _examination(timeout: float | None) -> "Examination":
     from workers.contract import read_catalogue  # noqa: PLC0415
     from workers.engine.clock import monotonic  # noqa: PLC0415
     from workers.health.examination import Examination  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings({"health_timeout": timeout} if timeout is not None else {})
     return Examination(settings, read_catalogue(settings), now_ms=now_ms, monotonic=monotonic)
@@ -120,7 +120,7 @@ async def _round(examination: "Examination", only: tuple[str, ...]) -> "HealthRe
 
 async def _canaries() -> "tuple[Verdict, ...]":
     from workers.health.asked import canaries  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     return await canaries(load_settings())
 

@@ -31,7 +31,7 @@ from workers.cli.invoke_output import event_table, line, step_lines, steps_docum
 from workers.cli.sources import named_source
 from workers.contract import pipeline_options, read_catalogue
 from workers.failures import CommandError, ConfigurationError, PartialError
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 
 STAGE = "enrich"
 KEY_HINT = "set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; `openssl rand -hex 32` makes a good one"

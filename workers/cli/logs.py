@@ -16,11 +16,11 @@ from workers.cli.quiet import quiet
 from workers.cluster.logs import LEVELS, Asked, ClusterLogs, LogQuery, logs_of
 from workers.cluster.peers import OTHERS
 from workers.failures import ExitCode, NotFoundError, UnreachableError
-from workers.log_lines import LogLine, iso
-from workers.log_ring import MOST_ANSWERED
+from workers.logs.lines import LogLine, iso
+from workers.logs.ring import MOST_ANSWERED
 
 if TYPE_CHECKING:
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
 Output = Literal["table", "json", "jsonl"]
 FOLLOW_SECONDS = 1.0
@@ -88,7 +88,7 @@ async def _ask(query: LogQuery, output: Output, *, follow: bool) -> ClusterLogs:
 
 
 def _settings() -> "Settings":
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     return load_settings()
 

@@ -19,7 +19,7 @@ from workers.failures import ExitCode, RefusedError
 
 if TYPE_CHECKING:
     from workers.pauses.writing import Obedience
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
 STAGES = ("bridge", "enrich", "publish", "archive")
 LIST = "list"
@@ -154,9 +154,9 @@ async def _pause(
     stage: str, table: str | None, partition: int | None, reason: str, lasts: str | None, seconds: float, *, write: bool
 ) -> "tuple[Pause, list[Obedience]]":
     from workers.contract import read_catalogue  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
     from workers.pauses.writing import pause_of, read_pauses, target_of, write_pauses  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     target = target_of(settings, read_catalogue(settings), stage, table, partition)
@@ -173,9 +173,9 @@ async def _resume(
     stage: str | None, table: str | None, partition: int | None, everything: bool, reason: str, seconds: float, *,
     write: bool,
 ) -> "tuple[list[Target], list[Obedience]]":  # fmt: skip
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.pauses.writing import chosen_pauses, read_pauses, write_resumes  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings, at = load_settings(), now_ms()
     # Not looked up in today's tables: a pause may outlive the table it was made for.
@@ -268,9 +268,9 @@ def _list(output: str, *, history: bool) -> None:
 
 
 async def _look() -> PauseBook:
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.pauses.writing import read_pauses  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     async with kafka_access(settings) as kafka:

@@ -21,8 +21,8 @@ from workers.cli.columns import columns
 from workers.cli.files import read_input, shown_name
 from workers.contract import pipeline_options, read_catalogue
 from workers.failures import ConfigurationError, NotFoundError, PartialError
-from workers.redaction_settings import KEY_HINT
-from workers.settings import Settings, load_settings
+from workers.settings.redaction import KEY_HINT
+from workers.settings.worker import Settings, load_settings
 
 EXAMPLES = """\b
 Examples:

@@ -22,7 +22,7 @@ from workers.failures import ExitCode, RefusedError
 
 if TYPE_CHECKING:
     from workers.replay import ReplayTally
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
 NAME = "cdc replay"
 EXAMPLES = """\b
@@ -129,8 +129,8 @@ async def _replay(
 ) -> Done:  # fmt: skip
     from workers.dead_letters.marks import read_replays  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.dead_letters.pace import Pace  # noqa: PLC0415
+    from workers.kafka.topics import Topics  # noqa: PLC0415
     from workers.replay import Replaying, obsolete_replays, stretch  # noqa: PLC0415
-    from workers.topics import Topics  # noqa: PLC0415
 
     async with writing_access(write=write) as (settings, kafka, producer):
         topics, tell = Topics.of(settings), Progress(NAME)

@@ -18,7 +18,7 @@ from workers.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
 EXAMPLES = """\b
 Examples:
@@ -168,7 +168,7 @@ def _of_tables() -> list[tuple[str, dict[str, Any]]]:
 
 def _configured() -> "tuple[Settings, Catalogue]":
     from workers.contract import read_catalogue  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     return settings, read_catalogue(settings)

@@ -18,8 +18,8 @@ import psutil
 from sandbox.state import LOG, SandboxState, clear, keeper, take_lock
 from sandbox.world import World, end_leftovers
 from workers.failures import CommandError, ExitCode, NotFoundError, UnreachableError
-from workers.setting_types import secret_text
-from workers.settings import Settings, load_settings
+from workers.settings.field_types import secret_text
+from workers.settings.worker import Settings, load_settings
 
 WATCH_SECONDS = 1.0
 POLL_SECONDS = 0.05

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.catalogue import Catalogue
     from models.tables import TableSpec
     from workers.schemas.drift import TableSchema
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
 DRIFT_EXAMPLES = """\b
 Examples:
@@ -137,7 +137,7 @@ def docs(names: tuple[str, ...], out: Path) -> None:
 
 
 async def _read(names: tuple[str, ...]) -> "list[TableSchema]":
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.schemas.drift import read_schemas  # noqa: PLC0415
 
     settings, catalogue = _configured()
@@ -148,7 +148,7 @@ async def _read(names: tuple[str, ...]) -> "list[TableSchema]":
 
 def _configured() -> "tuple[Settings, Catalogue]":
     from workers.contract import read_catalogue  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     return settings, read_catalogue(settings)

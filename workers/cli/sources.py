@@ -9,7 +9,7 @@ from workers.failures import NotFoundError
 
 if TYPE_CHECKING:
     from models.source_spec import SourceSpec
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
 
 def named_source(settings: "Settings", name: str) -> "SourceSpec":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from workers.audit.report import Audit
     from workers.audit.verdicts import Line
     from workers.overview.judgement import Overview
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
     from workers.status import StageStatus
 
 STAGES = ("bridge", "enrich", "publish")
@@ -142,7 +142,7 @@ def _print(output: str, document: dict[str, Any], lines: Callable[[], Iterator[s
 
 def _baseline(path: Path | None, settings: "Settings") -> "Baseline | None":
     from workers.audit.counts import Baseline, SourceNotTold  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.topics import Topics  # noqa: PLC0415
+    from workers.kafka.topics import Topics  # noqa: PLC0415
 
     if path is None:
         return None
@@ -160,9 +160,9 @@ def _baseline(path: Path | None, settings: "Settings") -> "Baseline | None":
 
 
 async def _look(stages: Sequence[str], sample: float) -> "tuple[list[StageStatus], Overview]":
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
     from workers.overview.look import overview  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
     from workers.status import look, needed_topics  # noqa: PLC0415
 
     settings = load_settings()
@@ -175,8 +175,8 @@ async def _look(stages: Sequence[str], sample: float) -> "tuple[list[StageStatus
 
 async def _audit(stages: Sequence[str], since: Path | None) -> "Audit":
     from workers.audit.examination import audit  # noqa: PLC0415
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
     from workers.status import needed_topics  # noqa: PLC0415
 
     settings = load_settings()

@@ -17,7 +17,7 @@ from workers.cli.table_sizes import list_, stats, verify
 from workers.failures import ConfigurationError, ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from workers.log_ranges import LogRange
+    from workers.kafka.log_ranges import LogRange
     from workers.rebuild.restore import Rebuild
 
 EXAMPLES = """\b
@@ -86,12 +86,12 @@ def rebuild(
 async def _rebuild(
     forced: tuple[str, ...], *, discard: bool, other_tables: bool, write: bool
 ) -> "tuple[Rebuild, bool]":
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.topics import Topics, group_of  # noqa: PLC0415
     from workers.rebuild.changelogs import topic_of  # noqa: PLC0415
     from workers.rebuild.plan import plan_rebuild, tables_of  # noqa: PLC0415
     from workers.rebuild.restore import STAGE, write_rebuild  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topics import Topics, group_of  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     tables = tables_of(settings)

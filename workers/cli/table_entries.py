@@ -82,8 +82,8 @@ def get(*, table: str, keys: tuple[str, ...], reveal: bool, output: Output) -> N
 
 async def _get(table: str, keys: tuple[str, ...], *, reveal: bool) -> tuple[list[dict[str, Any]], list[str]]:
     # importing aiokafka takes half a second
+    from workers.kafka.topics import PINS_TABLE, RECENT_TABLE  # noqa: PLC0415
     from workers.lookup_tables.changelogs import read_keys, read_pins, read_table  # noqa: PLC0415
-    from workers.topics import PINS_TABLE, RECENT_TABLE  # noqa: PLC0415
 
     async with opened() as now:
         (name,) = chosen_tables(now, [table])
@@ -109,8 +109,8 @@ def _plain_key(now: OpenedTables, entry: "TableEntry") -> str:
 
 
 def _key(now: OpenedTables, table: str, text: str, pins: Mapping[str, str]) -> bytes:
+    from workers.kafka.topics import MEMORY_TABLE  # noqa: PLC0415
     from workers.lookup_tables.row_names import InvalidRow, row_name  # noqa: PLC0415
-    from workers.topics import MEMORY_TABLE  # noqa: PLC0415
 
     among = None if table == MEMORY_TABLE else now.catalogue.lookup_provider(table)
     try:

@@ -19,9 +19,9 @@ from workers.failures import NotFoundError
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
-    from workers.kafka_access import KafkaAccess
+    from workers.kafka.access import KafkaAccess
     from workers.lookup_tables.entries import EntryView
-    from workers.settings import Settings
+    from workers.settings.worker import Settings
 
 NAME = "cdc table"
 Output = Literal["table", "json", "jsonl"]
@@ -50,9 +50,9 @@ class OpenedTables:
 @asynccontextmanager
 async def opened() -> AsyncIterator[OpenedTables]:
     """Connected."""
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.lookup_tables.entries import EntryView  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     catalogue = read_catalogue(settings)

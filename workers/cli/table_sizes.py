@@ -153,10 +153,10 @@ def _print_json(found: "Verification") -> None:
 
 
 async def _verify(names: tuple[str, ...], *, with_raw: bool) -> "Verification":
+    from workers.kafka.topics import Topics, group_of  # noqa: PLC0415
     from workers.lookup_tables.changelogs import STAGE  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.lookup_tables.verification import verify_changelogs, verify_with_raw  # noqa: PLC0415
     from workers.rebuild.changelogs import topic_of  # noqa: PLC0415
-    from workers.topics import Topics, group_of  # noqa: PLC0415
 
     async with opened() as now:
         tables, settings = chosen_tables(now, names), now.settings

@@ -85,7 +85,7 @@ def schema(file: str) -> None:
 
 def _catalogue() -> Any:
     from workers.contract import read_catalogue  # noqa: PLC0415  loading settings takes a while
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     return read_catalogue(load_settings())
 

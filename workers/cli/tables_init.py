@@ -66,7 +66,7 @@ def init(
 def _print(chosen: "Sequence[SeenTable]", origin: str) -> None:
     from models.catalogue import load_catalogue  # noqa: PLC0415
     from workers.drafts.text import draft  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     known = {spec.table.lower() for spec in load_catalogue(load_settings().catalogue, None).specs}
     left_out = [table for table in chosen if table.table.lower() in known]
@@ -99,8 +99,8 @@ def _url(named: str) -> "SecretStr":
     from pydantic import SecretStr  # noqa: PLC0415
 
     from models.configuration import dsn_mistake  # noqa: PLC0415
-    from workers.secrets import database_dsn  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.secrets import database_dsn  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     hint = "postgresql://user:password@host:5432/database"
     if named == DATABASE_URL:

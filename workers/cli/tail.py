@@ -153,9 +153,9 @@ async def _run(asked: _Asked, writers: tuple[Writer, ...], lines: TailLines) -> 
 
 
 async def _tail(asked: _Asked, writers: tuple[Writer, ...], lines: TailLines) -> None:
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.log_reader import log_reader  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.log_reader import log_reader  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
     from workers.tail.row_key import needs_pin, read_pins  # noqa: PLC0415
     from workers.tail.tail import CLIENT, Tail, topics_of  # noqa: PLC0415
     from workers.tail.view import open_sight  # noqa: PLC0415

@@ -12,8 +12,8 @@ from workers.cli.quiet import quiet
 from workers.failures import ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from workers.topic_apply import TopicLook
-    from workers.topic_changes import TopicChange
+    from workers.kafka.topic_apply import TopicLook
+    from workers.kafka.topic_changes import TopicChange
 
 PLAN_EXAMPLES = """\b
 Examples:
@@ -82,7 +82,7 @@ def apply(ctx: click.Context, yes: bool, output: Output) -> None:
 
     Exit code: 0 if all is as planned now, 7 if something is left to do by hand, 8 if --yes is needed.
     """
-    from workers.topic_changes import Action  # noqa: PLC0415
+    from workers.kafka.topic_changes import Action  # noqa: PLC0415
 
     with quiet():
         found = asyncio.run(_look())
@@ -110,9 +110,9 @@ def _confirm(number: int, *, yes: bool) -> None:
 
 
 async def _look() -> "TopicLook":
-    from workers.kafka_access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topic_apply import look_at_topics  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
+    from workers.kafka.topic_apply import look_at_topics  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     async with kafka_access(settings) as kafka:
@@ -121,17 +121,17 @@ async def _look() -> "TopicLook":
 
 async def _apply(found: "TopicLook") -> None:
     """What was shown, and nothing that differs since."""
-    from workers.kafka_access import kafka_access  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topic_apply import apply_changes  # noqa: PLC0415
+    from workers.kafka.access import kafka_access  # noqa: PLC0415
+    from workers.kafka.topic_apply import apply_changes  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     async with kafka_access(load_settings()) as kafka:
         await apply_changes(kafka, found)
 
 
 def _print_acls(principal: str | None) -> None:
-    from workers.settings import load_settings  # noqa: PLC0415
-    from workers.topic_acls import acl_lines, principal_of  # noqa: PLC0415
+    from workers.kafka.topic_acls import acl_lines, principal_of  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     who = principal or principal_of(settings)
@@ -171,7 +171,7 @@ def _lines(found: "Sequence[TopicChange]") -> Iterable[str]:
 
 
 def _summary(found: "TopicLook") -> str:
-    from workers.topic_changes import Action  # noqa: PLC0415
+    from workers.kafka.topic_changes import Action  # noqa: PLC0415
 
     if not found.changes:
         return f"all {len(found.plans)} topics are as planned"

@@ -12,7 +12,7 @@ from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.stopping import until_stopped
 from workers.cli.trace_lines import TraceScreen
-from workers.settings import Settings, load_settings
+from workers.settings.worker import Settings, load_settings
 from workers.trace.question import Question, question
 
 NAME = "cdc trace"

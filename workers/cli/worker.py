@@ -6,8 +6,8 @@ import sys
 import click
 
 from workers.cli.suggestions import meant
-from workers.log_lines import LogPlace
-from workers.log_options import LoggerConfigOptions
+from workers.logs.lines import LogPlace
+from workers.logs.options import LoggerConfigOptions
 
 
 def _stages(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -49,9 +49,9 @@ def worker(stages: tuple[str, ...] | None, web_port: int | None, log_level: str 
     """
     from workers.app import stages_of, worker_name  # noqa: PLC0415
     from workers.engine.stages import leave  # noqa: PLC0415
-    from workers.log_settings import log_format  # noqa: PLC0415
     from workers.process import make_process  # noqa: PLC0415
-    from workers.settings import load_settings  # noqa: PLC0415
+    from workers.settings.log import log_format  # noqa: PLC0415
+    from workers.settings.worker import load_settings  # noqa: PLC0415
     from workers.tracing.switch import send_rest  # noqa: PLC0415
     from workers.web.callers import told_access  # noqa: PLC0415
     from workers.web.server import listen, own_url  # noqa: PLC0415

@@ -25,7 +25,7 @@ from workers.cluster.signature import (
     call_signature,
     same,
 )  # fmt: skip
-from workers.web_settings import is_loopback
+from workers.settings.web import is_loopback
 
 MOST_BYTES = 32 << 20
 """Of one answer."""

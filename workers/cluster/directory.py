@@ -19,10 +19,10 @@ from yarl import URL
 
 from workers.cluster.peers import Peer
 from workers.failures import CommandError
-from workers.groups import GroupState, Member, describe_group
-from workers.kafka_connection import kafka_connection
-from workers.settings import Settings
-from workers.topics import group_of
+from workers.kafka.connection import kafka_connection
+from workers.kafka.groups import GroupState, Member, describe_group
+from workers.kafka.topics import group_of
+from workers.settings.worker import Settings
 
 log = logging.getLogger("cdc.cluster")
 

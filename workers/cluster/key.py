@@ -2,8 +2,8 @@
 
 from workers.cluster.signature import ClusterKey, derived_key
 from workers.failures import ConfigurationError
-from workers.setting_types import secret_text
-from workers.settings import Settings
+from workers.settings.field_types import secret_text
+from workers.settings.worker import Settings
 
 MIN_KEY = 32
 WITHOUT = "set CDC_CLUSTER_KEY or CDC_CLUSTER_KEY_FILE (or a redaction key) on all workers, the same everywhere"

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from workers.cluster.peers import OTHERS, Answer
-from workers.log_lines import LogLine
-from workers.log_ring import MOST_ANSWERED, LogFilter, Read
+from workers.logs.lines import LogLine
+from workers.logs.ring import MOST_ANSWERED, LogFilter, Read
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 PATH = "/internal/logs"

@@ -9,7 +9,7 @@ from workers.cluster.directory import GroupDirectory, KafkaGroups
 from workers.cluster.key import WITHOUT, cluster_key
 from workers.cluster.tls import cluster_tls
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 @contextlib.asynccontextmanager

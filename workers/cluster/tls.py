@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 def cluster_tls(settings: Settings) -> ssl.SSLContext | None:

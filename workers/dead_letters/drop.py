@@ -12,9 +12,9 @@ from workers.dead_letters.marks import Mark, send_mark, transaction
 from workers.dead_letters.pace import MAX_RECORDS
 from workers.dead_letters.reading import DeadLetters, KeysOf, letters
 from workers.engine.slot_producer import SlotProducer
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
-from workers.topics import Topics
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics
 
 
 async def plan_drop(

@@ -16,10 +16,10 @@ from models.handled import Handled, LetterId
 from models.replay import KEY_PREFIX, Replay
 from workers.engine.slot_producer import SlotProducer, Unanswered
 from workers.failures import CommandError, RefusedError, UnreachableError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell, ends, read_logs, refuse_unread
-from workers.settings import MEBIBYTE, Settings
-from workers.topics import DEAD_MAX_BYTES, Topics
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell, ends, read_logs, refuse_unread
+from workers.kafka.topics import DEAD_MAX_BYTES, Topics
+from workers.settings.worker import MEBIBYTE, Settings
 
 CLIENT = "cdc-dlq"
 TRANSACTION_MS = 30_000

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workers.archive_settings import region_of_queue
 from workers.aws.client import Reach, Session
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.failures import CommandError, DeniedError, NotFoundError, UnreachableError
-from workers.settings import Settings
+from workers.settings.archive import region_of_queue
+from workers.settings.worker import Settings
 
 AT_ONCE = 10
 """Messages of one call."""

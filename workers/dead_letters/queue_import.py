@@ -26,10 +26,10 @@ from workers.dead_letters.marks import CLIENT, transaction
 from workers.dead_letters.queue import LetterQueue, Message, without_repeats
 from workers.engine.slot_producer import SlotProducer
 from workers.failures import CommandError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell, ends, read_logs, refuse_unread
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell, ends, read_logs, refuse_unread
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 
 STAGE = "enrich"
 MESSAGE = "imported from a queue"

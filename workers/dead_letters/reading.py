@@ -14,11 +14,11 @@ from models.handled import Action, LetterId
 from models.letter_selection import Selection
 from models.redrive import DeadRecord
 from workers.dead_letters.marks import CLIENT, Marks, read_marks
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell, ends
-from workers.log_ranges import LogRange, in_order
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.access import KafkaAccess
+from workers.kafka.log_ranges import LogRange, in_order
+from workers.kafka.logs import Tell, ends
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 
 PATIENCE = 5.0
 """Seconds that open transactions get to end; letters behind those that do not are left out, and it is said."""

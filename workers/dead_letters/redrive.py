@@ -22,9 +22,9 @@ from workers.dead_letters.pace import MAX_RECORDS, Pace
 from workers.dead_letters.reading import DeadLetters, KeysOf, letters
 from workers.dead_letters.writing import Sleep, write_again
 from workers.engine.slot_producer import SlotProducer
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
-from workers.topics import Topics
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics
 
 DOING = "letters redriven"
 

@@ -13,9 +13,9 @@ from workers.dead_letters.reading import KeysOf, look
 from workers.dead_letters.redrive import Redrive, Tally
 from workers.engine.runner import describe
 from workers.failures import CommandError, RefusedError
-from workers.kafka_access import kafka_access
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.access import kafka_access
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from models.redrive import RedriveRecord
 from workers.dead_letters.marks import Mark, send_mark, transaction
 from workers.dead_letters.pace import Pace
 from workers.engine.slot_producer import SlotProducer
-from workers.settings import MEBIBYTE
-from workers.topics import Topics
+from workers.kafka.topics import Topics
+from workers.settings.worker import MEBIBYTE
 
 MAX_BYTES = 8 * MEBIBYTE
 """Of the originals of one transaction, unless one record is larger."""

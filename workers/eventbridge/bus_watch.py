@@ -14,7 +14,7 @@ from workers.eventbridge.claim_check import Bucket, ClaimCheckedBus, trouble_of
 from workers.eventbridge.preflight import Preflight, PreflightedBus
 from workers.eventbridge.unrouted import samples, unrouted
 from workers.schemas.events import EventType, event_types
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 class BusWatch:

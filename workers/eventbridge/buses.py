@@ -11,7 +11,7 @@ from workers.boot_checks import check_bus_account
 from workers.eventbridge.bus import IBus
 from workers.eventbridge.classic import ClassicBus
 from workers.eventbridge.v2 import CustomBus
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 Place = tuple[str, str, str]
 """Name, region and account of a bus; the account is empty where nobody knows whose a name is."""

@@ -8,7 +8,7 @@ from workers.cluster.outside import cluster_of
 from workers.cluster.peers import Answer
 from workers.failures import CommandError
 from workers.health.verdicts import State, Verdict
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 PATH = "/internal/health"
 SECONDS = 4.0

@@ -14,9 +14,9 @@ from workers.database.connection import connect, sort_error
 from workers.database.failures import DatabaseDenied
 from workers.failures import CommandError, DeniedError
 from workers.health.verdicts import State, Verdict, failed, of_error, ok
-from workers.health_settings import RDS_NAME
-from workers.secrets import database_dsn
-from workers.settings import Settings
+from workers.settings.health import RDS_NAME
+from workers.settings.secrets import database_dsn
+from workers.settings.worker import Settings
 
 AVAILABLE = DatabaseInstanceStatus.AVAILABLE
 UNAVAILABLE = DatabaseInstanceStatus.UNAVAILABLE

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from models.catalogue import Catalogue
-from workers.archive_settings import region_of_queue, region_of_topic
 from workers.aws.client import Reach, Session, reach_of
 from workers.eventbridge.buses import Buses
 from workers.failures import ConfigurationError
@@ -15,7 +14,8 @@ from workers.health.databases import check_postgres, check_rds, region_of_databa
 from workers.health.kafka import check_kafka
 from workers.health.resources import check_bus, check_parameters, check_sink, check_stream
 from workers.health.verdicts import Check, HealthReport, State, Verdict, failed, timed
-from workers.settings import Settings
+from workers.settings.archive import region_of_queue, region_of_topic
+from workers.settings.worker import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from aiokafka.errors import KafkaError
 
 from workers.failures import ConfigurationError
 from workers.health.verdicts import State, Verdict, failed, ok
-from workers.kafka_connection import HINTS, Answer, KafkaConnection, Obstacle, ask_servers, kafka_connection
-from workers.settings import Settings
-from workers.topics import TopicPlan, TopicState, describe_topics, plan
+from workers.kafka.connection import HINTS, Answer, KafkaConnection, Obstacle, ask_servers, kafka_connection
+from workers.kafka.topics import TopicPlan, TopicState, describe_topics, plan
+from workers.settings.worker import Settings
 
 CLIENT = "cdc-health"
 WORDS: dict[Obstacle, str] = {

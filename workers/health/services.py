@@ -18,7 +18,7 @@ from workers.health.examination import Examination
 from workers.health.figures import Tally
 from workers.health.role import Role
 from workers.health.watch import HealthWatch
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 HOME = "publish"
 """The stage whose slot 0 has the role."""

@@ -10,11 +10,11 @@ from models.start_position import StartAt
 from workers.aws.client import IRequester
 from workers.aws.errors import AwsError
 from workers.engine.clock import monotonic
+from workers.kafka.topics import Topics
 from workers.kinesis.budget import Budget
 from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
 from workers.kinesis.reader import ReadOptions
-from workers.topics import Topics
 
 OVER_SECONDS = 60.0
 """A trouble that was not met for so long was over: whoever waits it out tries at least every 10 s."""

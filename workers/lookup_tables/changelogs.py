@@ -8,13 +8,13 @@ from aiokafka import TopicPartition
 
 from enrichers.state import NewerFormatError
 from models.routing import partition_of
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell, ends, read_logs, refuse_unread
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell, ends, read_logs, refuse_unread
+from workers.kafka.topics import PINS_TABLE, group_of
 from workers.lookup_tables.entries import TableEntry
 from workers.rebuild.changelogs import CLIENT, topic_of
 from workers.rebuild.image import Part, is_readable
-from workers.settings import Settings
-from workers.topics import PINS_TABLE, group_of
+from workers.settings.worker import Settings
 
 STAGE = "enrich"
 

@@ -13,7 +13,7 @@ from models.catalogue import Catalogue
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
 from workers.filters import Filter
-from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE
+from workers.kafka.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE
 
 PURPOSES: Mapping[str, str] = {
     PINS_TABLE: "schema, columns and reported changes of each table",

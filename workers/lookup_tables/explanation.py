@@ -14,12 +14,12 @@ from models.outcome import Dead, Drop
 from models.raw import RawRecord
 from workers.contract import pipeline_options
 from workers.failures import CommandError, ConfigurationError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell
+from workers.kafka.topics import MEMORY_TABLE
 from workers.lookup_tables.places import MadeEvent, find_event, is_event_id, last_raw
 from workers.lookup_tables.row_names import InvalidRow, row_name
-from workers.settings import Settings
-from workers.topics import MEMORY_TABLE
+from workers.settings.worker import Settings
 
 Keys = Mapping[str, Iterable[bytes]]
 """Keys by table."""

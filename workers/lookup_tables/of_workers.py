@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from enrichers.row_view import RowView
 from enrichers.schema_memory import history_key, seen_key
 from workers.cluster.peers import Answer, Cluster
+from workers.kafka.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE
 from workers.lookup_tables.entries import TableEntry
 from workers.lookup_tables.row_names import InvalidRow, RowName, row_name
-from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE
 
 
 async def entries_of_row(

@@ -14,12 +14,12 @@ from models.redrive import redriven_raw
 from models.routing import partition_of
 from workers.engine.offsets import log_bounds
 from workers.failures import NotFoundError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
-from workers.log_ranges import LogRange, in_order
+from workers.kafka.access import KafkaAccess
+from workers.kafka.log_ranges import LogRange, in_order
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics
 from workers.rebuild.changelogs import CLIENT
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.settings.worker import Settings
 
 STAGE = "enrich"
 EVENT_PREFIX = "evt_"

@@ -9,15 +9,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from enrichers.state import NewerFormatError
 from workers.engine.offsets import log_bounds
 from workers.failures import ConfigurationError
-from workers.groups import committed_offsets
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.groups import committed_offsets
+from workers.kafka.logs import Tell
+from workers.kafka.topics import RECENT_TABLE, Topics, group_of
 from workers.rebuild.changelogs import CLIENT, find_damage, look_at_changelogs, topic_of
 from workers.rebuild.image import Part
 from workers.rebuild.plan import plan_rebuild, tables_of
 from workers.rebuild.restore import Mended, Rebuild
-from workers.settings import Settings
-from workers.topics import RECENT_TABLE, Topics, group_of
+from workers.settings.worker import Settings
 
 STAGE = "enrich"
 

@@ -16,8 +16,9 @@ from workers.audit.evidence import read_shards
 from workers.dead_letters.marks import read_marks
 from workers.engine.clock import monotonic
 from workers.failures import CommandError
-from workers.groups import committed_offsets
-from workers.kafka_access import KafkaAccess
+from workers.kafka.access import KafkaAccess
+from workers.kafka.groups import committed_offsets
+from workers.kafka.topics import Topics, group_of
 from workers.overview.hearsay import Hearsay, hearsay
 from workers.overview.judgement import (
     SHARD_RETENTION_MS,
@@ -30,9 +31,8 @@ from workers.overview.judgement import (
     oldest,
 )
 from workers.pauses.writing import read_pauses
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.status import PartitionStatus, StageStatus
-from workers.topics import Topics, group_of
 
 CLIENT = "cdc-status"
 PATIENCE = 3.0

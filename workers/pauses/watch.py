@@ -19,9 +19,9 @@ from workers.engine.clock import monotonic
 from workers.engine.errors import BootRefused
 from workers.engine.follower import Follower
 from workers.engine.runner import describe
-from workers.kafka_connection import kafka_connection
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.connection import kafka_connection
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 
 CLIENT = "cdc-pauses"
 LOOK_SECONDS = 1.0

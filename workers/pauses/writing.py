@@ -22,10 +22,10 @@ from workers.engine.clock import monotonic
 from workers.engine.follower import Follower
 from workers.engine.slot_producer import SlotProducer, Unanswered
 from workers.failures import CommandError, NotFoundError, RefusedError, UnreachableError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import ends, read_logs, refuse_unread
-from workers.settings import Settings
-from workers.topics import Topics, group_of
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import ends, read_logs, refuse_unread
+from workers.kafka.topics import Topics, group_of
+from workers.settings.worker import Settings
 
 CLIENT = "cdc-pause"
 TRANSACTION_MS = 30_000

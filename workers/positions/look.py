@@ -11,14 +11,14 @@ from models.checkpoint import Boot
 from models.source_spec import SourceSpec
 from workers.aws.errors import AwsError
 from workers.failures import ConfigurationError, RefusedError
-from workers.groups import GroupState
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.groups import GroupState
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics, group_of
 from workers.positions.shards import Scene, ShardStatus, judge
 from workers.positions.stream import StreamNow, ask_stream
 from workers.positions.topic import Positions, read_positions
-from workers.settings import Settings
-from workers.topics import Topics, group_of
+from workers.settings.worker import Settings
 
 STAGE = "bridge"
 

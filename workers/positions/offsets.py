@@ -18,13 +18,13 @@ from workers.engine.ledger import Ledger
 from workers.engine.offsets import log_bounds
 from workers.engine.slot_producer import SlotProducer
 from workers.failures import NotFoundError, RefusedError
-from workers.groups import GroupState, committed_offsets
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.groups import GroupState, committed_offsets
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics, group_of
 from workers.positions.look import refuse_members
 from workers.positions.topic import CLIENT
-from workers.settings import Settings
-from workers.topics import Topics, group_of
+from workers.settings.worker import Settings
 
 TRANSACTION_MS = 30_000
 

@@ -7,15 +7,15 @@ from typing import Any
 from models.source_spec import SourceSpec
 from workers.aws.errors import AwsError
 from workers.failures import CommandError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics, group_of
 from workers.positions.look import STAGE, moment, refuse_members, service_now
 from workers.positions.shards import Scene, ShardStatus, judge
 from workers.positions.stream import StreamNow, ask_stream, aws_failure
 from workers.positions.target import Change, Target, change_to
 from workers.positions.topic import Positions, read_positions
-from workers.settings import Settings
-from workers.topics import Topics, group_of
+from workers.settings.worker import Settings
 
 Aim = Callable[[StreamNow, Positions], Awaitable[Target]]
 

@@ -9,7 +9,7 @@ from workers.failures import ConfigurationError
 from workers.positions.brought import Brought
 from workers.positions.document import read_document
 from workers.positions.tables import items_of, kcl_leases, lambda_checkpoints
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 KCL, LAMBDA = "kcl", "dynamodb"
 

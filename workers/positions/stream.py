@@ -11,7 +11,7 @@ from workers.aws.client import Session, reach_of
 from workers.aws.errors import AwsDenied, AwsError
 from workers.failures import CommandError, DeniedError, NotFoundError, RefusedError, UnreachableError
 from workers.kinesis.directory import REFRESH_SECONDS, Listing, ShardDirectory, StreamFacts, missing_parents
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 PAGES = 200
 """Empty pages after which a record counts as not there."""

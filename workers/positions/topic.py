@@ -8,8 +8,8 @@ from aiokafka import TopicPartition
 
 from models.checkpoint import Boot, Checkpoint, decode_entry
 from workers.failures import CommandError
-from workers.kafka_connection import KafkaConnection
-from workers.kafka_logs import Tell, ends, read_logs, refuse_unread
+from workers.kafka.connection import KafkaConnection
+from workers.kafka.logs import Tell, ends, read_logs, refuse_unread
 
 CLIENT = "cdc-checkpoint"
 

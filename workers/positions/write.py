@@ -16,13 +16,13 @@ from aiokafka.errors import ProducerFenced
 from models.checkpoint import BOOT_SLOT, Boot
 from workers.engine.slot_producer import SlotProducer
 from workers.failures import RefusedError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics, group_of
 from workers.positions.look import STAGE, refuse_members
 from workers.positions.target import Change
 from workers.positions.topic import CLIENT, Positions, read_positions
-from workers.settings import MEBIBYTE, Settings
-from workers.topics import Topics, group_of
+from workers.settings.worker import MEBIBYTE, Settings
 
 TRANSACTION_MS = 30_000
 AT_ONCE = 8

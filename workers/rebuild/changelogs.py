@@ -10,8 +10,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from workers.engine.gaps import lost_entries
 from workers.engine.ledger import Extent, Ledger, last_written
-from workers.kafka_connection import KafkaConnection
-from workers.kafka_logs import Apply, Tell, ends, read_logs, refuse_unread
+from workers.kafka.connection import KafkaConnection
+from workers.kafka.logs import Apply, Tell, ends, read_logs, refuse_unread
 from workers.rebuild.image import Part, TableImage, is_readable
 
 CLIENT = "cdc-table"

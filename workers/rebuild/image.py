@@ -20,7 +20,7 @@ from enrichers.state import (
     UnreadableEntryError,
 )
 from models.routing import partition_of
-from workers.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE
+from workers.kafka.topics import MEMORY_TABLE, PINS_TABLE, RECENT_TABLE
 
 Part = tuple[str, int]
 """(table, partition)"""

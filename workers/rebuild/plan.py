@@ -17,15 +17,15 @@ from workers.engine.errors import BootRefused
 from workers.engine.ledger import REMADE, SKIPPED, Ledger
 from workers.engine.offsets import log_bounds
 from workers.failures import ConfigurationError
-from workers.groups import committed_offsets
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
-from workers.log_ranges import LogRange, in_order
+from workers.kafka.access import KafkaAccess
+from workers.kafka.groups import committed_offsets
+from workers.kafka.log_ranges import LogRange, in_order
+from workers.kafka.logs import Tell
+from workers.kafka.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE, Topics, group_of
 from workers.rebuild.changelogs import CLIENT, Changelogs, find_damage, look_at_changelogs, read_entries, topic_of
 from workers.rebuild.image import Part, TableImage
 from workers.rebuild.restore import STAGE, Mended, Rebuild, refuse_members
-from workers.settings import Settings
-from workers.topics import MEMORY_TABLE, OWN_TABLES, PINS_TABLE, RECENT_TABLE, Topics, group_of
+from workers.settings.worker import Settings
 
 ASKED_FOR = "asked for"
 OF_CHANGES = (MEMORY_TABLE, RECENT_TABLE)

@@ -16,13 +16,13 @@ from aiokafka.structs import OffsetAndMetadata
 
 from workers.engine.ledger import UNFINISHED, Extent, Ledger
 from workers.failures import RefusedError
-from workers.groups import committed_offsets
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
-from workers.log_ranges import LogRange
+from workers.kafka.access import KafkaAccess
+from workers.kafka.groups import committed_offsets
+from workers.kafka.log_ranges import LogRange
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics, group_of
 from workers.rebuild.changelogs import CLIENT, Changelogs, topic_of
-from workers.settings import MEBIBYTE, Settings
-from workers.topics import Topics, group_of
+from workers.settings.worker import MEBIBYTE, Settings
 
 STAGE = "enrich"
 ENTRIES_PER_TRANSACTION = 5_000

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.strict_json import wire
+from workers.kafka.topics import Topics
 from workers.schemas.columns import Schema
 from workers.schemas.events import EventType, event_schema
 from workers.schemas.registry import bus_schema
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.settings.worker import Settings
 
 VERSION = "3.0.0"
 ON_BUS = "-on-bus"

@@ -11,12 +11,12 @@ from enrichers.state import NewerFormatError, UnreadableEntryError
 from models.routing import partition_of
 from models.tables import TableSpec
 from workers.failures import CommandError, ConfigurationError
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell
+from workers.kafka.topics import PINS_TABLE, group_of
 from workers.rebuild.changelogs import read_entries, topic_of
 from workers.rebuild.image import TableImage
-from workers.settings import Settings
-from workers.topics import PINS_TABLE, group_of
+from workers.settings.worker import Settings
 
 STAGE = "enrich"
 

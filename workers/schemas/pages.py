@@ -10,7 +10,7 @@ from workers.schemas.columns import redaction_named
 from workers.schemas.events import EventType, event_types
 from workers.schemas.examples import example_event
 
-HEAD = """<!-- generated: `cdc schema docs`; those of the built-in tables: `python -m workers.event_docs` -->
+HEAD = """<!-- generated: `cdc schema docs`; those of the built-in tables: `python -m workers.reference.events` -->
 
 """
 INDEX = """# Events

@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 
-from workers.kafka_logs import Tell
-from workers.log_reader import LogReader
+from workers.kafka.log_reader import LogReader
+from workers.kafka.logs import Tell
 
 FIRST_SPAN, GROWTH = 4, 8
 """Offsets per wanted record that are looked at first (a transaction takes one, too), and how many times more next."""

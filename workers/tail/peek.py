@@ -22,9 +22,9 @@ from models.written import Writer, Written
 from workers.engine.runner import describe
 from workers.failures import CommandError
 from workers.filters import Filter
-from workers.kafka_access import kafka_access
-from workers.log_reader import LogReader, log_reader
-from workers.settings import Settings
+from workers.kafka.access import kafka_access
+from workers.kafka.log_reader import LogReader, log_reader
+from workers.settings.worker import Settings
 from workers.tail.selection import Wanted
 from workers.tail.tail import Tail, TailOrder, topics_of
 from workers.tail.view import open_sight

@@ -7,12 +7,12 @@ from enrichers.row_view import MASK, RowView
 from models.catalogue import Catalogue
 from models.routing import partition_of
 from models.tables import TableSpec
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
+from workers.kafka.access import KafkaAccess
+from workers.kafka.logs import Tell
+from workers.kafka.topics import PINS_TABLE, describe_topics, group_of
 from workers.lookup_tables.row_names import InvalidRow, row_name
 from workers.rebuild.changelogs import read_entries, topic_of
-from workers.settings import Settings
-from workers.topics import PINS_TABLE, describe_topics, group_of
+from workers.settings.worker import Settings
 
 
 @dataclass(frozen=True, slots=True)

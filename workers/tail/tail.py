@@ -9,13 +9,13 @@ from aiokafka import TopicPartition
 
 from enrichers.written_view import WrittenView
 from models.written import Writer, Written
-from workers.kafka_logs import Tell
-from workers.log_reader import LogReader
-from workers.settings import Settings
+from workers.kafka.log_reader import LogReader
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 from workers.tail.newest import newest
 from workers.tail.selection import Wanted
 from workers.tail.start import Mark
-from workers.topics import Topics
 
 CLIENT = "cdc-tail"
 DOING = "records looked at"

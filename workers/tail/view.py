@@ -9,8 +9,8 @@ from enrichers.pipeline import PipelineOptions
 from enrichers.written_view import WrittenView
 from models.catalogue import Catalogue
 from workers.contract import masking, read_catalogue
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from aiokafka import TopicPartition
 
 from models.written import Place
-from workers.kafka_access import KafkaAccess
-from workers.kafka_logs import Tell
-from workers.log_reader import LogReader
-from workers.settings import Settings
+from workers.kafka.access import KafkaAccess
+from workers.kafka.log_reader import LogReader
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 from workers.tail.view import Sight
-from workers.topics import Topics
 
 CLIENT = "cdc-trace"
 CLOCKS_MS = 60_000

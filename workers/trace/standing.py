@@ -9,9 +9,9 @@ from models.pause import Pause, PauseBook
 from models.written import stamp
 from workers.engine.standstill import read_standstills
 from workers.failures import NotFoundError
-from workers.groups import GroupState, committed_offsets
+from workers.kafka.groups import GroupState, committed_offsets
+from workers.kafka.topics import group_of
 from workers.pauses.writing import read_pauses
-from workers.topics import group_of
 from workers.trace.scene import CLIENT, Scene
 
 STAGES = ("enrich", "publish")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from enrichers.pipeline import Pipeline
 from models.trail import Trails
 from workers.failures import NotFoundError
-from workers.kafka_access import KafkaAccess, kafka_access
-from workers.kafka_logs import Tell
-from workers.log_reader import log_reader
-from workers.settings import Settings
+from workers.kafka.access import KafkaAccess, kafka_access
+from workers.kafka.log_reader import log_reader
+from workers.kafka.logs import Tell
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 from workers.tail.row_key import read_pins
 from workers.tail.view import open_sight
-from workers.topics import Topics
 from workers.trace.question import Question
 from workers.trace.scene import CLIENT, Anchor, Scene
 from workers.trace.search import Window, find

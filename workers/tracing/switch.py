@@ -8,7 +8,7 @@ import time
 from importlib import metadata
 
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.tracing.spans import Exporter, HopSpans
 
 END_SECONDS = 2.0

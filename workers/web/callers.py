@@ -9,11 +9,11 @@ from typing import Any
 from aiohttp import web
 
 from workers.cluster.signature import SIGNATURE, Accepted, Reception, Refusal
-from workers.settings import Settings
+from workers.settings.web import is_loopback
+from workers.settings.worker import Settings
 from workers.web.routes import Scope
 from workers.web.sessions import Failures, Sessions
 from workers.web.tokens import Token, Tokens
-from workers.web_settings import is_loopback
 
 audit = logging.getLogger("cdc.audit")
 

@@ -16,7 +16,7 @@ from aiohttp.web_urldispatcher import AbstractRoute
 from workers.cluster.signature import SIGNATURE, answer_signature
 from workers.engine.runner import describe
 from workers.failures import CommandError, ExitCode
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.web.callers import NOBODY, Caller, Callers, Denied, address_of
 from workers.web.connections import Door
 from workers.web.routes import Route, Scope

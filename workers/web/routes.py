@@ -9,7 +9,7 @@ from aiohttp import web
 
 from workers.cluster.peers import Cluster
 from workers.engine.stages import Stage
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 class Scope(StrEnum):

@@ -22,7 +22,8 @@ from workers.cluster.signature import ClusterKey, Reception
 from workers.cluster.tls import cluster_tls
 from workers.engine.stages import Stage
 from workers.failures import ConfigurationError
-from workers.settings import Settings
+from workers.settings.web import LOOPBACK
+from workers.settings.worker import Settings
 from workers.web.callers import Callers
 from workers.web.connections import KEEP_SECONDS, BoundedSite, http_log
 from workers.web.files import page_files, page_routes
@@ -36,7 +37,6 @@ from workers.web.tokens import Tokens, read_tokens
 from workers.web.views import config, dead_letters, health, logs, pauses, peek, pipeline, plain, sources, tables, trace
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
-from workers.web_settings import LOOPBACK
 
 FIRST_PORT = 6066
 PORTS_TRIED = 100

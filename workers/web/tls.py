@@ -3,7 +3,7 @@
 import ssl
 
 from workers.cluster.tls import trust, unusable
-from workers.settings import Settings
+from workers.settings.worker import Settings
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

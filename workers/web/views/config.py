@@ -10,7 +10,7 @@ from aiohttp import web
 from workers.app import now_ms
 from workers.checks.examination import examine
 from workers.cluster.peers import Answer
-from workers.config_view import OF_ONE_WORKER, fingerprint, origins
+from workers.settings.effective import OF_ONE_WORKER, fingerprint, origins
 from workers.web.process import PROCESS
 from workers.web.routes import Desk, Route, Scope
 

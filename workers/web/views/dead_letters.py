@@ -19,9 +19,9 @@ from workers.contract import masking
 from workers.dead_letters.documents import BY, LetterCount, in_order_of, list_document, part_of, show_document
 from workers.dead_letters.reading import letters, look
 from workers.dead_letters.running import NumberChanged, RedriveOrder, Redriver, plan_redrive
-from workers.kafka_access import kafka_access
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.access import kafka_access
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 from workers.web.views.tables import rows_of

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from workers.cluster.logs import InvalidLogQuery, LogQuery, logs_of, told
-from workers.log_ring import ring_of_process
+from workers.logs.ring import ring_of_process
 from workers.web.routes import Desk, Route, Scope
 
 

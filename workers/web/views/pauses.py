@@ -10,9 +10,9 @@ from aiohttp import web
 from models.pause import WHY_CHARACTERS, PauseBook
 from workers.contract import read_catalogue
 from workers.failures import CommandError, ExitCode
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 from workers.pauses.writing import chosen_pauses, pause_of, read_pauses, target_of, write_pauses, write_resumes
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.web.gate import CALLER
 from workers.web.routes import Desk, Route, Scope
 

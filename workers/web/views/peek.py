@@ -8,9 +8,9 @@ from aiohttp import web
 from models.written import Writer, Written
 from workers.app import now_ms
 from workers.filters import Filter, InvalidFilter
-from workers.kafka_access import kafka_access
-from workers.log_reader import log_reader
-from workers.settings import Settings
+from workers.kafka.access import kafka_access
+from workers.kafka.log_reader import log_reader
+from workers.settings.worker import Settings
 from workers.tail.peek import MAX_WAIT_MS, TOO_SLOW, Peeks, filtered
 from workers.tail.row_key import needs_pin, read_pins, row_key, table_of
 from workers.tail.selection import Wanted

@@ -12,8 +12,8 @@ from workers.app import now_ms, stages_of
 from workers.cluster.peers import Answer
 from workers.engine.lag import Lag
 from workers.engine.stages import Stage
-from workers.settings import Settings
-from workers.topics import Topics
+from workers.kafka.topics import Topics
+from workers.settings.worker import Settings
 from workers.web.process import PROCESS
 from workers.web.routes import Desk, Route, Scope
 from workers.web.standing import Standing, reasons_of, standing_of, worst

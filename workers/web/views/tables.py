@@ -15,13 +15,13 @@ from workers.cluster.peers import Answer
 from workers.contract import masking, read_catalogue
 from workers.engine.app import StageApp
 from workers.filters import Filter, InvalidFilter
-from workers.kafka_access import kafka_access
+from workers.kafka.access import kafka_access
 from workers.lookup_tables.entries import EntryView, Wanted, known_tables, purpose_of
 from workers.lookup_tables.explanation import Keys, explain
 from workers.lookup_tables.in_memory import STAGE, entries_of_key, find_here, sizes_here, table_of
 from workers.lookup_tables.of_workers import entries_of_row, held_entries, pins_of
 from workers.lookup_tables.row_names import InvalidRow
-from workers.settings import Settings
+from workers.settings.worker import Settings
 from workers.web.refusals import in_time, refusal
 from workers.web.routes import Desk, Route, Scope
 
