@@ -113,8 +113,8 @@ class Frame:
 
     def event(
         self, record: RawRecord, digest: str, committed_ms: int, timestamp: str, keys: Mapping[str, Any],
-        changes: Mapping[str, Any], compared: bool, redacted: Sequence[str], owner: Enrichment,
-        org_id: Any, user_id: Any, transaction_id: str | UnsetType, extras: Extras = _NONE,
+        changes: Mapping[str, Any], redacted: Sequence[str], owner: Enrichment, *, compared: bool, org_id: Any,
+        user_id: Any, transaction_id: str | UnsetType, extras: Extras = _NONE,
     ) -> Event:  # fmt: skip
         """The event of one record. `keys` and `changes` are in the form in which they travel, the ids of the owner as
         they may be published. Nothing in it depends on the clock or on the run."""
@@ -126,9 +126,9 @@ class Frame:
         metadata = _Metadata(
             extras.aliases, record.trace or digest, UNSET if compared else "none", _Source(owner.source, owner.stale),
             self._environment, extras.precision_loss, processed_at(record, committed_ms), redacted,
-            record.replay or UNSET, "%04d-%020d" % (record.generation, record.offset), origin.sequence, self._service,
-            origin.shard or UNSET, self._snapshot, adapter, schema, table, transaction_id, extras.truncated,
-            ENVELOPE_VERSION,
+            record.replay or UNSET, f"{str(record.generation).zfill(4)}-{str(record.offset).zfill(20)}",
+            origin.sequence, self._service, origin.shard or UNSET, self._snapshot, adapter, schema, table,
+            transaction_id, extras.truncated, ENVELOPE_VERSION,
         )  # fmt: skip
         detail = _Detail(
             extras.after, extras.before, sorted(changes), changes, self._detail_type, entity, entity_type, event_id,
@@ -143,6 +143,9 @@ class Frame:
 
 def entity_id(keys: Mapping[str, Any]) -> str:
     """Key values joined by `:`, encoded so that no two keys share an id."""
+    if len(keys) == 1:
+        (value,) = keys.values()
+        return id_text(value)
     return ":".join(map(id_text, keys.values()))
 
 

@@ -115,9 +115,9 @@ def normalize(
     )  # fmt: skip
     changes = {name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()}
     return frame.event(
-        record, digest, change.committed_ms, iso(change.committed_at), wire(content.keys), changes, content.compared,
-        content.redacted, enrichment, content.org_id, content.user_id,
-        UNSET if change.transaction_id is None else change.transaction_id, extras,
+        record, digest, change.committed_ms, iso(change.committed_at), wire(content.keys), changes, content.redacted,
+        enrichment, compared=content.compared, org_id=content.org_id, user_id=content.user_id,
+        transaction_id=UNSET if change.transaction_id is None else change.transaction_id, extras=extras,
     )  # fmt: skip
 
 

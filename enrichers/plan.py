@@ -4,7 +4,7 @@ It does what the steps of `enrichers.pipeline` do, in their order, with everythi
 the columns of its rows decide. What is not ordinary has no plan, or the plan gives it back: then the steps are taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from typing import Any
@@ -56,8 +56,16 @@ class Form:
     """An operation on the table of one source."""
 
     word: Word
+    needs: frozenset[int]
+    """Columns its rows must have, not null, their key among them."""
     frame: Frame
     stem: Stem
+
+
+_Place = tuple[str, str, str, str, str]
+"""Source, record type, operation, schema and table, as a record has them."""
+MAX_FORMS = 64
+"""A schema's and a table's name may be written in several ways."""
 
 
 class Plan:
@@ -87,9 +95,9 @@ class Plan:
         self._needs_owner = spec.missing_owner.then == "dead"
         self._remembers = spec.memory
         self._samples = options.second.mode != "off"
-        self._place: tuple[str, str, str] | None = None
-        """Source, schema and table as the last record had them, which have forms."""
-        self._forms: dict[str, Form] = {}
+        self._pinned = spec.schema is None
+        self._watch = table.watch
+        self._forms: dict[_Place, Form] = {}
 
     @staticmethod
     def of(
@@ -107,13 +115,12 @@ class Plan:
     def run(self, typed: TypedRecord, record: RawRecord, state: State, *, patient: bool) -> Enriched | None:
         """All steps for one record; None: they have to be taken one by one. Raises as the pipeline does."""
         metadata, new, row = typed.metadata, typed.new, record.key
-        schema = metadata.schema_name
-        if metadata.record_type != "data" or type(schema) is not str or row is None or record.replay:
+        schema: Any = metadata.schema_name
+        place = (record.source, metadata.record_type, metadata.operation, schema, metadata.table_name)
+        form = self._forms.get(place) or self._form(*place)
+        if form is None or row is None or record.replay or not self._is_ordinary(form, typed):
             return None
-        if not self._is_ours(record.source, schema, metadata.table_name, state):
-            return None
-        form = self._forms.get(metadata.operation)
-        if form is None or not self._is_ordinary(form.word, typed):
+        if self._pinned and state.pinned_schema(self._spec.name) != schema:
             return None
         word = form.word
         time = metadata.commit_timestamp or metadata.timestamp
@@ -134,7 +141,10 @@ class Plan:
         note = named and self._drops_resent
         if note and ((memory is not None and digest in memory.changes) or state.is_recent(digest)):
             return Enriched(_RESENT, table=spec.name)
-        effects = self._observed(typed, schema, committed_ms, state)
+        effects: list[Effect] = []
+        sight = (typed.shape, *typed.numbers) if typed.numbers else typed.shape
+        if not self._watch.is_settled(sight, state, committed_ms):
+            effects += self._observed(sight, typed, schema, committed_ms, state)
         if self._provides:
             entries = self._lookups(typed, row, committed_ms, state)
             if entries is None:
@@ -162,25 +172,13 @@ class Plan:
         event = self._event(form, typed, record, owner, keys, digest, committed_ms, timestamp)
         return None if event is None else Enriched(Ok(event), tuple(effects), spec.name, retyped)
 
-    def _is_ours(self, source: str, schema: str, table: str, state: State) -> bool:
-        """Whether the record is of this table, whose schema is fixed or pinned."""
-        spec, place = self._spec, (source, schema, table)
-        if self._place != place:
-            if self._options.catalogue.first(dms.ADAPTER, schema, table) is not spec:
-                return False
-            self._place = place
-            self._forms = {name: self._form(word, *place) for name, word in self._words.items()}
-        return spec.schema is not None or state.pinned_schema(spec.name) == schema
-
-    def _is_ordinary(self, word: Word, typed: TypedRecord) -> bool:
+    def _is_ordinary(self, form: Form, typed: TypedRecord) -> bool:
         """Whether the row is valid, its key has not changed, and its images can be compared, if there are two."""
-        new, old, changed, shape, keys = typed.new, typed.old, typed.changed, typed.shape, self._key_places
-        if not keys.isdisjoint(shape.empty):
+        new, old, changed, shape, keys = typed.new, typed.old, typed.changed.places, typed.shape, self._key_places
+        if not form.needs.isdisjoint(shape.empty):
             return False
-        if word.operation is Operation.CREATE:
-            return old is None and shape.empty.isdisjoint(word.required)
-        if old is None:
-            return True
+        if old is None or form.word.operation is Operation.CREATE:
+            return old is None
         if not keys.isdisjoint(changed) and any(
             place in changed and old[place] is not None and old[place] is not UNSET for place in keys
         ):
@@ -191,18 +189,16 @@ class Plan:
         in_both = len(changed) + len(keys) < len(shape.present)
         return in_both or any(old[place] is not UNSET for place in self._no_keys)
 
-    def _observed(self, typed: TypedRecord, schema: str, committed_ms: int, state: State) -> list[Effect]:
-        watch, numbers = self._table.watch, typed.numbers
-        sight = (typed.shape, *numbers) if numbers else typed.shape
-        if watch.is_settled(sight, state, committed_ms):
-            return []
+    def _observed(
+        self, sight: Hashable, typed: TypedRecord, schema: str, committed_ms: int, state: State
+    ) -> tuple[Effect, ...]:
         row = row_of(typed.new, self._names)
         source = SourceRow(dms.ADAPTER, schema, self._spec.table, Operation.UPDATE, row, None, None, None)
-        odd = [(self._names[place], FLAG, False) for place in numbers]
-        observed = watch.row(source, state, odd, committed_ms)
+        odd = [(self._names[place], FLAG, False) for place in typed.numbers]
+        observed = self._watch.row(source, state, odd, committed_ms)
         if not observed:
-            watch.settle(sight, tuple(row), state)
-        return [*observed]
+            self._watch.settle(sight, tuple(row), state)
+        return observed
 
     def _lookups(self, typed: TypedRecord, row: bytes, committed_ms: int, state: State) -> list[Remember] | None:
         """`remember.lookups`; None if an entry needs more than the row."""
@@ -251,7 +247,7 @@ class Plan:
             return None
         published, transaction = keys, metadata.transaction_id
         if self._key_rules:
-            touched += self._key_rules
+            touched = tuple(sorted({*touched, *self._key_rules}))
             published = redacted_keys(keys, self._key_rules)
         org, user = owner.org_id, owner.user_id
         if table.org_redactor is not None:
@@ -259,18 +255,27 @@ class Plan:
         if table.user_redactor is not None:
             user = published_id(user, table.user_redactor)
         return form.frame.event(
-            record, digest, committed_ms, timestamp, wire(published), changes, compared,
-            tuple(sorted({*touched})) if touched else (), owner, org, user,
-            UNSET if transaction in _NO_NAME else str(transaction),
+            record, digest, committed_ms, timestamp, wire(published), changes, touched, owner,
+            compared=compared, org_id=org, user_id=user,
+            transaction_id=UNSET if transaction in _NO_NAME else str(transaction),
         )  # fmt: skip
 
-    def _form(self, word: Word, source: str, schema: str, table: str) -> Form:
-        options, spec = self._options, self._spec
+    def _form(self, source: str, kind: str, operation: str, schema: Any, table: str) -> Form | None:
+        """None: the record is not of this table, or of another kind."""
+        options, spec, word = self._options, self._spec, self._words.get(operation)
+        if word is None or kind != "data" or type(schema) is not str:
+            return None
+        if options.catalogue.first(dms.ADAPTER, schema, table) is not spec:
+            return None
         frame = Frame(
             spec, word.operation, dms.ADAPTER, schema, table,
             service=options.service, environment=options.environment, snapshot=word.snapshot,
         )  # fmt: skip
-        return Form(word, frame, Stem(source, spec.name, word.operation, schema))
+        stem = Stem(source, spec.name, word.operation, schema)
+        form = Form(word, self._key_places.union(word.required), frame, stem)
+        if len(self._forms) < MAX_FORMS:
+            self._forms[source, kind, operation, schema, table] = form
+        return form
 
 
 def _id(typed: TypedRecord, place: int | None) -> Any:

@@ -25,7 +25,7 @@ class UnreadableEntryError(Exception):
     """The bytes of a table value are no entry at all: the table is damaged, and a miss would hide it."""
 
 
-class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
+class LookupEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The ids of one row of a table that others look up."""
 
     org_id: str | None = None
@@ -44,7 +44,7 @@ class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
         return read_entry(_entry, raw)
 
 
-class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
+class RowMemory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a row from its own earlier changes."""
 
     org_id: str | None = None

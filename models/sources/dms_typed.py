@@ -8,8 +8,6 @@ tuple of values in the order of the reader's columns, UNSET where the record has
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import compress
-from operator import ne
 from typing import Any
 
 import msgspec
@@ -23,7 +21,8 @@ from models.strict_json import MAX_BYTES, key_endings
 from models.tables import ColumnType
 
 MAX_SHAPES = 256
-"""Combinations of types that are remembered per reader; the others are looked at again each time."""
+"""Combinations of types, and of changed columns, that are remembered per reader; the others are looked at again each
+time."""
 
 Values = tuple[Any, ...]
 _Text = str | None | UnsetType
@@ -86,25 +85,22 @@ _moment = datetime.fromisoformat
 """Enough for most times, and quicker."""
 
 
-def _was_time(value: Any) -> bool:
-    if type(value) is not str:
-        return True
-    try:
-        _moment(value)
-    except ValueError:
-        return _is_time(value) is not WRONG
-    return True
+def _is_right(value: Any, column: ColumnType) -> bool:
+    return type(value) in _BY_TYPE.get(column, _SURE) or _CHECKED[column](value) is not WRONG
 
 
-def _was(column: ColumnType) -> Callable[[Any], bool]:
-    check, sure = _CHECKED[column], _BY_TYPE[column]
-    return lambda value: type(value) in sure or check(value) is not WRONG
+def _glance(column: ColumnType) -> Callable[[Any], object]:
+    """Raises TypeError or ValueError for values that may not be right."""
+    if column is ColumnType.TIMESTAMP:
+        return _moment
+
+    def glance(value: Any) -> None:
+        if not _is_right(value, column):
+            raise ValueError("not of its type")
+
+    return glance
 
 
-_OF_BEFORE: Mapping[ColumnType, Callable[[Any], bool]] = {
-    ColumnType.TIMESTAMP: _was_time, **{column: _was(column) for column in _BY_TYPE},
-}  # fmt: skip
-"""Whether a value that the row had before is of its column's type."""
 _write = msgspec.json.Encoder(decimal_format="number").encode_into
 
 
@@ -131,6 +127,20 @@ class Shape:
         """Where 1 may stand beside true, which are equal for Python alone."""
 
 
+class Difference:
+    """Where two rows differ: what the changes of the same columns have in common."""
+
+    __slots__ = ("checks", "places")
+
+    def __init__(self, places: tuple[int, ...], kinds: Sequence[ColumnType]) -> None:
+        self.places = places
+        self.checks = tuple((place, _glance(kinds[place])) for place in places if kinds[place] in _CHECKED)
+        """For the values before; those of the new row are checked already."""
+
+
+NO_DIFFERENCE = Difference((), ())
+
+
 class TypedRecord(msgspec.Struct, gc=False):
     """A data record whose rows are valid."""
 
@@ -139,8 +149,8 @@ class TypedRecord(msgspec.Struct, gc=False):
     old: Values | None
     shape: Shape
     """Of `new`."""
-    changed: list[int]
-    """Places where the two rows differ; empty if there is one alone."""
+    changed: Difference
+    """Of the two rows; NO_DIFFERENCE if there is one alone."""
     numbers: list[int]
     """Places of flags that were numbers, as MySQL has them; twice if in both rows."""
 
@@ -176,9 +186,9 @@ class TypedReader:
             forbid_unknown_fields=True,
         )
         self._decode = msgspec.json.Decoder(document, float_hook=_fraction).decode
-        self._checks = tuple(_OF_BEFORE.get(kind) for kind in self._kinds)
         self._flags = tuple(place for place in self._places if self._kinds[place] is ColumnType.BOOL)
         self._shapes: dict[tuple[type, ...], Shape] = {}
+        self._differences: dict[tuple[int, ...], Difference] = {}
 
     def read(self, data: bytes) -> TypedRecord | None:
         """The record, its rows checked; None: go the long way."""
@@ -205,7 +215,7 @@ class TypedReader:
                     return None
                 new, old = right, right_old
                 break
-        types = tuple(map(type, new))
+        types = (*map(type, new),)
         shape = self._shapes.get(types) or self._shape(types)
         try:
             for place in shape.times:
@@ -216,17 +226,19 @@ class TypedReader:
         for place, check in shape.checks:
             if check(new[place]) is WRONG:
                 return None
-        changed: list[int] = []
-        if old is not None:
-            changed = list(compress(self._places, map(ne, new, old)))
-            checks = self._checks
-            for place in changed:
-                check_old = checks[place]
-                if check_old is not None and not check_old(old[place]):
-                    return None
-            for place in shape.loose:
-                if (type(new[place]) is bool) is not (type(old[place]) is bool):
-                    return None
+        if old is None:
+            return TypedRecord(metadata, new, None, shape, NO_DIFFERENCE, numbers)
+        places = tuple([place for place in self._places if new[place] != old[place]])
+        changed = self._differences.get(places) or self._difference(places)
+        try:
+            for place, glance in changed.checks:
+                glance(old[place])
+        except (TypeError, ValueError):
+            if not all(_is_right(old[place], self._kinds[place]) for place, _ in changed.checks):
+                return None
+        for place in shape.loose:
+            if (type(new[place]) is bool) is not (type(old[place]) is bool):
+                return None
         return TypedRecord(metadata, new, old, shape, changed, numbers)
 
     def document(self, record: TypedRecord, names: Sequence[str]) -> dict[str, Any]:
@@ -241,6 +253,12 @@ class TypedReader:
         if len(self._shapes) < MAX_SHAPES:
             self._shapes[types] = shape
         return shape
+
+    def _difference(self, places: tuple[int, ...]) -> Difference:
+        difference = Difference(places, self._kinds)
+        if len(self._differences) < MAX_SHAPES:
+            self._differences[places] = difference
+        return difference
 
     def _put_right(self, row: Values, numbers: list[int]) -> Values | None:
         """The row with its flags as flags; None if a number is none."""
