@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from enrichers.compiled import CompiledTable
 from enrichers.detail import Extras, Frame
@@ -16,9 +17,9 @@ from models.event import Event
 from models.raw import RawRecord
 from models.routing import key_text
 from models.sources.binary import is_tagged
-from models.strict_json import encode, wire
+from models.strict_json import wire
 
-_DIGEST: Final = blake2b(digest_size=10)
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -55,10 +56,24 @@ def digest_of(
     source: str, name: str, operation: Operation, schema: str, keys: list[Any] | None, identity: Sequence[Any]
 ) -> str:
     """The same from its parts."""
-    named = [source, name, operation.value, schema, keys, identity]
-    digest = _DIGEST.copy()
-    digest.update(encode(named))
-    return digest.hexdigest()
+    return Stem(source, name, operation, schema).digest(keys, identity)
+
+
+class Stem:
+    """What the changes of one operation of one table have in common, digested once."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, source: str, name: str, operation: Operation, schema: str) -> None:
+        """As `digest_of`."""
+        common = _encode([source, name, operation.value, schema])
+        self._begun = blake2b(common[:-1] + b",", digest_size=10)
+
+    def digest(self, keys: list[Any] | None, identity: Sequence[Any]) -> str:
+        """That of one change."""
+        digest = self._begun.copy()
+        digest.update(_encode([keys, identity])[1:])
+        return digest.hexdigest()
 
 
 def position_of(record: RawRecord) -> list[Any]:
@@ -85,24 +100,24 @@ def normalize(
     environment: str,
 ) -> Event:
     """Build the event. Nothing in it depends on the clock or on the run."""
-    extras = None
-    if content.images or content.previous_keys is not None or content.aliases or change.imprecise or change.truncated:
-        extras = Extras(
-            images={name: wire(image) for name, image in content.images.items()},
-            previous_keys=wire(content.previous_keys),
-            aliases=content.aliases,
-            precision_loss=_published(change.imprecise, table),
-            truncated=_published(change.truncated, table),
-        )
+    images = content.images
+    extras = Extras(
+        after=wire(images.get("after", UNSET)),
+        before=wire(images.get("before", UNSET)),
+        previous_keys=UNSET if content.previous_keys is None else wire(content.previous_keys),
+        aliases=content.aliases or UNSET,
+        precision_loss=_published(change.imprecise, table) or UNSET,
+        truncated=_published(change.truncated, table) or UNSET,
+    )
     frame = Frame(
         table.spec, change.operation, change.adapter, change.schema, change.table,
         service=service, environment=environment, snapshot=change.snapshot,
     )  # fmt: skip
+    changes = {name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()}
     return frame.event(
-        record, digest=digest, committed_ms=change.committed_ms, timestamp=iso(change.committed_at),
-        keys=wire(content.keys), compared=content.compared, redacted=content.redacted, owner=enrichment,
-        changes={name: {side: wire(value) for side, value in sides.items()} for name, sides in content.changes.items()},
-        org_id=content.org_id, user_id=content.user_id, transaction_id=change.transaction_id, extras=extras,
+        record, digest, change.committed_ms, iso(change.committed_at), wire(content.keys), changes, content.redacted,
+        enrichment, compared=content.compared, org_id=content.org_id, user_id=content.user_id,
+        transaction_id=UNSET if change.transaction_id is None else change.transaction_id, extras=extras,
     )  # fmt: skip
 
 

@@ -81,6 +81,7 @@ class Watch:
 
     def __init__(self, spec: TableSpec) -> None:
         self.spec = spec
+        self._name = spec.name
         self._memos: dict[tuple[bytes | None, bytes | None], _Known] = {}
 
     def row(self, source: SourceRow, state: State, odd: Oddities, at_ms: int) -> tuple[Observe, ...]:
@@ -105,7 +106,11 @@ class Watch:
     def is_settled(self, sight: Hashable, state: State, at_ms: int) -> bool:
         """Whether a row is no news. `sight`: its columns and the types of their values. A row of no time never is, and
         settles nothing: `row` does not look at it."""
-        return not at_ms or at_ms < self._known(state).settled.get(sight, 0)
+        if not at_ms:
+            return True
+        name = self._name
+        known = self._memos.get((state.seen(name), state.history(name)))
+        return known is not None and at_ms < known.settled.get(sight, 0)
 
     def settle(self, sight: Hashable, columns: tuple[str, ...], state: State) -> None:
         """`row` had nothing to add for one like this."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from enrichers.state import State
+from enrichers.state import LookupEntry, State
 from models.catalogue import Catalogue
 from models.enrichment import Enrichment
 from models.routing import key_text
@@ -16,7 +16,7 @@ from models.sources.dms_typed import Values
 from models.tables import FromColumn, OwnerCase, TableSpec
 
 UNDECIDED: Final = object()
-_SURE = (int, str)
+_SURE = frozenset({int, str})
 """Types of what is an id as it stands there."""
 
 
@@ -36,7 +36,9 @@ class OwnerPlaces:
             org, user = row[self._plain[0]], row[self._plain[1]]
             if type(org) in _SURE and type(user) in _SURE and org != "" and user != "":
                 return Enrichment(str(org), str(user))
-        org, user = _decided(self._org, row, state, schema), _decided(self._user, row, state, schema)
+        entries: dict[tuple[str, int], LookupEntry | None] = {}
+        org = _decided(self._org, row, state, schema, entries)
+        user = _decided(self._user, row, state, schema, entries)
         if org is UNDECIDED or user is UNDECIDED:
             return None
         if type(org) is not tuple and type(user) is not tuple:
@@ -79,9 +81,12 @@ def _plain(org: tuple[_Case, ...], user: tuple[_Case, ...]) -> tuple[int, int] |
     return org[0].place, user[0].place
 
 
-def _decided(cases: tuple[_Case, ...], row: Values, state: State, schema: str) -> Any:
+def _decided(
+    cases: tuple[_Case, ...], row: Values, state: State, schema: str, entries: dict[tuple[str, int], LookupEntry | None]
+) -> Any:
     """As `owner.first_match`: an id (text), None (every case is decided and gives none) or UNDECIDED; a lookup's id
-    with the time since when it is that: (id, since_ms)."""
+    with the time since when it is that: (id, since_ms). `entries`: what this row found by its columns already, since
+    organisation and user mostly stand in one entry."""
     for case in cases:
         for place, wanted in case.when:
             value = UNSET if place is None else row[place]
@@ -90,17 +95,20 @@ def _decided(cases: tuple[_Case, ...], row: Values, state: State, schema: str) -
             if value is None or key_text(value) != wanted:
                 break
         else:
-            value = UNSET if case.place is None else row[case.place]
-            if value is UNSET:
+            at = case.place
+            value = UNSET if at is None else row[at]
+            if at is None or value is UNSET:
                 return UNDECIDED
             if value is None or value == "":
                 continue
             if case.lookup is None:
                 return value if type(value) is str else key_text(value)
-            provider = case.provider
-            entry = state.lookup(
-                case.lookup, provider.row_key(state.pinned_schema(provider.name) or schema, (value,))
-            )  # fmt: skip
+            found = case.lookup, at
+            if found not in entries:
+                provider = case.provider
+                key = provider.row_key(state.pinned_schema(provider.name) or schema, (value,))
+                entries[found] = state.lookup(case.lookup, key)
+            entry = entries[found]
             if entry is None:
                 return UNDECIDED
             return entry.org_id if case.takes_org else entry.user_id, entry.since_ms

@@ -41,7 +41,9 @@ from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
 from models.raw import RawRecord
 from models.record_type import RecordType
-from models.sources import adapters, dms
+from models.sources import adapters
+from models.sources.dms import ADAPTER as DMS
+from models.sources.dms_typed import TypedRecord
 from models.sources.reading import PLAIN, Reading
 from models.strict_json import JsonError, decode
 from models.tables import TableSpec
@@ -92,7 +94,7 @@ class Pipeline:
             for spec in catalogue.specs
         }
         self._plan_options = PlanOptions(catalogue, self._second, options.service, options.environment, self._zone)
-        self._ways: dict[tuple[str, str], ShortWay] = {}
+        self._ways: dict[tuple[str, str | None], ShortWay] = {}
 
     def run(
         self, record: RawRecord, state: State, *, patient: bool = True, owner_only: bool = False,
@@ -105,25 +107,28 @@ class Pipeline:
         state): all mean that this worker must not work at all.
         """
         try:
-            return self._run(record, state, patient=patient, owner_only=owner_only, trace=trace)
+            way = read = None
+            if record.adapter == DMS and record.value:
+                way = self._ways.get((record.source, record.table)) or self._way(record)
+                read = way.read(record.value) if way is not None else None
+                if read is not None and way is not None and way.plan is not None and trace is None and not owner_only:
+                    planned = way.plan.run(read, record, state, patient=patient)
+                    if planned is not None:
+                        return planned
+            return self._run(record, state, way, read, patient=patient, owner_only=owner_only, trace=trace)
         except (MissingKeyError, NewerFormatError, UnreadableEntryError):
             raise
         except Exception as error:  # noqa: BLE001 - P7: a bug that one record meets must not stop its neighbours
             return Enriched(Dead(Failure.TRANSFORMATION_ERROR, f"bug in the worker: {_place(error)}"))
 
     def _run(
-        self, record: RawRecord, state: State, *, patient: bool, owner_only: bool, trace: Trace | None
-    ) -> Enriched:
+        self, record: RawRecord, state: State, way: ShortWay | None, read: TypedRecord | None, *, patient: bool,
+        owner_only: bool, trace: Trace | None,
+    ) -> Enriched:  # fmt: skip
         if not record.value and (record.value is None or adapters.is_tombstone(record.value, record.adapter)):
             return self._without_value(record)
         reading = self.options.readings.get(record.source, PLAIN)
         odd: Oddities = []
-        way = self._way(record, reading)
-        read = way.read(record.value) if way is not None else None
-        if read is not None and way is not None and way.plan is not None and trace is None and not owner_only:
-            planned = way.plan.run(read, record, state, patient=patient)
-            if planned is not None:
-                return planned
         document = way.document(read, odd) if read is not None and way is not None else None
         typed = document is not None
         try:
@@ -152,7 +157,7 @@ class Pipeline:
         if typed and way is not None and (way.spec is not spec or isinstance(valid, Dead)):
             # The header names another table than the record, or the reason is one that the long way words.
             record = replace(record, table=None)
-            return self._run(record, state, patient=patient, owner_only=owner_only, trace=trace)
+            return self._run(record, state, None, None, patient=patient, owner_only=owner_only, trace=trace)
         moment = moment_of(decoded, record, self._zone) if isinstance(valid, Dead) else valid.value.committed_at
         observed = table.watch.row(decoded, state, odd, milliseconds(moment) if moment is not None else 0)
         if isinstance(valid, Dead):
@@ -246,15 +251,13 @@ class Pipeline:
             return refused
         return Ok(event)
 
-    def _way(self, record: RawRecord, reading: Reading) -> ShortWay | None:
-        """That of the table whose name the bridge wrote beside the record, for the records of one source."""
-        if record.adapter != dms.ADAPTER or record.table is None:
+    def _way(self, record: RawRecord) -> ShortWay | None:
+        """A new one, of the table whose name the bridge wrote beside the record, for the records of one source."""
+        if record.table is None or (spec := self.catalogue.named(record.table)) is None:
             return None
-        way = self._ways.get((record.source, record.table))
-        if way is None and (spec := self.catalogue.named(record.table)) is not None:
-            way = self._ways[record.source, record.table] = ShortWay(
-                self._tables[spec.name], self._plan_options, reading
-            )
+        reading = self.options.readings.get(record.source, PLAIN)
+        way = ShortWay(self._tables[spec.name], self._plan_options, reading)
+        self._ways[record.source, record.table] = way
         return way
 
     def _control(self, control: Control, state: State) -> Enriched:

@@ -4,7 +4,7 @@ It does what the steps of `enrichers.pipeline` do, in their order, with everythi
 the columns of its rows decide. What is not ordinary has no plan, or the plan gives it back: then the steps are taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from typing import Any
@@ -15,7 +15,7 @@ from enrichers import remember
 from enrichers.compiled import CompiledTable
 from enrichers.detail import Frame
 from enrichers.enriched import Enriched
-from enrichers.normalize import digest_of, position_of
+from enrichers.normalize import Stem, position_of
 from enrichers.owner import find_owner
 from enrichers.owner_places import OwnerPlaces
 from enrichers.plan_columns import PlanColumns, Word, published_id, redacted_keys, words
@@ -51,6 +51,23 @@ class PlanOptions:
     zone: tzinfo
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An operation on the table of one source."""
+
+    word: Word
+    needs: frozenset[int]
+    """Columns its rows must have, not null, their key among them."""
+    frame: Frame
+    stem: Stem
+
+
+_Place = tuple[str, str, str, str, str]
+"""Source, record type, operation, schema and table, as a record has them."""
+MAX_FORMS = 64
+"""A schema's and a table's name may be written in several ways."""
+
+
 class Plan:
     """For rows with these columns, as the reader of one source delivers them."""
 
@@ -64,19 +81,23 @@ class Plan:
         self._names = tuple(columns)
         self._columns = PlanColumns(table, columns)
         self._keys = tuple((name, places[name]) for name in spec.key)
+        self._key_places = frozenset(places[name] for name in spec.key)
         self._no_keys = tuple(place for name, place in places.items() if name not in spec.key)
         self._words = words(spec, places)
         self._key_rules = {name: table.redactors[name] for name in spec.key if name in table.redactors}
         self._owner = OwnerPlaces(spec, columns, options.catalogue)
+        self._names_keys = not table.key_is_redacted
         self._provides = tuple(
             (rule, places.get(rule.org or ""), places.get(rule.user or "")) for rule in spec.provides
         )
         self._fills = (spec.absent_columns or reading.absent_columns) == "null"
         self._drops_resent = spec.duplicates != "pass"
         self._needs_owner = spec.missing_owner.then == "dead"
-        self._place = ("", "")
-        """Schema and table as the last record had them, which have frames."""
-        self._frames: dict[str, Frame] = {}
+        self._remembers = spec.memory
+        self._samples = options.second.mode != "off"
+        self._pinned = spec.schema is None
+        self._watch = table.watch
+        self._forms: dict[_Place, Form] = {}
 
     @staticmethod
     def of(
@@ -94,31 +115,36 @@ class Plan:
     def run(self, typed: TypedRecord, record: RawRecord, state: State, *, patient: bool) -> Enriched | None:
         """All steps for one record; None: they have to be taken one by one. Raises as the pipeline does."""
         metadata, new, row = typed.metadata, typed.new, record.key
-        schema, word = metadata.schema_name, self._words.get(metadata.operation)
-        if word is None or metadata.record_type != "data" or type(schema) is not str or row is None or record.replay:
+        schema: Any = metadata.schema_name
+        place = (record.source, metadata.record_type, metadata.operation, schema, metadata.table_name)
+        form = self._forms.get(place) or self._form(*place)
+        if form is None or row is None or record.replay or not self._is_ordinary(form, typed):
             return None
-        if not self._is_ours(schema, metadata.table_name, state) or not self._is_ordinary(word, typed):
+        if self._pinned and state.pinned_schema(self._spec.name) != schema:
             return None
+        word = form.word
         time = metadata.commit_timestamp or metadata.timestamp
         if type(time) is not str or (committed := commit_time(time, self._options.zone)) is None:
             return None
         committed_ms, timestamp = committed
         keys = {name: new[place] for name, place in self._keys}
         parts = (metadata.stream_position, metadata.transaction_id, metadata.transaction_record_id)
-        named = None not in parts and "" not in parts and UNSET not in parts
-        spec, table = self._spec, self._table
-        digest = digest_of(
-            record.source, spec.name, word.operation, schema,
-            None if table.key_is_redacted else [key_text(value) for value in keys.values()],
+        named = _NO_NAME.isdisjoint(parts)
+        spec = self._spec
+        digest = form.stem.digest(
+            [key_text(value) for value in keys.values()] if self._names_keys else None,
             ["change", *map(str, parts)] if named else position_of(record),
-        )  # fmt: skip
-        if self._options.second.wanted(digest):
+        )
+        if self._samples and self._options.second.wanted(digest):
             return None
-        memory = state.memory(row) if spec.memory else None
+        memory = state.memory(row) if self._remembers else None
         note = named and self._drops_resent
         if note and ((memory is not None and digest in memory.changes) or state.is_recent(digest)):
             return Enriched(_RESENT, table=spec.name)
-        effects = self._observed(typed, schema, committed_ms, state)
+        effects: list[Effect] = []
+        sight = (typed.shape, *typed.numbers) if typed.numbers else typed.shape
+        if not self._watch.is_settled(sight, state, committed_ms):
+            effects += self._observed(sight, typed, schema, committed_ms, state)
         if self._provides:
             entries = self._lookups(typed, row, committed_ms, state)
             if entries is None:
@@ -138,56 +164,41 @@ class Plan:
             owner = found
             if owner.source == "missing" and self._needs_owner:
                 return None
-        if spec.memory:
+        if self._remembers:
             effects += remember.memorize_in_turn(owner, row, memory, digest if named else None, committed_ms)
         retyped = len(typed.numbers)
         if word.kept_back is not None:
             return Enriched(word.kept_back, tuple(effects), spec.name, retyped)
-        event = self._event(word, typed, record, owner, keys, digest, committed_ms, timestamp)
+        event = self._event(form, typed, record, owner, keys, digest, committed_ms, timestamp)
         return None if event is None else Enriched(Ok(event), tuple(effects), spec.name, retyped)
 
-    def _is_ours(self, schema: str, table: str, state: State) -> bool:
-        """Whether the record is of this table, whose schema is fixed or pinned."""
-        spec = self._spec
-        if self._place != (schema, table):
-            if self._options.catalogue.first(dms.ADAPTER, schema, table) is not spec:
-                return False
-            self._place = schema, table
-            self._frames = {word: self._frame(about, schema, table) for word, about in self._words.items()}
-        return spec.schema is not None or state.pinned_schema(spec.name) == schema
-
-    def _is_ordinary(self, word: Word, typed: TypedRecord) -> bool:
+    def _is_ordinary(self, form: Form, typed: TypedRecord) -> bool:
         """Whether the row is valid, its key has not changed, and its images can be compared, if there are two."""
-        new, old = typed.new, typed.old
-        changed = typed.changed
-        for _, place in self._keys:
-            value = new[place]
-            if value is None or value is UNSET:
-                return False
-            if place in changed and old is not None and old[place] is not None and old[place] is not UNSET:
-                return False
-        if word.operation is Operation.CREATE:
-            return old is None and not any(new[place] is None or new[place] is UNSET for place in word.required)
-        if old is None:
-            return True
+        new, old, changed, shape, keys = typed.new, typed.old, typed.changed.places, typed.shape, self._key_places
+        if not form.needs.isdisjoint(shape.empty):
+            return False
+        if old is None or form.word.operation is Operation.CREATE:
+            return old is None
+        if not keys.isdisjoint(changed) and any(
+            place in changed and old[place] is not None and old[place] is not UNSET for place in keys
+        ):
+            return False
         if self._fills and any(new[place] is UNSET or old[place] is UNSET for place in changed):
             return False
         # Fewer changes than columns beside the key: one of the others stands in both rows.
-        in_both = len(changed) + len(self._keys) < len(typed.shape.present)
+        in_both = len(changed) + len(keys) < len(shape.present)
         return in_both or any(old[place] is not UNSET for place in self._no_keys)
 
-    def _observed(self, typed: TypedRecord, schema: str, committed_ms: int, state: State) -> list[Effect]:
-        watch, numbers = self._table.watch, typed.numbers
-        sight = (typed.shape, *numbers) if numbers else typed.shape
-        if watch.is_settled(sight, state, committed_ms):
-            return []
+    def _observed(
+        self, sight: Hashable, typed: TypedRecord, schema: str, committed_ms: int, state: State
+    ) -> tuple[Effect, ...]:
         row = row_of(typed.new, self._names)
         source = SourceRow(dms.ADAPTER, schema, self._spec.table, Operation.UPDATE, row, None, None, None)
-        odd = [(self._names[place], FLAG, False) for place in numbers]
-        observed = watch.row(source, state, odd, committed_ms)
+        odd = [(self._names[place], FLAG, False) for place in typed.numbers]
+        observed = self._watch.row(source, state, odd, committed_ms)
         if not observed:
-            watch.settle(sight, tuple(row), state)
-        return [*observed]
+            self._watch.settle(sight, tuple(row), state)
+        return observed
 
     def _lookups(self, typed: TypedRecord, row: bytes, committed_ms: int, state: State) -> list[Remember] | None:
         """`remember.lookups`; None if an entry needs more than the row."""
@@ -221,12 +232,12 @@ class Plan:
         )
 
     def _event(
-        self, word: Word, typed: TypedRecord, record: RawRecord, owner: Enrichment, keys: dict[str, Any], digest: str,
+        self, form: Form, typed: TypedRecord, record: RawRecord, owner: Enrichment, keys: dict[str, Any], digest: str,
         committed_ms: int, timestamp: str,
     ) -> Event | None:  # fmt: skip
         """None: a value has no form that the table wants it in."""
         metadata, old, table = typed.metadata, typed.old, self._table
-        compared = old is not None or word.operation is Operation.CREATE
+        compared = old is not None or form.word.operation is Operation.CREATE
         try:
             if old is not None:
                 changes, touched = self._columns.differences(typed.new, old, typed.changed)
@@ -236,22 +247,35 @@ class Plan:
             return None
         published, transaction = keys, metadata.transaction_id
         if self._key_rules:
-            touched += self._key_rules
+            touched = tuple(sorted({*touched, *self._key_rules}))
             published = redacted_keys(keys, self._key_rules)
-        return self._frames[metadata.operation].event(
-            record, digest=digest, committed_ms=committed_ms, timestamp=timestamp, keys=wire(published),
-            changes=changes, compared=compared, redacted=tuple(sorted({*touched})) if touched else (), owner=owner,
-            org_id=published_id(owner.org_id, table.org_redactor),
-            user_id=published_id(owner.user_id, table.user_redactor),
-            transaction_id=None if transaction in _NO_TRANSACTION else str(transaction),
+        org, user = owner.org_id, owner.user_id
+        if table.org_redactor is not None:
+            org = published_id(org, table.org_redactor)
+        if table.user_redactor is not None:
+            user = published_id(user, table.user_redactor)
+        return form.frame.event(
+            record, digest, committed_ms, timestamp, wire(published), changes, touched, owner,
+            compared=compared, org_id=org, user_id=user,
+            transaction_id=UNSET if transaction in _NO_NAME else str(transaction),
         )  # fmt: skip
 
-    def _frame(self, word: Word, schema: str, table: str) -> Frame:
-        options = self._options
-        return Frame(
-            self._spec, word.operation, dms.ADAPTER, schema, table,
+    def _form(self, source: str, kind: str, operation: str, schema: Any, table: str) -> Form | None:
+        """None: the record is not of this table, or of another kind."""
+        options, spec, word = self._options, self._spec, self._words.get(operation)
+        if word is None or kind != "data" or type(schema) is not str:
+            return None
+        if options.catalogue.first(dms.ADAPTER, schema, table) is not spec:
+            return None
+        frame = Frame(
+            spec, word.operation, dms.ADAPTER, schema, table,
             service=options.service, environment=options.environment, snapshot=word.snapshot,
         )  # fmt: skip
+        stem = Stem(source, spec.name, word.operation, schema)
+        form = Form(word, self._key_places.union(word.required), frame, stem)
+        if len(self._forms) < MAX_FORMS:
+            self._forms[source, kind, operation, schema, table] = form
+        return form
 
 
 def _id(typed: TypedRecord, place: int | None) -> Any:
@@ -265,4 +289,5 @@ def _id(typed: TypedRecord, place: int | None) -> Any:
 
 
 _RESENT = Drop("resent")
-_NO_TRANSACTION = (None, "", UNSET)
+_NO_NAME = frozenset({None, "", UNSET})
+"""Values of metadata that name nothing."""

@@ -8,12 +8,13 @@ import msgspec
 from msgspec import UNSET
 
 from enrichers.compiled import CompiledTable
-from enrichers.diff import Changes, same
+from enrichers.detail import Sides
+from enrichers.diff import same
 from enrichers.redact import REMOVED, Redactor
 from models.change import Operation, Row
 from models.outcome import Drop
 from models.sources import dms
-from models.sources.dms_typed import Values
+from models.sources.dms_typed import MAX_SHAPES, Difference, Values
 from models.strict_json import PLAIN, wire
 from models.tables import RedactionAction, TableSpec
 
@@ -32,43 +33,81 @@ class PlanColumn(msgspec.Struct, frozen=True, gc=False):
     """Whether it is removed, whatever its values are."""
 
 
+class Changed(msgspec.Struct, frozen=True, gc=False):
+    """The columns of one difference that may stand in the event."""
+
+    columns: tuple[tuple[str, int, Callable[[Any], Any] | None], ...]
+    """Name, place, and what is made of the values; None for most."""
+    touched: tuple[str, ...]
+    """Those that count as redacted, sorted."""
+    compares: bool
+    """Whether some of them are compared parsed."""
+
+
 class PlanColumns:
     """The columns of a plan's rows, by place."""
 
     def __init__(self, table: CompiledTable, names: Sequence[str]) -> None:
         """`names`: in the spec's spelling."""
         self._columns = tuple(_column(table, name) for name in names)
+        self._changed: dict[Difference, Changed] = {}
 
-    def differences(self, new: Values, old: Values, changed: Iterable[int]) -> tuple[Changes, list[str]]:
+    def differences(self, new: Values, old: Values, difference: Difference) -> tuple[dict[str, Any], tuple[str, ...]]:
         """What may be published of the changed columns, and which of them count as redacted. Raises BadValueError."""
-        changes: Changes = {}
-        touched: list[str] = []
-        columns = self._columns
-        for place in changed:
-            column = columns[place]
+        changed = self._changed.get(difference) or self._learn(difference)
+        if changed.compares:
+            return self._carefully(new, old, difference)
+        changes: dict[str, Any] = {}
+        for name, place, form in changed.columns:
             after, before = new[place], old[place]
-            if column is None or after is UNSET or before is UNSET:
+            if form is None and type(after) in PLAIN and type(before) in PLAIN:
+                changes[name] = Sides(after, before)
                 continue
-            name, form = column.name, column.form
-            if column.is_json and same(before, after, is_json=True):
-                continue
-            if column.touched:
-                touched.append(name)
-            if column.gone:
-                continue
+            if after is UNSET or before is UNSET:
+                return self._carefully(new, old, difference)
             if form is not None:
                 after, before = form(after), form(before)
                 if after is REMOVED or before is REMOVED:
                     continue
-            changes[name] = {
-                "new": after if type(after) in PLAIN else wire(after),
-                "old": before if type(before) in PLAIN else wire(before),
-            }
-        return changes, touched
+            changes[name] = Sides(wire(after), wire(before))
+        return changes, changed.touched
 
-    def values(self, new: Values, places: Iterable[int], but: Container[str]) -> tuple[Changes, list[str]]:
+    def _learn(self, difference: Difference) -> Changed:
+        columns = [(place, column) for place in difference.places if (column := self._columns[place]) is not None]
+        changed = Changed(
+            tuple((column.name, place, _removed if column.gone else column.form) for place, column in columns),
+            tuple(sorted(column.name for _, column in columns if column.touched)),
+            any(column.is_json for _, column in columns),
+        )
+        if len(self._changed) < MAX_SHAPES:
+            self._changed[difference] = changed
+        return changed
+
+    def _carefully(self, new: Values, old: Values, difference: Difference) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Column by column: one that a row lacks, or that says the same in other words, has not changed."""
+        changes: dict[str, Any] = {}
+        touched: list[str] = []
+        for place in difference.places:
+            column = self._columns[place]
+            after, before = new[place], old[place]
+            if column is None or after is UNSET or before is UNSET:
+                continue
+            if column.is_json and same(before, after, is_json=True):
+                continue
+            if column.touched:
+                touched.append(column.name)
+            if column.form is not None:
+                after, before = column.form(after), column.form(before)
+                if after is REMOVED or before is REMOVED:
+                    continue
+            changes[column.name] = Sides(wire(after), wire(before))
+        return changes, tuple(sorted(touched))
+
+    def values(
+        self, new: Values, places: Iterable[int], but: Container[str]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:  # fmt: skip
         """The same of a whole row, but for some columns."""
-        changes: Changes = {}
+        changes: dict[str, Any] = {}
         touched: list[str] = []
         for place in places:
             column = self._columns[place]
@@ -79,7 +118,11 @@ class PlanColumns:
             value = new[place] if column.form is None else column.form(new[place])
             if value is not REMOVED:
                 changes[column.name] = {"new": wire(value)}
-        return changes, touched
+        return changes, tuple(sorted(touched))
+
+
+def _removed(_: Any) -> Any:
+    return REMOVED
 
 
 @dataclass(frozen=True, slots=True)

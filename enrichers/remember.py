@@ -88,13 +88,16 @@ def memorize_in_turn(
     before = known or _NOTHING
     found = owner.source != "missing"
     old = before.updated_ms > committed_ms
+    changes = _changes(before, named)
     memory = RowMemory(
         org_id=owner.org_id if found else before.org_id,
         user_id=owner.user_id if found else before.user_id,
-        changes=_changes(before, named),
+        changes=changes,
         updated_ms=before.updated_ms if old else committed_ms,
         order=before.order,
     )
+    if not old and changes is not before.changes:  # a new change is news
+        return (Memorize(row, memory),)
     return _memorized(row, known, memory, old=old)
 
 

@@ -25,7 +25,7 @@ class UnreadableEntryError(Exception):
     """The bytes of a table value are no entry at all: the table is damaged, and a miss would hide it."""
 
 
-class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
+class LookupEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The ids of one row of a table that others look up."""
 
     org_id: str | None = None
@@ -44,7 +44,7 @@ class LookupEntry(msgspec.Struct, frozen=True, kw_only=True):
         return read_entry(_entry, raw)
 
 
-class RowMemory(msgspec.Struct, frozen=True, kw_only=True):
+class RowMemory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a row from its own earlier changes."""
 
     org_id: str | None = None
@@ -212,16 +212,16 @@ class InMemoryState:
         """Do what the pipeline asked for."""
         for effect in effects:
             match effect:
-                case Memorize(row, memory):
-                    _put(self.memories, row, memory)
-                case Note(digest):
-                    self.recent.add(digest)
-                case Remember(lookup, row, entry):
-                    _put(self.lookups, (lookup, row), entry)
-                case Pin(name, schema):
-                    self.pins[name] = schema
-                case Observe(name, entry):
-                    self.schemas[name] = entry
+                case Memorize():
+                    _put(self.memories, effect.row, effect.memory)
+                case Note():
+                    self.recent.add(effect.digest)
+                case Remember():
+                    _put(self.lookups, (effect.lookup, effect.row), effect.entry)
+                case Pin():
+                    self.pins[effect.name] = effect.schema
+                case Observe():
+                    self.schemas[effect.name] = effect.entry
                 case _:
                     assert_never(effect)
 

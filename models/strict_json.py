@@ -113,9 +113,7 @@ def wire(value: Any) -> Any:
     if kind is Decimal:
         return decimal_text(value)
     if kind is dict:
-        if PLAIN.issuperset(map(type, value.values())):
-            return value
-        return {name: wire(item) for name, item in value.items()}
+        return {name: item if type(item) in PLAIN else wire(item) for name, item in value.items()}
     if kind is list:
         return [wire(item) for item in value]
     return value

@@ -5,11 +5,9 @@ column nobody expected, a value that has to be put right, a key that stands ther
 tuple of values in the order of the reader's columns, UNSET where the record has none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import compress
-from operator import ne
 from typing import Any
 
 import msgspec
@@ -23,7 +21,8 @@ from models.strict_json import MAX_BYTES, key_endings
 from models.tables import ColumnType
 
 MAX_SHAPES = 256
-"""Combinations of types that are remembered per reader; the others are looked at again each time."""
+"""Combinations of types, and of changed columns, that are remembered per reader; the others are looked at again each
+time."""
 
 Values = tuple[Any, ...]
 _Text = str | None | UnsetType
@@ -84,18 +83,38 @@ _BY_TYPE: Mapping[ColumnType, frozenset[type]] = {
 _is_time = CHECKS[ColumnType.TIMESTAMP]
 _moment = datetime.fromisoformat
 """Enough for most times, and quicker."""
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def _is_right(value: Any, column: ColumnType) -> bool:
+    return type(value) in _BY_TYPE.get(column, _SURE) or _CHECKED[column](value) is not WRONG
+
+
+def _glance(column: ColumnType) -> Callable[[Any], object]:
+    """Raises TypeError or ValueError for values that may not be right."""
+    if column is ColumnType.TIMESTAMP:
+        return _moment
+
+    def glance(value: Any) -> None:
+        if not _is_right(value, column):
+            raise ValueError("not of its type")
+
+    return glance
+
+
+_write = msgspec.json.Encoder(decimal_format="number").encode_into
 
 
 class Shape:
     """What rows whose values are of the same types have in common."""
 
-    __slots__ = ("checks", "loose", "present", "times")
+    __slots__ = ("checks", "empty", "loose", "present", "times")
 
     def __init__(self, types: tuple[type, ...], kinds: Sequence[ColumnType]) -> None:
         places = tuple(zip(range(len(types)), types, kinds, strict=True))
         self.present = tuple(place for place, kind, _ in places if kind is not UnsetType)
         """Columns the row has."""
+        self.empty = frozenset(place for place, kind, _ in places if kind in _SURE)
+        """Columns the row does not have, or has as null."""
         self.times = tuple(place for place, kind, column in places if column is ColumnType.TIMESTAMP and kind is str)
         self.checks = tuple(
             (place, _CHECKED[column])
@@ -108,6 +127,20 @@ class Shape:
         """Where 1 may stand beside true, which are equal for Python alone."""
 
 
+class Difference:
+    """Where two rows differ: what the changes of the same columns have in common."""
+
+    __slots__ = ("checks", "places")
+
+    def __init__(self, places: tuple[int, ...], kinds: Sequence[ColumnType]) -> None:
+        self.places = places
+        self.checks = tuple((place, _glance(kinds[place])) for place in places if kinds[place] in _CHECKED)
+        """For the values before; those of the new row are checked already."""
+
+
+NO_DIFFERENCE = Difference((), ())
+
+
 class TypedRecord(msgspec.Struct, gc=False):
     """A data record whose rows are valid."""
 
@@ -116,8 +149,8 @@ class TypedRecord(msgspec.Struct, gc=False):
     old: Values | None
     shape: Shape
     """Of `new`."""
-    changed: list[int]
-    """Places where the two rows differ; empty if there is one alone."""
+    changed: Difference
+    """Of the two rows; NO_DIFFERENCE if there is one alone."""
     numbers: list[int]
     """Places of flags that were numbers, as MySQL has them; twice if in both rows."""
 
@@ -153,9 +186,9 @@ class TypedReader:
             forbid_unknown_fields=True,
         )
         self._decode = msgspec.json.Decoder(document, float_hook=_fraction).decode
-        self._checks = tuple(_CHECKED.get(kind) for kind in self._kinds)
         self._flags = tuple(place for place in self._places if self._kinds[place] is ColumnType.BOOL)
         self._shapes: dict[tuple[type, ...], Shape] = {}
+        self._differences: dict[tuple[int, ...], Difference] = {}
 
     def read(self, data: bytes) -> TypedRecord | None:
         """The record, its rows checked; None: go the long way."""
@@ -164,13 +197,15 @@ class TypedReader:
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
             return None
         size = len(data)
-        if size > MAX_BYTES or (len(_encode(document)) != size and not _whole(document, data)):
+        if size > MAX_BYTES:
             return None
-        new = astuple(document.data)
-        old: Values | None = None
-        before = document.before
-        if before is not None and before is not UNSET:
-            old = astuple(before)
+        written = bytearray(size)
+        _write(document, written)
+        if len(written) != size and not _whole(document, data):
+            return None
+        row, metadata, before = astuple(document)
+        new = astuple(row)
+        old: Values | None = None if before is None or before is UNSET else astuple(before)
         numbers: list[int] = []
         for place in self._flags:
             if type(new[place]) is int or (old is not None and type(old[place]) is int):
@@ -180,7 +215,8 @@ class TypedReader:
                     return None
                 new, old = right, right_old
                 break
-        shape = self._shape(tuple(map(type, new)))
+        types = (*map(type, new),)
+        shape = self._shapes.get(types) or self._shape(types)
         try:
             for place in shape.times:
                 _moment(new[place])
@@ -190,19 +226,20 @@ class TypedReader:
         for place, check in shape.checks:
             if check(new[place]) is WRONG:
                 return None
-        changed: list[int] = []
-        if old is not None:
-            changed = list(compress(self._places, map(ne, new, old)))
-            for place in changed:
-                check_old = self._checks[place]
-                if check_old is not None:
-                    value = old[place]
-                    if value is not None and value is not UNSET and check_old(value) is WRONG:
-                        return None
-            for place in shape.loose:
-                if (type(new[place]) is bool) is not (type(old[place]) is bool):
-                    return None
-        return TypedRecord(document.metadata, new, old, shape, changed, numbers)
+        if old is None:
+            return TypedRecord(metadata, new, None, shape, NO_DIFFERENCE, numbers)
+        places = tuple([place for place in self._places if new[place] != old[place]])
+        changed = self._differences.get(places) or self._difference(places)
+        try:
+            for place, glance in changed.checks:
+                glance(old[place])
+        except (TypeError, ValueError):
+            if not all(_is_right(old[place], self._kinds[place]) for place, _ in changed.checks):
+                return None
+        for place in shape.loose:
+            if (type(new[place]) is bool) is not (type(old[place]) is bool):
+                return None
+        return TypedRecord(metadata, new, old, shape, changed, numbers)
 
     def document(self, record: TypedRecord, names: Sequence[str]) -> dict[str, Any]:
         """As `dms.decode` takes it, the columns under these names."""
@@ -212,12 +249,16 @@ class TypedReader:
         return parts if record.old is None else {**parts, self._before: row_of(record.old, names)}
 
     def _shape(self, types: tuple[type, ...]) -> Shape:
-        shape = self._shapes.get(types)
-        if shape is None:
-            shape = Shape(types, self._kinds)
-            if len(self._shapes) < MAX_SHAPES:
-                self._shapes[types] = shape
+        shape = Shape(types, self._kinds)
+        if len(self._shapes) < MAX_SHAPES:
+            self._shapes[types] = shape
         return shape
+
+    def _difference(self, places: tuple[int, ...]) -> Difference:
+        difference = Difference(places, self._kinds)
+        if len(self._differences) < MAX_SHAPES:
+            self._differences[places] = difference
+        return difference
 
     def _put_right(self, row: Values, numbers: list[int]) -> Values | None:
         """The row with its flags as flags; None if a number is none."""
