@@ -81,10 +81,10 @@ def test_a_rebuild_says_from_when_if_raw_does_not_reach_back(pipeline: Pipeline)
     assert "stay lost" in ended.stderr
 
 
-def test_a_table_that_does_not_exist_is_told_with_those_that_do(pipeline: Pipeline) -> None:
+def test_a_table_that_does_not_exist_is_not_found_and_what_was_meant_is_told(pipeline: Pipeline) -> None:
     ended = rebuild(pipeline, "--table", "user")
-    assert ended.returncode == 3
-    assert "there are: users, orgs, groups, schemas, owners" in ended.stderr
+    assert ended.returncode == 6
+    assert "did you mean users?" in ended.stderr
 
 
 def test_a_topic_that_is_gone_is_named(pipeline: Pipeline) -> None:

@@ -53,6 +53,10 @@ def test_words_lose_their_end() -> None:
     assert shortened("column HomeOrgID is not of type int", 20) == "column HomeOrgID is…"
 
 
+def test_a_long_name_among_words_keeps_its_ends() -> None:
+    assert shortened("IDLE 4968045503392697654003978331777355", 24) == "IDLE 496804…978331777355"
+
+
 def test_a_pipe_gets_every_column_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert "4" * 50 + "777777" in shown(ROWS)[1]
     assert capsys.readouterr().err == ""

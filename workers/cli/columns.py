@@ -100,10 +100,14 @@ def cut(line: str, width: int) -> str:
 
 
 def shortened(cell: str, width: int) -> str:
-    """Words lose their end, a name its middle: names differ in their ends."""
+    """Words lose their end, a name its middle: names differ in their ends. A long name among words counts more."""
     if len(cell) <= width:
         return cell
     if " " in cell:
+        name = max(cell.split(" "), key=len)
+        room = len(name) - (len(cell) - width)
+        if len(name) > EASY and room >= HARD:
+            return cell.replace(name, shortened(name, room))
         return f"{cell[: width - 1].rstrip()}…"
     head = (width - 1) // 3
     return f"{cell[:head]}…{cell[len(cell) - (width - 1 - head) :]}"

@@ -7,6 +7,7 @@ from typing import Any
 from enrichers.trace import Trace
 from models.kinesis import ExtendedKinesisStreamRecord, record_attributes
 from models.raw import RawRecord
+from workers.cli.columns import columns
 
 
 def step_lines(where: str, trace: Trace) -> Iterator[str]:
@@ -46,7 +47,4 @@ def event_table(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         names = ",".join(document["changedFields"])
         entity = f"{document['entityType']}:{document['entityId']}"
         rows.append((document["eventType"], entity, document.get("orgId", ""), document.get("userId", ""), names))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
-        yield "  ".join([*cells, row[4]]).rstrip()
+    return columns(rows, left=rows[0])

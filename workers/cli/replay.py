@@ -114,7 +114,7 @@ def replay(
         raise RefusedError(f"{told} would be replayed", hint="look at them, then run it with --yes")
     done_so = f"{told} {'are' if write else 'would be'} replayed, replay {one.number}"
     none = f"nothing to replay: no record of {one.topic} from {utc(one.from_ms)} to {utc(one.to_ms)} fits"
-    click.echo(f"{NAME}: {done_so if count else none}", err=True)
+    talk(f"{NAME}: {done_so if count else none}")
     if done.lost or done.held_back:
         ctx.exit(int(ExitCode.PARTIAL))
 

@@ -212,7 +212,7 @@ def _print(rows: list[dict[str, Any]], output: Output, cells: Any) -> None:
 def _lines(rows: Iterable[dict[str, str]]) -> Iterator[str]:
     cells = list(rows)
     head = tuple(cells[0])
-    return columns([head, *(tuple(row.values()) for row in cells)], left=head)
+    return columns([head, *(tuple(row.values()) for row in cells)], left=head, least=("FIRST SEEN", "CONFIGURED"))
 
 
 def _change_cells(row: dict[str, Any]) -> dict[str, str]:

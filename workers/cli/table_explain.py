@@ -95,4 +95,4 @@ def _lines(story: "OwnerStory") -> Iterator[str]:
         if found.places:
             yield from (f"       {line}" for line in columns(rows, left=rows[0], indent=7))
     if story.database_left_out and any(found.source == "missing" for found in story.ids):
-        yield "note   the database behind the lookups was not asked: a worker asks it for what they lack"
+        yield "note   the database was not asked: workers ask it for what lookups lack"
