@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -87,6 +88,14 @@ async def test_a_reader_that_waits_for_room_is_not_in_hand(slot: Reading3) -> No
     await settled()
     assert slot.moving.keys() == {LOOP}
     await reader.budget.release(reader.budget.limit)
+    await settled()
+    assert slot.moving.keys() == {LOOP, READER}
+
+
+async def test_a_reader_whose_share_is_used_up_is_not_in_hand(slot: Reading3) -> None:
+    reader = Reading(Wire(page(1)), Directory()).reader
+    reader.options = replace(reader.options, share=1e-6)  # a day between two calls
+    slot.intake.add(("arn", "slow"), SOURCE, reader)
     await settled()
     assert slot.moving.keys() == {LOOP, READER}
 

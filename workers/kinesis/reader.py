@@ -89,7 +89,7 @@ class ShardReader:
     turn: int = field(default_factory=lambda: next(TURNS))
     """Another number at every turn, whatever comes of it; no two readers have the same."""
     waits: bool = False
-    """For room, or for an operator: not for anything it could do itself."""
+    """For its turn, for room, or for an operator: not for anything it could do itself."""
     _forgiven: asyncio.Event = field(default_factory=asyncio.Event)
     _expected: int = FIRST_PAGE_BYTES
     _limit: int = LEAST_RECORDS
@@ -113,10 +113,10 @@ class ShardReader:
         failures = 0
         while True:
             self.turn = next(TURNS)
+            self.waits = True
             if pace is not None and (delay := pace.delay(monotonic())):
                 await asyncio.sleep(delay)
             reserved = min(self._expected, LARGEST_PAGE_BYTES)
-            self.waits = True
             await self.budget.reserve(reserved)
             self.waits = False
             held = reserved
