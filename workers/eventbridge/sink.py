@@ -99,8 +99,11 @@ class EventBridgeSink:
 def redriven(headers: Headers) -> int:
     """How often a record of a redrive topic has come again; 0 for one of `cdc.events`, and for a header that is none of
     ours."""
-    raw = next((value for name, value in headers if name == HEADER_REPLAY), None) or b""
-    return int(raw) if raw.isdigit() and len(raw) <= MAX_DIGITS else 0
+    for name, value in headers:
+        if name == HEADER_REPLAY:
+            raw = value or b""
+            return int(raw) if raw.isdigit() and len(raw) <= MAX_DIGITS else 0
+    return 0
 
 
 def again(record: Any, *, redriven: bool) -> str:
