@@ -91,10 +91,7 @@ def test_no_view_complains(opened: Open, views: list[str], complaints: list[str]
     for view in views:
         page.locator(f"#tabs a[data-view={view}]").click()
         until(page, f"document.querySelector('#tabs [aria-current]').dataset.view === '{view}'")
-<<<<<<< HEAD
-=======
         page.locator("#view > :not(link)").first.wait_for()
->>>>>>> wt-ops
         until(page, "document.querySelector('#view').innerText.trim().length > 0")
     assert complaints == []
 
