@@ -65,8 +65,8 @@ class WebSettings(BaseSettings):
     )  # fmt: skip
     web_token_file: OptionalPath = Field(
         None, validation_alias=env("CDC_WEB_TOKEN_FILE"),
-        description="file with a line `read TOKEN [NAME]` or `write TOKEN [NAME]` each, at least 32 characters a token, "
-        "8 of them different; read again when it changes",
+        description="file with a line `read TOKEN [NAME]` or `write TOKEN [NAME]` each, at least 32 characters a "
+        "token, 8 of them different; read again when it changes",
     )  # fmt: skip
     web_write: OptionalSwitch = Field(
         None, validation_alias=env("CDC_WEB_WRITE"),
