@@ -2,7 +2,7 @@
 not traced."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -51,8 +51,9 @@ class Unit:
     def send(self, topic: str, key: Any, value: Any, headers: Any, *, partition: int) -> None:
         self.sent.append(read_headers(headers))
 
-    def sender(self, topic: str) -> Callable[[bytes, bytes, bytes, int], None]:
-        return lambda key, value, headers, partition: self.send(topic, key, value, headers, partition=partition)
+    def send_all(self, topic: str, partition: int, records: Iterable[tuple[bytes, bytes | None, bytes]]) -> None:
+        for key, value, headers in records:
+            self.send(topic, key, value, headers, partition=partition)
 
     def took(self, records: int) -> None:
         """Counted elsewhere."""
