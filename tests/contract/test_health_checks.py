@@ -141,7 +141,7 @@ async def test_a_worker_tells_cloudwatch_under_its_namespace(stand_in: StandIn) 
 
     stage, app = publish_stage(0)
     app.slots.stats = Stats()
-    reporter, *_ = health_services([stage], settings(stand_in, health_cloudwatch=True, health_namespace="Cdc/Test"))
+    (reporter, *_) = health_services([stage], settings(stand_in, health_cloudwatch=True, health_namespace="Cdc/Test"))
     await reporter.tell()
     now = datetime.now(UTC)
     found = client("cloudwatch", stand_in.url).get_metric_statistics(
@@ -155,7 +155,7 @@ async def test_a_canary_is_put_on_the_stream_under_the_key_of_its_row(stand_in: 
     kinesis = client("kinesis", stand_in.url)
     kinesis.create_stream(StreamName="health-stream", ShardCount=1)
     stage, _ = publish_stage(0)
-    _, sender, *_ = health_services([stage], settings(stand_in, canary=True))
+    (_, sender, _) = health_services([stage], settings(stand_in, canary=True))
     await sender.look()
     iterator = kinesis.get_shard_iterator(
         StreamName="health-stream", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
