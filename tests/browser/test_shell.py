@@ -206,6 +206,7 @@ def test_who_is_not_let_in_is_asked_for_a_token(opened: Open) -> None:
         status=401, json={"error": "sign in"}))  # fmt: skip
     page.reload()
     page.get_by_label("Token").fill("t" * 32)
+    assert not page.locator("#view").is_visible()
     page.keyboard.press("Enter")
     page.locator("#stage-enrich").wait_for()
     assert signed_in == [({"token": "t" * 32}, "1")]
