@@ -23,15 +23,25 @@ def add_forgetting(app: StageApp, owners: Table, now_ms: Callable[[], int], *, e
         if await app.slots.wait_stopping(every):
             return
         before_ms = now_ms() - MAX_AGE_MS
-        old = [key for key, value in list(owners.data.partition(slot.index).items()) if _is_old(value, before_ms)]
-        for start in range(0, len(old), KEYS_PER_UNIT):
+        rows = list(owners.data.partition(slot.index))
+        old: list[bytes] = []
+        for start in range(0, len(rows), KEYS_PER_UNIT):
             if stopping.is_set():
                 return
-            async with UnitOfWork(slot):
-                for key in old[start : start + KEYS_PER_UNIT]:
-                    # Looked at again under the slot's lock: the row may have changed since.
-                    if _is_old(owners.read(key, slot.index), before_ms):
-                        owners[key] = None
+            old += [key for key in rows[start : start + KEYS_PER_UNIT] if is_old(key, slot, before_ms)]
+            if len(old) >= KEYS_PER_UNIT or start + KEYS_PER_UNIT >= len(rows):
+                await forget_rows(slot, old, before_ms)
+                old = []
+            await asyncio.sleep(0)  # a million rows are seconds in which the loop would answer nobody
+
+    async def forget_rows(slot: Slot, old: list[bytes], before_ms: int) -> None:
+        async with UnitOfWork(slot):
+            for key in old:
+                if is_old(key, slot, before_ms):  # again under the slot's lock: the row may have changed since
+                    owners[key] = None
+
+    def is_old(key: bytes, slot: Slot, before_ms: int) -> bool:
+        return _is_old(owners.read(key, slot.index), before_ms)
 
     app.slot_bodies.append(lambda slot: SlotTask(slot, forget))
 
