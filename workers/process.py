@@ -18,6 +18,7 @@ from workers.health.services import health_services
 from workers.kafka.connection import kafka_connection
 from workers.pauses.watch import PauseWatch
 from workers.probes.service import Probes
+from workers.probes.standing import StandingLog
 from workers.settings.worker import Settings
 from workers.web.loop_lag import LoopLag
 from workers.web.server import WebServer, advertised_url
@@ -54,6 +55,7 @@ def _beside(settings: Settings, name: str, listening: socket.socket, running: li
             running, settings, name, listening.getsockname()[1], listening=listening,
             directory=GroupDirectory(groups), on_end=groups.close, measures=[lag.measure],
         ),
+        StandingLog(running),
         *health_services(running, settings),
     ]  # fmt: skip
     if settings.health_port:

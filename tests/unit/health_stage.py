@@ -1,5 +1,6 @@
 """The stage `publish` of a process, as far as health looks at it."""
 
+import logging
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,6 +29,7 @@ class App:
     def __init__(self) -> None:
         self.slots = Slots()
         self.ready = True
+        self.log = logging.getLogger("cdc.cdc-publish")
         self.reports: dict[str, Any] = {}
         self.measures: list[Any] = []
         self.tables = Tables()
