@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
+from sandbox.interruptible import Interruptible
 from sandbox.kafka.broker import KafkaBroker
 from sandbox.postgres import PostgresServer, is_of_a_sandbox
 from sandbox.stand_in import AwsStandIn
@@ -97,21 +98,11 @@ class World:
         Raises AlreadyRunningError, ConfigurationError if the directory is not ours to empty, and what the parts raise;
         nothing is left running then.
         """
-        self._lock = take_lock(self.directory)
-        if self._lock is None:
-            raise AlreadyRunningError(f"a sandbox already runs in {self.directory}", hint="see `cdc sandbox status`")
+        beginning = Interruptible(self._begin)
         try:
-            clear(self.directory)
-            with ThreadPoolExecutor(len(self.parts)) as pool:
-                tasks = [pool.submit(self._start_part, part) for part in self.parts]
-                try:
-                    for task in tasks:
-                        task.result()
-                except BaseException:
-                    self._kill_parts()  # or the pool would wait for the others to become ready
-                    raise
-            self._state().save(self.directory)
+            beginning.run()
         except BaseException as error:
+            beginning.give_up(self._kill_parts)
             self._end(keep_logs=isinstance(error, Exception))  # they say why; not wanted after Ctrl-C
             raise
 
@@ -127,6 +118,21 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _begin(self) -> None:
+        self._lock = take_lock(self.directory)
+        if self._lock is None:
+            raise AlreadyRunningError(f"a sandbox already runs in {self.directory}", hint="see `cdc sandbox status`")
+        clear(self.directory)
+        with ThreadPoolExecutor(len(self.parts)) as pool:
+            tasks = [pool.submit(self._start_part, part) for part in self.parts]
+            try:
+                for task in tasks:
+                    task.result()
+            except BaseException:
+                self._kill_parts()  # or the pool would wait for the others to become ready
+                raise
+        self._state().save(self.directory)
 
     def _start_part(self, part: Part) -> None:
         part.start()

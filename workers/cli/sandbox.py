@@ -196,6 +196,7 @@ def _keep(settings: Settings, directory: Path, *, detached: bool) -> None:
                 _describe(SandboxState.load(directory))
                 _say("Ctrl-C ends it")
             _watch(world)
+    world.stop()  # a signal right behind its start
     end_leftovers(directory)  # a signal in the middle of claiming the directory leaves its marker
     _say("stopped")
 
