@@ -13,6 +13,7 @@ from workers.cli.checkpoint_offsets import NAME, STAGES, set_offsets, show_offse
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.sources import named_source, one_source
+from workers.cli.writing_options import writing
 from workers.failures import ConfigurationError, ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -119,18 +120,7 @@ Examples:
 """
 OF_STREAM = ("--trim-horizon", "--latest", "--at-time", "--at-seq")
 OF_PARTITIONS = ("--to-start", "--to-end", "--at-time", "--offset")
-WRITES = (
-    click.option("--dry-run", is_flag=True, help="Only say what would be done; workers may run."),
-    click.option("--yes", is_flag=True, help="Write; without it the command ends with exit code 8."),
-    click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
-                 help="json: one document on stdout."),
-)  # fmt: skip
-
-
-def _writes(command: Any) -> Any:
-    for option in reversed(WRITES):
-        command = option(command)
-    return command
+_writes = writing("Only say what would be done; workers may run.")
 
 
 @checkpoint.command(epilog=RESET_EXAMPLES)

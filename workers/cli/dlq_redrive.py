@@ -22,6 +22,7 @@ from workers.cli.dlq_options import (
 )
 from workers.cli.progress import Progress, ProgressBar
 from workers.cli.quiet import quiet
+from workers.cli.writing_options import writing
 from workers.failures import ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -44,18 +45,7 @@ Examples:
   cdc dlq drop 3:1841 --undo --yes
 """
 REFUSED_SHOWN = 20
-_WRITES = (
-    click.option("--dry-run", is_flag=True, help="Only say what would be done."),
-    click.option("--yes", is_flag=True, help="Write; without it the command ends with exit code 8."),
-    click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
-                 help="json: one document on stdout."),
-)  # fmt: skip
-
-
-def _writes(command: Any) -> Any:
-    for option in reversed(_WRITES):
-        command = option(command)
-    return command
+_writes = writing("Only say what would be done.")
 
 
 @click.command(epilog=REDRIVE_EXAMPLES)

@@ -15,6 +15,7 @@ from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns
 from workers.cli.dlq_options import now_ms
 from workers.cli.quiet import quiet
+from workers.cli.writing_options import writing
 from workers.failures import ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -42,14 +43,11 @@ Examples:
   cdc resume enrich --all --yes      # the stage, its tables and partitions
   cdc resume --all --dry-run
 """
-_WRITES = (
+_WAIT = (
     click.option("--wait", "seconds", type=click.FloatRange(0), default=WAIT_SECONDS, show_default=True,
                  metavar="SECONDS", help="How long to wait until all workers obey; 0: not at all."),
-    click.option("--dry-run", is_flag=True, help="Only say what would be done."),
-    click.option("--yes", is_flag=True, help="Write; without it the command ends with exit code 8."),
-    click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
-                 help="json: one document on stdout."),
 )  # fmt: skip
+_writes = writing("Only say what would be done.")
 _PART = (
     click.option("--table", metavar="NAME", help="Only this table; of enrich or publish."),
     click.option("--partition", type=click.IntRange(0), metavar="N",
@@ -72,7 +70,8 @@ def _options(*groups: Sequence[Any]) -> Any:
 @click.option("--reason", default="", metavar="TEXT", help="Why; whoever is called next reads it. Needed to pause.")
 @click.option("--for", "lasts", metavar="TIME", help="It ends by itself: after 90s, 30m, 2h, 7d, or at a moment (UTC).")
 @click.option("--history", is_flag=True, help="With list: also who paused and resumed what before.")
-@_options(_WRITES)
+@_options(_WAIT)
+@_writes
 @click.pass_context
 def pause(
     ctx: click.Context, /, *, stage: str, table: str | None, partition: int | None, reason: str, lasts: str | None,
@@ -124,7 +123,8 @@ def pause(
 @_options(_PART)
 @click.option("--all", "everything", is_flag=True, help="All pauses of the stage; without a stage, all there are.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it stands in the history.")
-@_options(_WRITES)
+@_options(_WAIT)
+@_writes
 @click.pass_context
 def resume(
     ctx: click.Context, /, *, stage: str | None, table: str | None, partition: int | None, everything: bool,
