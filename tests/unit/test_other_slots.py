@@ -1,13 +1,12 @@
 """What a slot believes of the checkpoints of others: a reset may have taken back what stood there before."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from models.checkpoint import Boot, Checkpoint, ShardState, Start
 from models.shard import Shard
-from workers.kinesis.checkpoints import CheckpointWatch
-from workers.kinesis.slot_work import SlotWork, _Known
+from workers.kinesis.checkpoints import CheckpointBook, CheckpointWatch
+from workers.kinesis.known_checkpoints import KnownCheckpoints
 
 ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/core"
 PARENT, CHILD = Shard("a", 0, 9), Shard("c", 0, 9, ("a",))
@@ -44,13 +43,11 @@ def watching(*written: Written) -> CheckpointWatch:
     return watch
 
 
-def known(watch: CheckpointWatch, complete_as_of: float) -> _Known:
+def known(watch: CheckpointWatch, complete_as_of: float) -> KnownCheckpoints:
     """What a slot knows that was opened at 10 s, while the watch has read up to `complete_as_of`."""
-    nothing: Any = None
-    work = SlotWork(nothing, nothing, watch, nothing, asyncio.Event())
-    work.began_at, watch.follower.complete_as_of = OPENED_AT, complete_as_of
+    watch.follower.complete_as_of = complete_as_of
     source: Any = Listed()
-    return _Known(work, source, ARN)
+    return KnownCheckpoints(CheckpointBook(), watch, OPENED_AT, source, ARN)
 
 
 def test_others_are_believed_once_everything_before_the_slot_was_opened_has_been_read() -> None:

@@ -43,9 +43,9 @@ Examples:
   cdc resume enrich --all --yes      # the stage, its tables and partitions
   cdc resume --all --dry-run
 """
-_WAIT = (
-    click.option("--wait", "seconds", type=click.FloatRange(0), default=WAIT_SECONDS, show_default=True,
-                 metavar="SECONDS", help="How long to wait until all workers obey; 0: not at all."),
+_waiting = click.option(
+    "--wait", "seconds", type=click.FloatRange(0), default=WAIT_SECONDS, show_default=True, metavar="SECONDS",
+    help="How long to wait until all workers obey; 0: not at all.",
 )  # fmt: skip
 _writes = writing("Only say what would be done.")
 _PART = (
@@ -55,22 +55,19 @@ _PART = (
 )  # fmt: skip
 
 
-def _options(*groups: Sequence[Any]) -> Any:
-    def decorate(command: Any) -> Any:
-        for option in reversed([option for group in groups for option in group]):
-            command = option(command)
-        return command
-
-    return decorate
+def _part(command: Any) -> Any:
+    for option in reversed(_PART):
+        command = option(command)
+    return command
 
 
 @click.command(epilog=PAUSE_EXAMPLES)
 @click.argument("stage", type=click.Choice([*STAGES, LIST]), default=LIST, metavar="[STAGE|list]")
-@_options(_PART)
+@_part
 @click.option("--reason", default="", metavar="TEXT", help="Why; whoever is called next reads it. Needed to pause.")
 @click.option("--for", "lasts", metavar="TIME", help="It ends by itself: after 90s, 30m, 2h, 7d, or at a moment (UTC).")
 @click.option("--history", is_flag=True, help="With list: also who paused and resumed what before.")
-@_options(_WAIT)
+@_waiting
 @_writes
 @click.pass_context
 def pause(
@@ -120,10 +117,10 @@ def pause(
 
 @click.command(epilog=RESUME_EXAMPLES)
 @click.argument("stage", type=click.Choice(STAGES), required=False, metavar="[STAGE]")
-@_options(_PART)
+@_part
 @click.option("--all", "everything", is_flag=True, help="All pauses of the stage; without a stage, all there are.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it stands in the history.")
-@_options(_WAIT)
+@_waiting
 @_writes
 @click.pass_context
 def resume(

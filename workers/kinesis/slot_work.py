@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from models.checkpoint import BOOT_SLOT, Boot, Checkpoint
+from models.checkpoint import BOOT_SLOT
 from models.shard import Shard
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
@@ -19,6 +19,7 @@ from workers.kinesis.cursor import ShardCursor
 from workers.kinesis.directory import missing_parents
 from workers.kinesis.forwarding import Loss
 from workers.kinesis.intake import Intake, Key
+from workers.kinesis.known_checkpoints import KnownCheckpoints
 from workers.kinesis.lineage import Begin, Blocked, Decision, Ended, Orphaned, Resume, Unbooted, Vanished, decide
 from workers.kinesis.obstacles import obstacle, strangers
 from workers.kinesis.reader import ShardReader
@@ -147,7 +148,7 @@ class SlotWork:
             facts = source.directory.facts
             if facts is None or source.directory.listing is None:
                 continue
-            known = _Known(self, source, facts.arn)
+            known = KnownCheckpoints(self.own, self.watch, self.began_at, source, facts.arn)
             why = self.bridge.halted.get(source.name) or obstacle(self.bridge, source, known.boot, self.own)
             if why:
                 await self._halt(intake, source, why)
@@ -282,26 +283,3 @@ class SlotWork:
         if text not in self.bridge.told:
             self.bridge.told.add(text)
             self.app.log.info("%s", text)
-
-
-class _Known:
-    """See lineage.Known."""
-
-    def __init__(self, work: SlotWork, source: Source, arn: str) -> None:
-        self._work = work
-        self._source = source
-        self._arn = arn
-        self.others = work.watch.past(work.began_at)
-        """Whether the checkpoints of other slots may be believed: what was there before this slot was opened may have
-        been taken back by `cdc checkpoint reset`, which wants all workers to be away."""
-        self.boot: Boot | None = work.own.boots.get(arn) or (work.watch.book.boots.get(arn) if self.others else None)
-
-    def checkpoint(self, shard: str) -> Checkpoint | None:
-        """Our own first: it is never late."""
-        key = (self._arn, shard)
-        others = self._work.watch.book.checkpoints if self.others else {}
-        return self._work.own.checkpoints.get(key) or others.get(key)
-
-    def vanished(self, shard: str) -> bool:
-        """See lineage.Known."""
-        return self.others and self._source.directory.absent(shard, self._work.watch.complete_as_of)
