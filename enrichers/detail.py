@@ -4,22 +4,13 @@ Its structs name their fields in the order in which they are written; what is UN
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from models.change import Operation
-from models.enrichment import Enrichment
-from models.event import Event
-from models.raw import RawRecord
-from models.routing import id_text
-from models.tables import TABLE_CHANGE, TableSpec
-
 ENVELOPE_VERSION: Final = "1.0"
-_encode = msgspec.json.Encoder(order="deterministic").encode
+encode_detail = msgspec.json.Encoder(order="deterministic").encode
 """Sorts the names of objects, and leaves structs as they are."""
 
 
@@ -41,16 +32,16 @@ class Extras(msgspec.Struct, frozen=True, gc=False):
     truncated: Sequence[str] | UnsetType = UNSET
 
 
-class _Source(msgspec.Struct, frozen=True, gc=False):
+class Source(msgspec.Struct, frozen=True, gc=False):
     source: str
     stale: bool
 
 
-class _Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     aliases: Any
     correlation_id: str
     diff: Any
-    enrichment: _Source
+    enrichment: Source
     environment: str
     precision_loss: Any
     processed_at: str
@@ -69,7 +60,7 @@ class _Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     version: str
 
 
-class _Detail(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class Detail(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     after: Any
     before: Any
     changed_fields: list[str]
@@ -80,81 +71,10 @@ class _Detail(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     event_id: str
     event_type: str
     keys: Mapping[str, Any]
-    metadata: _Metadata
+    metadata: Metadata
     operation: str
     org_id: Any
     previous_keys: Any
     table: Any
     timestamp: str
     user_id: Any
-
-
-_NONE = Extras()
-
-
-class Frame:
-    """What the events of one operation of one source table have in common."""
-
-    def __init__(
-        self, spec: TableSpec, operation: Operation, adapter: str, schema: str, table: str, *,
-        service: str, environment: str, snapshot: bool,
-    ) -> None:  # fmt: skip
-        """All that an event takes from its table and from the settings."""
-        self._event_type = spec.event_type(operation)
-        self._entity_type = spec.name
-        self._operation = operation.wire
-        of_table_change = spec.detail_type_style == "table-change"
-        self._detail_type = TABLE_CHANGE if of_table_change else UNSET
-        self._table = table if of_table_change else UNSET
-        self._place = (adapter, schema, table)
-        self._service = service
-        self._environment = environment
-        self._snapshot = snapshot
-
-    def event(
-        self, record: RawRecord, digest: str, committed_ms: int, timestamp: str, keys: Mapping[str, Any],
-        changes: Mapping[str, Any], redacted: Sequence[str], owner: Enrichment, *, compared: bool, org_id: Any,
-        user_id: Any, transaction_id: str | UnsetType, extras: Extras = _NONE,
-    ) -> Event:  # fmt: skip
-        """The event of one record. `keys` and `changes` are in the form in which they travel, the ids of the owner as
-        they may be published. Nothing in it depends on the clock or on the run."""
-        entity = entity_id(keys)
-        event_id = f"evt_{committed_ms}_{digest}"
-        origin, operation = record.origin, self._operation
-        entity_type, event_type = self._entity_type, self._event_type
-        adapter, schema, table = self._place
-        metadata = _Metadata(
-            extras.aliases, record.trace or digest, UNSET if compared else "none", _Source(owner.source, owner.stale),
-            self._environment, extras.precision_loss, processed_at(record, committed_ms), redacted,
-            record.replay or UNSET, f"{str(record.generation).zfill(4)}-{str(record.offset).zfill(20)}",
-            origin.sequence, self._service, origin.shard or UNSET, self._snapshot, adapter, schema, table,
-            transaction_id, extras.truncated, ENVELOPE_VERSION,
-        )  # fmt: skip
-        detail = _Detail(
-            extras.after, extras.before, sorted(changes), changes, self._detail_type, entity, entity_type, event_id,
-            event_type, keys, metadata, operation, UNSET if org_id is None else org_id, extras.previous_keys,
-            self._table, timestamp, UNSET if user_id is None else user_id,
-        )  # fmt: skip
-        return Event(
-            f"{entity_type}:{entity}".encode(), event_id, event_type, entity_type, timestamp, _encode(detail),
-            owner.source, redacted,
-        )  # fmt: skip
-
-
-def entity_id(keys: Mapping[str, Any]) -> str:
-    """Key values joined by `:`, encoded so that no two keys share an id."""
-    if len(keys) == 1:
-        (value,) = keys.values()
-        return id_text(value)
-    return ":".join(map(id_text, keys.values()))
-
-
-def processed_at(record: RawRecord, committed_ms: int) -> str:
-    """Kafka timestamp of the raw record; plain files have arrival or commit time."""
-    return _moment(record.timestamp_ms or record.origin.arrival_ms or committed_ms)
-
-
-@lru_cache(maxsize=256)
-def _moment(stamp: int) -> str:
-    """Many records of a batch share it."""
-    return f"{datetime.fromtimestamp(stamp // 1000, UTC).isoformat()[:19]}.{stamp % 1000:03d}Z"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from enrichers.compiled import CompiledTable
+from enrichers.content import Content
 from enrichers.diff import Changes, included
-from enrichers.normalize import Content
 from enrichers.redact import REMOVED, Redactor
 from enrichers.transform import BadValueError
 from models.change import Change, Row

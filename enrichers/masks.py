@@ -1,22 +1,23 @@
 """What of a value stays readable, and what of it a hash is taken of."""
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from models.strict_json import encode, wire
 from models.tables import MaskStyle, Redaction
 
-MAX_MASK = 10
+MAX_MASK: Final = 10
 """Most mask characters: the length of a long value is not told."""
-VISIBLE: dict[MaskStyle, int] = {"text": 3, "email": 1, "phone": 3, "card": 4, "ip": 2}
-_PHONE = re.compile(r"(\+|00)[0-9][0-9 ().\-/]{5,24}", re.ASCII)
-_DOMAIN = re.compile(r"[\w.\-]+")
+VISIBLE: Final[dict[MaskStyle, int]] = {"text": 3, "email": 1, "phone": 3, "card": 4, "ip": 2}
+_PHONE: Final = re.compile(r"(\+|00)[0-9][0-9 ().\-/]{5,24}", re.ASCII)
+_DOMAIN: Final = re.compile(r"[\w.\-]+")
 """What may stand readable behind the @ of an address: no space, hence no second thing that somebody wrote behind it."""
-_ADDRESS = {".": (4, re.compile("[0-9]{1,3}", re.ASCII)), ":": (3, re.compile("[0-9A-Fa-f]{0,4}", re.ASCII))}
+_ADDRESS: Final = {".": (4, re.compile("[0-9]{1,3}", re.ASCII)), ":": (3, re.compile("[0-9A-Fa-f]{0,4}", re.ASCII))}
 """Of IP addresses, by what stands between their parts: the fewest parts, and what one is."""
-_DIGITS = "0123456789"
-_IS_DIGIT = frozenset(_DIGITS).__contains__
+_DIGITS: Final = "0123456789"
+_IS_DIGIT: Final = frozenset(_DIGITS).__contains__
 
 
 def text_of(value: Any) -> str:
@@ -46,6 +47,11 @@ def normalised(value: Any, style: MaskStyle) -> str:
     if style == "card":
         return text.replace(" ", "").replace("-", "")
     return text
+
+
+def partial_masker(rule: Redaction) -> Callable[[Any], Any]:
+    """`partial_mask` of any value of a row. Null stays null."""
+    return lambda value: None if value is None else partial_mask(text_of(value), rule)
 
 
 def partial_mask(text: str, rule: Redaction) -> str:

@@ -1,7 +1,6 @@
 """Normalize: the event envelope, the same bytes for the same raw record whenever and wherever it is made."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -9,7 +8,9 @@ import msgspec
 from msgspec import UNSET
 
 from enrichers.compiled import CompiledTable
-from enrichers.detail import Extras, Frame
+from enrichers.content import Content
+from enrichers.detail import Extras
+from enrichers.frame import Frame
 from enrichers.transform import iso
 from models.change import Change, Operation
 from models.enrichment import Enrichment
@@ -20,21 +21,6 @@ from models.sources.binary import is_tagged
 from models.strict_json import wire
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
-
-
-class Content(msgspec.Struct, frozen=True, gc=False):
-    """What is left of a change after redaction: all that an event may say of the row."""
-
-    keys: Mapping[str, Any]
-    previous_keys: Mapping[str, Any] | None
-    changes: Mapping[str, Any]
-    images: Mapping[str, Mapping[str, Any]]
-    redacted: tuple[str, ...]
-    org_id: Any
-    user_id: Any
-    compared: bool
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    """Hash or token -> the same value's under the other key version, while there are two (docs/decisions/0030)."""
 
 
 def change_digest(change: Change, table: CompiledTable, record: RawRecord) -> str:

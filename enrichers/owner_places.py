@@ -16,7 +16,7 @@ from models.sources.dms_typed import Values
 from models.tables import FromColumn, OwnerCase, TableSpec
 
 UNDECIDED: Final = object()
-_SURE = frozenset({int, str})
+_SURE: Final = frozenset({int, str})
 """Types of what is an id as it stands there."""
 
 

@@ -7,14 +7,14 @@ the columns of its rows decide. What is not ordinary has no plan, or the plan gi
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 
 from enrichers import remember
 from enrichers.compiled import CompiledTable
-from enrichers.detail import Frame
 from enrichers.enriched import Enriched
+from enrichers.frame import Frame
 from enrichers.normalize import Stem, position_of
 from enrichers.owner import find_owner
 from enrichers.owner_places import OwnerPlaces
@@ -22,7 +22,7 @@ from enrichers.plan_columns import PlanColumns, Word, published_id, redacted_key
 from enrichers.second_opinion import SecondOpinion
 from enrichers.state import Effect, LookupEntry, Note, Remember, State
 from enrichers.transform import BadValueError
-from enrichers.validate import commit_time
+from enrichers.validate import commit_times
 from models.catalogue import Catalogue
 from models.change import EPOCH, Change, Operation, SourceRow
 from models.column_types import KINDS
@@ -36,7 +36,7 @@ from models.sources.dms_typed import TypedRecord, row_of
 from models.sources.reading import Reading
 from models.strict_json import wire
 
-FLAG = KINDS[int]
+FLAG: Final = KINDS[int]
 """What a flag is that came as a number."""
 
 
@@ -64,7 +64,7 @@ class Form:
 
 _Place = tuple[str, str, str, str, str]
 """Source, record type, operation, schema and table, as a record has them."""
-MAX_FORMS = 64
+MAX_FORMS: Final = 64
 """A schema's and a table's name may be written in several ways."""
 
 
@@ -80,6 +80,7 @@ class Plan:
         self._options = options
         self._names = tuple(columns)
         self._columns = PlanColumns(table, columns)
+        self._commit_time = commit_times(options.zone)
         self._keys = tuple((name, places[name]) for name in spec.key)
         self._key_places = frozenset(places[name] for name in spec.key)
         self._no_keys = tuple(place for name, place in places.items() if name not in spec.key)
@@ -124,7 +125,7 @@ class Plan:
             return None
         word = form.word
         time = metadata.commit_timestamp or metadata.timestamp
-        if type(time) is not str or (committed := commit_time(time, self._options.zone)) is None:
+        if type(time) is not str or (committed := self._commit_time(time)) is None:
             return None
         committed_ms, timestamp = committed
         keys = {name: new[place] for name, place in self._keys}
@@ -288,6 +289,6 @@ def _id(typed: TypedRecord, place: int | None) -> Any:
     return value if value is UNSET or value is None else key_text(value) or None
 
 
-_RESENT = Drop("resent")
-_NO_NAME = frozenset({None, "", UNSET})
+_RESENT: Final = Drop("resent")
+_NO_NAME: Final = frozenset({None, "", UNSET})
 """Values of metadata that name nothing."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from enrichers.compiled import CompiledTable
@@ -19,7 +18,8 @@ from models.strict_json import PLAIN, wire
 from models.tables import RedactionAction, TableSpec
 
 
-class PlanColumn(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class PlanColumn:
     """A column that may stand in the event."""
 
     name: str
@@ -33,7 +33,8 @@ class PlanColumn(msgspec.Struct, frozen=True, gc=False):
     """Whether it is removed, whatever its values are."""
 
 
-class Changed(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Changed:
     """The columns of one difference that may stand in the event."""
 
     columns: tuple[tuple[str, int, Callable[[Any], Any] | None], ...]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, assert_never
 
 from enrichers.free_text import find, finder
-from enrichers.masks import normalised, partial_mask, text_of
+from enrichers.masks import normalised, partial_masker, text_of
 from models.free_text import MAX_TEXT
 from models.strict_json import encode
 from models.tables import Redaction, RedactionAction, TableSpec, fold, spellings
@@ -78,7 +78,7 @@ def _whole(rule: Redaction, table: str, field: str, secret: Secret | None) -> Re
         case RedactionAction.FULL_MASK:
             return lambda value: None if value is None else rule.replacement
         case RedactionAction.PARTIAL_MASK:
-            return lambda value: None if value is None else partial_mask(text_of(value), rule)
+            return partial_masker(rule)
         case RedactionAction.HASH | RedactionAction.TOKENIZE:
             return _keyed(rule, table, field, secret)
         case _:

@@ -1,5 +1,7 @@
 """Remember: what later records need of this one. Lookups first of all, also from records that are not published."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from enrichers.state import REMEMBERED_CHANGES, Effect, LookupEntry, Memorize, Note, Pin, Remember, RowMemory, State
@@ -8,9 +10,9 @@ from models.enrichment import Enrichment
 from models.routing import key_text
 from models.tables import Provides, TableSpec
 
-REFRESH_MS = 24 * 3_600_000
+REFRESH_MS: Final = 24 * 3_600_000
 """An unchanged memory is written again after a day, so that its age tells when the row last changed."""
-_NOTHING = RowMemory()
+_NOTHING: Final = RowMemory()
 
 
 def pin(change_schema: str, spec: TableSpec, state: State) -> tuple[Effect, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from enrichers.compiled import CompiledTable
-from enrichers.normalize import Content
+from enrichers.content import Content
 from enrichers.owner import ABSENT, Named, first_match
 from enrichers.state import Effect, Memorize, Note, Observe, Pin, Remember, RowMemory
 from models.change import Change, Control, SourceRow

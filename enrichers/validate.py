@@ -1,6 +1,7 @@
 """Validate: a decoded row against its table -> a Change, or why it is none."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -128,11 +129,15 @@ def moment_in(text: str, zone: tzinfo) -> datetime | None:
     return moment if moment >= EPOCH else None
 
 
-@lru_cache(maxsize=1_024)
-def commit_time(text: str, zone: tzinfo) -> tuple[int, str] | None:
+def commit_times(zone: tzinfo) -> Callable[[str], tuple[int, str] | None]:
     """The same as milliseconds since 1970 and as events have it. Changes of one transaction share it."""
-    moment = moment_in(text, zone)
-    return None if moment is None else (milliseconds(moment), iso(moment))
+
+    @lru_cache(maxsize=1_024)
+    def commit_time(text: str) -> tuple[int, str] | None:
+        moment = moment_in(text, zone)
+        return None if moment is None else (milliseconds(moment), iso(moment))
+
+    return commit_time
 
 
 def _cut_off(kibibytes: int, *images: Row | None) -> tuple[str, ...]:

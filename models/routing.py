@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from struct import unpack_from
+from typing import Final
 
 import msgspec
 
@@ -15,12 +16,12 @@ from models.sources.binary import TAG, is_tagged
 MASK = 0xFFFFFFFF
 M = 0x5BD1E995
 
-MAX_KEY_BYTES = 8_192
+MAX_KEY_BYTES: Final = 8_192
 """Of a source row: more than an index of DynamoDB, PostgreSQL, MySQL, Oracle or SQL Server takes."""
 
-_INT64 = 1 << 63
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
-_key_encoder = msgspec.json.Encoder()
+_INT64: Final = 1 << 63
+_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
+_key_encoder: Final = msgspec.json.Encoder()
 
 
 def murmur2(data: bytes) -> int:

@@ -10,11 +10,11 @@ import re
 import zlib
 from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
-MAX_BYTES = 12 << 20
+MAX_BYTES: Final = 12 << 20
 """The largest value of a raw topic (design: size ladder)."""
 MAX_UNPACKED_BYTES = 8 << 20
 """Of a gzip record: a packed one of 8 KiB can hold as much."""
@@ -25,13 +25,13 @@ MAX_DIGITS = 4_300
 """Python's own limit for turning text into an integer, applied to fractions too."""
 MAX_EXPONENT = 400
 """Beyond a double (1e308) and beyond Oracle and DynamoDB numbers (1e125); guards against 1e999999999."""
-INT64_MAX = (1 << 63) - 1
-INT64_MIN = -(1 << 63)
+INT64_MAX: Final = (1 << 63) - 1
+INT64_MIN: Final = -(1 << 63)
 
 _GZIP = b"\x1f\x8b"
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NESTED = frozenset({dict, list})
-PLAIN = frozenset({str, bool, type(None)})
+_NESTED: Final = frozenset({dict, list})
+PLAIN: Final = frozenset({str, bool, type(None)})
 """What travels as it is."""
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 
@@ -63,8 +63,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_fast = msgspec.json.Decoder(float_hook=_number)
-_slow = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_number, parse_constant=_constant)
+_fast: Final = msgspec.json.Decoder(float_hook=_number)
+_slow: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_number, parse_constant=_constant)
 
 
 def decode(data: bytes) -> Any:
@@ -124,7 +124,7 @@ def decimal_text(number: Decimal) -> str:
     return format(number, "f") if -40 < number.adjusted() < 40 else str(number)
 
 
-_encoder = msgspec.json.Encoder(order="sorted")
+_encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
 def encode(document: Any) -> bytes:
@@ -188,10 +188,10 @@ def _why(data: bytes) -> str:
     """A reason in our own words: the decoder's message may quote the input."""
     try:
         _slow.decode(data.decode("utf-8"))
-    except JsonError as error:
-        return str(error)
-    except json.JSONDecodeError as error:
-        return f"malformed at line {error.lineno} column {error.colno}"
+    except JsonError as refused:
+        return str(refused)
+    except json.JSONDecodeError as broken:
+        return f"malformed at line {broken.lineno} column {broken.colno}"
     except UnicodeDecodeError:
         return "not UTF-8"
     except (ValueError, RecursionError):

@@ -8,7 +8,7 @@ tuple of values in the order of the reader's columns, UNSET where the record has
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,49 +16,17 @@ from msgspec.structs import asdict, astuple
 
 from models.column_types import CHECKS, WRONG, Check
 from models.sources.dms import BEFORE_FIELD, DOCUMENT_COLUMN
+from models.sources.dms_document import TYPES, Metadata, document_decoder
 from models.sources.reading import Reading
 from models.strict_json import MAX_BYTES, key_endings
 from models.tables import ColumnType
 
-MAX_SHAPES = 256
+MAX_SHAPES: Final = 256
 """Combinations of types, and of changed columns, that are remembered per reader; the others are looked at again each
 time."""
 
 Values = tuple[Any, ...]
-_Text = str | None | UnsetType
-_Scalar = str | int | None | UnsetType
-_TYPES: Mapping[ColumnType, Any] = {
-    ColumnType.INT: int | None | UnsetType,
-    ColumnType.TEXT: str | None | UnsetType,
-    ColumnType.TIMESTAMP: str | None | UnsetType,
-    ColumnType.BOOL: bool | int | None | UnsetType,
-}
-"""What needs no look afterwards if it is null or of this type. The others are looked at by `_CHECKED`."""
-_NESTED = (dict, list)
-
-
-class Metadata(msgspec.Struct, rename="kebab", gc=False, forbid_unknown_fields=True):
-    """Of a data record."""
-
-    operation: str
-    table_name: str
-    record_type: str
-    schema_name: _Text = UNSET
-    timestamp: _Text = UNSET
-    commit_timestamp: _Text = UNSET
-    partition_key_type: _Scalar = UNSET
-    partition_key_value: _Scalar = UNSET
-    transaction_id: _Scalar = UNSET
-    transaction_record_id: _Scalar = UNSET
-    prev_transaction_id: _Scalar = UNSET
-    prev_transaction_record_id: _Scalar = UNSET
-    stream_position: _Scalar = UNSET
-
-
-def _fraction(text: str) -> Decimal:
-    if "e" in text or "E" in text or len(text) > 40:
-        raise ValueError("unusual")
-    return Decimal(text)
+_NESTED: Final = (dict, list)
 
 
 def _scalar(value: Any) -> Any:
@@ -66,22 +34,22 @@ def _scalar(value: Any) -> Any:
     return WRONG if type(value) in _NESTED else value
 
 
-_CHECKED: Mapping[ColumnType, Check] = {
+_CHECKED: Final[Mapping[ColumnType, Check]] = {
     ColumnType.TIMESTAMP: CHECKS[ColumnType.TIMESTAMP],
     ColumnType.DECIMAL: CHECKS[ColumnType.DECIMAL],
     ColumnType.JSON: _scalar,
     ColumnType.ANY: _scalar,
 }
-_SURE: frozenset[type] = frozenset({UnsetType, type(None)})
+_SURE: Final[frozenset[type]] = frozenset({UnsetType, type(None)})
 """Types of values that no check has to look at."""
-_BY_TYPE: Mapping[ColumnType, frozenset[type]] = {
+_BY_TYPE: Final[Mapping[ColumnType, frozenset[type]]] = {
     ColumnType.DECIMAL: _SURE | frozenset({int, Decimal}),
     ColumnType.JSON: _SURE | frozenset({str, int, bool, Decimal}),
     ColumnType.ANY: _SURE | frozenset({str, int, bool, Decimal}),
 }
 """The same by type of column."""
-_is_time = CHECKS[ColumnType.TIMESTAMP]
-_moment = datetime.fromisoformat
+_is_time: Final = CHECKS[ColumnType.TIMESTAMP]
+_moment: Final = datetime.fromisoformat
 """Enough for most times, and quicker."""
 
 
@@ -101,7 +69,7 @@ def _glance(column: ColumnType) -> Callable[[Any], object]:
     return glance
 
 
-_write = msgspec.json.Encoder(decimal_format="number").encode_into
+_write: Final = msgspec.json.Encoder(decimal_format="number").encode_into
 
 
 class Shape:
@@ -122,7 +90,7 @@ class Shape:
             if column is not ColumnType.TIMESTAMP and column in _CHECKED and kind not in _BY_TYPE.get(column, _SURE)
         )
         self.loose = tuple(
-            place for place, kind, column in places if column not in _TYPES and kind in (bool, int, Decimal)
+            place for place, kind, column in places if column not in TYPES and kind in (bool, int, Decimal)
         )
         """Where 1 may stand beside true, which are equal for Python alone."""
 
@@ -138,21 +106,26 @@ class Difference:
         """For the values before; those of the new row are checked already."""
 
 
-NO_DIFFERENCE = Difference((), ())
+NO_DIFFERENCE: Final = Difference((), ())
 
 
-class TypedRecord(msgspec.Struct, gc=False):
+class TypedRecord:
     """A data record whose rows are valid."""
 
-    metadata: Metadata
-    new: Values
-    old: Values | None
-    shape: Shape
-    """Of `new`."""
-    changed: Difference
-    """Of the two rows; NO_DIFFERENCE if there is one alone."""
-    numbers: list[int]
-    """Places of flags that were numbers, as MySQL has them; twice if in both rows."""
+    __slots__ = ("changed", "metadata", "new", "numbers", "old", "shape")
+
+    def __init__(
+        self, metadata: Metadata, new: Values, old: Values | None, shape: Shape, changed: Difference, numbers: list[int]
+    ) -> None:
+        self.metadata = metadata
+        self.new = new
+        self.old = old
+        self.shape = shape
+        """Of `new`."""
+        self.changed = changed
+        """Of the two rows; NO_DIFFERENCE if there is one alone."""
+        self.numbers = numbers
+        """Places of flags that were numbers, as MySQL has them; twice if in both rows."""
 
 
 class TypedReader:
@@ -166,26 +139,7 @@ class TypedReader:
         self._kinds = tuple(columns.values())
         self._places = range(len(columns))
         self._before = reading.before_image or BEFORE_FIELD
-        row = msgspec.defstruct(
-            "Row",
-            [
-                (f"c{place}", _TYPES.get(kind, Any), msgspec.field(default=UNSET, name=name))
-                for place, (name, kind) in enumerate(columns.items())
-            ],
-            gc=False,
-            forbid_unknown_fields=True,
-        )
-        document = msgspec.defstruct(
-            "Document",
-            [
-                ("data", row),
-                ("metadata", Metadata),
-                ("before", row | UnsetType | None, msgspec.field(default=UNSET, name=self._before)),
-            ],
-            gc=False,
-            forbid_unknown_fields=True,
-        )
-        self._decode = msgspec.json.Decoder(document, float_hook=_fraction).decode
+        self._decode = document_decoder(columns, self._before)
         self._flags = tuple(place for place in self._places if self._kinds[place] is ColumnType.BOOL)
         self._shapes: dict[tuple[type, ...], Shape] = {}
         self._differences: dict[tuple[int, ...], Difference] = {}

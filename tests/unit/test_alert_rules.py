@@ -12,12 +12,13 @@ import yaml
 
 from workers import metrics
 from workers.cli.main import cdc
-from workers.dashboards.__main__ import FOLDER, text_of
+from workers.dashboards.__main__ import text_of
 from workers.dashboards.boards import BOARDS
 from workers.dashboards.panel import COLUMNS, Board
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs/runbooks"
+DASHBOARDS = ROOT / "deploy/grafana/dashboards"
 (GROUP,) = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8"))["groups"]
 RULES: list[dict[str, Any]] = GROUP["rules"]
 TARGET = {"instance", "job"}
@@ -133,13 +134,13 @@ def test_commands_of_alerts_and_their_pages_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_the_file_of_a_dashboard_is_what_the_code_writes(board: Board) -> None:
-    assert (FOLDER / f"{board.name}.json").read_text(encoding="utf-8") == text_of(board), (
+    assert (DASHBOARDS / f"{board.name}.json").read_text(encoding="utf-8") == text_of(board), (
         "run `python -m workers.dashboards`"
     )
 
 
 def test_there_is_no_dashboard_that_the_code_does_not_write() -> None:
-    assert {path.stem for path in FOLDER.glob("*.json")} == {board.name for board in BOARDS}
+    assert {path.stem for path in DASHBOARDS.glob("*.json")} == {board.name for board in BOARDS}
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)

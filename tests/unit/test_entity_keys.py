@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichers.detail import entity_id
+from enrichers.frame import entity_id
 from enrichers.routing import route
 from models.routing import MAX_KEY_BYTES, entity_key, key_value
 from models.sources.binary import tagged
