@@ -1,8 +1,13 @@
 # Two images: `worker` (the last one, what runs in production) and `sandbox` (AWS stand-in and demo, for docker-compose.yml).
 # Locked requirements, no build tools and no pip in what is shipped, no root. docs/docker.md says what was tried.
 ARG PYTHON_IMAGE=python:3.13-slim
+# What compiling takes: see docs/decisions/0065. Left empty, nothing is compiled.
+ARG COMPILER="gcc libc6-dev"
 
 FROM ${PYTHON_IMAGE} AS build
+ARG COMPILER
+RUN [ -z "$COMPILER" ] || { export DEBIAN_FRONTEND=noninteractive \
+ && apt-get -qq update && apt-get -qqy install --no-install-recommends $COMPILER && rm -rf /var/lib/apt/lists/*; }
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
 COPY requirements/build.txt requirements/image.txt requirements/
@@ -16,7 +21,8 @@ COPY models/ models/
 COPY enrichers/ enrichers/
 COPY workers/ workers/
 COPY sandbox/ sandbox/
-RUN /opt/build/bin/pip wheel -q --no-deps --no-build-isolation --wheel-dir /wheel . \
+RUN if [ -n "$COMPILER" ]; then export HATCH_BUILD_HOOK_ENABLE_MYPYC=true; fi \
+ && /opt/build/bin/pip wheel -q --no-deps --no-build-isolation --wheel-dir /wheel . \
  && /opt/build/bin/pip --python /opt/cdc/bin/python install -q --no-compile --no-deps /wheel/*.whl \
  && /opt/build/bin/pip --python /opt/cdc/bin/python check \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/cdc/lib

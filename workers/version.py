@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from enrichers import plan
+
 PRODUCT = "cdc-worker"
 STANDS_ON = ("faust-streaming", "mode-streaming", "aiokafka", "aiohttp", "boto3", "pydantic", "click")
 NOT_EXTRAS = ("dev", "testing")
@@ -26,6 +28,8 @@ class Version:
     version: str
     commit: str | None
     """Full hash, if it was installed from Git or runs in a checkout; `-dirty` behind it if files differ."""
+    compiled: bool
+    """Whether the modules on the way of a change are machine code (docs/decisions/0065)."""
     python: str
     platform: str
     dependencies: dict[str, str]
@@ -43,11 +47,17 @@ def version() -> Version:
     return Version(
         version=metadata.version(PRODUCT),
         commit=_commit(),
+        compiled=is_compiled(),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         dependencies={name: found for name in STANDS_ON if (found := installed(name)) is not None},
         extras=_extras(),
     )
+
+
+def is_compiled() -> bool:
+    """Whether this is the compiled build."""
+    return not str(plan.__file__).endswith(".py")
 
 
 def installed(name: str) -> str | None:

@@ -26,7 +26,8 @@ def version(output: Literal["table", "json"], as_json: bool) -> None:
         return
     extras = ", ".join(name for name, there in found.extras.items() if there)
     lines = {
-        "cdc-worker": found.version, "commit": found.commit or "unknown", "python": found.python,
+        "cdc-worker": found.version, "commit": found.commit or "unknown",
+        "compiled": "yes" if found.compiled else "no", "python": found.python,
         "platform": found.platform, **found.dependencies, "extras": extras or "none",
     }  # fmt: skip
     for name, text in lines.items():
