@@ -134,7 +134,7 @@ class Plan:
         spec = self._spec
         digest = form.stem.digest(
             [key_text(value) for value in keys.values()] if self._names_keys else None,
-            ["change", *map(str, parts)] if named else position_of(record),
+            ["change", *[str(part) for part in parts]] if named else position_of(record),
         )
         if self._samples and self._options.second.wanted(digest):
             return None

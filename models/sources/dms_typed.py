@@ -169,7 +169,7 @@ class TypedReader:
                     return None
                 new, old = right, right_old
                 break
-        types = (*map(type, new),)
+        types = tuple([type(value) for value in new])
         shape = self._shapes.get(types) or self._shape(types)
         try:
             for place in shape.times:
