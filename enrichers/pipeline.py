@@ -14,10 +14,12 @@ normalize cannot leak: it gets only what redaction let through
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import assert_never
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from enrichers import envelope, remember
 from enrichers.compiled import CompiledTable

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from models.kinesis_event import Delivery, deliveries
 from models.outcome import Dead, Failure
@@ -168,7 +169,7 @@ def _delivered(records: Iterable[Delivery], told: _Told) -> Found:
             parts = [(user.data, user.partition_key) for user in users]
         letters += [
             QueuedLetter(
-                content, replace(record.origin, sub_sequence=record.origin.sub_sequence or index), key,
+                content, structs.replace(record.origin, sub_sequence=record.origin.sub_sequence or index), key,
                 told.code or UNKNOWN, told.attempts, told.first_ms, told.last_ms,
             )
             for index, (content, key) in enumerate(parts)

@@ -1,8 +1,9 @@
 """One record of `cdc.raw.<source>`: the source's bytes, untouched, with where they came from in its headers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from models.record_format import sized, varint
 from models.trace_context import HEADER_TRACEPARENT, TraceContext
@@ -29,8 +30,7 @@ HEADER_OUT_OF_RANGE = "cdc-out-of-range"
 Headers = Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where the source delivered a record: the first hop of every trace."""
 
     stream: str
@@ -42,8 +42,7 @@ class Origin:
     """Approximate arrival at the stream, milliseconds since the epoch; 0 = unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(msgspec.Struct, frozen=True, gc=False):
     """A record as the enrich stage reads it. Every field is fixed once the record stands in Kafka.
 
     `value` is None for a `retired` marker (the row of `key` got another primary key) and for source tombstones.

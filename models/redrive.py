@@ -5,8 +5,10 @@ Key, bytes and headers are those of the original; beside them stand its place an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
+
+from msgspec import structs
 
 from models.dead_letter import GAP_PREFIX, PREFIX, DeadLetter
 from models.raw import HEADER_REPLAY, REDRIVE_PREFIX, Headers, RawRecord, raw_record
@@ -138,4 +140,4 @@ def redriven_raw(record: Any, sources: Mapping[str, str]) -> RawRecord:
         key=record.key, value=record.value, headers=record.headers,
         source=sources.get(where.topic, "") if at_home else "",
     )  # fmt: skip
-    return replace(found, replay=replay_of(record.headers))
+    return structs.replace(found, replay=replay_of(record.headers))

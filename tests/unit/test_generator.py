@@ -130,7 +130,7 @@ def test_the_pipeline_ends_every_record_as_the_ledger_says(adapter: Adapter, see
 
 
 def _retired(pipeline: Pipeline, record: RawRecord, key: bytes, state: InMemoryState) -> Any:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     return pipeline.run(replace(record, value=None, key=key, retired=True), state).effects
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.state import InMemoryState, LookupEntry
@@ -153,7 +154,9 @@ def test_both_answer_and_remember_the_same(name: str, seed: int) -> None:
         record = raw(spec, value, rng.choice(["core", "core", "nulls"]), offset, replay=rng.choice([*[0] * 12, 7]))
         patient = rng.random() < 0.5
         found = pipeline.run(record, planned, patient=patient)
-        wanted = pipeline.run(replace(record, table=None), stepped, patient=patient)  # without a header: step by step
+        wanted = pipeline.run(
+            structs.replace(record, table=None), stepped, patient=patient
+        )  # without a header: step by step
         assert found == wanted, value
         planned.apply(found.effects)
         stepped.apply(wanted.effects)
@@ -182,7 +185,7 @@ def test_a_row_of_no_time_does_not_settle_what_later_rows_show() -> None:
     flags[0] = flags[0].replace(COMMIT.encode(), b"1970-01-01T00:00:00Z")
     for offset, value in enumerate([ordinary(spec, 1), ordinary(spec, 2), *flags]):
         record = raw(spec, value, "core", offset)
-        found, wanted = (pipeline.run(replace(record, table=table), memory)
+        found, wanted = (pipeline.run(structs.replace(record, table=table), memory)
                          for table, memory in ((spec.name, planned), (None, stepped)))  # fmt: skip
         assert found == wanted
         planned.apply(found.effects)

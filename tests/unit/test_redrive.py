@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from models.dead_letter import DeadLetter, dead_headers, dead_letter
 from models.outcome import Dead, Failure
@@ -59,7 +60,7 @@ def read_back(found: RedriveRecord, offset: int = 0) -> RawRecord:
 def test_a_redriven_record_is_read_as_the_original_was_but_for_its_replay_count() -> None:
     found = redriven(dead_record(letter_of(ORIGINAL)))
     assert (found.stage, found.partition) == ("enrich", 3)
-    assert read_back(found) == replace(ORIGINAL, replay=1)
+    assert read_back(found) == structs.replace(ORIGINAL, replay=1)
 
 
 def test_what_fails_again_and_again_keeps_its_origin_its_first_failure_and_counts() -> None:
@@ -70,14 +71,14 @@ def test_what_fails_again_and_again_keeps_its_origin_its_first_failure_and_count
         attempts = 1 + (origin.attempts if origin is not None else 0)
         found = redriven(dead_record(letter_of(record, attempts=attempts), headers=headers))
         record, headers = read_back(found), found.headers
-        assert record == replace(ORIGINAL, replay=count)
+        assert record == structs.replace(ORIGINAL, replay=count)
         assert origin_of(headers) == RedriveOrigin(RAW, 3, 1841, 1768473060412, count, 1768473061000)
     assert len(found.headers) == len(dict(found.headers)), "no header piles up"
 
 
 @pytest.mark.parametrize("replay", [5, 6, 1_000])
 def test_what_was_redriven_as_often_as_is_allowed_stays_dead(replay: int) -> None:
-    found = redrive_of(dead_record(letter_of(replace(ORIGINAL, replay=replay))), max_replays=5)
+    found = redrive_of(dead_record(letter_of(structs.replace(ORIGINAL, replay=replay))), max_replays=5)
     assert found == NotRedrivable(f"it was redriven {replay} times, and at most 5 are allowed")
 
 
@@ -99,7 +100,7 @@ def test_what_cannot_be_tried_again_says_why(record: DeadRecord, why: str) -> No
 
 
 def test_a_record_of_another_source_or_partition_or_of_nobody_has_no_source() -> None:
-    other = redriven(dead_record(letter_of(replace(ORIGINAL, topic="cdc.raw.gone"))))
+    other = redriven(dead_record(letter_of(structs.replace(ORIGINAL, topic="cdc.raw.gone"))))
     assert (read_back(other).topic, read_back(other).source) == ("cdc.raw.gone", "")
     elsewhere = replace(redriven(dead_record(letter_of(ORIGINAL))), partition=2)
     assert (read_back(elsewhere).partition, read_back(elsewhere).source) == (3, "")
