@@ -1,8 +1,9 @@
 """Every metric the worker exposes, by name: what it counts, in which unit, with which labels. Nothing is counted here:
 the values are read off the stages' own counters when somebody scrapes `/metrics`.
 
-Labels name stages, sources, shards, tables, lookups, buses and error codes; never a key, a value or anything else of a
-record (P6). Tables are those of the catalogue. A series about a shard is there as long as this worker has the shard.
+Labels name workers, stages, sources, shards, tables, lookups, buses and error codes; never a key, a value or anything
+else of a record (P6). Tables are those of the catalogue. A series about a shard is there as long as this worker has the
+shard.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,6 +67,11 @@ CONFIG_INFO = Metric(
     "1; its labels say which release runs here and with which tables.",
     ("version", "fingerprint"),
 )
+WORKER_INFO = Metric("worker_info", "gauge", "1; its label is the name of this worker.", ("worker",))
+WORKER_LEFT = Metric(
+    "worker_left_timestamp_seconds", "gauge", "When another worker said that it ends in order, seconds since the "
+    "epoch; for 15 minutes. One that vanishes says nothing.", ("worker",),
+)  # fmt: skip
 LOOP_LAG = Metric(
     "loop_lag_seconds", "histogram", "How much later than asked for the event loop ran a task, looked at 4 times a "
     "second.", (),

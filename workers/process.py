@@ -11,6 +11,7 @@ from workers.archive.notices import alert_topic
 from workers.archive.watch import Watch
 from workers.aws.client import Session
 from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of
+from workers.cluster.farewells import Farewells
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.stages import Stage, StageWorker
@@ -36,30 +37,36 @@ def make_process(settings: Settings, stages: Sequence[str], listening: socket.so
         FACTORIES[stage](settings)
     name = worker_name(settings)
     pauses = PauseWatch(settings, name, now_ms)
+    farewells = Farewells(name)
 
     def governed(stage: str) -> StageApp:
         return pauses.govern(stage, FACTORIES[stage](settings))
 
     return StageWorker(
         {stage: functools.partial(governed, stage) for stage in stages},
-        beside=functools.partial(_beside, settings, name, listening),
+        beside=functools.partial(_beside, settings, farewells, listening),
+        leaving=farewells.say,
         address=address_of(advertised_url(settings, listening.getsockname()[1]), name),
     )
 
 
-def _beside(settings: Settings, name: str, listening: socket.socket, running: list[Stage]) -> list[mode.Service]:
-    lag, groups = LoopLag(), KafkaGroups(settings)
+def _beside(
+    settings: Settings, farewells: Farewells, listening: socket.socket, running: list[Stage]
+) -> list[mode.Service]:
+    lag, groups, name = LoopLag(), KafkaGroups(settings), farewells.name
+    measures = [lag.measure, farewells.measure]
     services = [
         lag,
         WebServer(
             running, settings, name, listening.getsockname()[1], listening=listening,
-            directory=GroupDirectory(groups), on_end=groups.close, measures=[lag.measure],
+            directory=GroupDirectory(groups), on_end=groups.close, measures=measures,
+            farewells=farewells,
         ),
         StandingLog(running),
         *health_services(running, settings),
     ]  # fmt: skip
     if settings.health_port:
-        services.append(Probes(running, settings.health_bind, settings.health_port, [lag.measure]))
+        services.append(Probes(running, settings.health_bind, settings.health_port, measures))
     topic = alert_topic(settings, functools.partial(Session, settings))
     if topic is not None:
         services.append(Watch(running, topic, stage_state, monotonic, sender=name))

@@ -131,3 +131,18 @@ def test_without_javascript_the_worker_makes_the_status(opened: Open) -> None:
     page.wait_for_url("**/status")
     assert page.locator("tbody tr").count() == 3
     assert page.locator("h1").inner_text() == "Pipeline"
+
+
+LINES_OF_TIMES = """[...document.querySelectorAll(".whole > span")].map((span) => {
+  const range = document.createRange();
+  range.selectNodeContents(span);
+  return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size;
+})"""
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize("view", ["logs", "peek", "dead-letters"])
+def test_a_time_stands_on_one_line(opened: Open, view: str, width: int) -> None:
+    page = opened(view, viewport={"width": width, "height": 900})
+    until(page, "document.querySelectorAll('.whole > span').length > 1")
+    assert set(page.evaluate(LINES_OF_TIMES)) <= {0, 1}

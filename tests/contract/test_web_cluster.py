@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web as http
@@ -16,6 +17,7 @@ from tests.contract.webbing import JSON, READ_TOKEN, Served, served, settings_of
 from workers.cluster.directory import Sight
 from workers.cluster.peers import Answer, Peer
 from workers.cluster.signature import SIGNATURE
+from workers.web.views import farewell
 
 
 @dataclass
@@ -35,7 +37,7 @@ async def two(tmp_path: Path, **second: Any) -> AsyncIterator[tuple[Served, Serv
     known = Known()
     async with (
         served(settings_of(tmp_path), directory=lambda _me: known) as one,
-        served(settings_of(tmp_path, **second), name="two") as other,
+        served(settings_of(tmp_path, **second), name="two", answering=farewell.ROUTES) as other,
     ):
         known.peers = (Peer("two", other.url, ("enrich",)),)
         yield one, other, known
@@ -164,3 +166,36 @@ async def test_the_page_sees_all_workers_from_any_of_them(tmp_path: Path, path: 
     async with two(tmp_path) as (one, _, _):
         document = json.loads((await one.ask("GET", path))[1])
         assert [(w["name"], w["error"]) for w in document["workers"]] == [("one", None), ("two", None)]
+
+
+def figures(served: Served) -> dict[str, float]:
+    """What the worker's metric says of others that have ended, by name."""
+    left = "worker_left_timestamp_seconds"
+    return {
+        sample.labels[0]: cast("float", sample.value)
+        for sample in served.server.desk.farewells.measure()
+        if sample.metric.name == left
+    }
+
+
+async def test_a_worker_that_ends_tells_the_others_and_they_say_since_when(tmp_path: Path) -> None:
+    async with two(tmp_path) as (one, other, _):
+        before = time.time()
+        await one.server.desk.farewells.say()
+        assert figures(other).keys() == {"one"}
+        assert before <= figures(other)["one"] <= time.time()
+        assert figures(one) == {}
+
+
+async def test_nobody_else_can_say_that_a_worker_ends(tmp_path: Path) -> None:
+    async with served(settings_of(tmp_path, tokens=True), answering=farewell.ROUTES) as one:
+        for headers in ({}, {"Authorization": f"Bearer {READ_TOKEN}"}, {SIGNATURE: "0" * 64}):
+            status, _, _ = await one.ask("GET", "/internal/farewell?worker=two", headers)
+            assert status in (401, 403)
+        assert figures(one) == {}
+
+
+async def test_a_worker_ends_although_another_one_does_not_listen(tmp_path: Path) -> None:
+    known = Known((Peer("gone", "http://127.0.0.1:1", ("enrich",)),))
+    async with served(settings_of(tmp_path), directory=lambda _me: known) as one:
+        await one.server.desk.farewells.say()

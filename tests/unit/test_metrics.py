@@ -259,6 +259,7 @@ def test_every_metric_the_documentation_asks_for_exists() -> None:
 
 def test_names_and_labels_say_nothing_of_records() -> None:
     assert {label for metric in metrics.METRICS for label in metric.labels} == {
+        "worker",
         "stage",
         "source",
         "shard",

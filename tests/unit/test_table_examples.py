@@ -236,6 +236,18 @@ def test_a_check_finds_examples_that_do_not_hold_and_says_where_they_stand(tmp_p
     assert found.message == 'orders: entityId is "1", expected "2"'
 
 
+def test_a_check_warns_of_a_misspelled_redaction_that_would_leave_a_column_open(tmp_path: Path) -> None:
+    table = (
+        "  - {{table: t, entity: t, key: [id], columns: {{id: int, Subject: text}}, redact: {{{column}: REMOVE}}}}\n"
+    )
+    (found,) = findings(tmp_path, table.format(column="subjct"))
+    assert (found.id, found.severity) == ("tables.redact-column", "warning")
+    assert "subjct" in found.message
+    assert "Subject" in found.message
+    assert findings(tmp_path, table.format(column="Subject")) == []
+    assert findings(tmp_path, table.format(column="Password")) == []
+
+
 def test_a_check_warns_of_a_column_that_only_where_names(tmp_path: Path) -> None:
     (found,) = findings(tmp_path, "  - {table: t, entity: t, key: [id], where: after.stauts}\n")
     assert (found.id, found.severity) == ("tables.where-column", "warning")

@@ -1,12 +1,19 @@
 """Checks that need nobody else: tables, redaction, and how the worker means to reach Kafka."""
 
+import difflib
+from collections.abc import Iterator
+
 from enrichers.examples import check_examples
 from models.catalogue import Catalogue, load_catalogue
+from models.tables import TableSpec
 from models.where import columns, parse
 from models.yaml_nodes import InvalidFile
 from workers.checks.findings import Finding
 from workers.failures import ConfigurationError
 from workers.settings.worker import Settings
+
+CLOSE = 0.8
+"""How alike two names are that are one typing error apart (difflib): Subjct and Subject are 0.92."""
 
 
 def check_tables(settings: Settings) -> tuple[Catalogue | None, list[Finding]]:
@@ -19,7 +26,7 @@ def check_tables(settings: Settings) -> tuple[Catalogue | None, list[Finding]]:
 
 
 def check_examples_of(catalogue: Catalogue, settings: Settings) -> list[Finding]:
-    """Examples of tables.yaml that do not hold, and columns that only `where` names."""
+    """Examples of tables.yaml that do not hold, and columns whose names look misspelled."""
     file = settings.tables.name if settings.tables is not None else "built-in tables"
     found = [
         Finding.of("tables.example", f"{file}:{mismatch.line}", f"{mismatch.table}: {mismatch.text}")
@@ -29,7 +36,17 @@ def check_examples_of(catalogue: Catalogue, settings: Settings) -> list[Finding]
         for column in sorted(columns(parse(spec.where)) - spec.known) if spec.where is not None else ():
             what = f"where asks for {column}, which nothing else names"
             found.append(Finding.of("tables.where-column", f"{file}: {spec.name}", what))
+        found += [Finding.of("tables.redact-column", f"{file}: {spec.name}", what) for what in _misspelled(spec)]
     return found
+
+
+def _misspelled(spec: TableSpec) -> Iterator[str]:
+    """Rules for columns that `columns` does not list, where it lists one of nearly that name without a rule: what was
+    to be hidden would be published."""
+    open_to_all = {column.lower(): column for column in spec.columns if column not in spec.redact}
+    for column in sorted(spec.redact.keys() - spec.columns.keys()):
+        for near in difflib.get_close_matches(column.lower(), open_to_all, n=1, cutoff=CLOSE):
+            yield f"redact names {column}, `columns` names {open_to_all[near]}, which is published as it is"
 
 
 def check_redaction(settings: Settings, catalogue: Catalogue) -> list[Finding]:

@@ -69,6 +69,10 @@ OTHER_KINDS: dict[str, Kind] = {
         "config", "A condition asks for a column that nothing else knows.",
         "is it spelled as in the source? `columns` of the table takes it up",
     ),
+    "tables.redact-column": _warning(
+        "config", "`columns` does not list the column of a redaction rule, but one of nearly that name without a rule.",
+        "spell it as the source does, or list both columns in `columns`",
+    ),
     "redaction.key": _error(
         "config", "Tables hash or tokenize, and there is no key for it.",
         "set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE to at least 16 characters, and keep it",

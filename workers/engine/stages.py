@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import mode
@@ -134,8 +134,11 @@ class StageWorker(mode.Worker):
         *,
         beside: Callable[[list[Stage]], list[mode.Service]] = lambda _: [],
         address: str = "",
+        leaving: Callable[[], Awaitable[None]] | None = None,
         **kwargs: Any,
     ) -> None:
+        """`leaving`: what is done before the stages end, if they end in order; it has to know its own deadline."""
+        self.leaving = leaving
         self.address = address
         """Where the other workers find this process; its stages tell their groups."""
         self.refused = False
@@ -169,6 +172,8 @@ class StageWorker(mode.Worker):
         watchdog = threading.Timer(STOP_SECONDS, leave, (self.exit_code,))
         watchdog.daemon = True
         watchdog.start()
+        if self.leaving is not None and not self.refused and not self._crashed.is_set():
+            await self.leaving()
         await asyncio.gather(*(stage.stop() for stage in self.stages))
 
     @property

@@ -1,12 +1,13 @@
 """What the web server of a worker answers: every route, who may ask for it, and what answers it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from aiohttp import web
 
+from workers.cluster.farewells import Farewells
 from workers.cluster.peers import Cluster
 from workers.engine.stages import Stage
 from workers.settings.worker import Settings
@@ -33,6 +34,8 @@ class Desk:
     stages: Mapping[str, Stage]
     """The stages of this process."""
     cluster: Cluster
+    farewells: Farewells = field(default_factory=lambda: Farewells(""))
+    """Of workers that have ended in order."""
 
 
 Handler = Callable[[Desk, web.Request], Awaitable[web.StreamResponse]]

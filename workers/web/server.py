@@ -17,6 +17,7 @@ from yarl import URL
 
 from workers.cluster.calls import Alone, Directory, SignedCluster
 from workers.cluster.directory import address_of
+from workers.cluster.farewells import Farewells
 from workers.cluster.key import cluster_key
 from workers.cluster.peers import Peer
 from workers.cluster.signature import ClusterKey, Reception
@@ -35,7 +36,20 @@ from workers.web.stage_pages import PAGES
 from workers.web.stage_pages import ROUTES as STATE
 from workers.web.tls import server_tls
 from workers.web.token_file import LOOK_SECONDS, TokenFile
-from workers.web.views import config, dead_letters, health, logs, pauses, peek, pipeline, plain, sources, tables, trace
+from workers.web.views import (
+    config,
+    dead_letters,
+    farewell,
+    health,
+    logs,
+    pauses,
+    peek,
+    pipeline,
+    plain,
+    sources,
+    tables,
+    trace,
+)
 from workers.web.views import stages as stages_view
 from workers.web.views.session import session_routes
 
@@ -43,7 +57,21 @@ FIRST_PORT = 6066
 PORTS_TRIED = 100
 BACKLOG = 100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
-VIEWS = (pipeline, sources, tables, dead_letters, trace, peek, logs, config, health, pauses, stages_view, plain)
+VIEWS = (
+    pipeline,
+    sources,
+    tables,
+    dead_letters,
+    trace,
+    peek,
+    logs,
+    config,
+    health,
+    pauses,
+    stages_view,
+    farewell,
+    plain,
+)
 ROUTES: tuple[Route, ...] = tuple(route for view in VIEWS for route in view.ROUTES)
 """Of all views."""
 
@@ -112,6 +140,7 @@ class WebServer(mode.Service):
         views: tuple[Route, ...] = ROUTES,
         on_end: Callable[[], Awaitable[None]] | None = None,
         measures: Sequence[Measure] = (),
+        farewells: Farewells | None = None,
         **kwargs: Any,
     ) -> None:
         """`listening`: on this port already, from `listen`."""
@@ -126,7 +155,9 @@ class WebServer(mode.Service):
         cluster = SignedCluster(
             me, own_url(settings, port), directory or Alone(), key, own_key, time.time, cluster_tls(settings)
         )
-        self.desk = Desk(settings, {stage.name: stage for stage in stages}, cluster)
+        farewells = farewells or Farewells(name)
+        farewells.cluster = cluster
+        self.desk = Desk(settings, {stage.name: stage for stage in stages}, cluster, farewells)
         self._tls = server_tls(settings)
         self._token_file = TokenFile(settings.web_token_file)
         self.callers = Callers(

@@ -63,7 +63,7 @@ function list({ lines, missed }) {
       empty: [element("p", null, "No such line."), element("p", null, "Each worker keeps its last 5,000 lines; older ones are where its stderr goes.")],
       columns: [
         { title: "Time", whole: true, value: (line) => line.time }, { title: "Level", value: (line) => badge(KIND[line.level] ?? "idle", line.level.toLowerCase()) },
-        { title: "Worker", value: (line) => line.worker }, { title: "Stage", value: (line) => line.stage ?? "" },
+        { title: "Worker", value: (line) => element("span", { class: "nowrap" }, line.worker) }, { title: "Stage", value: (line) => line.stage ?? "" },
         { title: "Message", value: (line) => [line.message, line.error ? element("pre", null, line.error) : null] },
       ],
     }),
