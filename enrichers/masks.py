@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any, assert_never
 
+from models.routing import key_text
 from models.strict_json import encode, wire
 from models.tables import MaskStyle, Redaction
 
@@ -46,6 +47,11 @@ def normalised(value: Any, style: MaskStyle) -> str:
     if style == "card":
         return text.replace(" ", "").replace("-", "")
     return text
+
+
+def exact_text(value: Any) -> str:
+    """What they work on where only equal values are one thing: equal as keys are, so 7 and 7.0 have one text."""
+    return text_of(value) if isinstance(value, list | dict) else key_text(value)
 
 
 def partial_mask(text: str, rule: Redaction) -> str:

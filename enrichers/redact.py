@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, assert_never
 
 from enrichers.free_text import find, finder
-from enrichers.masks import normalised, partial_mask, text_of
+from enrichers.masks import exact_text, normalised, partial_mask, text_of
+from models.exact_values import resolved
 from models.free_text import MAX_TEXT
 from models.strict_json import encode
 from models.tables import Redaction, RedactionAction, TableSpec, fold, spellings
@@ -158,7 +159,7 @@ def _keyed(rule: Redaction, table: str, field: str, secret: Secret | None) -> Re
     def keyed(value: Any) -> Any:
         if value is None:
             return None
-        text = normalised(value, rule.style).encode()
+        text = (exact_text(value) if rule.exact else normalised(value, rule.style)).encode()
         return head + hmac.digest(key, text, "sha256").hex()[:digits]
 
     return keyed
@@ -198,7 +199,7 @@ class ObjectRedaction:
     """The rules of one table, made ready for rows that are no part of a change."""
 
     def __init__(self, table: TableSpec, *, secret: Secret | None = None, other: Secret | None = None) -> None:
-        self.table = table
+        (self.table,) = (table,) = resolved([table])
         self.versions = [known.version for known in (secret, other) if known is not None]
         self.rules = {name: redactor(rule, table.name, name, secret) for name, rule in table.redact.items()}
         self.unknown = unknown_column(table)

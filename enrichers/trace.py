@@ -153,6 +153,7 @@ def _redaction(rule: Redaction | None) -> str:
         return "FULL_MASK (unknown column)"
     options: list[str] = [rule.style] if rule.style != "text" else []
     options += [f"link group {rule.link_group}"] if rule.link_group else []
+    options += ["exact value"] if rule.exact else []
     options += [f"unless {column} is {' or '.join(values)}" for column, values in rule.unless.items()]
     options += ["in free text"] if rule.patterns else []
     return f"{rule.action.value} ({', '.join(options)})" if options else rule.action.value
