@@ -11,7 +11,7 @@ from enrichers.transform import iso
 from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow, milliseconds
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
-from models.routing import is_key
+from models.routing import is_key, key_form, key_value
 from models.sources import dms
 from models.sources.reading import PLAIN, Reading
 
@@ -59,11 +59,11 @@ def validate(
             return Dead(Failure.VALIDATION_ERROR, f"key column {name} is absent or null")
         if not is_key(value):
             return Dead(Failure.VALIDATION_ERROR, f"key column {name} is no plain value")
-        keys[name] = value
+        keys[name] = key_form(value)
     previous = None
     if source.operation is Operation.UPDATE and before and row is not None:
-        was = {name: before[name] if before.get(name) is not None else value for name, value in keys.items()}
-        previous = was if was != keys else None
+        was = {name: key_form(before[name]) if before.get(name) is not None else value for name, value in keys.items()}
+        previous = was if [*map(key_value, was.values())] != [*map(key_value, keys.values())] else None
         absent = spec.absent_columns or reading.absent_columns or ("null" if source.whole_images else "unchanged")
         # An image of the key alone is no whole row (docs/decisions/0011), unless the source has no others.
         if absent == "null" and (source.whole_images or not before.keys() <= keys.keys()):
