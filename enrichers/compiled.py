@@ -1,11 +1,12 @@
 """A TableSpec made ready for the hot path: checks, transformations and redactions as plain functions per column."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_never
 
 from enrichers.filter import Filter
+from enrichers.guarded import GuardedColumns
 from enrichers.observe import Oddities, Watch
 from enrichers.redact import Redactor, Secret, redactor, unknown_column
 from enrichers.transform import Transformer, transformer
@@ -13,6 +14,7 @@ from models.catalogue import Catalogue
 from models.change import Row
 from models.column_types import CHECKS, KINDS, NATIVE, WRONG, Check
 from models.sources import dms
+from models.sources.reading import Reading
 from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, OwnerRule, Redaction, TableSpec, spellings
 
 MAX_SHAPES = 256
@@ -56,11 +58,13 @@ class CompiledTable:
         redact: bool,
         zone: str,
         other: Secret | None = None,
+        readings: Iterable[Reading] = (),
     ) -> None:
         self.spec = spec
         self.redacts = redact
         # Columns that are dropped are no secret: they are dropped without redaction too.
         self.unknown = unknown_column(spec) if redact or spec.unknown_columns == "drop" else None
+        self.guarded = GuardedColumns(spec, readings)
         self.redactors: dict[str, Redactor] = {}
         self.conditional: dict[str, Redaction] = {}
         """Rules that spare some rows."""
@@ -100,6 +104,12 @@ class CompiledTable:
         self.watch = Watch(spec)
         self.where = Filter(spec.where, spec) if spec.where is not None else None
         self._shapes: dict[tuple[str, ...], tuple[_Column, ...]] = {}
+
+    def rule_of_unknown(self, name: str) -> Redactor | None:
+        """What happens to a column that the spec does not name. None: it is published."""
+        if self.unknown is not None or not self.redactors:
+            return self.unknown
+        return self.redactors.get(self.guarded.find(name) or "")
 
     def transformers_of(self, adapter: str) -> Mapping[str, Transformer]:
         """The functions of the table's transformations for values of an adapter."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, assert_never
 
 from enrichers.free_text import find, finder
+from enrichers.guarded import GuardedColumns
 from enrichers.masks import exact_text, normalised, partial_mask, text_of
 from models.exact_values import resolved
 from models.free_text import MAX_TEXT
 from models.strict_json import encode
-from models.tables import Redaction, RedactionAction, TableSpec, fold, spellings
+from models.tables import Redaction, RedactionAction, TableSpec, spellings
 
 REMOVED: Final = object()
 """What REMOVE makes of a value: the column is not published at all."""
@@ -203,6 +204,7 @@ class ObjectRedaction:
         self.versions = [known.version for known in (secret, other) if known is not None]
         self.rules = {name: redactor(rule, table.name, name, secret) for name, rule in table.redact.items()}
         self.unknown = unknown_column(table)
+        self.guarded = GuardedColumns(table)
 
     def redact(self, row: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> RedactedRow:
         """See redact_sensitive_fields. `asked`: the row that conditions are asked of, if it is another one."""
@@ -213,7 +215,7 @@ class ObjectRedaction:
         steps: list[tuple[str, str]] = []
         touched: set[str] = set()
         for name, value in row.items():
-            column = known[name] or self.table.folded.get(fold(name))  # a second spelling is no way round a rule
+            column = known[name] or self.guarded.find(name)
             rule = self.table.redact.get(column) if column is not None else None
             step: str | None
             try:

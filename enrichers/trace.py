@@ -13,7 +13,7 @@ from models.change import Change, Control, SourceRow
 from models.enrichment import Enrichment
 from models.event import Event
 from models.record_type import RecordTypeEnum
-from models.tables import FromColumn, OwnerCase, Redaction, TableSpec, fold
+from models.tables import FromColumn, OwnerCase, Redaction, TableSpec
 
 BUILT_IN = frozenset(kind.value for kind in RecordTypeEnum)
 
@@ -111,10 +111,8 @@ class Trace:
     def redacted(self, changes: Mapping[str, Any], content: Content, table: CompiledTable) -> None:
         """redact: column and rule."""
         spec = table.spec
-        spelled = spec.folded if spec.unknown_columns == "publish" else {}
-        ruled = {
-            name: spec.redact.get(name) or spec.redact.get(spelled.get(fold(name), "")) for name in content.redacted
-        }
+        other = table.guarded.find if spec.unknown_columns == "publish" else lambda _: None
+        ruled = {name: spec.redact.get(name) or spec.redact.get(other(name) or "") for name in content.redacted}
         rules = {name: _redaction(rule) for name, rule in ruled.items()}
         if spec.unknown_columns == "drop":
             rules |= dict.fromkeys(sorted(changes.keys() - spec.known), "left out (unknown column)")
