@@ -11,6 +11,7 @@ from enrichers.guarded import GuardedColumns
 from enrichers.masks import exact_text, normalised, partial_mask, text_of
 from models.exact_values import resolved
 from models.free_text import MAX_TEXT
+from models.sources.reading import Reading
 from models.strict_json import encode
 from models.tables import Redaction, RedactionAction, TableSpec, spellings
 
@@ -199,12 +200,17 @@ class RedactedRow:
 class ObjectRedaction:
     """The rules of one table, made ready for rows that are no part of a change."""
 
-    def __init__(self, table: TableSpec, *, secret: Secret | None = None, other: Secret | None = None) -> None:
+    def __init__(
+        self, table: TableSpec, *, secret: Secret | None = None, other: Secret | None = None,
+        readings: Iterable[Reading] = (), again: bool = True,
+    ) -> None:  # fmt: skip
+        """`readings`: of the sources of its rows. `again`: a row may be redacted already; False: a value that looks
+        like a token is hashed like any other, as in events."""
         (self.table,) = (table,) = resolved([table])
-        self.versions = [known.version for known in (secret, other) if known is not None]
+        self.versions = [known.version for known in (secret, other) if known is not None] if again else []
         self.rules = {name: redactor(rule, table.name, name, secret) for name, rule in table.redact.items()}
         self.unknown = unknown_column(table)
-        self.guarded = GuardedColumns(table)
+        self.guarded = GuardedColumns(table, readings)
 
     def redact(self, row: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> RedactedRow:
         """See redact_sensitive_fields. `asked`: the row that conditions are asked of, if it is another one."""

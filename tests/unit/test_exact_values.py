@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from enrichers.masks import exact_text, normalised
 from enrichers.redact import RowRedactor, Secret, redact_sensitive_fields, redactor
+from enrichers.routing import route
+from enrichers.row_view import RowView
 from models.catalogue import fingerprint
 from models.exact_values import resolved
 from models.routing import key_text
@@ -130,6 +132,13 @@ def test_rows_that_are_redacted_by_hand_have_the_tokens_of_events(tmp_path: Path
     entity = two_events(tmp_path, MEMBERS, row, row)[0]["entityId"]
     assert redact_sensitive_fields(row, spec, secret=SECRET).row == {"Email": entity}
     assert RowRedactor(spec, secret=SECRET).redact(row).row == {"Email": entity}
+
+
+def test_a_view_hashes_a_key_that_looks_like_a_token_as_its_event_does(tmp_path: Path) -> None:
+    worker = Worker(catalogue_of(tmp_path, MEMBERS))
+    value = dms("insert", {"Email": "h1." + "0123456789abcdef" * 2}, table="members")
+    key = route(value, "p", worker.catalogue).key
+    assert RowView(worker.catalogue, secret=SECRET).row_key(key) == f"members:{worker.event(value)['entityId']}"
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=12), st.text(st.characters(codec="utf-8"), max_size=12))

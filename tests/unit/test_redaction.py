@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichers.letter_view import LetterView
 from enrichers.masks import partial_mask
 from enrichers.pipeline import PipelineOptions
 from enrichers.redact import REMOVED, MissingKeyError, Secret, redact_sensitive_fields, redactor
@@ -264,8 +265,11 @@ def test_a_column_that_is_one_with_a_rule_by_another_name_is_not_published_witho
 ) -> None:
     options = PipelineOptions(redaction_key=KEY, readings={"core": Reading(before_prefix="OLD_")})
     worker = Worker(catalogue_of(tmp_path, TWINS), options)
+    view = LetterView(worker.catalogue, secret=Secret(KEY), readings=dict(options.readings))
     for number in range(3):  # step by step, and by the plan if there is one
-        found = worker.event(dms("insert", {"ID": number, name: CANARY, "Note": "clear"}, table="t"))
+        value = dms("insert", {"ID": number, name: CANARY, "Note": "clear"}, table="t")
+        found = worker.event(value)
+        assert CANARY not in repr(view.change(value, "dms", "core"))
         assert CANARY not in json.dumps(found)
         assert (found["changes"]["Note"], found["metadata"]["redactedFields"]) == ({"new": "clear"}, [name])
     spec = worker.catalogue.named("t")
