@@ -13,6 +13,7 @@ from enrichers.transform import Transformer, transformer
 from models.catalogue import Catalogue
 from models.change import Row
 from models.column_types import CHECKS, KINDS, NATIVE, WRONG, Check
+from models.routing import key_form
 from models.sources import dms
 from models.sources.reading import Reading
 from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, OwnerRule, Redaction, TableSpec, spellings
@@ -36,6 +37,11 @@ EXACT_DOUBLE = 1 << 53
 
 def _was_rounded(value: Any, checked: Any) -> bool:
     return type(value) is Decimal and type(checked) is int and abs(checked) > EXACT_DOUBLE
+
+
+def _key_text(value: Any) -> Any:
+    """Text of a key column: a number has its one form there, as in raw keys, so that one row has one entityId."""
+    return CHECKS[ColumnType.TEXT](key_form(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,8 @@ class CompiledTable:
             if kind is None or kind in _UNCHECKED:
                 shape.append((name, None, None, frozenset()))
             else:
-                shape.append((name, CHECKS[kind], _AS_IT_IS.get(kind), NATIVE[kind]))
+                check = _key_text if kind is ColumnType.TEXT and name in spec.key else CHECKS[kind]
+                shape.append((name, check, _AS_IT_IS.get(kind), NATIVE[kind]))
         if len(self._shapes) < MAX_SHAPES:
             self._shapes[names] = tuple(shape)
         return tuple(shape)

@@ -63,7 +63,7 @@ def validate(
     previous = None
     if source.operation is Operation.UPDATE and before and row is not None:
         was = {name: key_form(before[name]) if before.get(name) is not None else value for name, value in keys.items()}
-        previous = was if [*map(key_value, was.values())] != [*map(key_value, keys.values())] else None
+        previous = None if all(_is_same(value, keys[name]) for name, value in was.items()) else was
         absent = spec.absent_columns or reading.absent_columns or ("null" if source.whole_images else "unchanged")
         # An image of the key alone is no whole row (docs/decisions/0011), unless the source has no others.
         if absent == "null" and (source.whole_images or not before.keys() <= keys.keys()):
@@ -93,6 +93,11 @@ def validate(
             truncated=_cut_off(reading.lob_max_size, row, before) if reading.lob_max_size else (),
         )
     )
+
+
+def _is_same(former: Any, value: Any) -> bool:
+    """Whether two key values name one row: 7 and "7" do, 1 and true do not."""
+    return (type(former) is bool) is (type(value) is bool) and key_value(former) == key_value(value)
 
 
 def _read(row: Row | None, table: CompiledTable, odd: Oddities, imprecise: set[str] | None) -> Any:

@@ -67,11 +67,24 @@ def test_a_number_is_one_entity_however_the_source_writes_it(
         assert RowView(worker.catalogue).row_key(route(value, "p", worker.catalogue).key) == f"t:{entity}"
 
 
-def test_a_key_that_is_only_written_otherwise_is_no_other_key(tmp_path: Path) -> None:
-    worker = Worker(catalogue_of(tmp_path, NUMBERS.replace("TYPE", "any")))
-    value = dms("update", {"id": 7, "n": 1}, before={"id": "7", "n": 2}, table="t")
-    assert route(value, "p", worker.catalogue).retired_key is None
-    assert "previousKeys" not in worker.event(value)
+@pytest.mark.parametrize(
+    ("kind", "one", "two", "moved"),
+    [
+        ("any", "7", '"7"', False),
+        ("any", "1", "true", True),
+        ("text", "1.5", "1.50", False),
+        ("text", "7.0", "7", False),
+        ("text", "7", "8", True),
+    ],
+)
+def test_a_key_that_is_only_written_otherwise_is_no_other_key(
+    kind: str, one: str, two: str, moved: bool, tmp_path: Path
+) -> None:
+    worker = Worker(catalogue_of(tmp_path, NUMBERS.replace("TYPE", kind)))
+    value = dms("update", {"id": "new"}, before={"id": "old", "n": 2}, table="t")
+    value = value.replace(b'"old"', one.encode()).replace(b'"new"', two.encode())
+    assert (route(value, "p", worker.catalogue).retired_key is not None) is moved
+    assert ("previousKeys" in worker.event(value)) is moved
 
 
 def test_a_known_row_is_routed_by_its_key() -> None:
