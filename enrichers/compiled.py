@@ -1,18 +1,21 @@
 """A TableSpec made ready for the hot path: checks, transformations and redactions as plain functions per column."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_never
 
 from enrichers.filter import Filter
+from enrichers.guarded import GuardedColumns
 from enrichers.observe import Oddities, Watch
 from enrichers.redact import Redactor, Secret, redactor, unknown_column
 from enrichers.transform import Transformer, transformer
 from models.catalogue import Catalogue
 from models.change import Row
 from models.column_types import CHECKS, KINDS, NATIVE, WRONG, Check
+from models.routing import key_form
 from models.sources import dms
+from models.sources.reading import Reading
 from models.tables import ColumnType, FromColumn, FromLookup, OwnerCase, OwnerRule, Redaction, TableSpec, spellings
 
 MAX_SHAPES = 256
@@ -36,6 +39,11 @@ def _was_rounded(value: Any, checked: Any) -> bool:
     return type(value) is Decimal and type(checked) is int and abs(checked) > EXACT_DOUBLE
 
 
+def _key_text(value: Any) -> Any:
+    """Text of a key column: a number has its one form there, as in raw keys, so that one row has one entityId."""
+    return CHECKS[ColumnType.TEXT](key_form(value))
+
+
 @dataclass(frozen=True, slots=True)
 class WrongType:
     """A column of a row is not of its declared type."""
@@ -56,11 +64,13 @@ class CompiledTable:
         redact: bool,
         zone: str,
         other: Secret | None = None,
+        readings: Iterable[Reading] = (),
     ) -> None:
         self.spec = spec
         self.redacts = redact
         # Columns that are dropped are no secret: they are dropped without redaction too.
         self.unknown = unknown_column(spec) if redact or spec.unknown_columns == "drop" else None
+        self.guarded = GuardedColumns(spec, readings)
         self.redactors: dict[str, Redactor] = {}
         self.conditional: dict[str, Redaction] = {}
         """Rules that spare some rows."""
@@ -101,6 +111,12 @@ class CompiledTable:
         self.where = Filter(spec.where, spec) if spec.where is not None else None
         self._shapes: dict[tuple[str, ...], tuple[_Column, ...]] = {}
 
+    def rule_of_unknown(self, name: str) -> Redactor | None:
+        """What happens to a column that the spec does not name. None: it is published."""
+        if self.unknown is not None or not self.redactors:
+            return self.unknown
+        return self.redactors.get(self.guarded.find(name) or "")
+
     def transformers_of(self, adapter: str) -> Mapping[str, Transformer]:
         """The functions of the table's transformations for values of an adapter."""
         return self._transformers_of_dms if adapter == dms.ADAPTER else self.transformers
@@ -139,7 +155,8 @@ class CompiledTable:
             if kind is None or kind in _UNCHECKED:
                 shape.append((name, None, None, frozenset()))
             else:
-                shape.append((name, CHECKS[kind], _AS_IT_IS.get(kind), NATIVE[kind]))
+                check = _key_text if kind is ColumnType.TEXT and name in spec.key else CHECKS[kind]
+                shape.append((name, check, _AS_IT_IS.get(kind), NATIVE[kind]))
         if len(self._shapes) < MAX_SHAPES:
             self._shapes[names] = tuple(shape)
         return tuple(shape)

@@ -12,7 +12,6 @@ from models.change import Change, Row
 from models.enrichment import Enrichment
 from models.outcome import Dead, Failure, Ok
 from models.routing import key_text
-from models.tables import fold
 
 
 def transform(
@@ -80,10 +79,9 @@ class _Redaction:
         self.raw: dict[str, Row] = {"old": change.before or {}, "new": change.after or {}}
         """What conditions are asked of: a value is redacted as the row image demands that it stands in."""
         self.known = table.spec.known
-        self.folded = table.spec.folded
         self.touched: set[str] = set()
         self.dropped = table.spec.unknown_columns == "drop"
-        self.unknown = table.unknown
+        self.rule_of_unknown = table.rule_of_unknown
 
     def rule_for(self, name: str) -> Redactor | None:
         rule = self.rules.get(name)
@@ -92,14 +90,10 @@ class _Redaction:
             return rule
         if name in self.known:
             return None
-        if self.unknown is None:  # a second spelling is no way round a rule, neither here nor in ObjectRedaction
-            rule = self.rules.get(self.folded.get(fold(name), "")) if self.rules else None
-            if rule is not None:
-                self.touched.add(name)
-            return rule
-        if not self.dropped:
+        rule = self.rule_of_unknown(name)
+        if rule is not None and not self.dropped:
             self.touched.add(name)
-        return self.unknown
+        return rule
 
     def published(self, name: str, rule: Redactor, value: Any) -> Any:
         redacted = rule(value)

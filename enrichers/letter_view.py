@@ -55,7 +55,8 @@ class LetterView:
         readings: Mapping[str, Reading] | None = None,
     ) -> None:  # fmt: skip
         """`readings`: what is known of the records of a source, by its raw topic."""
-        self.rows = RowView(catalogue, secret=secret, other=other, zone=zone)
+        known = (readings or {}).values()
+        self.rows = RowView(catalogue, secret=secret, other=other, zone=zone, readings=known)
         self._readings = readings or {}
 
     def keys(self, buried: Buried) -> frozenset[str]:

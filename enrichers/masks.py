@@ -5,6 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, assert_never
 
+from models.routing import key_text
 from models.strict_json import encode, wire
 from models.tables import MaskStyle, Redaction
 
@@ -52,6 +53,11 @@ def normalised(value: Any, style: MaskStyle) -> str:
 def partial_masker(rule: Redaction) -> Callable[[Any], Any]:
     """`partial_mask` of any value of a row. Null stays null."""
     return lambda value: None if value is None else partial_mask(text_of(value), rule)
+
+
+def exact_text(value: Any) -> str:
+    """What they work on where only equal values are one thing: equal as keys are, so 7 and 7.0 have one text."""
+    return text_of(value) if isinstance(value, list | dict) else key_text(value)
 
 
 def partial_mask(text: str, rule: Redaction) -> str:

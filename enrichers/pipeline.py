@@ -91,7 +91,13 @@ class Pipeline:
         )
         self._tables = {
             spec.name: CompiledTable(
-                spec, catalogue, secret=secret, other=other, redact=options.redaction_enabled, zone=options.time_zone
+                spec,
+                catalogue,
+                secret=secret,
+                other=other,
+                redact=options.redaction_enabled,
+                zone=options.time_zone,
+                readings=options.readings.values(),
             )
             for spec in catalogue.specs
         }

@@ -30,11 +30,12 @@ from models.enrichment import Enrichment
 from models.event import Event
 from models.outcome import Drop, Miss, Ok
 from models.raw import RawRecord
-from models.routing import key_text
+from models.routing import key_form, key_text
 from models.sources import dms
 from models.sources.dms_typed import TypedRecord, row_of
 from models.sources.reading import Reading
 from models.strict_json import wire
+from models.tables import ColumnType
 
 FLAG: Final = KINDS[int]
 """What a flag is that came as a number."""
@@ -83,6 +84,7 @@ class Plan:
         self._commit_time = commit_times(options.zone)
         self._keys = tuple((name, places[name]) for name in spec.key)
         self._key_places = frozenset(places[name] for name in spec.key)
+        self._has_number_keys = any(spec.columns.get(name, ColumnType.ANY) in _NUMBERS for name in spec.key)
         self._no_keys = tuple(place for name, place in places.items() if name not in spec.key)
         self._words = words(spec, places)
         self._key_rules = {name: table.redactors[name] for name in spec.key if name in table.redactors}
@@ -129,6 +131,8 @@ class Plan:
             return None
         committed_ms, timestamp = committed
         keys = {name: new[place] for name, place in self._keys}
+        if self._has_number_keys:
+            keys = {name: key_form(value) for name, value in keys.items()}
         parts = (metadata.stream_position, metadata.transaction_id, metadata.transaction_record_id)
         named = _NO_NAME.isdisjoint(parts)
         spec = self._spec
@@ -289,6 +293,8 @@ def _id(typed: TypedRecord, place: int | None) -> Any:
     return value if value is UNSET or value is None else key_text(value) or None
 
 
+_NUMBERS: Final = frozenset({ColumnType.DECIMAL, ColumnType.JSON, ColumnType.ANY})
+"""Types of columns whose values may be fractions."""
 _RESENT: Final = Drop("resent")
 _NO_NAME: Final = frozenset({None, "", UNSET})
 """Values of metadata that name nothing."""

@@ -147,7 +147,7 @@ def _column(table: CompiledTable, name: str) -> PlanColumn | None:
         return None
     rule = table.redactors.get(name)
     if rule is None and name not in spec.known:
-        rule = table.unknown
+        rule = table.rule_of_unknown(name)
     change_form = table.transformers_of(dms.ADAPTER).get(name)
     named = spec.redact.get(name)
     removes = named is not None and named.action is RedactionAction.REMOVE and not named.patterns

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, assert_never
 
 from enrichers.free_text import find, finder
-from enrichers.masks import normalised, partial_masker, text_of
+from enrichers.guarded import GuardedColumns
+from enrichers.masks import exact_text, normalised, partial_masker, text_of
+from models.exact_values import resolved
 from models.free_text import MAX_TEXT
+from models.sources.reading import Reading
 from models.strict_json import encode
-from models.tables import Redaction, RedactionAction, TableSpec, fold, spellings
+from models.tables import Redaction, RedactionAction, TableSpec, spellings
 
 REMOVED: Final = object()
 """What REMOVE makes of a value: the column is not published at all."""
@@ -158,7 +161,7 @@ def _keyed(rule: Redaction, table: str, field: str, secret: Secret | None) -> Re
     def keyed(value: Any) -> Any:
         if value is None:
             return None
-        text = normalised(value, rule.style).encode()
+        text = (exact_text(value) if rule.exact else normalised(value, rule.style)).encode()
         return head + hmac.digest(key, text, "sha256").hex()[:digits]
 
     return keyed
@@ -197,11 +200,17 @@ class RedactedRow:
 class ObjectRedaction:
     """The rules of one table, made ready for rows that are no part of a change."""
 
-    def __init__(self, table: TableSpec, *, secret: Secret | None = None, other: Secret | None = None) -> None:
-        self.table = table
-        self.versions = [known.version for known in (secret, other) if known is not None]
+    def __init__(
+        self, table: TableSpec, *, secret: Secret | None = None, other: Secret | None = None,
+        readings: Iterable[Reading] = (), again: bool = True,
+    ) -> None:  # fmt: skip
+        """`readings`: of the sources of its rows. `again`: a row may be redacted already; False: a value that looks
+        like a token is hashed like any other, as in events."""
+        (self.table,) = (table,) = resolved([table])
+        self.versions = [known.version for known in (secret, other) if known is not None] if again else []
         self.rules = {name: redactor(rule, table.name, name, secret) for name, rule in table.redact.items()}
         self.unknown = unknown_column(table)
+        self.guarded = GuardedColumns(table, readings)
 
     def redact(self, row: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> RedactedRow:
         """See redact_sensitive_fields. `asked`: the row that conditions are asked of, if it is another one."""
@@ -212,7 +221,7 @@ class ObjectRedaction:
         steps: list[tuple[str, str]] = []
         touched: set[str] = set()
         for name, value in row.items():
-            column = known[name] or self.table.folded.get(fold(name))  # a second spelling is no way round a rule
+            column = known[name] or self.guarded.find(name)
             rule = self.table.redact.get(column) if column is not None else None
             step: str | None
             try:

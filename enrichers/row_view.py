@@ -1,6 +1,6 @@
 """What may be shown of rows, keys and owner ids outside of events (P6): what the rules of their table leave of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from enrichers.transform import BadValueError
 from models.catalogue import Catalogue
 from models.change import Row
 from models.routing import id_text
+from models.sources.reading import Reading
 from models.strict_json import JsonError, decode
 from models.tables import OwnerCase, Redaction, RedactionAction, TableSpec, spellings
 
@@ -23,9 +24,11 @@ class RowView:
     """Masks by the tables of a catalogue. Without the redaction key, hashes and tokens become full masks."""
 
     def __init__(
-        self, catalogue: Catalogue, *, secret: Secret | None = None, other: Secret | None = None, zone: str = "UTC"
-    ) -> None:
+        self, catalogue: Catalogue, *, secret: Secret | None = None, other: Secret | None = None, zone: str = "UTC",
+        readings: Iterable[Reading] = (),
+    ) -> None:  # fmt: skip
         self.catalogue = catalogue
+        self._readings = tuple(readings)
         self._secret, self._other, self._zone = secret, other, zone
         self._rules: dict[str, tuple[CompiledTable, RowRedactor]] = {}
         self._owners: dict[str, CompiledTable] = {}
@@ -105,9 +108,14 @@ class RowView:
         if spec.name not in self._rules:
             compiled = CompiledTable(spec, self.catalogue, secret=None, redact=False, zone=self._zone)
             rules = {name: rule if self._secret else _keyless(rule) for name, rule in spec.redact.items()}
-            self._rules[spec.name] = (
-                compiled, RowRedactor(replace(spec, redact=rules), secret=self._secret, other=self._other)
-            )  # fmt: skip
+            shown = RowRedactor(
+                replace(spec, redact=rules),
+                secret=self._secret,
+                other=self._other,
+                readings=self._readings,
+                again=False,
+            )
+            self._rules[spec.name] = (compiled, shown)
         return self._rules[spec.name]
 
 

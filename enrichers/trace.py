@@ -13,7 +13,7 @@ from models.change import Change, Control, SourceRow
 from models.enrichment import Enrichment
 from models.event import Event
 from models.record_type import RecordTypeEnum
-from models.tables import FromColumn, OwnerCase, Redaction, TableSpec, fold
+from models.tables import FromColumn, OwnerCase, Redaction, TableSpec
 
 BUILT_IN = frozenset(kind.value for kind in RecordTypeEnum)
 
@@ -111,10 +111,8 @@ class Trace:
     def redacted(self, changes: Mapping[str, Any], content: Content, table: CompiledTable) -> None:
         """redact: column and rule."""
         spec = table.spec
-        spelled = spec.folded if spec.unknown_columns == "publish" else {}
-        ruled = {
-            name: spec.redact.get(name) or spec.redact.get(spelled.get(fold(name), "")) for name in content.redacted
-        }
+        other = table.guarded.find if spec.unknown_columns == "publish" else lambda _: None
+        ruled = {name: spec.redact.get(name) or spec.redact.get(other(name) or "") for name in content.redacted}
         rules = {name: _redaction(rule) for name, rule in ruled.items()}
         if spec.unknown_columns == "drop":
             rules |= dict.fromkeys(sorted(changes.keys() - spec.known), "left out (unknown column)")
@@ -153,6 +151,7 @@ def _redaction(rule: Redaction | None) -> str:
         return "FULL_MASK (unknown column)"
     options: list[str] = [rule.style] if rule.style != "text" else []
     options += [f"link group {rule.link_group}"] if rule.link_group else []
+    options += ["exact value"] if rule.exact else []
     options += [f"unless {column} is {' or '.join(values)}" for column, values in rule.unless.items()]
     options += ["in free text"] if rule.patterns else []
     return f"{rule.action.value} ({', '.join(options)})" if options else rule.action.value

@@ -12,7 +12,7 @@ from enrichers.transform import iso
 from models.change import EPOCH, MAX_MICROSECONDS, Change, Operation, Row, SourceRow, milliseconds
 from models.outcome import Dead, Failure, Ok
 from models.raw import RawRecord
-from models.routing import is_key
+from models.routing import is_key, key_form, key_value
 from models.sources import dms
 from models.sources.reading import PLAIN, Reading
 
@@ -60,11 +60,11 @@ def validate(
             return Dead(Failure.VALIDATION_ERROR, f"key column {name} is absent or null")
         if not is_key(value):
             return Dead(Failure.VALIDATION_ERROR, f"key column {name} is no plain value")
-        keys[name] = value
+        keys[name] = key_form(value)
     previous = None
     if source.operation is Operation.UPDATE and before and row is not None:
-        was = {name: before[name] if before.get(name) is not None else value for name, value in keys.items()}
-        previous = was if was != keys else None
+        was = {name: key_form(before[name]) if before.get(name) is not None else value for name, value in keys.items()}
+        previous = None if all(_is_same(value, keys[name]) for name, value in was.items()) else was
         absent = spec.absent_columns or reading.absent_columns or ("null" if source.whole_images else "unchanged")
         # An image of the key alone is no whole row (docs/decisions/0011), unless the source has no others.
         if absent == "null" and (source.whole_images or not before.keys() <= keys.keys()):
@@ -94,6 +94,11 @@ def validate(
             truncated=_cut_off(reading.lob_max_size, row, before) if reading.lob_max_size else (),
         )
     )
+
+
+def _is_same(former: Any, value: Any) -> bool:
+    """Whether two key values name one row: 7 and "7" do, 1 and true do not."""
+    return (type(former) is bool) is (type(value) is bool) and key_value(former) == key_value(value)
 
 
 def _read(row: Row | None, table: CompiledTable, odd: Oddities, imprecise: set[str] | None) -> Any:

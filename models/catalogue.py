@@ -6,6 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
+from models.exact_values import resolved
 from models.records.call_center import (
     AVAILABILITY_LOG,
     CALL_CENTER_AGENTS,
@@ -39,7 +40,7 @@ class Catalogue:
     MAX_REMEMBERED = 10_000
 
     def __init__(self, specs: Iterable[TableSpec]) -> None:
-        self.specs = tuple(specs)
+        self.specs = resolved(specs)
         self._by_name = {spec.name: spec for spec in self.specs}
         self._providers = {rule.lookup: spec for spec in self.specs for rule in spec.provides}
         self._remembered: dict[tuple[str | None, str, str], tuple[TableSpec, ...]] = {}
@@ -127,5 +128,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if hasattr(value, "__dataclass_fields__"):
         plain = {field.name: _plain(getattr(value, field.name)) for field in fields(value) if field.compare}
+        if plain.get("exact", ...) is None:  # came later: says nothing of tables that are hashed as they were before
+            del plain["exact"]
         return {"is": type(value).__name__, **plain}
     return value

@@ -20,6 +20,13 @@ NO_MOMENT = re.compile(
     r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}([T ][0-9:.]{5,15}(Z|[+-][0-9:]{2,5})?)?( BC)?", re.ASCII
 )
 """What databases keep in columns of times although it is none: zero dates of MySQL, infinities of PostgreSQL."""
+NO_NUMBER: Mapping[str, str] = {
+    **dict.fromkeys(("nan",), "NaN"),
+    **dict.fromkeys(("infinity", "+infinity", "inf", "+inf", "positive_infinity"), "Infinity"),
+    **dict.fromkeys(("-infinity", "-inf", "negative_infinity"), "-Infinity"),
+}
+"""What PostgreSQL keeps in columns of numbers although it is none, in small letters -> its own spelling. Debezium
+writes POSITIVE_INFINITY where numbers are text, and Infinity where they are doubles."""
 _TRUE = frozenset({"true", "t", "1", "y", "yes"})
 _FALSE = frozenset({"false", "f", "0", "n", "no"})
 
@@ -72,7 +79,9 @@ def _decimal(value: Any) -> Any:
     kind = type(value)
     if kind is int or kind is Decimal:
         return value
-    return value if kind is str and _NUMBER.fullmatch(value) else WRONG
+    if kind is not str:
+        return WRONG
+    return value if _NUMBER.fullmatch(value) else NO_NUMBER.get(value.lower(), WRONG)
 
 
 def _any(value: Any) -> Any:
@@ -107,7 +116,7 @@ KINDS: Mapping[type, str] = {
 
 EXAMPLES: tuple[tuple[ColumnType, Any], ...] = (
     (ColumnType.INT, 7), (ColumnType.INT, Decimal("7.0")), (ColumnType.INT, "7"), (ColumnType.INT, "7.0"),
-    (ColumnType.INT, Decimal("7.5")), (ColumnType.INT, "seven"), (ColumnType.INT, True),
+    (ColumnType.INT, Decimal("7.5")), (ColumnType.INT, "seven"), (ColumnType.INT, "NaN"), (ColumnType.INT, True),
     (ColumnType.TEXT, "7"), (ColumnType.TEXT, 7), (ColumnType.TEXT, Decimal("7.50")), (ColumnType.TEXT, True),
     (ColumnType.TEXT, {"a": 1}),
     (ColumnType.BOOL, True), (ColumnType.BOOL, 1), (ColumnType.BOOL, 0), (ColumnType.BOOL, "true"),
@@ -117,7 +126,8 @@ EXAMPLES: tuple[tuple[ColumnType, Any], ...] = (
     (ColumnType.TIMESTAMP, "infinity"), (ColumnType.TIMESTAMP, 1768473060), (ColumnType.TIMESTAMP, "yesterday"),
     (ColumnType.TIMESTAMP, True),
     (ColumnType.DECIMAL, Decimal("7.50")), (ColumnType.DECIMAL, 7), (ColumnType.DECIMAL, "7.50"),
-    (ColumnType.DECIMAL, "1e3"), (ColumnType.DECIMAL, "7,50"), (ColumnType.DECIMAL, False),
+    (ColumnType.DECIMAL, "1e3"), (ColumnType.DECIMAL, "NaN"), (ColumnType.DECIMAL, "-Infinity"),
+    (ColumnType.DECIMAL, "POSITIVE_INFINITY"), (ColumnType.DECIMAL, "7,50"), (ColumnType.DECIMAL, False),
     (ColumnType.JSON, {"a": 1}), (ColumnType.JSON, '{"a": 1}'), (ColumnType.JSON, 7),
     (ColumnType.ANY, True), (ColumnType.ANY, [1]),
 )  # fmt: skip
@@ -125,7 +135,7 @@ EXAMPLES: tuple[tuple[ColumnType, Any], ...] = (
 
 
 def exact_number(value: Any) -> Decimal | None:
-    """The number in a value of a decimal column; None if there is none."""
+    """The number in a value of a decimal column; None if there is none, and for NaN and infinities."""
     if type(value) is int:
         return Decimal(value)
     if type(value) is Decimal:

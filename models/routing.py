@@ -86,6 +86,11 @@ def key_value(value: object) -> object:
     return value
 
 
+def key_form(value: object) -> object:
+    """A key value as events show it: a number in its one form (7.0 is 7, 7.50 is 7.5), everything else as it is."""
+    return key_value(value) if type(value) is Decimal else value
+
+
 def is_key(value: object) -> bool:
     """Whether a value can be (part of) a key: a plain one, or bytes."""
     return value is not None and (not isinstance(value, list | dict) or is_tagged(value))

@@ -51,11 +51,6 @@ class RedactionAction(StrEnum):
         """True if the action needs the redaction key."""
         return self in (RedactionAction.HASH, RedactionAction.TOKENIZE)
 
-    @property
-    def lossy(self) -> bool:
-        """True if two values may come out alike, which an entity id must never do."""
-        return not self.keyed
-
 
 @dataclass(frozen=True, slots=True)
 class RedactionRule:
@@ -69,6 +64,8 @@ class RedactionRule:
     replacement: str = "***REDACTED***"
     link_group: str | None = None
     """Columns of one group, in any table, hash and tokenize alike, so that consumers can join on them."""
+    exact: bool | None = None
+    """HASH and TOKENIZE: whether only equal values are the same. None: if models/exact_values.py says so."""
     unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> values: images with one of them in each column are spared; absent is redacted (docs/decisions/0030)."""
     patterns: tuple[RegexRedaction, ...] = ()
@@ -78,12 +75,13 @@ class RedactionRule:
         """For people: the action, what it is for, and whom it spares."""
         found = f" of {', '.join(pattern.name for pattern in self.patterns)}" if self.patterns else ""
         spared = " and ".join(f"{column} is {' or '.join(values)}" for column, values in self.unless.items())
-        return f"{self.action.value}{found}" + (f" unless {spared}" if spared else "")
+        what = found or (" of the exact value" if self.exact else "")
+        return f"{self.action.value}{what}" + (f" unless {spared}" if spared else "")
 
     @property
     def lossy(self) -> bool:
         """True if two values may come out alike, which neither an entity id nor an owner id may do."""
-        return self.action.lossy or bool(self.patterns)
+        return not self.linkable
 
     @property
     def linkable(self) -> bool:
@@ -95,7 +93,7 @@ class RedactionRule:
         return bool(self.unless) and all(_text(image.get(name)) in values for name, values in self.unless.items())
 
     def never_meets(self, conditions: Mapping[str, str]) -> bool:
-        """True if every image whose columns have exactly these values is spared."""
+        """True if images whose columns have these values are spared."""
         return bool(self.unless) and all(conditions.get(name) in values for name, values in self.unless.items())
 
 

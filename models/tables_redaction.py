@@ -8,7 +8,7 @@ from models.free_text import BUILT_IN, BadExpressionError, RegexRedaction
 from models.tables import MaskStyle, Redaction, RedactionAction
 from models.yaml_nodes import Reader
 
-FIELDS = ("action", "style", "visibleChars", "maskChar", "replacement", "link_group", "unless", "patterns")
+FIELDS = ("action", "style", "visibleChars", "maskChar", "replacement", "link_group", "exact", "unless", "patterns")
 
 
 def read_redaction(reader: Reader, node: yaml.Node, what: str) -> Redaction | None:
@@ -31,11 +31,14 @@ def read_redaction(reader: Reader, node: yaml.Node, what: str) -> Redaction | No
         "mask_char": mask,
         "replacement": reader.text(given.get("replacement"), f"{what}.replacement"),
         "link_group": reader.text(given.get("link_group"), f"{what}.link_group"),
+        "exact": reader.flag(given.get("exact"), f"{what}.exact"),
         "unless": _unless(reader, given.get("unless"), f"{what}.unless"),
         "patterns": _patterns(reader, given.get("patterns"), f"{what}.patterns"),
     }
     if action is None:
         return None
+    if "exact" in given and not action.keyed:
+        reader.problems.at(given["exact"], f"{what}.exact is for HASH and TOKENIZE")
     return Redaction(action, **{name: value for name, value in options.items() if value is not None})
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
+from models.exact_values import contradictions
 from models.tables import FromColumn, FromLookup, Redaction, TableSpec, fold
 from models.where import columns, parse
 from models.yaml_nodes import suggestion
@@ -28,6 +29,7 @@ def check_together(specs: Iterable[TableSpec], *, read_lookups: AbstractSet[str]
             if isinstance(case, FromLookup) and case.lookup not in providers and case.lookup not in read_lookups:
                 hint = suggestion(case.lookup, providers)
                 yield spec.name, f"{spec.name}: no table provides the lookup {case.lookup}{hint}"
+    yield from contradictions(known)
     yield from _clear_references(known)
     yield from _same_source(known)
 

@@ -169,6 +169,7 @@ def _redaction() -> Schema:
             "maskChar": {"type": ["string", "number"], "minLength": 1, "maxLength": 1},
             "replacement": _told(TEXT, "Of a FULL_MASK."),
             "link_group": _told(TEXT, "Columns of one group hash alike, in any table."),
+            "exact": _told({"type": "boolean"}, "Only equal values hash alike; always so for keys and owners."),
             "unless": _told(
                 {"type": "object", "minProperties": 1, "additionalProperties": _many(TEXT, least=1)},
                 "Columns and the values of rows that need no redaction.",

@@ -93,9 +93,17 @@ def _entity(detail: dict[str, Any], keys: dict[str, Any]) -> str:
     """The entity of these keys, with its columns in the order that `entityId` has them in."""
     now: dict[str, Any] = detail["keys"]
     ordered = next(
-        (names for names in permutations(now) if ":".join(str(now[name]) for name in names) == detail["entityId"]), now
+        (names for names in permutations(now) if ":".join(_text(now[name]) for name in names) == detail["entityId"]),
+        now,
     )
-    return f"{detail['entityType']}:{':'.join(str(keys[name]) for name in ordered)}"
+    return f"{detail['entityType']}:{':'.join(_text(keys[name]) for name in ordered)}"
+
+
+def _text(value: Any) -> str:
+    """A key value as `entityId` has it: `%` and `:` are encoded, bytes are `%b64` and their base64."""
+    mark, text = ("%b64", value["$binary"]) if isinstance(value, dict) else ("", value)
+    text = str(text).lower() if isinstance(text, bool) else str(text)
+    return mark + text.replace("%", "%25").replace(":", "%3A")
 
 
 class Inbox:

@@ -23,7 +23,7 @@ from pydantic import (
     create_model,
 )
 
-from models.column_types import NO_MOMENT
+from models.column_types import NO_MOMENT, NO_NUMBER
 from models.routing import is_key
 from models.tables import ColumnType
 
@@ -59,6 +59,12 @@ def _word(value: Any) -> Any:
     return value.strip().lower() if type(value) is str else value
 
 
+def _no_number(value: str) -> str:
+    if value.lower() not in NO_NUMBER:
+        raise ValueError("a number")
+    return value
+
+
 _Decimal = Annotated[Decimal, Strict()]
 _Bit = Annotated[StrictInt, Field(ge=0, le=1)] | Annotated[_Decimal, Field(ge=0, le=1), AfterValidator(_integral)]
 _NUMBER = r"^[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,3})?$"
@@ -75,7 +81,12 @@ VALUES: dict[ColumnType, Any] = {
         | Annotated[Literal["true", "t", "1", "y", "yes", "false", "f", "0", "n", "no"], BeforeValidator(_word)]
     ),
     ColumnType.TIMESTAMP: Annotated[StrictStr, AfterValidator(_moment)] | StrictInt | _Decimal,
-    ColumnType.DECIMAL: StrictInt | _Decimal | Annotated[str, StringConstraints(strict=True, pattern=_NUMBER)],
+    ColumnType.DECIMAL: (
+        StrictInt
+        | _Decimal
+        | Annotated[str, StringConstraints(strict=True, pattern=_NUMBER)]
+        | Annotated[StrictStr, AfterValidator(_no_number)]
+    ),
     ColumnType.JSON: Any,
     ColumnType.ANY: Any,
 }

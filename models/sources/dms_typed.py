@@ -34,9 +34,15 @@ def _scalar(value: Any) -> Any:
     return WRONG if type(value) in _NESTED else value
 
 
+def _decimal(value: Any) -> Any:
+    """A number; one that the check would spell otherwise (`nan`) is unusual."""
+    found = CHECKS[ColumnType.DECIMAL](value)
+    return value if found is value else WRONG
+
+
 _CHECKED: Final[Mapping[ColumnType, Check]] = {
     ColumnType.TIMESTAMP: CHECKS[ColumnType.TIMESTAMP],
-    ColumnType.DECIMAL: CHECKS[ColumnType.DECIMAL],
+    ColumnType.DECIMAL: _decimal,
     ColumnType.JSON: _scalar,
     ColumnType.ANY: _scalar,
 }

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.contract.standin import HandClock, clock, events, sqs, stand_in
-from tests.unit.changes import TELEPHONY, USER, Worker, dms
+from tests.unit.changes import TELEPHONY, USER, Worker, catalogue_of, dms
 
 __all__ = ["clock", "events", "sqs", "stand_in"]  # fixtures
 
@@ -121,6 +121,16 @@ def test_a_row_whose_key_changed_ends_under_its_old_key() -> None:
         inbox.take(example.Event.read(body(detail)), now=0.0)
     assert inbox.state(ENTITY) is None
     assert inbox.state("users:8")["Status"] == "AWAY"
+
+
+@pytest.mark.parametrize(
+    "former", [{"a": 6, "b": "x:y"}, {"a": "50%", "b": "7"}, {"a": True, "b": 7.5}, {"a": "1", "b": 2}]
+)
+def test_the_entity_of_a_former_key_is_the_one_its_events_had(former: dict[str, Any], tmp_path: Path) -> None:
+    worker = Worker(catalogue_of(tmp_path, "  - {table: t, entity: t, key: [b, a], unknown_columns: publish}\n"))
+    before = example.Event.read(body(worker.event(dms("insert", former, table="t"))))
+    moved = worker.event(dms("update", {"a": "n:w", "b": 9}, table="t", before=former))
+    assert example.Event.read(body(moved)).previous_entity == before.entity
 
 
 def test_what_was_seen_outlives_a_restart_and_is_forgotten_in_the_end(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ tables:
     provides: {lookup: people, key: Phone, org: Org}
     unknown_columns: mask
     redact:
-      Phone: {action: HASH, style: phone}
+      Phone: HASH
       Boss: {action: HASH, style: phone}
       Org: TOKENIZE
       Name: {action: PARTIAL_MASK, visibleChars: 0}

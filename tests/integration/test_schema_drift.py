@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from enrichers.observe import read_history
 from enrichers.schema_memory import history_key
@@ -42,10 +42,15 @@ async def shown(pipeline: Pipeline) -> list[tuple[str, str]]:
 
 
 async def command(*arguments: str) -> list[str]:
-    """Lines on stdout; a command has an event loop of its own."""
+    """Lines on stdout."""
+    return (await ended(*arguments)).stdout.splitlines()
+
+
+async def ended(*arguments: str) -> Result:
+    """A command has an event loop of its own."""
     result = await asyncio.to_thread(CliRunner().invoke, schema, arguments)
     assert result.exit_code == 0, result.stderr
-    return result.stdout.splitlines()
+    return result
 
 
 async def reported(pipeline: Pipeline, count: int) -> bool:
@@ -117,3 +122,25 @@ async def test_the_command_shows_changes_and_columns(pipeline: Pipeline) -> None
     assert {(row["column"], row["configured"]) for row in columns} >= {("ShoeSize", None), ("HomeOrgID", "int")}
     assert all(row["present"] and row["firstSeen"] == row["lastSeen"] for row in columns)
     assert await command("drift", "--table", "orgs") == []
+
+
+async def test_whoever_has_other_tables_than_the_workers_is_told(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipeline.make_topics()
+    await pipeline.put(pipeline.raw, [user(1, ShoeSize=42)])
+    async with running(make_enrich(pipeline.settings)):
+        await pipeline.has_read("enrich", pipeline.raw, 1)
+    same = await ended("drift", "--table", "users")
+    assert ("workers run with" in same.stderr, same.stdout.split()[5]) == (False, "TREATED")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("version: 1\ntables:\n  - {table: users, unknown_columns: drop}\n", encoding="utf-8")
+    monkeypatch.setenv("CDC_TABLES", str(mine))
+    other = await ended("drift", "--table", "users")
+    assert "the workers run with other tables (fingerprint " in other.stderr
+    assert ("TREATED HERE" in other.stdout, "dropped by unknown_columns" in other.stdout) == (True, True)
+    (row,) = map(json.loads, await command("drift", "--table", "users", "--output", "jsonl"))
+    assert row["sameTables"] is False
+    assert "CONFIGURED HERE" in (await ended("drift", "--columns")).stdout
+    nothing = await ended("drift", "--table", "orgs")
+    assert ("run with other tables" in nothing.stderr, nothing.stdout) == (True, "")

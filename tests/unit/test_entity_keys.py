@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from enrichers.frame import entity_id
 from enrichers.routing import route
+from enrichers.row_view import RowView
 from models.routing import MAX_KEY_BYTES, entity_key, key_value
 from models.sources.binary import tagged
-from tests.unit.changes import TELEPHONY, USER, dms
+from tests.unit.changes import TELEPHONY, USER, Worker, catalogue_of, dms
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 BYTES = st.sampled_from([b"", b"7", b"hi"]).map(lambda content: tagged(b64encode(content).decode()))
@@ -45,6 +47,44 @@ def test_different_keys_have_different_entity_ids(one: list[object], two: list[o
     if len(one) == len(two):
         same = [key_value(value) for value in one] == [key_value(value) for value in two]
         assert (entity_id(dict(enumerate(one))) == entity_id(dict(enumerate(two)))) == same  # type: ignore[arg-type]
+
+
+NUMBERS = "  - {table: t, entity: t, key: [id], columns: {id: TYPE}, unknown_columns: publish}\n"
+
+
+@pytest.mark.parametrize("kind", ["any", "decimal"])
+@pytest.mark.parametrize(
+    ("written", "shown", "entity"), [("7.0", 7, "7"), ("7.50", "7.5", "7.5"), ("1e3", 1000, "1000")]
+)
+def test_a_number_is_one_entity_however_the_source_writes_it(
+    kind: str, written: str, shown: object, entity: str, tmp_path: Path
+) -> None:
+    worker = Worker(catalogue_of(tmp_path, NUMBERS.replace("TYPE", kind)))
+    for number in range(4):  # step by step, then by the plan
+        value = dms("insert", {"id": "?", "n": number}, table="t").replace(b'"?"', written.encode())
+        found = worker.event(value)
+        assert (found["entityId"], found["keys"]) == (entity, {"id": shown})
+        assert RowView(worker.catalogue).row_key(route(value, "p", worker.catalogue).key) == f"t:{entity}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "two", "moved"),
+    [
+        ("any", "7", '"7"', False),
+        ("any", "1", "true", True),
+        ("text", "1.5", "1.50", False),
+        ("text", "7.0", "7", False),
+        ("text", "7", "8", True),
+    ],
+)
+def test_a_key_that_is_only_written_otherwise_is_no_other_key(
+    kind: str, one: str, two: str, moved: bool, tmp_path: Path
+) -> None:
+    worker = Worker(catalogue_of(tmp_path, NUMBERS.replace("TYPE", kind)))
+    value = dms("update", {"id": "new"}, before={"id": "old", "n": 2}, table="t")
+    value = value.replace(b'"old"', one.encode()).replace(b'"new"', two.encode())
+    assert (route(value, "p", worker.catalogue).retired_key is not None) is moved
+    assert ("previousKeys" in worker.event(value)) is moved
 
 
 def test_a_known_row_is_routed_by_its_key() -> None:

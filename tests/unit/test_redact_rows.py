@@ -17,7 +17,7 @@ from models.free_text import BUILT_IN, RegexRedaction
 from models.tables import MaskStyle, Redaction, RedactionAction, TableSpec
 from tests.unit.changes import KEY, TELEPHONY, USER, Worker, dms
 from workers.cli.redact import redact
-from workers.failures import ConfigurationError, NotFoundError, PartialError
+from workers.failures import CommandError, ConfigurationError, NotFoundError, PartialError
 from workers.settings.worker import environment_names
 
 SECRET = Secret(KEY)
@@ -171,6 +171,11 @@ def run(*args: str, stdin: Any) -> Result:
     return CliRunner().invoke(redact, [*args, "-"], input=text)
 
 
+def exit_code(result: Result) -> int:
+    assert isinstance(result.exception, CommandError)
+    return int(result.exception.exit_code)
+
+
 @pytest.mark.usefixtures("clean")
 class TestCommand:
     """`cdc redact`."""
@@ -234,8 +239,8 @@ class TestCommand:
             (["--table", "orgs"], {"AccountNumber": CANARY}, ConfigurationError),
             (["--table", "user"], {"Email": CANARY}, NotFoundError),
             (["--table", "users"], {"ID": CANARY}, PartialError),
-            (["--table", "users"], b'{"SSN":"' + CANARY.encode(), PartialError),
-            (["--table", "users"], b'"' + CANARY.encode() + b'"', PartialError),
+            (["--table", "users"], b'{"SSN":"' + CANARY.encode(), CommandError),
+            (["--table", "users"], b'"' + CANARY.encode() + b'"', CommandError),
             ([], dms("insert", {"SSN": CANARY}, table="unknown"), PartialError),
             ([], {"SSN": CANARY}, SystemExit),
         ],
@@ -249,6 +254,39 @@ class TestCommand:
         result = run("--table", "users", stdin=b'{"ID":1}\n{"ID":\n{"ID":2}\n')
         assert [json.loads(line) for line in result.stdout.splitlines()] == [{"ID": 1}, {"ID": 2}]
         assert str(result.exception) == "1 of 3 documents could not be shown"
+
+    def test_many_bad_documents_are_a_few_lines_and_a_number(self) -> None:
+        rows = b"".join(b'{"ID":%d}\n{"ID":"x"}\n' % number for number in range(100))
+        result = run("--table", "users", stdin=rows + dms("insert", {"ID": 1}, table="orgs") * 20)
+        assert len(result.stdout.splitlines()) == 100
+        told = result.stderr.splitlines()
+        assert [line for line in told if "not shown:" in line] == [
+            f"stdin:{line}: not shown: column ID is not of type int" for line in (2, 4, 6, 8, 10)
+        ]
+        assert (told[-2:], len(told)) == (["stdin: 95 more not shown", "stdin: 15 more left out"], 12)
+        assert (str(result.exception), exit_code(result)) == ("100 of 220 documents could not be shown", 7)
+
+    @pytest.mark.parametrize(
+        ("stdin", "why"),
+        [
+            (b"ID,Email\n" + b"1,a@x.test\n" * 5_000, "stdin:1: not acceptable JSON: malformed at line 1"),
+            (b"\x7fELF\n" * 5_000, "stdin:1: not acceptable JSON: malformed at line 1"),
+            (b"[1, 2, 3]", "stdin:1: neither a row nor a change record: no JSON object"),
+        ],
+    )
+    def test_a_file_that_is_no_json_is_one_error(self, stdin: bytes, why: str) -> None:
+        result = run("--table", "users", stdin=stdin)
+        assert (result.stdout, result.stderr, exit_code(result)) == ("", "", 1)
+        assert str(result.exception).startswith(
+            "stdin holds no row and no change record, which are JSON objects: " + why
+        )
+
+    def test_a_file_that_is_no_json_does_not_hide_the_others(self, tmp_path: Path) -> None:
+        (tmp_path / "rows.csv").write_text("ID\n1\n" * 50)
+        result = run("--table", "users", str(tmp_path / "rows.csv"), stdin=b'{"ID":1}')
+        assert result.stdout == '{"ID":1}\n'
+        assert len(result.stderr.splitlines()) == 1
+        assert (str(result.exception), exit_code(result)) == ("1 of 2 files hold no JSON", 7)
 
     def test_records_of_other_tables_are_left_out_and_told(self) -> None:
         result = run("--table", "orgs", stdin=dms("insert", USER))

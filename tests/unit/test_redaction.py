@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichers.letter_view import LetterView
 from enrichers.masks import partial_mask
 from enrichers.pipeline import PipelineOptions
-from enrichers.redact import REMOVED, MissingKeyError, Secret, redactor
+from enrichers.redact import REMOVED, MissingKeyError, Secret, redact_sensitive_fields, redactor
 from models.outcome import Dead, Ok
+from models.sources.reading import Reading
 from models.tables import Redaction, RedactionAction
 from tests.unit.changes import KEY, TELEPHONY, USER, Worker, catalogue_of, dms
 
@@ -246,3 +248,31 @@ def test_long_fractions_are_told_apart() -> None:
     one, two = Decimal("0." + "1" * 40), Decimal("0." + "1" * 39 + "2")
     assert apply(RedactionAction.HASH, one) != apply(RedactionAction.HASH, two)
     assert apply(RedactionAction.HASH, Decimal("1.50")) == apply(RedactionAction.HASH, Decimal("1.5"))
+
+
+TWINS = """
+  - table: t
+    entity: t
+    key: [ID]
+    redact: {Mail: FULL_MASK, m_ail: REMOVE, SSN: REMOVE, Card: FULL_MASK}
+    unknown_columns: publish
+"""
+
+
+@pytest.mark.parametrize("name", ["MAIL", "BI_SSN", "BI_ssn", "BI_S_SN", "OLD_Card", "BI_MAIL"])
+def test_a_column_that_is_one_with_a_rule_by_another_name_is_not_published_without_it(
+    name: str, tmp_path: Path
+) -> None:
+    options = PipelineOptions(redaction_key=KEY, readings={"core": Reading(before_prefix="OLD_")})
+    worker = Worker(catalogue_of(tmp_path, TWINS), options)
+    view = LetterView(worker.catalogue, secret=Secret(KEY), readings=dict(options.readings))
+    for number in range(3):  # step by step, and by the plan if there is one
+        value = dms("insert", {"ID": number, name: CANARY, "Note": "clear"}, table="t")
+        found = worker.event(value)
+        assert CANARY not in repr(view.change(value, "dms", "core"))
+        assert CANARY not in json.dumps(found)
+        assert (found["changes"]["Note"], found["metadata"]["redactedFields"]) == ({"new": "clear"}, [name])
+    spec = worker.catalogue.named("t")
+    assert spec is not None
+    if not name.startswith("OLD_"):
+        assert CANARY not in str(redact_sensitive_fields({"ID": 1, name: CANARY}, spec).row)

@@ -18,8 +18,9 @@ from models.sources import adapters, dms
 from models.strict_json import JsonError, decode, wire
 from workers.cli.columns import columns
 from workers.cli.files import read_input, shown_name
+from workers.cli.refused import RefusedDocuments
 from workers.contract import pipeline_options, read_catalogue
-from workers.failures import ConfigurationError, PartialError, unknown_name
+from workers.failures import CommandError, ConfigurationError, PartialError, unknown_name
 from workers.settings.redaction import KEY_HINT
 from workers.settings.worker import Settings, load_settings
 
@@ -33,11 +34,13 @@ Examples:
 
 
 class _NotRedacted(Exception):
-    """A document that is not shown. `failed` False: it has no row that these rules are for."""
+    """A document that is not shown. `failed` False: it has no row that these rules are for. `is_object` False: it can
+    be no row and no record at all."""
 
-    def __init__(self, why: str, *, failed: bool = True) -> None:
+    def __init__(self, why: str, *, failed: bool = True, is_object: bool = True) -> None:
         super().__init__(why)
         self.failed = failed
+        self.is_object = is_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,9 @@ class _Redaction:
         try:
             document = decode(content)
         except JsonError as error:
-            raise _NotRedacted(f"not acceptable JSON: {error}") from None
+            raise _NotRedacted(f"not acceptable JSON: {error}", is_object=False) from None
         if not isinstance(document, dict):
-            raise _NotRedacted("neither a row nor a change record: no JSON object")
+            raise _NotRedacted("neither a row nor a change record: no JSON object", is_object=False)
         if adapters.adapter_of(document) is None:
             if self.table is None:
                 raise click.UsageError(f"{where} is a plain row: say of which table with --table")
@@ -160,15 +163,19 @@ def redact(files: tuple[str, ...], table: str | None, key_version: int | None, s
     whose images are shown as "before" and "after". Values are checked and transformed as in the pipeline, so that
     hashes and tokens are those of its events. Redaction is applied even if ENABLE_DATA_REDACTION is false.
 
-    Exit code: 0, or 7 if a document could not be shown (stderr says which and why, never a value), 3 if a rule needs a
-    key that is not set, 6 if there is no such table or file.
+    Exit code: 0, or 7 if a document could not be shown (stderr says of the first few of a file which and why, never a
+    value, and how many more), 1 if no file holds a JSON object, 3 if a rule needs a key that is not set, 6 if there is
+    no such table or file.
     """
     work = _Redaction(load_settings(), table, key_version)
     shown: list[list[_Image]] = []
-    count = failed = 0
+    read: list[RefusedDocuments] = []
+    no_json: list[str] = []
     for name in files:
+        refused = RefusedDocuments(shown_name(name))
+        read.append(refused)
         for where, content in work.documents(name):
-            count += 1
+            refused.documents += 1
             try:
                 images = work.images(where, content)
             except MissingKeyError as error:
@@ -176,9 +183,10 @@ def redact(files: tuple[str, ...], table: str | None, key_version: int | None, s
                     str(error), hint=f"set CDC_REDACTION_KEY or CDC_REDACTION_KEY_FILE; {KEY_HINT}"
                 ) from None
             except _NotRedacted as error:
-                failed += error.failed
-                click.echo(f"{where}: {'not shown' if error.failed else 'left out'}: {error}", err=True)
+                refused.objects = refused.objects or error.is_object
+                refused.note(where, str(error), failed=error.failed)
                 continue
+            refused.is_json()
             for image in images if steps else ():
                 for column, step in image.redacted.steps:
                     click.echo(" ".join(filter(None, (f"{where}:", image.side, f"{column}: {step}"))), err=True)
@@ -186,13 +194,33 @@ def redact(files: tuple[str, ...], table: str | None, key_version: int | None, s
                 click.echo(json.dumps(_document(images), ensure_ascii=False, separators=(",", ":")))
             else:
                 shown.append(images)
+        if (told := refused.end()) is not None:
+            no_json.append(told)
     if output == "json":
         click.echo(json.dumps([_document(images) for images in shown], ensure_ascii=False, indent=2))
     elif output == "table":
         for line in _table(shown):
             click.echo(line)
-    if failed:
-        raise PartialError(f"{failed} of {count} documents could not be shown")
+    _judge(read, no_json)
+
+
+def _judge(read: list[RefusedDocuments], no_json: list[str]) -> None:
+    """Raises PartialError or CommandError if something could not be shown."""
+    if no_json and len(no_json) == len(read):
+        for told in no_json[:-1]:
+            click.echo(f"cdc: {told}", err=True)
+        raise CommandError(
+            no_json[-1], hint="rows and records may stand on lines, pretty-printed or in arrays, but only as JSON"
+        )
+    for told in no_json:
+        click.echo(f"cdc: {told}", err=True)
+    json_files = [file for file in read if not file.is_no_json]
+    failed, count = sum(file.failed for file in json_files), sum(file.documents for file in json_files)
+    others = [f"{len(no_json)} of {len(read)} files hold no JSON"] if no_json else []
+    if failed or no_json:
+        raise PartialError(
+            "; ".join([*([f"{failed} of {count} documents could not be shown"] if failed else []), *others])
+        )
 
 
 def _keys(known: list[Secret], wanted: int | None) -> tuple[Secret | None, Secret | None]:

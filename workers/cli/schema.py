@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from workers.cli.columns import columns
+from workers.cli.columns import columns, talk
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.failures import CommandError, ExitCode, unknown_name
@@ -63,13 +63,23 @@ def drift(names: tuple[str, ...], whole: bool, output: Output) -> None:
     A column is new if neither the configuration names it nor an earlier record had it; it has vanished if a control
     record, the schema of a record, or a new row that names all columns says so; it was retyped if its source told
     another type or its values became of another kind. Names and types only, never values. Workers may run or not.
+
+    What is new, and how it is treated, is said by the tables configured here (CDC_TABLES, CDC_CATALOGUE). If those that
+    the workers run with are others, a line on stderr, the heading TREATED HERE and "sameTables" in JSON say so.
     """
     with quiet():
-        found = asyncio.run(_read(names))
+        found, elsewhere = asyncio.run(_read(names))
     from workers.schemas.drift import changes_of, columns_of  # noqa: PLC0415
 
-    rows = [row for one in found for row in (columns_of(one) if whole else changes_of(one))]
+    listed = columns_of if whole else changes_of
+    rows = [row for one in found for row in listed(one, same_tables=elsewhere is None)]
     _print(rows, output, _column_cells if whole else _change_cells)
+    if elsewhere is not None:
+        judged = "what is configured" if whole else "what is new, and how it is treated,"
+        talk(
+            f"cdc schema: {elsewhere}: {judged} is said by the tables configured here. Set CDC_TABLES and "
+            "CDC_CATALOGUE as for the workers"
+        )
     if not rows:
         click.echo(f"cdc schema: no column has {'been seen yet' if whole else 'changed'}", err=True)
 
@@ -136,14 +146,16 @@ def docs(names: tuple[str, ...], out: Path) -> None:
     click.echo(f"cdc schema: {len(pages)} pages written to {out}", err=True)
 
 
-async def _read(names: tuple[str, ...]) -> "list[TableSchema]":
+async def _read(names: tuple[str, ...]) -> "tuple[list[TableSchema], str | None]":
+    """The columns, and why the tables configured here may not be those of the workers."""
     from workers.kafka.access import kafka_access  # noqa: PLC0415  importing aiokafka takes half a second
-    from workers.schemas.drift import read_schemas  # noqa: PLC0415
+    from workers.schemas.drift import judged_elsewhere, read_schemas  # noqa: PLC0415
 
     settings, catalogue = _configured()
     specs = _wanted(catalogue, names)
     async with kafka_access(settings) as kafka:
-        return await read_schemas(settings, kafka, specs, Progress("cdc schema"))
+        found = await read_schemas(settings, kafka, specs, Progress("cdc schema"))
+        return found, await judged_elsewhere(settings, kafka, catalogue)
 
 
 def _configured() -> "tuple[Settings, Catalogue]":
@@ -212,20 +224,29 @@ def _print(rows: list[dict[str, Any]], output: Output, cells: Any) -> None:
 def _lines(rows: Iterable[dict[str, str]]) -> Iterator[str]:
     cells = list(rows)
     head = tuple(cells[0])
-    return columns([head, *(tuple(row.values()) for row in cells)], left=head, least=("FIRST SEEN", "CONFIGURED"))
+    return columns(
+        [head, *(tuple(row.values()) for row in cells)],
+        left=head,
+        least=("FIRST SEEN", "CONFIGURED", "CONFIGURED HERE"),
+    )
 
 
 def _change_cells(row: dict[str, Any]) -> dict[str, str]:
     sides = " -> ".join(row[side] for side in ("was", "now") if row[side])
     return {"TABLE": row["table"], "COLUMN": row["column"], "CHANGE": row["change"], "TYPE": sides or "-",
-            "WHEN": row["at"], "TREATED": row["treatment"]}  # fmt: skip
+            "WHEN": row["at"], _by("TREATED", row): row["treatment"]}  # fmt: skip
 
 
 def _column_cells(row: dict[str, Any]) -> dict[str, str]:
     kinds = ", ".join([*row["kinds"], *(f"{kind} (refused)" for kind in row["refused"])])
-    return {"TABLE": row["table"], "COLUMN": row["column"], "CONFIGURED": row["configured"] or "-",
+    return {"TABLE": row["table"], "COLUMN": row["column"], _by("CONFIGURED", row): row["configured"] or "-",
             "TYPE": row["type"] or "-", "VALUES": kinds or "-", "THERE": "yes" if row["present"] else "no",
             "FIRST SEEN": row["firstSeen"], "LAST SEEN": row["lastSeen"]}  # fmt: skip
+
+
+def _by(heading: str, row: dict[str, Any]) -> str:
+    """The heading of what the tables of this command say, if they are not those of the workers."""
+    return heading if row["sameTables"] else f"{heading} HERE"
 
 
 def _difference_cells(row: dict[str, Any]) -> dict[str, str]:

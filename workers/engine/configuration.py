@@ -81,15 +81,18 @@ def merged(record: StageConfig | None, ours: StageConfig) -> StageConfig:
 async def read_config(app: Any) -> StageConfig | None:
     """The record of the app's group; None if there is none or no topic for it. Raises BootRefused, KafkaError."""
     topic = app.options.config_topic
-    if topic is None:
-        return None
+    return None if topic is None else await read_record(app.options.client(f"{app.conf.id}-config"), topic, app.conf.id)
+
+
+async def read_record(client: dict[str, Any], topic: str, group: str) -> StageConfig | None:
+    """The same of any group; the topic exists. `client`: arguments of a client of Kafka."""
     found: dict[bytes | None, bytes | None] = {}
 
     def apply(record: Any) -> None:
         found[record.key] = record.value
 
-    await read_to_end(app.options.client(f"{app.conf.id}-config"), {TP(topic, 0): 0}, apply)
-    value = found.get(app.conf.id.encode())
+    await read_to_end(client, {TP(topic, 0): 0}, apply)
+    value = found.get(group.encode())
     return StageConfig.decode(value) if value is not None else None
 
 

@@ -20,6 +20,13 @@ once by `cdc schema drift`. Anything else ends the record as a dead letter `VALI
 and the type, never the value. `null` is allowed everywhere but in key columns and required ones. `json` and `any` take
 everything. Numbers keep every digit; integers beyond int64 and fractions travel as text.
 
+PostgreSQL's `numeric` knows `NaN` and infinities. In a column of decimals they travel as the texts `NaN`, `Infinity`
+and `-Infinity`, however the source spells them: DMS and Aurora DSQL as PostgreSQL does, Debezium with
+`decimal.handling.mode` `string` (`NAN`, `POSITIVE_INFINITY`) or `double`. Its mode `precise` has no such values; what
+stands in their place and is no number is a dead letter. A `transform` to DECIMAL has no form for them and makes a dead
+letter `TRANSFORMATION_ERROR`; in `where:` they are null. Without quotes they are no JSON: `PARSE_ERROR`. Neighbours of
+such records go on ([ADR 61](decisions/0061-no-numbers.md)).
+
 | type | given | kind | result |
 |---|---|---|---|
 """

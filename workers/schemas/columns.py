@@ -12,7 +12,7 @@ REDACTION = "x-cdc-redaction"
 """Annotation: the rule that made the value what it is."""
 ISO_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3,6}Z$"
 _INTEGER = r"^-?[0-9]+$"
-_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_NUMBER = r"^([+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|-?Infinity)$"
 
 
 def column_schema(spec: TableSpec, name: str, *, nullable: bool = True) -> Schema | None:

@@ -8,17 +8,21 @@ from typing import Any
 from enrichers.observe import read_history, read_seen
 from enrichers.schema_memory import History, Seen, history_key, report, seen_key, together, treatment
 from enrichers.state import NewerFormatError, UnreadableEntryError
+from models.catalogue import Catalogue
 from models.routing import partition_of
 from models.tables import TableSpec
+from workers.engine.configuration import read_record
+from workers.engine.errors import BootRefused
 from workers.failures import CommandError, ConfigurationError
-from workers.kafka.access import KafkaAccess
+from workers.kafka.access import CLIENT, KafkaAccess
 from workers.kafka.logs import Tell
-from workers.kafka.topics import PINS_TABLE, group_of
+from workers.kafka.topics import PINS_TABLE, Topics, describe_topics, group_of
 from workers.rebuild.changelogs import read_entries, topic_of
 from workers.rebuild.image import TableImage
 from workers.settings.worker import Settings
 
 STAGE = "enrich"
+NOT_SAID = "no worker has said which tables it runs with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,25 @@ async def read_schemas(
         raise CommandError(str(error), hint="`cdc table rebuild` restores it") from None
 
 
+async def judged_elsewhere(settings: Settings, kafka: KafkaAccess, catalogue: Catalogue) -> str | None:
+    """Why the workers may treat columns otherwise than these tables say; None: they run with the same ones.
+
+    The last worker of enrich that started has left the fingerprint of its tables in Kafka (docs/decisions/0017).
+    Raises ConfigurationError if a later release wrote that, KafkaError."""
+    topic = Topics.of(settings).config
+    if not (await describe_topics(kafka.admin, [topic]))[topic].partitions:
+        return NOT_SAID
+    try:
+        record = await read_record(kafka.connection.client(CLIENT), topic, group_of(settings, STAGE))
+    except BootRefused as error:
+        raise ConfigurationError(str(error), hint="use the newest release that has run") from None
+    if record is None or not record.fingerprint:
+        return NOT_SAID
+    if record.fingerprint == catalogue.fingerprint:
+        return None
+    return f"the workers run with other tables (fingerprint {record.fingerprint}, here {catalogue.fingerprint})"
+
+
 def _schema(spec: TableSpec, image: TableImage, partitions: int) -> TableSchema | None:
     own, key = seen_key(spec.name), history_key(spec.name)
     raw = [image.parts[PINS_TABLE, index].get(own) for index in range(partitions)]
@@ -56,8 +79,9 @@ def _schema(spec: TableSpec, image: TableImage, partitions: int) -> TableSchema 
     return TableSchema(spec, seen, history) if seen.columns or history.changes else None
 
 
-def changes_of(schema: TableSchema) -> Iterator[dict[str, Any]]:
-    """One plain document per reported change, oldest first; names and types only."""
+def changes_of(schema: TableSchema, *, same_tables: bool = True) -> Iterator[dict[str, Any]]:
+    """One plain document per reported change, oldest first; names and types only. `same_tables`: whether the workers
+    run with the tables that say how a column is treated."""
     for change in schema.history.changes:
         yield {
             "table": schema.spec.name,
@@ -67,18 +91,20 @@ def changes_of(schema: TableSchema) -> Iterator[dict[str, Any]]:
             "now": change.now or None,
             "at": moment(change.at_ms),
             "treatment": treatment(schema.spec, change),
+            "sameTables": same_tables,
             "version": change.version,
         }
 
 
-def columns_of(schema: TableSchema) -> Iterator[dict[str, Any]]:
-    """One plain document per column that was ever seen."""
+def columns_of(schema: TableSchema, *, same_tables: bool = True) -> Iterator[dict[str, Any]]:
+    """The same per column that was ever seen."""
     for name, column in sorted(schema.seen.columns.items()):
         declared = schema.spec.columns.get(name)
         yield {
             "table": schema.spec.name,
             "column": name,
             "configured": declared.value if declared is not None else "any" if name in schema.spec.known else None,
+            "sameTables": same_tables,
             "type": column.types[-1][1] if column.types else None,
             "kinds": sorted(column.kinds),
             "refused": sorted(column.refused),
