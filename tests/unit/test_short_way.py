@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from enrichers.compiled import CompiledTable
 from enrichers.observe import Oddities
@@ -165,7 +166,9 @@ def test_a_header_that_names_another_table_of_the_same_columns_changes_nothing()
     worker.event(record("insert", ROW, table="things"))
     data = record("insert", ROW, table="others")
     given = RawRecord(data, b"k", Origin("s", "h", "1"), "raw", 0, 9, 1, "core", adapter="dms", table="things")
-    outcomes = [worker.pipeline.run(one, worker.state).outcome for one in (given, replace(given, table="others"))]
+    outcomes = [
+        worker.pipeline.run(one, worker.state).outcome for one in (given, structs.replace(given, table="others"))
+    ]
     assert outcomes[0] == outcomes[1]
     assert isinstance(outcomes[0], Ok)
     assert outcomes[0].value.entity_type == "others"
