@@ -42,6 +42,7 @@ from workers.engine.clock import monotonic
 from workers.engine.delivery import WindowOptions
 from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
+from workers.engine.ledger import too_many
 from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
 from workers.eventbridge.bus_watch import BusWatch
@@ -51,7 +52,7 @@ from workers.eventbridge.sink import EventBridgeSink
 from workers.failures import CommandError, ConfigurationError
 from workers.health.canary_arrivals import CanaryArrivals
 from workers.kafka.connection import kafka_connection, refuse_wrong_credentials
-from workers.kafka.topics import Topics, ensure_topics, group_of
+from workers.kafka.topics import Topics, ensure_topics, group_of, tables_of
 from workers.kinesis.budget import Budget
 from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
@@ -169,6 +170,8 @@ def make_enrich(settings: Settings) -> StageApp:
     """A new app for raw -> events."""
     load_parameters(settings)
     catalogue = read_catalogue(settings)
+    if why := too_many(tables_of(catalogue.lookups)):
+        raise ConfigurationError(why, hint="have fewer lookups, or shorter names of lookups; `cdc check` tells more")
     app = _stage(settings, catalogue, "enrich")
     app.table_values = TABLE_VALUES_FORMAT
     app.traces.add(Topics.of(settings).events)

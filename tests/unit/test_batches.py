@@ -105,4 +105,5 @@ def test_the_furthest_extent_of_a_slots_sources_counts() -> None:
         Ledger(changelogs={"seen": Extent(0, 7), "all": Extent(0, 2)}),
         Ledger(changelogs={"seen": Extent(0, 9)}),
     ]
-    assert last_written(ledgers) == {"seen": Extent(0, 9), "all": Extent(0, 2)}
+    assert last_written(ledgers, {"seen", "all"}) == {"seen": Extent(0, 9), "all": Extent(0, 2)}
+    assert last_written(ledgers, {"all"}) == {"all": Extent(0, 2)}

@@ -83,7 +83,7 @@ class Gaps:
             bounds[tp.partition][logs[tp]] = extent
         whole = set()
         for index, of_slot in ledgers.items():
-            problem = lost_entries(last_written(of_slot), bounds[index])
+            problem = lost_entries(last_written(of_slot, app.tables), bounds[index])
             if not problem:
                 whole.add(index)
                 slot = app.slots.owned.get(index)

@@ -103,7 +103,7 @@ class Slot:
         """Take over committed positions and ledgers: from here on the slot is usable."""
         self.position = {tp: found.offset for tp, found in positions.items()}
         self.ledgers = {tp: Ledger.decode(found.metadata) for tp, found in positions.items()}
-        self.extents = last_written(list(self.ledgers.values()))
+        self.extents = last_written(list(self.ledgers.values()), self.app.tables)
         self.usable, self.why = True, ""
 
     async def commit(self, unit: "UnitOfWork") -> None:
