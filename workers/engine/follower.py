@@ -36,6 +36,13 @@ class Follower:
         """Set at every record; whoever waits clears it."""
         self.trouble = ""
         """Name of the error that keeps it from reading, or nothing."""
+        self._turns = 0
+
+    @property
+    def in_hand(self) -> dict[str, int]:
+        """For the probe of life, by name: a number that moves as long as somebody follows, whether Kafka answers or
+        not. Nobody else would notice that nobody follows: what is known only grows old."""
+        return {f"following {self._tps[0].topic}": self._turns} if self._task is not None else {}
 
     def start(self) -> None:
         """Begin to follow; a broker that is away is waited for."""
@@ -52,6 +59,7 @@ class Follower:
     async def _run(self) -> None:
         positions = dict.fromkeys(self._tps, 0)
         while True:
+            self._turns += 1
             try:
                 await self._follow(positions)
             except Exception as error:  # noqa: BLE001  the world, or what `apply` stumbled over: it is read again
@@ -75,6 +83,7 @@ class Follower:
                 reader.seek(tp, max(begins[tp], positions[tp]))
             asked, ends = float("-inf"), dict.fromkeys(self._tps, 0)
             while True:
+                self._turns += 1
                 try:
                     batches = await reader.getmany(timeout_ms=POLL_MS)
                 except OffsetOutOfRangeError as error:  # compacted away, or the topic was made anew
