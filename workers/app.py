@@ -34,9 +34,9 @@ from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
 from workers.boot_checks import check_all, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
 from workers.database.connection import Postgres, require_client
+from workers.database.measures import measure
 from workers.database.queries import query_of
 from workers.database.resolver import Resolver
-from workers.database.tally import measure
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.delivery import WindowOptions

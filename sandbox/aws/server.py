@@ -156,7 +156,7 @@ class StandIn:
     async def _dated_answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """What is answered says when, by the clock that arrivals and retention go by."""
         response = await self._answer(request)
-        if not response.prepared:
+        if response.status < 500 and not response.prepared:
             response.headers[hdrs.DATE] = formatdate(self._clock(), usegmt=True)
         return response
 

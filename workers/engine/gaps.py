@@ -9,15 +9,8 @@ from faust.types import TP
 
 from workers.engine.errors import EngineError, Fenced, StaleBatch
 from workers.engine.ledger import REMADE, SKIPPED, UNFINISHED, Extent, Ledger, last_written
+from workers.engine.offsets import Position
 from workers.engine.unit import Advance, UnitOfWork
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a source partition goes on, with the metadata of its last commit (the ledger)."""
-
-    offset: int
-    metadata: str
 
 
 @dataclass(frozen=True, slots=True)
