@@ -10,8 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -118,9 +117,9 @@ def _record_gap(dead: str, stage: str, unit: UnitOfWork, gap: Gap) -> None:
     unit.send(dead, None, None, [(f"{GAP_PREFIX}{name}", str(value).encode()) for name, value in where.items()])
 
 
-def make_bridge(settings: Settings) -> StageApp:
-    """A new app for Kinesis -> raw."""
-    catalogue = read_catalogue(settings)
+def make_bridge(settings: Settings, tables: Catalogue | None = None) -> StageApp:
+    """A new app for Kinesis -> raw. `tables`, here as in the others: None reads them."""
+    catalogue = tables or read_catalogue(settings)
     app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True, fetch_wait_ms=500)
     topics = Topics.of(settings)
     routers: dict[tuple[Adapter | None, Reading], Router] = {}
@@ -166,10 +165,10 @@ def make_bridge(settings: Settings) -> StageApp:
     return app
 
 
-def make_enrich(settings: Settings) -> StageApp:
+def make_enrich(settings: Settings, tables: Catalogue | None = None) -> StageApp:
     """A new app for raw -> events."""
     load_parameters(settings)
-    catalogue = read_catalogue(settings)
+    catalogue = tables or read_catalogue(settings)
     if why := too_many(tables_of(catalogue.lookups)):
         raise ConfigurationError(why, hint="have fewer lookups, or shorter names of lookups; `cdc check` tells more")
     app = _stage(settings, catalogue, "enrich")
@@ -213,9 +212,9 @@ def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolv
     return resolver
 
 
-def make_publish(settings: Settings) -> StageApp:
+def make_publish(settings: Settings, tables: Catalogue | None = None) -> StageApp:
     """A new app for events -> EventBridge."""
-    catalogue = read_catalogue(settings)
+    catalogue = tables or read_catalogue(settings)
     if mistakes := [f"table {name}: {text}" for name, text in mistakes_of(settings.event_source, catalogue.specs)]:
         raise ConfigurationError("; ".join(mistakes), hint="`cdc check` tells all that is wrong")
     # Half a window: a larger batch would wait for the window to be empty.
@@ -239,14 +238,14 @@ def make_publish(settings: Settings) -> StageApp:
     return app
 
 
-def make_archive(settings: Settings) -> StageApp:
+def make_archive(settings: Settings, tables: Catalogue | None = None) -> StageApp:
     """A new app for dead letters -> S3, SQS, SNS. Raises ConfigurationError if none of them is set."""
     if not settings.has_archive:
         raise ConfigurationError(
             "the stage archive has nowhere to write to",
             hint="set DLQ_ARCHIVE_BUCKET, ALERT_TOPIC_ARN or CDC_DLQ_QUEUE_URL",
         )
-    app = _stage(settings, read_catalogue(settings), ARCHIVE, batch_records=WindowOptions().max_records // 2)
+    app = _stage(settings, tables or read_catalogue(settings), ARCHIVE, batch_records=WindowOptions().max_records // 2)
     session_of = functools.cache(functools.partial(Session, settings))
     topic = alert_topic(settings, session_of)
     notices = LetterNotices(topic, settings.archive_bucket, monotonic) if topic is not None else None
@@ -259,7 +258,14 @@ def stages_of(settings: Settings) -> tuple[str, ...]:
     return (*STAGES, ARCHIVE) if settings.has_archive else STAGES
 
 
-FACTORIES: dict[str, Callable[[Settings], StageApp]] = {
+class Factory(Protocol):
+    """Makes an app of one stage."""
+
+    def __call__(self, settings: Settings, tables: Catalogue | None = None) -> StageApp:
+        """Raises CommandError for settings, files and tables that do not fit."""
+
+
+FACTORIES: dict[str, Factory] = {
     "bridge": make_bridge,
     "enrich": make_enrich,
     "publish": make_publish,

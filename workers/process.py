@@ -11,6 +11,7 @@ from workers.archive.notices import alert_topic
 from workers.archive.watch import Watch
 from workers.aws.client import Session
 from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of
+from workers.contract import read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.stages import Stage, StageWorker
@@ -32,13 +33,15 @@ def make_process(settings: Settings, stages: Sequence[str], listening: socket.so
     where a stage could only log it.
     """
     kafka_connection(settings)
+    # Once: a stage that is made anew after a crash must not find another file than its neighbours did.
+    tables = read_catalogue(settings)
     for stage in stages:
-        FACTORIES[stage](settings)
+        FACTORIES[stage](settings, tables)
     name = worker_name(settings)
     pauses = PauseWatch(settings, name, now_ms)
 
     def governed(stage: str) -> StageApp:
-        return pauses.govern(stage, FACTORIES[stage](settings))
+        return pauses.govern(stage, FACTORIES[stage](settings, tables))
 
     return StageWorker(
         {stage: functools.partial(governed, stage) for stage in stages},
