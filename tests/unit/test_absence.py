@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,23 @@ async def test_a_follower_lives_while_kafka_is_away_and_shows_when_it_is_dead(aw
     finally:
         await follower.stop()
     assert follower.in_hand == {}
+
+
+async def test_a_follower_of_brokers_that_take_connections_and_never_answer_goes_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr(module, "START_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as frozen:
+        servers = f"127.0.0.1:{frozen.getsockname()[1]}"
+        follower = Follower({"bootstrap_servers": servers}, "checkpoints", 2, lambda _: None)
+        follower.start()
+        try:
+            first = follower.in_hand["following checkpoints"]
+            await until(lambda: follower.in_hand["following checkpoints"] > first + 2)
+            assert follower.trouble == "TimeoutError"
+        finally:
+            await follower.stop()
 
 
 async def test_the_probe_of_life_sees_who_follows_checkpoints_and_pauses(

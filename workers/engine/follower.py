@@ -15,6 +15,8 @@ log = logging.getLogger("cdc.follower")
 
 BOUNDS_EVERY = 2.0
 """Seconds between two looks at the high watermarks."""
+START_SECONDS = 200.0
+"""Less than what the probe of life takes for a standstill, and enough for several servers that do not answer."""
 POLL_MS = 200
 PAUSE = 1.0
 
@@ -76,7 +78,8 @@ class Follower:
         # High watermarks are asked for by another consumer: the last stable offset may hide a committed record.
         bounds = AIOKafkaConsumer(**self._client, isolation_level="read_uncommitted", enable_auto_commit=False)
         try:
-            await asyncio.gather(reader.start(), bounds.start())
+            async with asyncio.timeout(START_SECONDS):  # brokers that are frozen answer none of many servers
+                await asyncio.gather(reader.start(), bounds.start())
             reader.assign(self._tps)
             begins = await bounds.beginning_offsets(self._tps)
             for tp in self._tps:
