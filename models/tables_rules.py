@@ -1,5 +1,6 @@
 """Rules that tables must keep together and each of its own: what would give wrong owners, ids or leaks is refused."""
 
+import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
@@ -10,6 +11,7 @@ from models.yaml_nodes import suggestion
 
 TAKEN = frozenset({"schemas", "owners", "recent"})
 """Names of the worker's own tables: a lookup of that name would be one of them."""
+_LOOKUP = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 
 def check_together(specs: Iterable[TableSpec], *, read_lookups: AbstractSet[str]) -> Iterator[tuple[str, str]]:
@@ -22,6 +24,9 @@ def check_together(specs: Iterable[TableSpec], *, read_lookups: AbstractSet[str]
             other = providers.setdefault(rule.lookup, spec.name)
             if other != spec.name:
                 yield spec.name, f"{spec.name} and {other} both provide the lookup {rule.lookup}"
+            if not _LOOKUP.fullmatch(rule.lookup):
+                wanted = "at most 100 letters (a-z), digits, dots, dashes and underscores"
+                yield spec.name, f"{spec.name}: the lookup {rule.lookup} is part of a topic's name: {wanted}"
             if rule.lookup in TAKEN:
                 yield spec.name, f"{spec.name}: {rule.lookup} is a table of the worker: give the lookup another name"
     for spec in known:

@@ -10,8 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -34,14 +33,15 @@ from workers.aws.client import IRequester, Reach, Session, hot_client, reach_of
 from workers.boot_checks import check_all, check_checkpoints, check_stream_account
 from workers.contract import enrich_pipeline, key_checks, read_catalogue
 from workers.database.connection import Postgres, require_client
+from workers.database.measures import measure
 from workers.database.queries import query_of
 from workers.database.resolver import Resolver
-from workers.database.tally import measure
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.delivery import WindowOptions
 from workers.engine.errors import BootRefused
 from workers.engine.gaps import Gap
+from workers.engine.ledger import too_many
 from workers.engine.options import EngineOptions
 from workers.engine.unit import UnitOfWork
 from workers.eventbridge.bus_watch import BusWatch
@@ -51,7 +51,7 @@ from workers.eventbridge.sink import EventBridgeSink
 from workers.failures import CommandError, ConfigurationError
 from workers.health.canary_arrivals import CanaryArrivals
 from workers.kafka.connection import kafka_connection, refuse_wrong_credentials
-from workers.kafka.topics import Topics, ensure_topics, group_of
+from workers.kafka.topics import Topics, ensure_topics, group_of, tables_of
 from workers.kinesis.budget import Budget
 from workers.kinesis.directory import ShardDirectory
 from workers.kinesis.forwarding import Destination
@@ -117,9 +117,9 @@ def _record_gap(dead: str, stage: str, unit: UnitOfWork, gap: Gap) -> None:
     unit.send(dead, None, None, [(f"{GAP_PREFIX}{name}", str(value).encode()) for name, value in where.items()])
 
 
-def make_bridge(settings: Settings) -> StageApp:
-    """A new app for Kinesis -> raw."""
-    catalogue = read_catalogue(settings)
+def make_bridge(settings: Settings, tables: Catalogue | None = None) -> StageApp:
+    """A new app for Kinesis -> raw. `tables`, here as in the others: None reads them."""
+    catalogue = tables or read_catalogue(settings)
     app = _stage(settings, catalogue, "bridge", contiguous_slots=True, open_on_demand=True, fetch_wait_ms=500)
     topics = Topics.of(settings)
     routers: dict[tuple[Adapter | None, Reading], Router] = {}
@@ -165,10 +165,12 @@ def make_bridge(settings: Settings) -> StageApp:
     return app
 
 
-def make_enrich(settings: Settings) -> StageApp:
+def make_enrich(settings: Settings, tables: Catalogue | None = None) -> StageApp:
     """A new app for raw -> events."""
     load_parameters(settings)
-    catalogue = read_catalogue(settings)
+    catalogue = tables or read_catalogue(settings)
+    if why := too_many(tables_of(catalogue.lookups)):
+        raise ConfigurationError(why, hint="have fewer lookups, or shorter names of lookups; `cdc check` tells more")
     app = _stage(settings, catalogue, "enrich")
     app.table_values = TABLE_VALUES_FORMAT
     app.traces.add(Topics.of(settings).events)
@@ -210,9 +212,9 @@ def _fallback(app: StageApp, settings: Settings, catalogue: Catalogue) -> Resolv
     return resolver
 
 
-def make_publish(settings: Settings) -> StageApp:
+def make_publish(settings: Settings, tables: Catalogue | None = None) -> StageApp:
     """A new app for events -> EventBridge."""
-    catalogue = read_catalogue(settings)
+    catalogue = tables or read_catalogue(settings)
     if mistakes := [f"table {name}: {text}" for name, text in mistakes_of(settings.event_source, catalogue.specs)]:
         raise ConfigurationError("; ".join(mistakes), hint="`cdc check` tells all that is wrong")
     # Half a window: a larger batch would wait for the window to be empty.
@@ -236,14 +238,14 @@ def make_publish(settings: Settings) -> StageApp:
     return app
 
 
-def make_archive(settings: Settings) -> StageApp:
+def make_archive(settings: Settings, tables: Catalogue | None = None) -> StageApp:
     """A new app for dead letters -> S3, SQS, SNS. Raises ConfigurationError if none of them is set."""
     if not settings.has_archive:
         raise ConfigurationError(
             "the stage archive has nowhere to write to",
             hint="set DLQ_ARCHIVE_BUCKET, ALERT_TOPIC_ARN or CDC_DLQ_QUEUE_URL",
         )
-    app = _stage(settings, read_catalogue(settings), ARCHIVE, batch_records=WindowOptions().max_records // 2)
+    app = _stage(settings, tables or read_catalogue(settings), ARCHIVE, batch_records=WindowOptions().max_records // 2)
     session_of = functools.cache(functools.partial(Session, settings))
     topic = alert_topic(settings, session_of)
     notices = LetterNotices(topic, settings.archive_bucket, monotonic) if topic is not None else None
@@ -256,7 +258,14 @@ def stages_of(settings: Settings) -> tuple[str, ...]:
     return (*STAGES, ARCHIVE) if settings.has_archive else STAGES
 
 
-FACTORIES: dict[str, Callable[[Settings], StageApp]] = {
+class Factory(Protocol):
+    """Makes an app of one stage."""
+
+    def __call__(self, settings: Settings, tables: Catalogue | None = None) -> StageApp:
+        """Raises CommandError for settings, files and tables that do not fit."""
+
+
+FACTORIES: dict[str, Factory] = {
     "bridge": make_bridge,
     "enrich": make_enrich,
     "publish": make_publish,

@@ -16,9 +16,12 @@ class RecordDifference:
     """One way in which a stage of the workers was set up differently."""
 
     stage: str
+    """Empty: not of one stage."""
     what: str
     refused: bool
     """Whether a worker with these settings would be refused; else it would only be told."""
+    worker: str = ""
+    """Which one differs; empty: what the workers agreed on last."""
 
     def document(self) -> dict[str, Any]:
         """The difference as JSON."""

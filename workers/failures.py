@@ -1,6 +1,7 @@
 """Errors that end a command, each with its exit code and what to do about it (design: one list for all commands)."""
 
 import difflib
+import os
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -65,6 +66,25 @@ class RefusedError(CommandError):
     """The command would do harm as things are, so it does nothing."""
 
     exit_code = ExitCode.REFUSED
+
+
+class BugError(CommandError):
+    """Something nobody foresaw. The text of an unforeseen exception may hold row values (P6): it says only where it
+    happened."""
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, error: BaseException) -> None:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "nowhere"
+        super().__init__(f"this is a bug: {type(error).__name__} at {place}")
+
+    @staticmethod
+    def shown_whole() -> bool:
+        """Whether whoever develops this asked for the traceback, values included."""
+        return os.environ.get("CDC_LOG_LEVEL") == "DEBUG" and os.environ.get("ENVIRONMENT") == "LOCAL"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, see: str = "") -> NotFoundError:

@@ -6,12 +6,9 @@ else of a record (P6). Tables are those of the catalogue. A series about a shard
 shard.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, assert_never
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.core import Metric as Family
+from typing import Literal
 
 PREFIX = "cdc_"
 
@@ -283,41 +280,3 @@ CANARIES = Metric("canaries", "counter", "Canaries by what the stream said: put,
 CLOUDWATCH_ERRORS = Metric("cloudwatch_errors", "counter", "Messages to CloudWatch that failed, by code.", ("code",))
 
 METRICS = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
-
-
-def families(samples: Iterable[Sample]) -> Iterator[Family]:
-    """For an exposition: samples of one metric together, in the order of this file."""
-    found: dict[Metric, list[Sample]] = {metric: [] for metric in METRICS}
-    for sample in samples:
-        found[sample.metric].append(sample)
-    for metric, its in found.items():
-        if its:
-            yield _family(metric, its)
-
-
-def _family(metric: Metric, samples: Iterable[Sample]) -> Family:
-    name, labels = f"{PREFIX}{metric.name}", list(metric.labels)
-    match metric.kind:
-        case "counter" | "gauge":
-            plain = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(
-                name, metric.help, labels=labels
-            )
-            for sample in samples:
-                if not isinstance(sample.value, Distribution):
-                    plain.add_metric(sample.labels, sample.value)
-            return plain
-        case "histogram":
-            spread = HistogramMetricFamily(name, metric.help, labels=labels)
-            for sample in samples:
-                if isinstance(sample.value, Distribution):
-                    spread.add_metric(sample.labels, list(_cumulative(sample.value)), sample.value.total)
-            return spread
-        case _:
-            assert_never(metric.kind)
-
-
-def _cumulative(found: Distribution) -> Iterator[tuple[str, float]]:
-    so_far = 0
-    for bound, count in zip([*map(str, found.bounds), "+Inf"], found.counts, strict=True):
-        so_far += count
-        yield bound, so_far

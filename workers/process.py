@@ -12,6 +12,7 @@ from workers.archive.watch import Watch
 from workers.aws.client import Session
 from workers.cluster.directory import GroupDirectory, KafkaGroups, address_of
 from workers.cluster.farewells import Farewells
+from workers.contract import read_catalogue
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.stages import Stage, StageWorker
@@ -33,14 +34,16 @@ def make_process(settings: Settings, stages: Sequence[str], listening: socket.so
     where a stage could only log it.
     """
     kafka_connection(settings)
+    # Once: a stage that is made anew after a crash must not find another file than its neighbours did.
+    tables = read_catalogue(settings)
     for stage in stages:
-        FACTORIES[stage](settings)
+        FACTORIES[stage](settings, tables)
     name = worker_name(settings)
     pauses = PauseWatch(settings, name, now_ms)
     farewells = Farewells(name)
 
     def governed(stage: str) -> StageApp:
-        return pauses.govern(stage, FACTORIES[stage](settings))
+        return pauses.govern(stage, FACTORIES[stage](settings, tables))
 
     return StageWorker(
         {stage: functools.partial(governed, stage) for stage in stages},

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from sandbox.aws.broken import cut, partly, send_half, shortened
 from sandbox.aws.control import PREFIX, Control, NotThere
@@ -102,7 +103,9 @@ class StandIn:
         do everything: signatures are not checked. Raises OSError if the port is taken."""
         sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION))
         # A client that hangs up in a long poll must not be handed messages: hence the cancellation.
-        server = web.Server(self._answer, request_factory=roomy_request, handler_cancellation=True, access_log=None)
+        # aiohttp tells the machine's time by itself.
+        answer = self._answer if self._clock is time.time else self._dated_answer
+        server = web.Server(answer, request_factory=roomy_request, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, bind, port, backlog=1024)
@@ -149,6 +152,13 @@ class StandIn:
         self.faults.clear()
         self._calls.clear()
         self._errors.clear()
+
+    async def _dated_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """What is answered says when, by the clock that arrivals and retention go by."""
+        response = await self._answer(request)
+        if response.status < 500 and not response.prepared:
+            response.headers[hdrs.DATE] = formatdate(self._clock(), usegmt=True)
+        return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         target = request.headers.get("X-Amz-Target") or rpc_target(request.path)

@@ -7,19 +7,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from models.catalogue import TELEPHONY
 from models.change import Operation, SourceRow
 from models.outcome import Failure
 from models.routing import entity_key, partition_of
 from models.source_spec import Adapter
 from models.sources import adapters
 from models.strict_json import lenient
-from sandbox.generator import call_center_rows, identity_rows, poison, telephony_rows
+from sandbox.generator import call_center_rows, poison
 from sandbox.generator.deck import EARLY, KEY_CHANGE, OTHER, shuffled
 from sandbox.generator.encoders import ENCODERS
 from sandbox.generator.invented import Invented
 from sandbox.generator.ledger import Canaries, Ending, SourceChange
 from sandbox.generator.population import Population, Table
+from sandbox.generator.tables import TABLES
 from sandbox.generator.wire import Row, RowChange
 
 START = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
@@ -37,13 +37,6 @@ OVERTAKEN, LATE_BY = 0.06, 3
 FIRST_LOG_ID = 100_000
 LOG = "_log"
 """How tables end whose rows are written once."""
-_KNOWN = {spec.name for spec in TELEPHONY}
-TABLES = {
-    table.name: table
-    for table in (*identity_rows.TABLES, *telephony_rows.TABLES, *call_center_rows.TABLES)
-    if table.name in _KNOWN
-}
-"""Those of the built-in catalogue."""
 
 
 class Traffic:

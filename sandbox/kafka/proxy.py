@@ -133,7 +133,7 @@ class KafkaProxy:
                 link.reset()
 
     def arrived(self, request: Request) -> Fault | None:
-        """Called by a link for every request: count it, and say which fault hits it."""
+        """See Passing."""
         self.counts[request.api] += 1
         if self.on_request is not None:
             self.on_request(request)
@@ -142,7 +142,7 @@ class KafkaProxy:
         return hits[0] if hits else None
 
     def note(self, request: Request, fault: Fault) -> None:
-        """Called by a link when a fault really happened."""
+        """See Passing."""
         self.fired.append(
             Fired(
                 self.clock(), request.api, request.correlation_id, request.client_id, fault.action,
@@ -151,7 +151,7 @@ class KafkaProxy:
         )  # fmt: skip
 
     async def hold_back(self, request: Request, fault: Fault) -> None:
-        """Called by a link: wait until a delayed frame may go on."""
+        """See Passing."""
         self.note(request, fault)
         event = asyncio.Event()
         self._late[event] = request.api
@@ -162,7 +162,7 @@ class KafkaProxy:
             del self._late[event]
 
     async def pass_on(self, way: str) -> None:
-        """Called by a link before a frame goes on: latency, then a black hole."""
+        """See Passing."""
         seconds, jitter = self._latency.get(way, (0.0, 0.0))
         if seconds or jitter:
             await asyncio.sleep(max(0.0, seconds + self.rng.uniform(-jitter, jitter)))

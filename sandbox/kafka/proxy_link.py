@@ -5,15 +5,13 @@ import contextlib
 import logging
 import socket
 import struct
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sandbox.kafka.faults import Fault
 from sandbox.kafka.frames import HEAD_BYTES, Request, refusal, with_error
-
-if TYPE_CHECKING:
-    from sandbox.kafka.proxy import KafkaProxy
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +29,31 @@ class Waiting:
     """A whole frame, where the proxy answers in the broker's place."""
 
 
+class Passing(Protocol):
+    """What a link needs of its proxy (`sandbox/kafka/proxy.py`)."""
+
+    target: tuple[str, int]
+    clock: Callable[[], float]
+    answers: Counter[str]
+
+    def arrived(self, request: Request) -> Fault | None:
+        """Count a request, and say which fault hits it."""
+
+    def note(self, request: Request, fault: Fault) -> None:
+        """A fault really happened."""
+
+    async def hold_back(self, request: Request, fault: Fault) -> None:
+        """Wait until a delayed frame may go on."""
+
+    async def pass_on(self, way: str) -> None:
+        """Latency, then a black hole."""
+
+
 class Link:
     """Moves frames in both directions. Kafka answers the requests of a connection in their order."""
 
     def __init__(
-        self, proxy: "KafkaProxy", number: int, client: asyncio.StreamReader, to_client: asyncio.StreamWriter
+        self, proxy: Passing, number: int, client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
         self.proxy = proxy
         self.number = number

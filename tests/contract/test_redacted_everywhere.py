@@ -14,13 +14,13 @@ from enrichers.routing import route
 from models.catalogue import load_catalogue
 from models.raw import Origin, raw_headers
 from tests.unit.changes import dms
-from workers import metrics
 from workers.app import make_enrich
 from workers.cli.invoke import invoke
 from workers.engine.app import StageApp
 from workers.engine.testing import Input, StageKit
 from workers.logs.redaction import LoggerRedaction
 from workers.settings.worker import Settings, environment_names
+from workers.web.families import families
 from workers.web.tables import masked, masked_key
 
 TABLES = """
@@ -106,7 +106,7 @@ async def test_no_canary_leaves_the_enrich_stage(tables: Path, caplog: pytest.Lo
         "event": [repr((record.key, record.value, record.headers)) for record in events],
         "headers of a dead letter": [repr(record.headers) for record in dead],
         "view of a table": [repr((masked_key(key), masked(value))) for key, value in entries],
-        "metric": [repr(samples), repr(list(metrics.families(samples)))],
+        "metric": [repr(samples), repr(list(families(samples)))],
         "log line": [LoggerRedaction().format(record) for record in caplog.records],
         "settings": [repr(settings), repr(apps[-1].contract)],
     }

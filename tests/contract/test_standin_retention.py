@@ -1,5 +1,6 @@
 """How records of the stand-in end: retention by the clock, and the trim horizon moved by hand."""
 
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from sandbox.aws.control_client import StandInControl
@@ -181,3 +182,11 @@ def test_trimmed_records_take_no_memory(stand_in: StandIn, kinesis: Any, control
         put_some(kinesis, 100)
         control.trim(STREAM)
         assert [len(column) for column in (shard.sequences, shard._entries, shard._sizes, shard._arrivals)] == [0] * 4
+
+
+def test_answers_tell_the_time_that_arrivals_and_retention_go_by(clock: HandClock, kinesis: Any) -> None:
+    create(kinesis)
+    clock.advance(30 * 3600)
+    answer = kinesis.describe_stream_summary(StreamName=STREAM)
+    told = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    assert told.timestamp() == clock.now

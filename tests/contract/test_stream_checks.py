@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.server import StandIn
-from tests.contract.standin import SESSION, client, clock, control, stand_in
+from tests.contract.standin import SESSION, HandClock, client, clock, control, stand_in
 from workers.aws.errors import AwsDenied
 from workers.checks.clock import check_clock
 from workers.checks.streams import check_identity, check_streams, finding_of
@@ -67,9 +67,12 @@ async def test_an_sts_that_is_away_is_only_missed(stand_in: StandIn) -> None:
     assert (one.id, one.severity) == ("aws.identity", "warning")
 
 
-async def test_the_clock_is_compared_with_what_aws_answers(stand_in: StandIn) -> None:
-    assert await check_clock(settings(stand_in), lambda: datetime.now(UTC), SECONDS) == []
-    (late,) = await check_clock(settings(stand_in), lambda: datetime.now(UTC) - timedelta(hours=1), SECONDS)
+async def test_the_clock_is_compared_with_what_aws_answers(stand_in: StandIn, clock: HandClock) -> None:
+    def there() -> datetime:
+        return datetime.fromtimestamp(clock(), UTC)
+
+    assert await check_clock(settings(stand_in), there, SECONDS) == []
+    (late,) = await check_clock(settings(stand_in), lambda: there() - timedelta(hours=1), SECONDS)
     assert (late.id, late.severity) == ("clock.refused", "error")
     assert "behind" in late.message
     nobody = settings(stand_in).model_copy(update={"aws_endpoint_url": "http://me:hush@127.0.0.1:1"})

@@ -18,7 +18,7 @@ from sandbox.generator.encoders import ENCODERS
 from sandbox.generator.invented import Invented
 from sandbox.generator.ledger import Canaries
 from sandbox.generator.population import Population, Table
-from sandbox.generator.traffic import TABLES
+from sandbox.generator.tables import TABLES
 from sandbox.generator.wire import Encoder, Row, RowChange
 
 AT = datetime(2026, 1, 15, 10, 31, 0, 123456, tzinfo=UTC)

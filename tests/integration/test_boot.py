@@ -284,3 +284,13 @@ async def test_a_coordinator_that_still_loads_is_not_a_lost_offset(
         await bench.put("in", numbered(20))
         await eventually(lambda: has(bench, 40))
     assert loading == 3
+
+
+async def test_a_stage_alone_may_give_a_table_up_and_forgets_how_far_it_was_written(bench: Bench) -> None:
+    await bench.create_changelog("count", "other")
+    await worked(bench)  # writes `seen`
+    await bench.put("in", numbered(20))
+    async with running(counting(bench, tables=("other",))):
+        await eventually(lambda: has(bench, 40))
+    for _, ledger in (await bench.committed("count", "in")).values():
+        assert set(ledger.changelogs) == {"other"}

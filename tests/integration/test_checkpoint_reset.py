@@ -162,7 +162,10 @@ async def test_nothing_is_written_without_yes_nor_while_a_worker_runs(stream: St
     async with running(make_bridge(stream.settings)):
         await eventually(stream.arrived)
         assert "are running" in str(await refused("reset", "--trim-horizon", "--yes"))
-        await done("reset", "--trim-horizon", "--dry-run")
+        told = json.loads((await done("reset", "--trim-horizon", "--dry-run", "--output", "json")).stdout)
+        assert {shard["before"]["state"] for shard in told["shards"]} == {"READING"}
+        assert len(told["running"]) == 1
+        assert "must be stopped before" in (await done("reset", "--trim-horizon", "--dry-run")).stdout
     before = await positions(stream.settings)
     assert "2 shards would be set" in str(await refused("reset", "--trim-horizon"))
     assert await positions(stream.settings) == before

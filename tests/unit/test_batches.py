@@ -29,12 +29,15 @@ class Reader(Consumer):
     """The transport's room, without a broker behind it."""
 
     def __init__(self, *waiting: RecordBatch, partitions: int = 1, **options: Any) -> None:
-        self.app = SimpleNamespace(options=EngineOptions(bootstrap="-", partitions=partitions, **options))
+        slots = SimpleNamespace(owned=dict.fromkeys(range(partitions)))
+        self.app = SimpleNamespace(
+            options=EngineOptions(bootstrap="-", partitions=partitions, **options), slots=slots, source_topics={"in"},
+        )  # fmt: skip
         self.expected = {TP("in", index): 0 for index in range(partitions)}
         self.inflight = defaultdict(deque, {SOURCE: deque(waiting)})
 
     def is_changelog(self, tp: Any) -> bool:
-        return False
+        return str(tp.topic).endswith("changelog")
 
 
 def test_a_partition_whose_bytes_are_in_memory_is_not_fetched_however_few_its_records() -> None:
@@ -59,6 +62,13 @@ def test_room_is_counted_while_the_stage_finishes_batches_in_another_thread() ->
 def test_the_budget_of_the_worker_is_shared_by_its_partitions() -> None:
     assert Reader(batch(40), batch_bytes=100, memory_budget=100)._room(SOURCE)
     assert not Reader(batch(40), batch_bytes=100, memory_budget=100, partitions=4)._room(SOURCE)
+
+
+def test_lookups_that_were_recovered_take_no_room_from_the_sources() -> None:
+    reader = Reader(batch(40), batch_bytes=100, memory_budget=100)
+    for lookup in range(100):
+        reader.expected[TP(f"{lookup}-changelog", 0)] = 7  # where their feed goes on
+    assert reader._room(SOURCE)
 
 
 def test_a_record_larger_than_a_batch_travels_alone() -> None:
@@ -105,4 +115,5 @@ def test_the_furthest_extent_of_a_slots_sources_counts() -> None:
         Ledger(changelogs={"seen": Extent(0, 7), "all": Extent(0, 2)}),
         Ledger(changelogs={"seen": Extent(0, 9)}),
     ]
-    assert last_written(ledgers) == {"seen": Extent(0, 9), "all": Extent(0, 2)}
+    assert last_written(ledgers, {"seen", "all"}) == {"seen": Extent(0, 9), "all": Extent(0, 2)}
+    assert last_written(ledgers, {"all"}) == {"all": Extent(0, 2)}

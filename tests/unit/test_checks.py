@@ -77,13 +77,15 @@ def test_what_a_broker_can_do_is_read_off_its_versions(changes: dict[int, Any], 
         ({"group.max.session.timeout.ms": "9000"}, [("broker.session-timeout", "error")]),
         ({"offsets.retention.minutes": "1440"}, [("broker.offsets-retention", "warning")]),
         ({"auto.create.topics.enable": "true"}, [("broker.auto-create", "warning")]),
+        ({"offset.metadata.max.bytes": "4096"}, []),
+        ({"offset.metadata.max.bytes": "200"}, [("broker.offset-metadata", "error")]),
         ({"socket.request.max.bytes": "1048576"}, [("size-ladder", "error")]),
         ({"replica.fetch.max.bytes": "1048576"}, [("size-ladder", "warning")]),
         ({"group.min.session.timeout.ms": ""}, []),
     ],
 )
 def test_what_a_brokers_settings_mean_for_the_worker(config: dict[str, str], expected: list[Any]) -> None:
-    assert found(check_broker("broker 1", config, settings())) == expected
+    assert found(check_broker("broker 1", config, settings(), ("users",))) == expected
 
 
 def test_kafkas_own_topics_need_three_replicas_outside_of_local() -> None:

@@ -2,17 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 from click.testing import CliRunner
 
 from workers.cli.config import config
+from workers.cluster.peers import Answer
 from workers.config_records import differences
+from workers.config_workers import Ours, WorkerComparison, compared
 from workers.engine.configuration import StageConfig
 from workers.failures import NotFoundError
+from workers.settings.effective import origins
 from workers.settings.schema import settings_schema, type_in_words
-from workers.settings.worker import environment_names
+from workers.settings.worker import Settings, environment_names
 
 OURS = StageConfig(
     sources={"cdc.raw.core": 12}, changelogs={"cdc-enrich-users-changelog": 12},
@@ -88,3 +92,38 @@ def test_another_key_of_a_table_would_be_refused_and_other_rules_are_told() -> N
     assert [one.refused for one in found] == [True, False, False]
     assert "key.users" in found[0].what
     assert "cdc-enrich-users-changelog" in found[1].what
+
+
+def answer(worker: str, **changes: Any) -> Answer:
+    """What a worker with the settings of `ours` tells, but for `changes`."""
+    rows = [row.document() for row in ours().rows]
+    told = {"version": "1.0", "tables": {"enrich": "a1", "publish": "a1"}, "settings": rows} | changes
+    return Answer(worker, body=json.loads(json.dumps(told)))
+
+
+def ours(**settings: Any) -> Ours:
+    return Ours(origins(Settings(_env_file=None, **settings)), "a1", "1.0")
+
+
+def test_a_worker_with_the_same_settings_does_not_differ() -> None:
+    found = compared(ours(worker_name="another", log_level="DEBUG"), [answer("w0")])
+    assert found == WorkerComparison(("w0",), (), ())
+
+
+def test_every_worker_that_runs_is_compared_and_none_of_its_differences_is_refused() -> None:
+    older = answer("w1", version="0.9", tables={"enrich": "b2"})
+    found = compared(ours(linger=0.5), [answer("w0"), older])
+    assert found.compared == ("w0", "w1")
+    assert [(one.worker, one.stage, one.what, one.refused) for one in found.differences] == [
+        ("w0", "", "CDC_LINGER is 0.025 there and 0.5 here", False),
+        ("w1", "", "it is of release 0.9, here is 1.0", False),
+        ("w1", "enrich", "its tables are others: fingerprint b2, here a1", False),
+        ("w1", "", "CDC_LINGER is 0.025 there and 0.5 here", False),
+    ]
+
+
+def test_workers_that_do_not_answer_or_answer_something_else_are_named() -> None:
+    answers = [answer("w0"), Answer("w1", error="does not answer in time"), Answer("w2", body=[])]
+    found = compared(ours(), answers)
+    assert (found.compared, found.differences) == (("w0",), ())
+    assert found.unheard == ("w1: does not answer in time", "w2: its answer is none of this release")

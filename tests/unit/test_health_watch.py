@@ -14,9 +14,9 @@ from workers.aws.errors import AwsDenied, AwsUnavailable
 from workers.health.canary import CanarySender
 from workers.health.canary_arrivals import CanaryArrivals
 from workers.health.examination import Examination, Examiner
-from workers.health.role import Role
 from workers.health.verdicts import HealthReport, State, Verdict, ok
 from workers.health.watch import HealthWatch
+from workers.role import Role
 from workers.settings.worker import Settings
 
 SOURCE = SourceSpec("core", "stream", "us-east-1")

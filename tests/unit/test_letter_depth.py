@@ -1,7 +1,7 @@
 """How many letters nobody has handled: what counts, what does not any more, and what a count that fails leaves."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -58,7 +58,8 @@ class Counting:
         self.now = 100.0
         monkeypatch.setattr(depth, "monotonic", lambda: self.now)
         self.script = list(script)
-        self.role: Any = SimpleNamespace(held=True, stage=SimpleNamespace(app=SimpleNamespace(measures=[])))
+        stage = SimpleNamespace(app=SimpleNamespace(measures=[]))
+        self.role = cast("Any", SimpleNamespace(held=True, stage=stage))
         self.service = LetterDepth(self.role, self.count)
 
     async def count(self, letters: OpenLetters) -> bool:

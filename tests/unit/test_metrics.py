@@ -287,7 +287,7 @@ async def test_shards_of_a_slot_that_cannot_commit_wait_and_fall_behind() -> Non
     for name, state in (("read", ShardState.ACTIVE), ("ended", ShardState.SHARD_END)):
         book.checkpoints[ARN, name] = replace(Checkpoint.first(ARN, shards[0], 4_000), shard=name, state=state)
     source = SimpleNamespace(arn=ARN, directory=SimpleNamespace(of_slot=lambda _: shards))
-    bridge = cast("Bridge", SimpleNamespace(sources=(source,), now_ms=lambda: 10_000))
+    bridge = cast("Bridge", SimpleNamespace(sources=(source,), now_of=lambda _: 10_000))
     app = SimpleNamespace(brake=Brake())
     slot: Any = SimpleNamespace(usable=False, why="TimeoutError", index=0, app=app)
     found = waiting(bridge, book, slot)

@@ -29,7 +29,7 @@ class Watched:
         self.intake: Any = SimpleNamespace(reader=lambda _: SimpleNamespace(stats=self.stats, cursor=cursor))
         directory = SimpleNamespace(facts=SimpleNamespace(retention_ms=24 * HOUR), label="orders")
         self.source: Any = SimpleNamespace(directory=directory)
-        parts: Any = SimpleNamespace(log=logging.getLogger("cdc.warned"), now_ms=lambda: self.now_ms)
+        parts: Any = SimpleNamespace(log=logging.getLogger("cdc.warned"), now_of=lambda _: self.now_ms)
         self.work = SlotWork(parts, parts, cast("Any", None), cast("Any", None), cast("Any", None))
 
     def at(self, hours: float) -> None:

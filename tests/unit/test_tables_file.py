@@ -172,3 +172,12 @@ def test_one_table_name_in_two_schemas_is_two_tables(tmp_path: Path) -> None:
 def test_the_fingerprint_changes_with_any_rule(tmp_path: Path) -> None:
     entry = "  - {table: users, redact: {Email: FULL_MASK}}\n"
     assert catalogue_of(tmp_path, entry, builtin="telephony").fingerprint != TELEPHONY.fingerprint
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "größe", "x" * 101])
+def test_a_lookup_whose_name_no_topic_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    provider = f"  - {{table: a, entity: a, key: [id], provides: {{lookup: '{name}', key: id, org: o}}}}\n"
+    path = tmp_path / "tables.yaml"
+    path.write_text(f"version: 1\ntables:\n{provider}", encoding="utf-8")
+    with pytest.raises(InvalidFile, match="part of a topic's name"):
+        load_catalogue("none", path)

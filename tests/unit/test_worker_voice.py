@@ -28,6 +28,31 @@ def test_a_start_that_fails_is_one_object_where_objects_are_read(tmp_path: Path)
     assert told["fields"]["hint"]
 
 
+BROKEN = """
+import sys
+from workers.cli import main, worker
+def broken(*_):
+    raise KeyError("a value of a row")
+worker._run = broken
+sys.argv = ["cdc", "worker"]
+main.main()
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_bug_that_ends_a_worker_is_one_line_in_the_form_of_its_log_and_shows_no_value(
+    tmp_path: Path, form: str
+) -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CDC_LOG_FORMAT": form}
+    ended = subprocess.run(
+        [sys.executable, "-c", BROKEN], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    (line,) = ended.stderr.splitlines()
+    told = json.loads(line)["message"] if form == "json" else line.removeprefix("cdc: ")
+    assert (ended.returncode, told) == (70, "this is a bug: KeyError at <string>:5")
+
+
 @pytest.mark.parametrize(
     ("environment", "terminal", "form"),
     [

@@ -62,6 +62,7 @@ def add_bridge(app: StageApp, bridge: Bridge) -> None:
 
     app.lags.outside = behind
     app.in_hand.append(lambda: {name: turn for work in works.values() for name, turn in work.in_hand().items()})
+    app.in_hand.append(lambda: watch.follower.in_hand)
     app.reports["shards"] = shards
     app.views["sources"] = lambda: sources(bridge, watch.book, shards())
     app.measures.append(measures)

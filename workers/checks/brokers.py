@@ -19,8 +19,9 @@ from aiokafka.errors import (
 )
 
 from workers.checks.findings import Finding
+from workers.engine.ledger import MAX_BYTES, most_bytes
 from workers.kafka.connection import Answer, KafkaConnection, Obstacle
-from workers.kafka.topics import DEAD_MAX_BYTES, TopicState, group_of
+from workers.kafka.topics import DEAD_MAX_BYTES, TopicState, group_of, tables_of
 from workers.settings.worker import Settings
 
 # API keys, https://kafka.apache.org/protocol#protocol_api_keys
@@ -80,9 +81,13 @@ def check_versions(answers: Iterable[Answer]) -> list[Finding]:
     return found
 
 
-def check_broker(broker: str, config: Mapping[str, str], settings: Settings) -> list[Finding]:
-    """Settings of one broker, as DescribeConfigs tells them."""
+def check_broker(broker: str, config: Mapping[str, str], settings: Settings, lookups: Iterable[str]) -> list[Finding]:
+    """Settings of one broker, as DescribeConfigs tells them; `lookups` are the catalogue's."""
     found = []
+    beside, needed = _number(config, "offset.metadata.max.bytes"), min(most_bytes(tables_of(lookups)), MAX_BYTES)
+    if beside is not None and beside < needed:
+        what = f"offset.metadata.max.bytes is {beside:,}, what the stage enrich has counted may take {needed:,} bytes"
+        found.append(Finding.of("broker.offset-metadata", broker, what))
     local = settings.environment == "LOCAL"
     session = settings.session_timeout * 1000
     low, high = _number(config, "group.min.session.timeout.ms"), _number(config, "group.max.session.timeout.ms")

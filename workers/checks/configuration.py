@@ -9,7 +9,9 @@ from models.tables import TableSpec
 from models.where import columns, parse
 from models.yaml_nodes import InvalidFile
 from workers.checks.findings import Finding
+from workers.engine.ledger import too_many
 from workers.failures import ConfigurationError
+from workers.kafka.topics import tables_of
 from workers.settings.worker import Settings
 
 CLOSE = 0.8
@@ -17,12 +19,14 @@ CLOSE = 0.8
 
 
 def check_tables(settings: Settings) -> tuple[Catalogue | None, list[Finding]]:
-    """The catalogue, or every mistake in tables.yaml with its line."""
+    """The catalogue, or every mistake in tables.yaml with its line; and whether a worker starts with so many tables."""
+    name = str(settings.tables or "built-in tables")
     try:
-        return load_catalogue(settings.catalogue, settings.tables), []
+        catalogue = load_catalogue(settings.catalogue, settings.tables)
     except InvalidFile as error:
-        name = str(settings.tables or "built-in tables")
         return None, [Finding.of("tables.invalid", name, problem) for problem in error.problems]
+    tables = tables_of(catalogue.lookups)
+    return catalogue, [Finding.of("tables.lookups", name, why)] if (why := too_many(tables)) else []
 
 
 def check_examples_of(catalogue: Catalogue, settings: Settings) -> list[Finding]:

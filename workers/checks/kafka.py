@@ -45,7 +45,8 @@ async def look_at_kafka(
     settings: Settings, catalogue: Catalogue | None, seconds: float, now: Callable[[], datetime],
     begin_topics: Callable[[], None], *, times: bool,
 ) -> KafkaLook:  # fmt: skip
-    """`begin_topics` is called when the topics' turn comes; `times`: whether to look for records of the future."""
+    """`catalogue`: None if it cannot be read; without it the changelogs of its lookups are not known. `begin_topics` is
+    called when the topics' turn comes; `times`: whether to look for records of the future."""
     try:
         connection = kafka_connection(settings)
     except ConfigurationError as error:
@@ -58,10 +59,11 @@ async def look_at_kafka(
     admin = AIOKafkaAdminClient(**client)
     try:
         await admin.start()
-        found += await _brokers(admin, settings, seconds)
+        lookups = catalogue.lookups if catalogue is not None else ()
+        found += await _brokers(admin, settings, lookups, seconds)
         done.append("brokers")
         begin_topics()
-        states, more = await _topics(admin, settings, catalogue)
+        states, more = await _topics(admin, settings, lookups)
         found += more
         done.append("topics")
     except (KafkaError, OSError, TimeoutError) as error:
@@ -91,7 +93,9 @@ async def _servers(
     return found, any(answer.obstacle is None for answer in answers)
 
 
-async def _brokers(admin: AIOKafkaAdminClient, settings: Settings, seconds: float) -> list[Finding]:
+async def _brokers(
+    admin: AIOKafkaAdminClient, settings: Settings, lookups: tuple[str, ...], seconds: float
+) -> list[Finding]:
     brokers = sorted((await admin.describe_cluster())["brokers"], key=lambda broker: broker["node_id"])
     found = await check_addresses(brokers, seconds)
     for node in (broker["node_id"] for broker in brokers):
@@ -99,16 +103,16 @@ async def _brokers(admin: AIOKafkaAdminClient, settings: Settings, seconds: floa
         if config is None:
             found.append(Finding.of("broker.unreadable", f"broker {node}", "its settings cannot be read"))
         else:
-            found += check_broker(f"broker {node}", config, settings)
+            found += check_broker(f"broker {node}", config, settings, lookups)
     found += check_internal_topics(await describe_topics(admin, INTERNAL), settings)
     return [*found, *await check_groups(admin, settings, seconds)]
 
 
 async def _topics(
-    admin: AIOKafkaAdminClient, settings: Settings, catalogue: Catalogue | None
+    admin: AIOKafkaAdminClient, settings: Settings, lookups: tuple[str, ...]
 ) -> tuple[dict[str, TopicState], list[Finding]]:
-    """(what is there, findings). Without a catalogue the changelogs of its lookups are not known."""
-    wanted = plan(settings, catalogue.lookups if catalogue is not None else ())
+    """(what is there, findings)."""
+    wanted = plan(settings, lookups)
     states = await describe_topics(admin, [topic.name for topic in wanted])
     configs = await topic_configs(admin, [topic.name for topic in wanted if states[topic.name].partitions])
     found = [

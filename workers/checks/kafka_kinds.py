@@ -82,6 +82,10 @@ KAFKA_KINDS: dict[str, Kind] = {
         "kafka", "warning", "Brokers forget the positions of a stage that is off for less than a week.",
         "raise offsets.retention.minutes: a stage that is off for longer has lost its position",
     ),
+    "broker.offset-metadata": Kind(
+        "kafka", "error", "Brokers take less beside a position than the stage enrich may write there.",
+        "raise offset.metadata.max.bytes of the brokers, or have fewer lookups: a commit they refuse stops the stage",
+    ),
     "broker.auto-create": Kind(
         "kafka", "warning", "Brokers make topics that are asked for, with settings nobody chose.",
         "set auto.create.topics.enable=false: a topic that is missing must be noticed, not made anew",

@@ -61,6 +61,11 @@ OTHER_KINDS: dict[str, Kind] = {
     "tables.invalid": _error(
         "config", "tables.yaml has a mistake in this line.", "mend the file that CDC_TABLES names",
     ),
+    "tables.lookups": _error(
+        "config", "There are more lookups than a stage can keep account of.",
+        "take `provides` from tables nobody looks up, shorten the names of lookups, or split the tables over two "
+        "workers with a CDC_APP and a CDC_TOPIC_PREFIX of their own",
+    ),
     "tables.example": _error(
         "config", "An example in tables.yaml gives something else than it says.",
         "mend the example, or the rules of its table",

@@ -83,6 +83,8 @@ def plan_lines(plan: "Plan") -> Iterator[str]:
         yield from columns(rows, left=TEXTS)
     for note in plan.change.target.notes:
         yield f"    {note}"
+    if plan.running:
+        yield f"    {', '.join(plan.running)} must be stopped before: nothing is set while a worker of the bridge runs"
 
 
 def _standing(status: "ShardStatus | None") -> str:

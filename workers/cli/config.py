@@ -13,6 +13,7 @@ from workers.failures import ConfigurationError, ExitCode, NotFoundError, unknow
 
 if TYPE_CHECKING:
     from workers.config_records import RecordComparison
+    from workers.config_workers import WorkerComparison
     from workers.settings.effective import SettingRow
 
 SHOW_EXAMPLES = """\b
@@ -37,8 +38,9 @@ OUTPUT = click.option(
     help="json: one document; jsonl: one per line.",
 )  # fmt: skip
 Output = Literal["table", "json", "jsonl"]
-LEFT = {"NAME", "VALUE", "ORIGIN", "DEFAULT", "STAGE", "WORKER", "DIFFERENCE"}
+LEFT = {"NAME", "VALUE", "ORIGIN", "DEFAULT", "BESIDE", "STAGE", "START", "DIFFERENCE"}
 UNSET = "-"
+RECORD = "record"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,17 +92,19 @@ def schema() -> None:
 
 
 @config.command(epilog=DIFF_EXAMPLES)
-@click.option("--workers", is_flag=True, help="Compare with what running workers agreed on instead of the defaults.")
+@click.option("--workers", is_flag=True, help="Compare with what workers agreed on, and with every one that runs.")
 @OUTPUT
 @click.pass_context
 def diff(ctx: click.Context, workers: bool, output: Output) -> None:
-    """Show what differs from the defaults; or with --workers, from the record of every stage in Kafka.
+    """Show what differs from the defaults; or with --workers, from the record of every stage and from all workers.
 
-    The record holds what all workers of a stage must agree on: topics and partitions, the prefix, keys of tables, check
-    values of redaction keys, and a fingerprint of the tables. It stands there since the stage first ran.
+    The record in Kafka holds what all workers of a stage must agree on: topics and partitions, the prefix, keys of
+    tables, check values of redaction keys, and a fingerprint of the tables. It stands there since the stage first ran,
+    and tells what would be refused. Then every worker that runs is asked for its release, its tables and its settings:
+    what differs there may start. What is a matter of one worker (its name, its ports, its files) is left out.
 
     Exit code: 0, also if settings differ from the defaults; with --workers 1 if a worker with these settings would be
-    refused, and 6 if no stage ever ran here.
+    refused, 6 if no stage ever ran here, and 7 if a worker that runs could not be asked.
     """
     if not workers:
         rows = [row for row in _rows() if row.changed]
@@ -111,23 +115,34 @@ def diff(ctx: click.Context, workers: bool, output: Output) -> None:
             click.echo("cdc config: every setting has its default", err=True)
         return
     with quiet():
-        found = asyncio.run(_compare())
+        found, live = asyncio.run(_compare())
     if not found.compared:
         raise NotFoundError(
             "no stage has left a record here", hint="are CDC_APP and CDC_TOPIC_PREFIX right, and did a worker run?"
         )
-    _print(output, [one.document() for one in found.differences],
-           ("STAGE", "WORKER", "DIFFERENCE"),
-           [(one.stage, "refused" if one.refused else "may start", one.what) for one in found.differences])  # fmt: skip
-    refused = sum(one.refused for one in found.differences)
+    every = (*found.differences, *live.differences)
+    _print(output, [one.document() for one in every],
+           ("BESIDE", "STAGE", "START", "DIFFERENCE"),
+           [(one.worker or RECORD, one.stage or UNSET, "refused" if one.refused else "may start", one.what)
+            for one in every])  # fmt: skip
+    refused = sum(one.refused for one in every)
     others = f"; never ran: {', '.join(found.without_record)}" if found.without_record else ""
-    told = f"{len(found.differences)} differences, {refused} would be refused"
-    click.echo(f"cdc config: compared {', '.join(found.compared)}: {told}{others}", err=True)
-    ctx.exit(int(ExitCode.ERROR if refused else ExitCode.OK))
+    told = f"{len(every)} differences, {refused} would be refused"
+    click.echo(f"cdc config: compared {', '.join(found.compared)}; {_asked(live)}: {told}{others}", err=True)
+    for text in live.unheard:
+        click.echo(f"cdc config: not asked: {text}", err=True)
+    ctx.exit(int(ExitCode.ERROR if refused else ExitCode.PARTIAL if live.unheard else ExitCode.OK))
 
 
-async def _compare() -> "RecordComparison":
+def _asked(live: "WorkerComparison") -> str:
+    if live.compared:
+        return f"asked {', '.join(live.compared)}"
+    return "no worker could be asked" if live.unheard else "no worker runs"
+
+
+async def _compare() -> "tuple[RecordComparison, WorkerComparison]":
     from workers.config_records import compare_records  # noqa: PLC0415  importing Faust takes a second
+    from workers.config_workers import compare_workers  # noqa: PLC0415
     from workers.engine.errors import BootRefused  # noqa: PLC0415
     from workers.kafka.access import kafka_access  # noqa: PLC0415
     from workers.settings.worker import load_settings  # noqa: PLC0415
@@ -135,9 +150,10 @@ async def _compare() -> "RecordComparison":
     settings = load_settings()
     async with kafka_access(settings) as kafka:
         try:
-            return await compare_records(settings, kafka)
+            records = await compare_records(settings, kafka)
         except BootRefused as error:
             raise ConfigurationError(str(error), hint="use the release that wrote it, or another prefix") from None
+    return records, await compare_workers(settings)
 
 
 def _rows() -> "tuple[SettingRow, ...]":

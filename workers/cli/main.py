@@ -10,7 +10,7 @@ import click
 
 from workers.cli.columns import talk
 from workers.cli.suggestions import with_suggestion
-from workers.failures import CommandError, ExitCode
+from workers.failures import BugError, CommandError, ExitCode
 
 COMMANDS = {
     "check": "workers.cli.check:check",
@@ -131,17 +131,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK
     except Exception as error:
-        # The text of an unforeseen exception may hold row values (P6): say only where it happened.
-        click.echo(f"cdc: this is a bug: {_where(error)}", err=True)
-        if os.environ.get("CDC_LOG_LEVEL") == "DEBUG" and os.environ.get("ENVIRONMENT") == "LOCAL":
+        click.echo(f"cdc: {BugError(error)}", err=True)
+        if BugError.shown_whole():
             raise
         code = ExitCode.BUG
     sys.exit(int(code or 0))
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "nowhere"
-    return f"{type(error).__name__} at {place}"

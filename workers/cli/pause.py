@@ -93,8 +93,8 @@ def pause(
     Retention  goes on while a stage is paused. What it has not read is deleted
                when its time is over; `cdc status` warns at 50 % and 80 %.
 
-    The command waits until every worker says that it obeys. Exit code: 0, 6 if the table or partition does not exist,
-    7 if it is written and not all workers have said so in time, 8 without --yes.
+    The command waits until every worker says that it obeys. Exit code: 0, 6 if the table or partition does not exist or
+    the stage is off, 7 if it is written and not all workers have said so in time, 8 without --yes.
     """
     if stage == LIST:
         _list(output, history=history)
@@ -155,13 +155,14 @@ async def _pause(
 ) -> "tuple[Pause, list[Obedience]]":
     from workers.contract import read_catalogue  # noqa: PLC0415  importing aiokafka takes half a second
     from workers.kafka.access import kafka_access  # noqa: PLC0415
-    from workers.pauses.writing import pause_of, read_pauses, target_of, write_pauses  # noqa: PLC0415
+    from workers.pauses.writing import pause_of, read_pauses, refuse_off, target_of, write_pauses  # noqa: PLC0415
     from workers.settings.worker import load_settings  # noqa: PLC0415
 
     settings = load_settings()
     target = target_of(settings, read_catalogue(settings), stage, table, partition)
     asked = pause_of(target, by=_me(), why=reason, lasts=lasts, now_ms=now_ms())
     async with kafka_access(settings) as kafka:
+        await refuse_off(settings, kafka, stage)
         if not write:
             await read_pauses(settings, kafka)
             return asked, []

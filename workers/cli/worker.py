@@ -6,7 +6,7 @@ import sys
 import click
 
 from workers.cli.suggestions import meant
-from workers.failures import CommandError
+from workers.failures import BugError, CommandError, ExitCode
 from workers.logs.lines import LogPlace
 from workers.logs.options import LoggerConfigOptions
 
@@ -58,6 +58,13 @@ def worker(ctx: click.Context, stages: tuple[str, ...] | None, web_port: int | N
             raise
         tell_end(error)
         ctx.exit(int(error.exit_code))
+    except (click.exceptions.Abort, click.ClickException, BrokenPipeError):
+        raise
+    except Exception as error:
+        if BugError.shown_whole() or early_log_format(terminal=sys.stderr.isatty()) == "text":
+            raise
+        tell_end(BugError(error))
+        ctx.exit(int(ExitCode.BUG))
 
 
 def tell_end(error: CommandError) -> None:

@@ -2,13 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from workers import metrics
-from workers.metrics import Distribution, Sample
-
-if TYPE_CHECKING:
-    from workers.database.resolver import Resolver
+from workers.metrics import Distribution
 
 BOUNDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds."""
@@ -38,19 +33,3 @@ class Tally:
         """How long queries took, by lookup."""
         for lookup, spread in self._spread.items():
             yield lookup, Distribution(BOUNDS, spread, self._seconds[lookup])
-
-
-def measure(resolver: "Resolver") -> Iterator[Sample]:
-    """Samples for a scrape."""
-    for names, number in resolver.tally.queries.items():
-        yield metrics.DATABASE_QUERIES.of(number, *names)
-    for names, number in resolver.tally.rows.items():
-        yield metrics.DATABASE_ROWS.of(number, *names)
-    for names, number in resolver.tally.cached.items():
-        yield metrics.DATABASE_CACHED.of(number, *names)
-    for lookup, spread in resolver.tally.seconds():
-        yield metrics.DATABASE_SECONDS.of(spread, lookup)
-    breaker = resolver.breaker
-    yield metrics.DATABASE_UP.of(1 if breaker.answers else 0)
-    yield metrics.DATABASE_CIRCUIT_OPENED.of(breaker.opened)
-    yield metrics.DATABASE_WAITING.of(resolver.waiting)

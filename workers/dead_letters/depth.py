@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
-import mode
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -24,6 +23,7 @@ from workers.failures import CommandError
 from workers.kafka.access import KafkaAccess, kafka_access
 from workers.kafka.logs import ends
 from workers.kafka.topics import Topics
+from workers.role import Role, RoleTask
 from workers.settings.worker import Settings
 
 log = logging.getLogger("cdc.dead-letters")
@@ -38,7 +38,6 @@ READ_SECONDS, REST_SECONDS = 2.0, 10.0
 """Of one look, and between two that read on: a long topic is counted by several, and the stages have their turn."""
 AT_ONCE = 20
 """Letters, before others in the process have their turn."""
-TICK = 1.0
 
 
 @dataclass(slots=True)
@@ -78,41 +77,21 @@ class OpenLetters:
         return {stage: counts[stage] for stage in (*STAGES, OTHER) if stage != OTHER or counts[stage]}
 
 
-class Role(Protocol):
-    """Whether this worker counts for all."""
-
-    stage: Any
-
-    @property
-    def held(self) -> bool:
-        """See `workers.health.role.Role`."""
-
-
-class LetterDepth(mode.Service):
+class LetterDepth(RoleTask):
     """Counts every minute, if anything was written since. What fails leaves the count as it was, and its age grows."""
+
+    what = "open dead letters"
 
     def __init__(self, role: Role, count: Callable[[OpenLetters], Awaitable[bool]], **kwargs: Any) -> None:
         """`count` brings what is known up to date, and says whether that is everything; it raises what Kafka does."""
-        self._role = role
         self._count = count
         self._known = OpenLetters()
         self._whole_at: float | None = None
         self._due = 0.0
-        self._shown_by: StageApp | None = None
-        super().__init__(**kwargs)
+        super().__init__(role, log, **kwargs)
 
-    @mode.Service.task
-    async def _watch(self) -> None:
-        while not self.should_stop:
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001  a count must never end a worker
-                log.error("open dead letters: %s", type(error).__name__)
-            await self.sleep(TICK)
-
-    async def look(self) -> None:
-        """Count if that is due. Never raises for the world."""
-        self._show()
+    async def act(self) -> None:
+        """Count if that is due."""
         if not self._role.held:
             self._known, self._whole_at, self._due = OpenLetters(), None, 0.0
             return
@@ -128,12 +107,9 @@ class LetterDepth(mode.Service):
             log.debug("open dead letters are not counted: %s", type(error).__name__)
         self._due = monotonic() + pause
 
-    def _show(self) -> None:
-        """A crashed stage has a new app, which knows nothing of us."""
-        app = self._role.stage.app
-        if app is not None and app is not self._shown_by:
-            app.measures.append(self.measure)
-            self._shown_by = app
+    def show_in(self, app: StageApp) -> None:
+        """How many there are."""
+        app.measures.append(self.measure)
 
     def measure(self) -> Iterator[metrics.Sample]:
         """For `/metrics`: nothing before the first count."""

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.types import TP
 from mode.utils.logging import CompositeLogger
 
+from workers.engine.absence import absence_of
 from workers.engine.agents import Agent
 from workers.engine.batch import BatchTopic, RecordBatch
 from workers.engine.boot import first_boot
@@ -268,7 +269,7 @@ class StageApp(faust.App):
         """Make topics and offsets exist before anybody joins; the broker may still be away."""
         self.conf.datadir.parent.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
-        delay = 0.5
+        delay, absence = 0.5, absence_of(self.options.bootstrap)
         while not self.should_stop:
             try:
                 for step in self.before_boot:
@@ -276,10 +277,11 @@ class StageApp(faust.App):
                 await first_boot(self)
             except (KafkaError, OSError) as error:  # no reason to end the process
                 why = error if isinstance(error, KafkaConnectionError) else type(error).__name__
-                self.log.warning("waiting for Kafka at %s: %s", self.options.bootstrap, why)
+                absence.tell(str(why))
                 await self.sleep(delay)
                 delay = min(delay * 2, 10)
             else:
+                absence.over()
                 return
 
     async def on_stop(self) -> None:

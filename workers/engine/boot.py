@@ -164,7 +164,7 @@ async def _look(app: Any, consumer: Any) -> Look:
         of_tables = {
             changelogs[tp.topic]: b for tp, b in bounds.items() if tp.partition == index if tp.topic in changelogs
         }
-        problem = lost_entries(last_written(of_slot), of_tables)
+        problem = lost_entries(last_written(of_slot, app.tables), of_tables)
         lost += [f"partition {index}: {problem}"] if problem else []
     return Look(
         sources=sources, found=found, written=[tp for tp, (_, end) in bounds.items() if end], lost=lost,

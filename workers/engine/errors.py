@@ -52,6 +52,7 @@ CONFIGURATION = (
     kafka_errors.UnknownTopicOrPartitionError,
     kafka_errors.InvalidTopicError,
     kafka_errors.PolicyViolationError,
+    kafka_errors.OffsetMetadataTooLargeError,
 )
 FENCED = (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch)
 

@@ -3,24 +3,37 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from workers.engine.clock import monotonic
-from workers.engine.delivery import Gate, Outcome, Retry
+from workers.engine.delivery import Gate, Outcome, Retry, Sink, WindowOptions
 from workers.engine.lanes import Channel, Item
 from workers.engine.runner import describe
-
-if TYPE_CHECKING:
-    from workers.engine.window import Window
 
 LEAST_WAIT = 0.001
 """Seconds: less than a loop's timers tell apart would be asked for again and again."""
 
 
+class Holding(Protocol):
+    """What a flow needs of its window (`workers/engine/window.py`)."""
+
+    app: Any
+    slot: Any
+    sink: Sink
+    options: WindowOptions
+    calls: set[asyncio.Task[None]]
+    stopping: bool
+    progress: asyncio.Event
+
+    @property
+    def held(self) -> bool:
+        """Whether an operator holds the slot back."""
+
+
 class Flow:
     """Sends what one channel of a window has ready, as far as its pauses, its gate and its calls allow."""
 
-    def __init__(self, window: "Window", channel: Channel, gate: Gate) -> None:
+    def __init__(self, window: Holding, channel: Channel, gate: Gate) -> None:
         self.window = window
         self.channel = channel
         self.gate = gate

@@ -15,6 +15,8 @@ log = logging.getLogger("cdc.follower")
 
 BOUNDS_EVERY = 2.0
 """Seconds between two looks at the high watermarks."""
+START_SECONDS = 200.0
+"""Less than what the probe of life takes for a standstill, and enough for several servers that do not answer."""
 POLL_MS = 200
 PAUSE = 1.0
 
@@ -36,6 +38,13 @@ class Follower:
         """Set at every record; whoever waits clears it."""
         self.trouble = ""
         """Name of the error that keeps it from reading, or nothing."""
+        self._turns = 0
+
+    @property
+    def in_hand(self) -> dict[str, int]:
+        """For the probe of life, by name: a number that moves as long as somebody follows, whether Kafka answers or
+        not. Nobody else would notice that nobody follows: what is known only grows old."""
+        return {f"following {self._tps[0].topic}": self._turns} if self._task is not None else {}
 
     def start(self) -> None:
         """Begin to follow; a broker that is away is waited for."""
@@ -52,6 +61,7 @@ class Follower:
     async def _run(self) -> None:
         positions = dict.fromkeys(self._tps, 0)
         while True:
+            self._turns += 1
             try:
                 await self._follow(positions)
             except Exception as error:  # noqa: BLE001  the world, or what `apply` stumbled over: it is read again
@@ -68,13 +78,15 @@ class Follower:
         # High watermarks are asked for by another consumer: the last stable offset may hide a committed record.
         bounds = AIOKafkaConsumer(**self._client, isolation_level="read_uncommitted", enable_auto_commit=False)
         try:
-            await asyncio.gather(reader.start(), bounds.start())
+            async with asyncio.timeout(START_SECONDS):  # brokers that are frozen answer none of many servers
+                await asyncio.gather(reader.start(), bounds.start())
             reader.assign(self._tps)
             begins = await bounds.beginning_offsets(self._tps)
             for tp in self._tps:
                 reader.seek(tp, max(begins[tp], positions[tp]))
             asked, ends = float("-inf"), dict.fromkeys(self._tps, 0)
             while True:
+                self._turns += 1
                 try:
                     batches = await reader.getmany(timeout_ms=POLL_MS)
                 except OffsetOutOfRangeError as error:  # compacted away, or the topic was made anew

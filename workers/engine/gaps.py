@@ -9,15 +9,8 @@ from faust.types import TP
 
 from workers.engine.errors import EngineError, Fenced, StaleBatch
 from workers.engine.ledger import REMADE, SKIPPED, UNFINISHED, Extent, Ledger, last_written
+from workers.engine.offsets import Position
 from workers.engine.unit import Advance, UnitOfWork
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a source partition goes on, with the metadata of its last commit (the ledger)."""
-
-    offset: int
-    metadata: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +76,7 @@ class Gaps:
             bounds[tp.partition][logs[tp]] = extent
         whole = set()
         for index, of_slot in ledgers.items():
-            problem = lost_entries(last_written(of_slot), bounds[index])
+            problem = lost_entries(last_written(of_slot, app.tables), bounds[index])
             if not problem:
                 whole.add(index)
                 slot = app.slots.owned.get(index)

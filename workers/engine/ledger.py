@@ -2,12 +2,13 @@
 
 The counts move in the same request of the same transaction as the offset, cost no topic and no second commit, and
 every worker that takes the partition over goes on from them. Beside them stands how far the slot had written its own
-changelogs, so that a truncated or re-created one is noticed. Kafka bounds the metadata at 4,096 bytes.
+changelogs, so that a truncated or re-created one is noticed. Kafka bounds the metadata at 4,096 bytes: what does not
+fit as JSON throughout has its changelogs in a denser form, and how many tables a stage may have follows from that.
 """
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,9 @@ _CHANGELOGS = "changelogs"
 EXTENT = 2
 UNFINISHED = 2**62
 """As the last offset of a changelog: somebody is rebuilding the table, or was."""
+MOST = 10**13 - 1
+"""More than a partition gets in 30 years at 10,000 records a second: no offset and no count is larger."""
+_NO_END = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,25 @@ class Ledger:
         return Ledger(dict(Counter(self.counts) + Counter(counts)), self.since, extents)
 
     def encode(self) -> str:
-        """Compact JSON for the offset metadata; reasons that do not fit are counted together."""
-        text = self._json(self.counts)
+        """Compact JSON for the offset metadata. Where that does not fit, changelogs are written as `_dense` does, and
+        where that does not, reasons of drops are counted together."""
+        listed = {table: [extent.begin, extent.last] for table, extent in self.changelogs.items()}
+        text = self._json(self.counts, listed)
+        if len(text) <= MAX_BYTES:
+            return text
+        text = self._json(self.counts, _dense(self.changelogs))
         if len(text) <= MAX_BYTES:
             return text
         kept = {name: n for name, n in self.counts.items() if not name.startswith(DROP)}
         other = sum(n for name, n in self.counts.items() if name.startswith(DROP))
-        return self._json({**kept, f"{DROP}other": other})
+        return self._json({**kept, f"{DROP}other": other}, _dense(self.changelogs))
 
-    def _json(self, counts: Mapping[str, int]) -> str:
+    def _json(self, counts: Mapping[str, int], changelogs: Any) -> str:
         document: dict[str, Any] = dict(counts)
         if self.since is not None:
             document[_SINCE] = self.since
-        if self.changelogs:
-            document[_CHANGELOGS] = {table: [extent.begin, extent.last] for table, extent in self.changelogs.items()}
+        if changelogs:
+            document[_CHANGELOGS] = changelogs
         return json.dumps(document, separators=(",", ":"), sort_keys=True)
 
     @property
@@ -90,14 +99,58 @@ class Ledger:
         return self.counts.get(IN, 0) == ended
 
 
-def last_written(ledgers: list[Ledger]) -> dict[str, Extent]:
-    """The furthest extent of each table over the ledgers of a slot's sources."""
+def last_written(ledgers: list[Ledger], tables: Container[str]) -> dict[str, Extent]:
+    """The furthest extent of each of the stage's `tables` over the ledgers of a slot's sources. What they tell of
+    tables that the stage has given up since is nobody's any more: it is neither missed nor written again."""
     found: dict[str, Extent] = {}
     for ledger in ledgers:
         for table, extent in ledger.changelogs.items():
             known = found.get(table)
-            if known is None or extent.last > known.last:
+            if table in tables and (known is None or extent.last > known.last):
                 found[table] = extent
+    return found
+
+
+def most_bytes(tables: Iterable[str]) -> int:
+    """How large the ledger of a stage with these tables can become, in bytes: every offset and count at its largest."""
+    counts = dict.fromkeys((IN, OUT, DEAD, SKIPPED, REMADE, f"{DROP}other"), MOST)
+    changelogs = {table: Extent(MOST, MOST) for table in tables}
+    return len(Ledger(counts, MOST)._json(counts, _dense(changelogs)))
+
+
+def too_many(tables: Iterable[str]) -> str:
+    """Why a stage with these tables cannot be started; empty if it can. It would work until its offsets have grown, and
+    then every commit would be refused."""
+    names = list(tables)
+    needed = most_bytes(names)
+    if needed <= MAX_BYTES:
+        return ""
+    written = f"how far each was written may take {needed:,} bytes beside every position"
+    return f"{len(names)} tables are too many: {written}, and Kafka takes {MAX_BYTES:,}"
+
+
+def _dense(changelogs: Mapping[str, Extent]) -> str:
+    """`<table> <last>` or `<table> <last> <begin>`, split by commas; offsets are hexadecimal, a begin of 0 is left out.
+    Names of tables are parts of names of topics: they hold neither blanks nor commas."""
+    return ",".join(
+        " ".join((
+            table,
+            _NO_END if extent.last == UNFINISHED else f"{extent.last:x}",
+            *([f"{extent.begin:x}"] if extent.begin else []),
+        ))
+        for table, extent in sorted(changelogs.items())
+    )  # fmt: skip
+
+
+def _undense(text: str) -> dict[str, Extent]:
+    found: dict[str, Extent] = {}
+    for entry in text.split(","):
+        table, *numbers = entry.split(" ")
+        try:
+            last, begin = [UNFINISHED if number == _NO_END else int(number, 16) for number in [*numbers, "0"][:2]]
+        except ValueError:
+            continue
+        found[table] = Extent(begin, last)
     return found
 
 
@@ -106,6 +159,8 @@ def _is_count(value: Any) -> bool:
 
 
 def _extents(found: Any) -> dict[str, Extent]:
+    if isinstance(found, str):
+        return _undense(found)
     if not isinstance(found, dict):
         return {}
     return {

@@ -30,6 +30,14 @@ class Committed:
         return self.offset is not None and self.log_start <= self.offset <= self.log_end
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a source partition goes on, with the metadata of its last commit (the ledger)."""
+
+    offset: int
+    metadata: str
+
+
 async def offset_fetch(consumer: Any, partitions: Iterable[Any]) -> dict[Any, Any]:
     """{TopicPartition: OffsetAndMetadata} of the consumer's group; partitions without an offset are left out.
 

@@ -119,7 +119,7 @@ class Runner:
             except Exception as error:  # noqa: BLE001  a bug in a body: the batch stays, its text may hold row values
                 failures += 1
                 self.app.log.error("%r: the body failed %s times: %s", part, failures, describe(error))
-                await self._hold(part, min(MAX_BODY_PAUSE, 2.0 ** (failures - 1)))
+                await self._hold(part, min(MAX_BODY_PAUSE, 2.0 ** min(failures - 1, 16)))
         self.app.consumer.batch_done(batch)
 
     async def _linger(self, slot: Slot, batch: RecordBatch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
@@ -12,12 +12,10 @@ from faust.types import TP
 
 from workers.engine.clock import monotonic
 from workers.engine.errors import Broken, ConfigurationRefused, Fenced, sort_error
-from workers.engine.gaps import Position
 from workers.engine.ledger import Extent, Ledger, last_written
+from workers.engine.offsets import Position
+from workers.engine.unit import UnitOfWork
 from workers.engine.unit_producer import UnitProducer
-
-if TYPE_CHECKING:
-    from workers.engine.unit import UnitOfWork
 
 COMMIT_TIMEOUT = 20.0
 """Seconds. aiokafka retries retriable errors of an idempotent producer for ever."""
@@ -103,10 +101,10 @@ class Slot:
         """Take over committed positions and ledgers: from here on the slot is usable."""
         self.position = {tp: found.offset for tp, found in positions.items()}
         self.ledgers = {tp: Ledger.decode(found.metadata) for tp, found in positions.items()}
-        self.extents = last_written(list(self.ledgers.values()))
+        self.extents = last_written(list(self.ledgers.values()), self.app.tables)
         self.usable, self.why = True, ""
 
-    async def commit(self, unit: "UnitOfWork") -> None:
+    async def commit(self, unit: UnitOfWork) -> None:
         """One transaction for everything in the unit; the caller holds the lock. Raises a sorted EngineError."""
         if not self.usable or self.producer is None:
             raise Broken(self.why)
@@ -158,7 +156,7 @@ class Slot:
         if unit.traced and self.app.tell_traced is not None:
             self.app.tell_traced(unit.traced, ended - unit.begun, f"{self.app.conf.id}-{self.index}")
 
-    def _written(self, unit: "UnitOfWork", ends: Ends) -> dict[str, Extent]:
+    def _written(self, unit: UnitOfWork, ends: Ends) -> dict[str, Extent]:
         """How far this unit wrote its changelogs: a log that ends below was truncated or re-created."""
         written = {table.name: ends.get((table.changelog_topic_name, self.index)) for table in unit.overlays}
         begins = self.changelog_begins

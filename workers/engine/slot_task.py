@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from faust.types import TP
 
+from workers.engine.clock import monotonic
 from workers.engine.errors import EngineError, Fenced
 from workers.engine.runner import describe
 from workers.engine.slot import Slot
@@ -28,6 +29,7 @@ class SlotTask:
     async def _run(self) -> None:
         slots, slot, failures = self.slot.app.slots, self.slot, 0
         while slot.current and not slots.stopping.is_set():
+            failed, began = failures, monotonic()
             try:
                 await self.work(slot, slots.stopping)
                 failures = 0
@@ -43,6 +45,8 @@ class SlotTask:
             except Exception as error:  # noqa: BLE001  the world, or a bug: never the end of the process
                 failures += 1
                 slot.app.log.error("slot %s: %s", slot.index, describe(error))
+            if failures > failed and monotonic() - began > MAX_PAUSE:
+                failures = 1  # it had worked: what failed days ago is no reason to wait for longer now
             if failures:
                 await slots.wait_stopping(min(MAX_PAUSE, 0.1 * 2.0 ** min(failures, 16)))
 

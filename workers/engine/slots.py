@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faust.types import TP
 
@@ -11,13 +11,11 @@ from workers.engine.catch_up import catch_up
 from workers.engine.clock import monotonic
 from workers.engine.configuration import check_assignment
 from workers.engine.errors import BootRefused, Fenced
-from workers.engine.gaps import Position
+from workers.engine.offsets import Position
 from workers.engine.slot import Slot
 from workers.engine.slot_producer import SlotProducer
 from workers.engine.stats import Stats
-
-if TYPE_CHECKING:
-    from workers.engine.unit import UnitOfWork
+from workers.engine.unit import UnitOfWork
 
 BODY_DEADLINE = 2.0
 """Seconds bodies and calls in flight have at a rebalance: the whole group waits for its slowest member."""

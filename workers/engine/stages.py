@@ -13,6 +13,7 @@ from typing import Any
 import mode
 
 from workers.engine.app import StageApp
+from workers.engine.clock import monotonic
 from workers.engine.errors import BootRefused
 from workers.engine.memory import keep_memory
 from workers.engine.runner import describe
@@ -23,6 +24,7 @@ APP_STOP_SECONDS = 7.0
 """An app's part of the deadline; LeaveGroup waits for a broker that may be down."""
 STOP_SECONDS = 10.0
 """After this the process ends whatever still waits. What was not committed is delivered again (P8)."""
+FIRST_RESTART_PAUSE = 1.0
 MAX_RESTART_PAUSE = 30.0
 BOOT_REFUSED = 3
 PARTIAL = 7
@@ -66,17 +68,19 @@ class Stage(mode.Service):
 
     @mode.Service.task
     async def _live(self) -> None:
-        pause = 1.0
+        pause = FIRST_RESTART_PAUSE
         while not self.should_stop:
             # It stays out of the worker's tree of services: in it, a crash of any service of the app would walk up to
             # the worker and end the process, and with it the other stages.
             app = self.app = self.factory()
-            self._ending = None
+            self._ending, began = None, monotonic()
             app.conf.web_enabled = False  # one web server per process
             await self._run_until_end(app)
             if self.should_stop or self.worker.refused:
                 return
             self.restarts += 1
+            if monotonic() - began > MAX_RESTART_PAUSE:
+                pause = FIRST_RESTART_PAUSE  # it had worked: crashes of long ago are no reason to wait for longer now
             reason = getattr(app, "crash_reason", None)
             log.error("stage %s crashed (%s): new app in %s s", self.name, describe(reason) if reason else "?", pause)
             await self.sleep(pause)

@@ -3,14 +3,12 @@
 from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workers.engine.errors import ConfigurationRefused, DataError, EngineError, Fenced
 from workers.engine.ledger import DEAD, IN, OUT
 from workers.engine.rates import Rates
-
-if TYPE_CHECKING:
-    from workers.engine.unit import UnitOfWork
+from workers.engine.unit import UnitOfWork
 
 RECORD = "record"
 """Note of a unit: source records by table and outcome, in a stage that knows their tables; more labels may follow."""
@@ -52,7 +50,7 @@ class Stats:
     rates: Rates = field(default_factory=Rates)
     """`in`, `out`, `dead` and `drop`, of units that committed."""
 
-    def committed(self, unit: "UnitOfWork", seconds: float, whole: float) -> None:
+    def committed(self, unit: UnitOfWork, seconds: float, whole: float) -> None:
         """Add a unit that has just committed, after so many seconds; `whole`: since it began."""
         self.units += 1
         self.unit_seconds += whole

@@ -71,9 +71,10 @@ class Consumer(driver.Consumer):
         return records < 2 * options.batch_records and size < min(options.batch_bytes, self._share())
 
     def _share(self) -> int:
-        """Bytes one partition may hold in memory: its part of the worker's budget."""
+        """Bytes one partition of a source may hold in memory: its part of the worker's budget."""
         budget: int = self.app.options.memory_budget
-        return max(1, budget // max(1, len(self.expected)))
+        sources = len(self.app.slots.owned) * len(self.app.source_topics)
+        return max(1, budget // max(1, sources))
 
     def on_buffer_full(self, tp: TP) -> None:
         """Back-pressure is the room above, never Faust's queue length."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from faust.types import TP
 
@@ -16,9 +16,6 @@ from workers.engine.clock import monotonic
 from workers.engine.errors import Broken, DataError, HeldBack, StaleBatch
 from workers.engine.ledger import DEAD, DROP, IN, OUT
 from workers.engine.unit_producer import Packed
-
-if TYPE_CHECKING:
-    from workers.engine.slot import Slot
 
 current_unit: ContextVar["UnitOfWork | None"] = ContextVar("current_unit", default=None)
 
@@ -59,12 +56,37 @@ class Advance:
     """Of each dead letter the inputs before it, and why, in words without values (P6)."""
 
 
+class Committing(Protocol):
+    """What a unit needs of its slot (`workers/engine/slot.py`)."""
+
+    app: Any
+    index: int
+    lock: asyncio.Lock
+    usable: bool
+    why: str
+
+    @property
+    def current(self) -> bool:
+        """Whether this worker still holds it."""
+
+    def new_batch(self) -> Any:
+        """An empty record batch."""
+
+    async def commit(self, unit: "UnitOfWork") -> None:
+        """One transaction for everything in the unit. Raises a sorted EngineError."""
+
+
 class UnitOfWork:
     """Nothing touches the broker before the body has ended: outputs are packed in memory and table changes go to an
     overlay. A body that fails costs nothing to undo, and a killed worker rarely leaves a transaction open."""
 
     def __init__(
-        self, slot: "Slot", batch: RecordBatch | None = None, *, while_stopping: bool = False, new_work: bool = False
+        self,
+        slot: Committing,
+        batch: RecordBatch | None = None,
+        *,
+        while_stopping: bool = False,
+        new_work: bool = False,
     ) -> None:
         """`new_work`: it forwards records of a source outside of Kafka; as one with a batch, a pause stops it."""
         self.slot = slot

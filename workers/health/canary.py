@@ -7,19 +7,15 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import mode
-
 from models.canary import canary_record, row_of
 from models.source_spec import SourceSpec
 from workers import metrics
 from workers.aws.errors import AwsError, AwsUnavailable
-from workers.health.role import Role
 from workers.health.verdicts import State, Verdict, failed, of_error, ok
+from workers.role import Role, RoleTask
 
 log = logging.getLogger("cdc.health")
 
-TICK = 0.5
-"""Seconds between two looks whether a canary is due."""
 MOST_WAITING = 1_000
 ACTION = "`cdc status` shows which stage is behind, `cdc health` what does not answer"
 
@@ -46,16 +42,18 @@ class _Flight:
         return max(told, default=None)
 
 
-class CanarySender(mode.Service):
+class CanarySender(RoleTask):
     """Sends while this worker has the role. A stream that does not take a canary costs nothing else.
 
     `interval`, `limit` and `timeout` in seconds; `now_ms` since 1970."""
+
+    tick = 0.5
+    what = "canary"
 
     def __init__(
         self, role: Role, sources: Iterable[SourceSpec], put: Put, now_ms: Callable[[], int], *, partitions: int,
         interval: float, limit: float, timeout: float, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self._role = role
         self._sources = {spec.name: spec for spec in sources if spec.enabled}
         self._rows = {name: row_of(spec, partitions) for name, spec in self._sources.items()}
         self._put = put
@@ -65,19 +63,10 @@ class CanarySender(mode.Service):
         self._timeout = timeout
         self._flights: dict[str, _Flight] = {}
         self._count: Counter[tuple[str, str]] = Counter()
-        super().__init__(**kwargs)
+        super().__init__(role, log, **kwargs)
 
-    @mode.Service.task
-    async def _fly(self) -> None:
-        while not self.should_stop:
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001  health must never end a worker
-                log.error("canary: %s", type(error).__name__)
-            await self.sleep(TICK)
-
-    async def look(self) -> None:
-        """Note what has arrived, and send what is due. Never raises for the world."""
+    async def act(self) -> None:
+        """Note what has arrived, and send what is due."""
         if not self._role.held:
             self._flights.clear()  # somebody else sends now
             return

@@ -17,8 +17,8 @@ from workers.health.canary import CanarySender
 from workers.health.cloudwatch import CloudWatchReporter
 from workers.health.examination import Examination
 from workers.health.figures import Tally
-from workers.health.role import Role
 from workers.health.watch import HealthWatch
+from workers.role import Role
 from workers.settings.worker import Settings
 
 HOME = "publish"

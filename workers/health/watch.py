@@ -5,53 +5,39 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import mode
-
 from workers import metrics
 from workers.engine.app import StageApp
 from workers.health.canary import CanarySender
-from workers.health.role import Role
 from workers.health.verdicts import HealthReport, State
+from workers.role import Role, RoleTask
 
 log = logging.getLogger("cdc.health")
 
-TICK = 1.0
-"""Seconds between two looks whether a round is due."""
 REPORT = "health"
 """Name of the report among those of the stage `publish`."""
 
 
-class HealthWatch(mode.Service):
+class HealthWatch(RoleTask):
     """What it finds stands in the web view and in metrics; no stage waits for it, and none is less ready for it.
 
     `interval` in seconds, 0: no rounds; `now_ms` since 1970. The canary is shown with the rest, if there is one."""
+
+    what = "health"
 
     def __init__(
         self, role: Role, look: Callable[[], Awaitable[HealthReport]], now_ms: Callable[[], int], *, interval: float,
         canary: CanarySender | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.report: HealthReport | None = None
-        self._role = role
         self._look = look
         self._now_ms = now_ms
         self._interval = interval
         self._canary = canary
-        self._shown_by: StageApp | None = None
         self._due_ms = 0
-        super().__init__(**kwargs)
+        super().__init__(role, log, **kwargs)
 
-    @mode.Service.task
-    async def _watch(self) -> None:
-        while not self.should_stop:
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001  health must never end a worker
-                log.error("health: %s", type(error).__name__)
-            await self.sleep(TICK)
-
-    async def look(self) -> None:
-        """Make a round if one is due. Never raises for the world."""
-        self._show()
+    async def act(self) -> None:
+        """Make a round if one is due."""
         if not self._role.held:
             self.report, self._due_ms = None, 0
             return
@@ -64,13 +50,10 @@ class HealthWatch(mode.Service):
         self._tell(found)
         self.report = found
 
-    def _show(self) -> None:
-        """A crashed stage has a new app, which knows nothing of us."""
-        app = self._role.stage.app
-        if app is not None and app is not self._shown_by:
-            app.reports[REPORT] = self.document
-            app.measures += [self.measure] if self._canary is None else [self.measure, self._canary.measure]
-            self._shown_by = app
+    def show_in(self, app: StageApp) -> None:
+        """The last round, and the canary's figures."""
+        app.reports[REPORT] = self.document
+        app.measures += [self.measure] if self._canary is None else [self.measure, self._canary.measure]
 
     def _tell(self, found: HealthReport) -> None:
         """Log what has changed, once."""

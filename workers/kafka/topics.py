@@ -90,6 +90,11 @@ def group_of(settings: Settings, stage: str) -> str:
     return f"{settings.app}-{stage}"
 
 
+def tables_of(lookups: Iterable[str]) -> tuple[str, ...]:
+    """All tables of the enrich stage."""
+    return (*lookups, *OWN_TABLES)
+
+
 def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
     """All topics; `lookups` are the catalogue's.
 
@@ -109,8 +114,7 @@ def plan(settings: Settings, lookups: Iterable[str]) -> list[TopicPlan]:
         "cleanup.policy": "compact", "max.message.bytes": str(RAW_MAX_BYTES),
         "segment.bytes": str(COMPACT_SEGMENT_BYTES),
     }  # fmt: skip
-    tables = (*lookups, *OWN_TABLES)
-    changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables]
+    changelogs = [f"{group_of(settings, 'enrich')}-{name}-changelog" for name in tables_of(lookups)]
     return [
         TopicPlan(topics.config, 1, compact),
         TopicPlan(topics.pauses, 1, compact),

@@ -69,6 +69,8 @@ class ShardDirectory:
         """Of calls that failed."""
         self._failure: AwsError | None = None
         self._failed_at = float("-inf")
+        self._told_ms, self._heard_at = 0, 0.0
+        """What the service's clock said, and when it was heard (monotonic seconds)."""
 
     @property
     def listing(self) -> Listing | None:
@@ -79,6 +81,14 @@ class ShardDirectory:
     def failing(self) -> bool:
         """The last look did not come through."""
         return self._failure is not None
+
+    def now_ms(self, here_ms: int) -> int:
+        """The service's clock, milliseconds since the epoch: what it told last and what has passed since, never
+        ahead of it. Arrival times and the retention are counted by that clock; this host's may be set at any moment.
+        `here_ms`, this host's, is for a service that never told."""
+        if not self._told_ms:
+            return here_ms
+        return self._told_ms + int((monotonic() - self._heard_at) * 1000)
 
     @property
     def due(self) -> bool:
@@ -91,10 +101,11 @@ class ShardDirectory:
     async def refresh(self, *, now: bool = False) -> None:
         """List again if the newest listing is 30 s old, or at once. Raises AwsError, which is remembered for 5 s: all
         slots of a worker share one call."""
+        asked = monotonic()
         async with self._lock:
             at = monotonic()
             newest = self.listing
-            if newest is not None and at - newest.began_at < REFRESH_SECONDS and not now:
+            if newest is not None and newest.began_at > (asked if now else at - REFRESH_SECONDS):
                 return
             if self._failure is not None and at - self._failed_at < RETRY_SECONDS:
                 raise type(self._failure)(self._failure.code)
@@ -155,6 +166,8 @@ class ShardDirectory:
     async def _facts(self) -> StreamFacts:
         answer = await self._ask("describe_stream_summary", **self._named)
         found = _member(answer, "StreamDescriptionSummary")
+        if told := _date_ms(answer):
+            self._told_ms, self._heard_at = told, monotonic()
         return StreamFacts(
             arn=found["StreamARN"],
             created_ms=_milliseconds(found.get("StreamCreationTimestamp")),

@@ -27,7 +27,7 @@ def waiting(bridge: Bridge, book: CheckpointBook, slot: Slot) -> dict[str, dict[
             if checkpoint is not None and checkpoint.ended:
                 continue
             covered = checkpoint.covered_ms if checkpoint is not None else 0
-            age = max(0, bridge.now_ms() - covered) if covered > UNKNOWN_COVER_MS else None
+            age = max(0, bridge.now_of(source) - covered) if covered > UNKNOWN_COVER_MS else None
             found[f"{source.arn}|{shard.id}"] = {"state": state, "why": why, "age_ms": age}
     return found
 

@@ -33,6 +33,7 @@ FIRST_PAGE_BYTES = 1 << 20
 LARGEST_PAGE_BYTES = 10 << 20
 """Of one GetRecords reply (AWS service quotas)."""
 GONE = "ResourceNotFoundException"
+EXPIRED = "ExpiredIteratorException"
 SHARD_END = "has reached max possible value for the shard"
 """What GetShardIterator says of the number behind a closed shard's last record (etspaceman/kinesis-mock#1536)."""
 
@@ -83,6 +84,7 @@ class ShardReader:
     options: ReadOptions
     budget: Budget
     now_ms: Now
+    """The clock of the service, not this host's."""
     tell: Callable[[str], None]
     """Says what an operator has to know; called again and again while it lasts."""
     stats: ShardStats = field(default_factory=ShardStats)
@@ -168,7 +170,9 @@ class ShardReader:
                 self._expected = FIRST_PAGE_BYTES >> 4  # what hangs again holds little of everybody's room
                 unused, held = held, 0  # room is not held while waiting
                 await self.budget.release(unused)
-                if error.code == GONE:
+                if error.code in (GONE, EXPIRED):
+                    # An iterator that expired while the whole machine stood still: the clock of the service has to be
+                    # heard again before anybody says what the retention has deleted.
                     with contextlib.suppress(AwsError):  # said by whoever lists
                         await self.directory.refresh(now=True)
                 await asyncio.sleep(self.options.retry.delay(failures, random.random()))
@@ -230,7 +234,7 @@ class ShardReader:
             case AwsUnavailable():
                 self.stats.failures += 1
                 return error.code == "NoNextShardIterator"
-        if error.code == "ExpiredIteratorException":
+        if error.code == EXPIRED:
             self.stats.rebuilds += 1
             return True
         self.stats.failures += 1

@@ -1,6 +1,7 @@
 """The work of one source slot: which of its shards are read, again and again."""
 
 import asyncio
+import functools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, assert_never
@@ -227,7 +228,7 @@ class SlotWork:
             raise RuntimeError("a stream without facts has no shards")
         return ShardReader(
             source.client, source.directory, facts, ShardCursor(shard, origin), self.bridge.reading, intake.budget,
-            self.bridge.now_ms, self._tell,
+            functools.partial(self.bridge.now_of, source), self._tell,
         )  # fmt: skip
 
     def _tell(self, text: str) -> None:
@@ -239,7 +240,7 @@ class SlotWork:
         facts, reader = source.directory.facts, intake.reader(key)
         behind = reader.stats.millis_behind
         if reader.stats.trouble and reader.cursor.covered_ms:  # no page says how far behind it is by now
-            behind = max(behind, self.bridge.now_ms() - reader.cursor.covered_ms)
+            behind = max(behind, self.bridge.now_of(source) - reader.cursor.covered_ms)
         share = behind / facts.retention_ms if facts is not None else 0.0
         level = next((level for level in WARN_AT if share >= level), 0.0)
         warned = self._warned.get(key, 0.0)
@@ -265,7 +266,7 @@ class SlotWork:
         if unsure:
             self._tell_waiting(source, len(unsure))
             return
-        boot = boot_of(source.start, facts, listing, self.bridge.now_ms(), source.name)
+        boot = boot_of(source.start, facts, listing, self.bridge.now_of(source), source.name)
         if not await self.transactions.boot(boot):
             return
         begins: str = boot.start.kind

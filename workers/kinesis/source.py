@@ -57,6 +57,7 @@ class Bridge:
     budget: Budget
     on_gap: Literal["stop", "continue"]
     now_ms: Callable[[], int]
+    """This host's clock; what concerns a stream goes by `now_of`."""
     told: set[str] = field(default_factory=set)
     """Troubles the log knows of."""
     met: dict[str, float] = field(default_factory=dict)
@@ -66,6 +67,10 @@ class Bridge:
     halted: dict[str, str] = field(default_factory=dict)
     """By name: sources that are not read before an operator has done something, and why."""
     _refreshing: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+
+    def now_of(self, source: Source) -> int:
+        """The clock of the service that holds the stream, milliseconds since the epoch."""
+        return source.directory.now_ms(self.now_ms())
 
     def refresh(self, source: Source, log: Log) -> "asyncio.Task[None] | None":
         """List the stream's shards if that is due, beside everything else: a stream whose AWS does not answer must not

@@ -53,7 +53,7 @@ def _shards(
             "share": _share(shard),
             "open": listing is not None and name in listing.open,
             "listed": listing is not None and name in listing.shards,
-            **_position(checkpoint, bridge.now_ms()),
+            **_position(checkpoint, bridge.now_of(source)),
             **({"report": dict(reports[f"{arn}|{name}"])} if f"{arn}|{name}" in reports else {}),
         }
 

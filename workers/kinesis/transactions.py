@@ -113,7 +113,7 @@ class Transactions:
             return False
         try:
             async with UnitOfWork(self._slot, new_work=True) as unit:
-                now = self._bridge.now_ms()
+                now = self._bridge.now_of(source)
                 found = record_loss(unit, source.to, stream, loss, self.own.checkpoints.get(key), now)
                 checkpoint = replace(found, source=source.name)
                 unit.send(self._bridge.topics.checkpoints, checkpoint.key, checkpoint.encode())

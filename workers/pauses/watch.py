@@ -48,6 +48,7 @@ class PauseWatch:
         self._follower = self._new_follower()
         self._tending: asyncio.Task[None] | None = None
         self._strange = 0
+        self._turns = 0
 
     def govern(self, stage: str, app: StageApp) -> StageApp:
         """Make an app that has not started obey; the same app."""
@@ -67,8 +68,14 @@ class PauseWatch:
                 await self._stop()
 
         app.before_boot.append(know)
+        app.in_hand.append(lambda: self._in_hand)
         app.on_end.append(leave)
         return app
+
+    @property
+    def _in_hand(self) -> dict[str, int]:
+        tending = {f"obeying {self._topic}": self._turns} if self._tending is not None else {}
+        return self._follower.in_hand | tending
 
     async def _known(self) -> None:
         """Everything that was written until now is known. After 10 s raises BootRefused if there is no such topic, else
@@ -133,6 +140,7 @@ class PauseWatch:
     async def _tend(self) -> None:
         """Lets go what has come to its end, and says what is obeyed. Nothing that fails here ends a stage."""
         while self._tending is not None:
+            self._turns += 1
             for stage, app in list(self._apps.items()):
                 try:
                     self._set(stage, app)

@@ -29,6 +29,7 @@ from workers.settings.worker import Settings
 CLIENT = "cdc-pause"
 TRANSACTION_MS = 30_000
 STAGES = ("bridge", "enrich", "publish", "archive")
+ARCHIVE = "archive"
 BY_TABLE = ("enrich", "publish")
 """Those that know the table of a record."""
 LOOK_SECONDS = 0.5
@@ -73,6 +74,17 @@ def target_of(settings: Settings, catalogue: Catalogue, stage: str, table: str |
     if spec is None:
         raise unknown_name("table", table, (spec.name for spec in catalogue.specs))
     return Target(stage, table=spec.name)
+
+
+async def refuse_off(settings: Settings, kafka: KafkaAccess, stage: str) -> None:
+    """A pause of a stage that is off would hold nothing back, and be in the way of whoever switches it on one day.
+    Raises NotFoundError, CommandError. These settings need not be those of the workers: who runs it counts, too."""
+    if stage != ARCHIVE or settings.has_archive or not (await kafka.group(group_of(settings, stage))).idle:
+        return
+    raise NotFoundError(
+        "the stage archive is off: no setting switches it on here, and no worker runs it",
+        hint="DLQ_ARCHIVE_BUCKET, ALERT_TOPIC_ARN or CDC_DLQ_QUEUE_URL, set as the workers have it",
+    )
 
 
 def pause_of(target: Target, *, by: str, why: str, lasts: str | None, now_ms: int) -> Pause:

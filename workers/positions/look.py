@@ -87,14 +87,13 @@ async def look(
     group = await kafka.group(group_of(settings, STAGE))
     topics = Topics.of(settings)
     positions = await read_positions(kafka.connection, topics.checkpoints, range(settings.source_slots), tell)
-    owners = {slot: owner for (topic, slot), owner in group.holders.items() if topic == topics.slots}
     found = []
     for source, (stream, trouble) in zip(wanted, asked, strict=True):
         arn = stream.facts.arn if stream is not None else _known_as(positions, source)
         boot = positions.boots.get(arn)
         scene = Scene(
             boot, positions.of(arn), stream.shards if stream is not None else None,
-            stream.facts.retention_ms if stream is not None else None, owners if source.enabled else {},
+            stream.facts.retention_ms if stream is not None else None, slot_owners(group, topics, source),
             settings.source_slots, service_now(stream),
         )  # fmt: skip
         remade = boot is not None and stream is not None and boot.created_ms != stream.facts.created_ms
@@ -113,6 +112,11 @@ async def _ask(settings: Settings, source: SourceSpec) -> tuple[StreamNow | None
         return await ask_stream(settings, source), ""
     except AwsError as error:
         return None, error.code
+
+
+def slot_owners(group: GroupState, topics: Topics, source: SourceSpec) -> dict[int, str]:
+    """Who reads the shards of a source, by source slot; nobody reads one that is not enabled."""
+    return {slot: owner for (topic, slot), owner in group.holders.items() if topic == topics.slots and source.enabled}
 
 
 def service_now(stream: StreamNow | None) -> int:

@@ -1,6 +1,6 @@
 """From what is asked for to a change that can be shown and written. Writes nothing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from workers.failures import CommandError
 from workers.kafka.access import KafkaAccess
 from workers.kafka.logs import Tell
 from workers.kafka.topics import Topics, group_of
-from workers.positions.look import STAGE, moment, refuse_members, service_now
+from workers.positions.look import STAGE, moment, refuse_members, service_now, slot_owners
 from workers.positions.shards import Scene, ShardStatus, judge
 from workers.positions.stream import StreamNow, ask_stream, aws_failure
 from workers.positions.target import Change, Target, change_to
@@ -40,6 +40,8 @@ class Plan:
 
     change: Change
     moves: tuple[Move, ...]
+    running: tuple[str, ...] = ()
+    """Workers of the bridge, who all have to be stopped before it is written: only a dry run meets any."""
 
     @property
     def idle(self) -> bool:
@@ -55,7 +57,7 @@ class Plan:
             "boot": {
                 "start": boot.start.kind, "startTime": moment(boot.start.timestamp_ms), "shards": sorted(boot.names),
             },
-            "notes": list(self.change.target.notes),
+            "notes": list(self.change.target.notes), "running": list(self.running),
             "shards": [
                 {"shard": move.shard, "changed": move.changed, "before": _told(move.before), "after": _told(move.after)}
                 for move in self.moves
@@ -70,8 +72,9 @@ async def plan_change(
     """`waits`: see `ask_stream`. Raises RefusedError while a worker runs, unless it is a dry run, CommandError,
     KafkaError."""
     topics = Topics.of(settings)
+    group = await kafka.group(group_of(settings, STAGE))
     if not dry_run:
-        refuse_members(await kafka.group(group_of(settings, STAGE)), STAGE)
+        refuse_members(group, STAGE)
     try:
         stream = await ask_stream(settings, source, waits)
         positions = await read_positions(kafka.connection, topics.checkpoints, range(settings.source_slots), tell)
@@ -80,16 +83,20 @@ async def plan_change(
         raise aws_failure(error) from None
     target = target.of(source.name)
     change = change_to(target, positions, stream, settings.source_slots)
-    before, after = (_judged(settings, stream, found) for found in (positions, change.after()))
+    owners = slot_owners(group, topics, source)
+    before, after = (_judged(settings, stream, found, owners) for found in (positions, change.after()))
     names = sorted(before.keys() | after.keys())
     moves = tuple(Move(name, before.get(name), after.get(name)) for name in names)
-    return Plan(change, tuple(move for move in moves if move.changed or move.shard in stream.shards))
+    shown = tuple(move for move in moves if move.changed or move.shard in stream.shards)
+    return Plan(change, shown, tuple(dict.fromkeys(group.members)))
 
 
-def _judged(settings: Settings, stream: StreamNow, positions: Positions) -> dict[str, ShardStatus]:
+def _judged(
+    settings: Settings, stream: StreamNow, positions: Positions, owners: Mapping[int, str]
+) -> dict[str, ShardStatus]:
     arn = stream.facts.arn
     scene = Scene(
-        positions.boots.get(arn), positions.of(arn), stream.shards, stream.facts.retention_ms, {},
+        positions.boots.get(arn), positions.of(arn), stream.shards, stream.facts.retention_ms, owners,
         settings.source_slots, service_now(stream),
     )  # fmt: skip
     return {status.shard: status for status in judge(scene, everything=True)}

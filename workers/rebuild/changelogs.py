@@ -87,11 +87,11 @@ def find_damage(changelogs: Changelogs, offsets: Mapping[TopicPartition, OffsetA
     for tp, committed in offsets.items():
         ledgers[tp.partition].append(Ledger.decode(committed.metadata))
     for index, of_slot in ledgers.items():
-        for table, extent in last_written(of_slot).items():
+        tables = {table for table, partition in changelogs.bounds if partition == index}
+        for table, extent in last_written(of_slot, tables).items():
             part = (table, index)
-            if part in changelogs.bounds:
-                lost = lost_entries({table: extent}, {table: changelogs.bounds[part]})
-                damage |= {part: lost} if lost else {}
+            lost = lost_entries({table: extent}, {table: changelogs.bounds[part]})
+            damage |= {part: lost} if lost else {}
     return damage
 
 

@@ -17,6 +17,7 @@ from workers import metrics
 from workers.engine.app import StageApp
 from workers.engine.stages import Stage
 from workers.engine.stats import LETTER, RECORD, TXN_BOUNDS, Stats
+from workers.web.families import families
 
 ENDS_SECONDS = 1.0
 """A scraper waits ten."""
@@ -33,11 +34,11 @@ class StageMetrics(Collector):
 
     def describe(self) -> Iterator[Family]:
         """Nothing is scraped to learn the names."""
-        return metrics.families(())
+        return families(())
 
     def collect(self) -> Iterator[Family]:
         """One scrape."""
-        return metrics.families(self._samples())
+        return families(self._samples())
 
     def _samples(self) -> Iterator[metrics.Sample]:
         for fingerprint in sorted({stage.app.fingerprint for stage in self._stages if stage.app is not None}):

@@ -11,7 +11,15 @@ from models.pause import WHY_CHARACTERS, PauseBook
 from workers.contract import read_catalogue
 from workers.failures import CommandError, ExitCode
 from workers.kafka.access import kafka_access
-from workers.pauses.writing import chosen_pauses, pause_of, read_pauses, target_of, write_pauses, write_resumes
+from workers.pauses.writing import (
+    chosen_pauses,
+    pause_of,
+    read_pauses,
+    refuse_off,
+    target_of,
+    write_pauses,
+    write_resumes,
+)
 from workers.settings.worker import Settings
 from workers.web.gate import CALLER
 from workers.web.routes import Desk, Route, Scope
@@ -75,6 +83,7 @@ async def _change(settings: Settings, body: dict[str, Any], by: str) -> dict[str
         match body.get("action"):
             case "pause" if target is not None:
                 pause = pause_of(target, by=by, why=why, lasts=body.get("for"), now_ms=at)
+                await refuse_off(settings, kafka, stage)
                 offset = await write_pauses(settings, kafka, [pause])
             case "resume":
                 chosen = functools.partial(chosen_pauses, target=target, everything=everything, now_ms=at)
