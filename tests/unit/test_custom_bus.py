@@ -259,11 +259,11 @@ def test_what_is_no_address_of_a_bus_is_refused(text: str) -> None:
 
 
 def test_a_receipt_names_the_bus_event_the_outcome_and_the_sequence_number() -> None:
-    custom_one = receipt_value("evt_1", Receipt("b", "007", "DEDUPLICATED"), attempts=2, offset=5, now_ms=9, again={})
+    custom_one = receipt_value(Receipt("evt_1", "b", "007", "DEDUPLICATED"), attempts=2, offset=5, now_ms=9, again={})
     assert json.loads(custom_one) == {
         "attempts": 2, "busEventId": "b", "code": "DEDUPLICATED", "eventId": "evt_1", "offset": 5,
         "sequenceNumber": "007", "time": 9,
     }  # fmt: skip
     assert "sequenceNumber" not in json.loads(
-        receipt_value("e", Receipt("b"), attempts=1, offset=0, now_ms=9, again={})
+        receipt_value(Receipt("e", "b"), attempts=1, offset=0, now_ms=9, again={})
     )

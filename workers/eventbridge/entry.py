@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from enrichers.oversize import NO_LADDER, Claim, Fitted, Ladder, Step, fitted
-from models.event import EventEnvelope, read_envelope, read_event_id
+from models.event import EventEnvelope, read_envelope
 from models.event_address import address_mistake, source_of
 from models.outcome import Failure
 from models.strict_json import INT64_MAX, INT64_MIN
@@ -131,11 +131,6 @@ def _checked(
         envelope.event_id, group, address.source, address.detail_type, detail, envelope.time.timestamp(), size,
         metadata.replay, redriven, header, step, claim, span, parent,
     )  # fmt: skip
-
-
-def event_id_of(value: bytes) -> str:
-    """The eventId of a record that has become an entry, however deep it is nested."""
-    return read_event_id(_outermost(value)[1])
 
 
 @lru_cache(maxsize=4_096)

@@ -13,10 +13,9 @@ import msgspec
 
 from workers.aws.client import IRequester
 from workers.aws.wire import read_cbor
-from workers.engine.delivery import Outcome
-from workers.eventbridge.bus import Prepared, Receipt
+from workers.eventbridge.bus import Prepared
 from workers.eventbridge.entry import Entry
-from workers.eventbridge.remote import RemoteBus, outcome_of
+from workers.eventbridge.remote import Answer, RemoteBus, Result
 
 MAX_ID = 128
 """Characters of EventGroupId and of DeduplicationId."""
@@ -28,17 +27,6 @@ _GROUP = b"\x6eSystemMetadata\xa2\x6cEventGroupId"
 _DEDUPLICATION = b"\x6fDeduplicationId"
 SHORT_LIST = 24
 """Longer lists have their length in a byte of its own."""
-
-
-class _Result(msgspec.Struct, rename="pascal"):
-    event_id: str | None = None
-    sequence_number: str | None = None
-    success_code: str | None = None
-    error_code: str | None = None
-
-
-class _Answer(msgspec.Struct, rename="pascal"):
-    entries: list[_Result]
 
 
 class CustomBus(RemoteBus):
@@ -66,13 +54,9 @@ class CustomBus(RemoteBus):
         length = bytes([0x80 | count]) if count < SHORT_LIST else bytes([0x98, count])
         return self._head + length + b"".join([one.wire for one in prepared])
 
-    def outcomes(self, answer: bytes) -> list[Outcome]:
+    def results(self, answer: bytes) -> list[Result]:
         """See RemoteBus."""
-        try:
-            results = msgspec.convert(read_cbor(answer), _Answer).entries
-        except msgspec.ValidationError:
-            raise ValueError("no answer of PutEvents") from None
-        return [outcome_of(_receipt(result), result.error_code) for result in results]
+        return msgspec.convert(read_cbor(answer), Answer).entries
 
 
 def group_id(entry: Entry) -> str:
@@ -107,9 +91,3 @@ def _text(text: str) -> bytes:
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_ID else hashlib.sha256(text.encode()).hexdigest()
-
-
-def _receipt(result: _Result) -> Receipt | None:
-    if not result.event_id:
-        return None
-    return Receipt(result.event_id, result.sequence_number, result.success_code or "PUBLISHED")
