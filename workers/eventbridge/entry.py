@@ -26,8 +26,9 @@ NO_EVENT = "the record is no event in UTF-8: something else writes to this topic
 TOO_DEEP = f"the event is nested deeper than {MAX_DEPTH} levels: leave the column out with include_fields"
 TOO_LONG = "an integer of the event does not fit 64 bits: it must travel as text"
 
-# One byte for every digit, and one for all that stands before a number: a long one is found by one search, in C.
-_ALIKE = bytes.maketrans(b"123456789 \t\r\n,[", b"0" * 9 + b":" * 6)
+# One byte for every digit and the minus, and one for all that stands before a number: a long one is found by one
+# search, in C.
+_ALIKE = bytes.maketrans(b"123456789- \t\r\n,[", b"0" * 10 + b":" * 6)
 _LONG = b":" + b"0" * INT64_DIGITS
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
@@ -122,7 +123,7 @@ def _checked(
             return Undeliverable(Failure.EVENTBRIDGE_ERROR, _too_large(size, rules))
         data, step, claim = smaller.detail, smaller.step, smaller.claim
         size, detail = address.size + len(data), data.decode()
-    if _LONG in data.translate(_ALIKE, b"-") and _beyond_int64(data):
+    if _LONG in data.translate(_ALIKE) and _beyond_int64(data):
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_LONG)
     metadata = envelope.metadata
     span = parent.child("publish", envelope.event_id, redriven) if parent is not None else None
@@ -145,7 +146,8 @@ def _address(prefix: str, entity_type: str, detail_type: str) -> _Address | Unde
 def _outermost(data: bytes) -> tuple[int, bytes]:
     """(levels of nesting, at least where they matter; what the envelope can be read from). The decoder counts the
     frames above it, too, and what it reads must not depend on them."""
-    if data.count(b"{") + data.count(b"[") <= SHALLOW:
+    # A level takes two bytes, if it ends.
+    if len(data) <= 2 * SHALLOW or data.count(b"{") + data.count(b"[") <= SHALLOW:
         return 0, data
     depth, outermost = _unwrapped(data)
     return depth, outermost if depth > SHALLOW else data

@@ -25,6 +25,8 @@ _SECONDS = b"\x64Time\xc1"
 _DOUBLE = 0xFB
 _GROUP = b"\x6eSystemMetadata\xa2\x6cEventGroupId"
 _DEDUPLICATION = b"\x6fDeduplicationId"
+_LENGTHS = tuple(bytes((0x60 | size,)) if size < 24 else bytes((0x78, size)) for size in range(1 << 8))
+"""What stands before a short text."""
 SHORT_LIST = 24
 """Longer lists have their length in a byte of its own."""
 
@@ -42,9 +44,11 @@ class CustomBus(RemoteBus):
     def prepare(self, entry: Entry) -> Prepared:
         """See IBus."""
         # By hand: a library takes three times as long, a fifth of what an event costs the publisher (measured).
+        detail, group, repeat = entry.detail.encode(), group_id(entry).encode(), deduplication_id(entry).encode()
         wire = b"".join((
-            _address(entry.source, entry.detail_type), _text(entry.detail), _TIME.pack(_SECONDS, _DOUBLE, entry.time),
-            _GROUP, _text(group_id(entry)), _DEDUPLICATION, _text(deduplication_id(entry)),
+            _address(entry.source, entry.detail_type), _length(detail), detail,
+            _TIME.pack(_SECONDS, _DOUBLE, entry.time), _GROUP, _length(group), group,
+            _DEDUPLICATION, _length(repeat), repeat,
         ))  # fmt: skip
         return Prepared(entry, self.name, entry.size, wire)
 
@@ -52,7 +56,7 @@ class CustomBus(RemoteBus):
         """See RemoteBus."""
         count = len(prepared)
         length = bytes([0x80 | count]) if count < SHORT_LIST else bytes([0x98, count])
-        return self._head + length + b"".join([one.wire for one in prepared])
+        return b"".join([self._head, length, *[one.wire for one in prepared]])
 
     def results(self, answer: bytes) -> list[Result]:
         """See RemoteBus."""
@@ -81,12 +85,14 @@ def _address(source: str, detail_type: str) -> bytes:
 def _text(text: str) -> bytes:
     """A text as CBOR has it (RFC 8949, 3.1)."""
     data = text.encode()
-    size = len(data)
-    if size < 24:
-        return bytes((0x60 | size,)) + data
+    return _length(data) + data
+
+
+def _length(text: bytes) -> bytes:
+    size = len(text)
     if size < 1 << 8:
-        return bytes((0x78, size)) + data
-    return (b"\x79" + size.to_bytes(2) if size < 1 << 16 else b"\x7a" + size.to_bytes(4)) + data
+        return _LENGTHS[size]
+    return b"\x79" + size.to_bytes(2) if size < 1 << 16 else b"\x7a" + size.to_bytes(4)
 
 
 def _short(text: str) -> str:
