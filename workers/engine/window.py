@@ -12,11 +12,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import Any
 
 from faust.types import TP
 
-from workers.engine.batch import RecordBatch, records_size
+from workers.engine.batch import RecordBatch, record_size
 from workers.engine.clock import monotonic
 from workers.engine.dead_window import WholesalePoison
 from workers.engine.delivery import Emit, Gate, Sink, Undeliverable, WindowOptions
@@ -191,13 +190,11 @@ class Window:
     def _forget(self, ends: dict[TP, int]) -> None:
         for tp, end in ends.items():
             queue = self.fifo.get(tp, deque())
-            gone: list[Any] = []
             while queue and queue[0].end <= end and (queue[0].outcome is not None or queue[0].record is None):
                 record = queue.popleft().record
                 if record is not None:
-                    gone.append(record)
-            self.records -= len(gone)
-            self.bytes -= records_size(gone)
+                    self.records -= 1
+                    self.bytes -= record_size(record)
         self.room.set()
 
     async def _commit_loop(self) -> None:

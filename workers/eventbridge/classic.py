@@ -35,7 +35,7 @@ class ClassicBus(RemoteBus):
     def prepare(self, entry: Entry) -> Prepared:
         """See IBus."""
         wire = msgspec.json.encode(
-            _Entry(self.name, entry.source, entry.detail_type, entry.detail, entry.time, entry.trace_header)
+            _Entry(self.name, entry.source, entry.detail_type, entry.detail.decode(), entry.time, entry.trace_header)
         )
         return Prepared(entry, self.name, entry.size, wire)
 

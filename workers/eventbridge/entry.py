@@ -44,7 +44,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """Key of the entity, `<entityType>:<entityId>`: what is kept in order."""
     source: str
     detail_type: str
-    detail: str
+    detail: bytes
+    """UTF-8; of an event that fits, the record's own."""
     time: float
     """Commit time, seconds since the epoch."""
     size: int
@@ -97,13 +98,13 @@ def entry_of(
     try:
         envelope = read_envelope(top)
         group = (key or b"").decode()
-        detail = data.decode()
+        data.decode()
     except ValueError:
         return Undeliverable(Failure.VALIDATION_ERROR, NO_EVENT)
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
     if isinstance(address, Undeliverable):
         return address
-    return _checked(envelope, group, address, data, detail, rules, redriven, parent)
+    return _checked(envelope, group, address, data, rules, redriven, parent)
 
 
 def _checked(
@@ -111,7 +112,6 @@ def _checked(
     group: str,
     address: _Address,
     data: bytes,
-    detail: str,
     rules: EntryRules,
     redriven: int,
     parent: TraceContext | None,
@@ -122,14 +122,14 @@ def _checked(
         if smaller is None:
             return Undeliverable(Failure.EVENTBRIDGE_ERROR, _too_large(size, rules))
         data, step, claim = smaller.detail, smaller.step, smaller.claim
-        size, detail = address.size + len(data), data.decode()
+        size = address.size + len(data)
     if _LONG in data.translate(_ALIKE) and _beyond_int64(data):
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_LONG)
     metadata = envelope.metadata
     span = parent.child("publish", envelope.event_id, redriven) if parent is not None else None
     header = trace_header(metadata.correlation_id) if span is None else span.x_ray()
     return Entry(
-        envelope.event_id, group, address.source, address.detail_type, detail, envelope.time.timestamp(), size,
+        envelope.event_id, group, address.source, address.detail_type, data, envelope.time.timestamp(), size,
         metadata.replay, redriven, header, step, claim, span, parent,
     )  # fmt: skip
 

@@ -44,7 +44,7 @@ class CustomBus(RemoteBus):
     def prepare(self, entry: Entry) -> Prepared:
         """See IBus."""
         # By hand: a library takes three times as long, a fifth of what an event costs the publisher (measured).
-        detail, group, repeat = entry.detail.encode(), group_id(entry).encode(), deduplication_id(entry).encode()
+        detail, group, repeat = entry.detail, group_id(entry).encode(), deduplication_id(entry).encode()
         wire = b"".join((
             _address(entry.source, entry.detail_type), _length(detail), detail,
             _TIME.pack(_SECONDS, _DOUBLE, entry.time), _GROUP, _length(group), group,
