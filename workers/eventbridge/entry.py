@@ -98,7 +98,7 @@ def entry_of(
     try:
         envelope = read_envelope(top)
         group = (key or b"").decode()
-        data.decode()
+        data.decode()  # what the decoder leaves out is UTF-8, too
     except ValueError:
         return Undeliverable(Failure.VALIDATION_ERROR, NO_EVENT)
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
