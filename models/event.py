@@ -48,17 +48,12 @@ class EventEnvelope(msgspec.Struct, frozen=True, rename="camel"):
         return datetime.fromisoformat(self.timestamp)
 
 
-class _Named(msgspec.Struct, rename="camel"):
-    event_id: str
-
-
 class _Keyed(msgspec.Struct, rename="camel"):
     entity_type: str
     entity_id: str
 
 
 _decoder = msgspec.json.Decoder(EventEnvelope)
-_names = msgspec.json.Decoder(_Named)
 _keys = msgspec.json.Decoder(_Keyed)
 
 
@@ -73,11 +68,6 @@ def read_envelope(value: bytes) -> EventEnvelope:
     if not (envelope.event_id and envelope.event_type and envelope.entity_type) or envelope.detail_type == "":
         raise ValueError("not an event of cdc.events")
     return envelope
-
-
-def read_event_id(value: bytes) -> str:
-    """The eventId of what `read_envelope` has read before: nothing else is looked at."""
-    return _names.decode(value).event_id
 
 
 def event_key(value: bytes | None) -> bytes | None:

@@ -61,13 +61,13 @@ class World:
         self.bus = ClaimCheckedBus(TakesAll(self.journal), Objects(self.journal, *answers), self.told.append)
 
     def small(self, name: str) -> Prepared:
-        found = self.bus.prepare(Entry(name, "users:1", "s", "t", "{}", 0.0, 10))
+        found = self.bus.prepare(Entry(name, "users:1", "s", "t", b"{}", 0.0, 10))
         assert isinstance(found, Prepared)
         return found
 
     def large(self, name: str) -> Prepared:
         claim = Claim("claims", name, b"{}")
-        found = self.bus.prepare(Entry(name, "users:1", "s", "t", "{}", 0.0, 10, step=Step.CLAIM_CHECK, claim=claim))
+        found = self.bus.prepare(Entry(name, "users:1", "s", "t", b"{}", 0.0, 10, step=Step.CLAIM_CHECK, claim=claim))
         assert isinstance(found, Prepared)
         return found
 

@@ -145,7 +145,7 @@ def test_a_record_of_a_redrive_topic_is_another_one_too_and_keeps_its_bytes(head
     found = sink.prepare(record(event(), cdc_replay=header))
     assert isinstance(found, Prepared)
     assert deduplication_id(found.entry) == wanted
-    assert found.entry.detail == event().decode()
+    assert found.entry.detail == event()
 
 
 def test_no_two_ways_to_send_an_event_again_are_one_to_the_bus() -> None:
@@ -177,7 +177,7 @@ def test_a_record_that_is_sent_again_after_a_crash_is_the_same_to_the_bus() -> N
 
 @given(st.text(), st.text(min_size=1), st.integers(0, 10**9), st.integers(0, 10**9))
 def test_ids_of_any_event_are_those_the_bus_takes(key: str, event_id: str, replay: int, redriven: int) -> None:
-    made = Entry(event_id, key, "s", "t", "{}", 0.0, 20, replay=replay, redriven=redriven)
+    made = Entry(event_id, key, "s", "t", b"{}", 0.0, 20, replay=replay, redriven=redriven)
     assert all(1 <= len(text) <= MAX_ID for text in (group_id(made), deduplication_id(made)))
 
 
@@ -222,11 +222,10 @@ def test_events_go_to_the_bus_of_their_table(sink: EventBridgeSink) -> None:
     assert [one.channel for one in found] == [ARN, "cdc-events", "calls", "cdc-events"]
 
 
-def test_a_request_holds_events_of_one_bus_and_as_many_as_that_takes(sink: EventBridgeSink) -> None:
+def test_a_request_holds_as_many_events_as_their_bus_takes(sink: EventBridgeSink) -> None:
     assert sink.max_entries == 100
     assert sink.fit(channels(sink, *["users"] * 100)) == 100
     assert sink.fit(channels(sink, *["orders"] * 12)) == 10
-    assert sink.fit(channels(sink, "users", "users", "orders")) == 2
 
 
 def test_what_is_shown_of_several_buses_is_the_worst_and_each_of_them(sink: EventBridgeSink) -> None:
@@ -259,11 +258,11 @@ def test_what_is_no_address_of_a_bus_is_refused(text: str) -> None:
 
 
 def test_a_receipt_names_the_bus_event_the_outcome_and_the_sequence_number() -> None:
-    custom_one = receipt_value("evt_1", Receipt("b", "007", "DEDUPLICATED"), attempts=2, offset=5, now_ms=9, again={})
+    custom_one = receipt_value(Receipt("evt_1", "b", "007", "DEDUPLICATED"), attempts=2, offset=5, now_ms=9, again={})
     assert json.loads(custom_one) == {
         "attempts": 2, "busEventId": "b", "code": "DEDUPLICATED", "eventId": "evt_1", "offset": 5,
         "sequenceNumber": "007", "time": 9,
     }  # fmt: skip
     assert "sequenceNumber" not in json.loads(
-        receipt_value("e", Receipt("b"), attempts=1, offset=0, now_ms=9, again={})
+        receipt_value(Receipt("e", "b"), attempts=1, offset=0, now_ms=9, again={})
     )

@@ -115,7 +115,8 @@ def test_digits_in_a_text_are_no_integer() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"garbage", b"[]", b"{}", b'"text"', event(timestamp="2026-01-15"),
-                                   event(eventType=""), event(text="?").replace(b"?", b"\xff")])  # fmt: skip
+                                   event(eventType=""), event(text="?").replace(b"?", b"\xff"),
+                                   event(deep=0).replace(b'"deep":0}', b'"deep":' + b"[" * 800)])  # fmt: skip
 def test_what_is_no_event_is_a_dead_letter(value: bytes | None) -> None:
     found = entry_of(b"users:1", value, RULES)
     assert isinstance(found, Undeliverable)

@@ -69,7 +69,7 @@ class World:
         return self
 
     async def put(self) -> Sequence[Outcome]:
-        prepared = self.bus.prepare(Entry("a", "users:1", "s", "t", "{}", 0.0, 10))
+        prepared = self.bus.prepare(Entry("a", "users:1", "s", "t", b"{}", 0.0, 10))
         assert isinstance(prepared, Prepared)
         return await self.bus.put([prepared])
 

@@ -24,7 +24,7 @@ def entry_made_of(catalogue: Catalogue, record: bytes) -> Entry:
     assert isinstance(outcome, Ok)
     entry = entry_of(outcome.value.key, outcome.value.value, EntryRules("cdc-pipeline", 1 << 20))
     assert isinstance(entry, Entry)
-    assert entry.detail.encode() == outcome.value.value
+    assert entry.detail == outcome.value.value
     return entry
 
 

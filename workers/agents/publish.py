@@ -22,7 +22,6 @@ from workers.engine.window import Window
 from workers.eventbridge import delivery_view
 from workers.eventbridge.bus import Receipt
 from workers.eventbridge.claim_check import trouble_of
-from workers.eventbridge.entry import event_id_of
 from workers.eventbridge.gate import BusGate, GateOptions, Gates
 from workers.eventbridge.pace import Quota
 from workers.eventbridge.sink import EventBridgeSink
@@ -79,7 +78,7 @@ def add_publish(app: StageApp, publish: Publish) -> None:
         unit: UnitOfWork, record: Any, outcome: Delivered | Undeliverable, attempts: int, with_value: bool
     ) -> None:
         if isinstance(outcome, Delivered):
-            _send_receipt(publish, unit, record, outcome, attempts)
+            _send_receipt(publish, unit, record, outcome.receipt, attempts)
             if publish.delivered is not None:
                 publish.delivered(record)
         else:
@@ -121,25 +120,22 @@ def _tell(where: dict[str, str], name: str, why: str) -> None:
         where.pop(name, None)
 
 
-def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, outcome: Delivered, attempts: int) -> None:
-    event_id = event_id_of(record.value)
+def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, receipt: Receipt, attempts: int) -> None:
     origin = _origin(publish, record)
     again = {} if origin is None else {"redriven": record.offset, "replay": replay_of(record.headers)}
-    receipt = receipt_value(
-        event_id, outcome.receipt, attempts=attempts, offset=record.offset if origin is None else origin.offset,
-        now_ms=publish.now_ms(), again=again,
+    value = receipt_value(
+        receipt, attempts=attempts, offset=record.offset if origin is None else origin.offset, now_ms=publish.now_ms(),
+        again=again,
     )  # fmt: skip
-    unit.send(publish.topics.receipts, event_id.encode(), receipt)
+    unit.send(publish.topics.receipts, receipt.event_id.encode(), value)
 
 
-def receipt_value(
-    event_id: str, receipt: Receipt, *, attempts: int, offset: int, now_ms: int, again: Mapping[str, int]
-) -> bytes:
+def receipt_value(receipt: Receipt, *, attempts: int, offset: int, now_ms: int, again: Mapping[str, int]) -> bytes:
     """One record of `cdc.receipts` (docs/decisions/0046): JSON. `again`: of what is redriven, its offset in the redrive
     topic and how often it was (docs/decisions/0039)."""
     told = ReceiptRecord(
-        attempts=attempts, bus_event_id=receipt.bus_event_id, code=receipt.code, event_id=event_id, offset=offset,
-        redriven=again.get("redriven", UNSET), replay=again.get("replay", UNSET),
+        attempts=attempts, bus_event_id=receipt.bus_event_id, code=receipt.code, event_id=receipt.event_id,
+        offset=offset, redriven=again.get("redriven", UNSET), replay=again.get("replay", UNSET),
         sequence_number=UNSET if receipt.sequence_number is None else receipt.sequence_number, time=now_ms,
     )  # fmt: skip
     return msgspec.json.encode(told)

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+import msgspec
+
 from models.outcome import ErrorCategory
 from models.retry import RETRY_OF, Component, RetryConfig
 from workers.engine.batch import record_size
 from workers.engine.unit import UnitOfWork
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True, gc=False):
     """The sink has it. `receipt` goes to the window's `emit`."""
 
     receipt: Any = None

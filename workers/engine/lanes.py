@@ -7,11 +7,12 @@ parameters.
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import Any
 
+import msgspec
 from faust.types import TP
 
 from models.outcome import ErrorCategory
@@ -19,24 +20,24 @@ from models.retry import RetryConfig
 from workers.engine.delivery import Delivered, Order, Outcome, Retry, Undeliverable
 
 
-class Item:
-    """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send."""
+class Item(msgspec.Struct, eq=False, gc=False):
+    """A record on its way, and the offsets its commit covers. Without a record: offsets that hold nothing to send.
 
-    __slots__ = ("attempts", "doubts", "end", "lane", "outcome", "prepared", "record", "since", "start", "tp")
-    lane: "Lane"
+    The garbage collector does not follow it, so nothing that it holds may lead back to it: not even its lane."""
 
-    def __init__(self, record: Any, tp: TP, start: int, end: int, since: float) -> None:
-        self.record = record
-        self.tp = tp
-        self.start = start
-        self.end = end
-        self.since = since
-        """When it came into the window."""
-        self.attempts = 0
-        self.doubts = 0
-        """Answers after which it may be given up; an outage or a throttle is none."""
-        self.prepared: Any = None
-        self.outcome: Delivered | Undeliverable | None = None
+    record: Any
+    tp: TP
+    start: int
+    end: int
+    since: float
+    """When it came into the window."""
+    key: Any = None
+    """Of its lane."""
+    attempts: int = 0
+    doubts: int = 0
+    """Answers after which it may be given up; an outage or a throttle is none."""
+    prepared: Any = None
+    outcome: Delivered | Undeliverable | None = None
 
 
 class Lane:
@@ -46,7 +47,7 @@ class Lane:
 
     def __init__(self, key: Any) -> None:
         self.key = key
-        self.items: deque[Item] = deque()
+        self.items: list[Item] = []
         self.flying = 0
         self.failures = 0
         self.failed_at = 0.0
@@ -86,12 +87,11 @@ class Channel:
 
     def add(self, item: Item, now: float) -> None:
         """Put a record behind the others of its key."""
-        key = item if self.order is Order.NONE else item.record.key
+        key = item.key = next(self._tie) if self.order is Order.NONE else item.record.key
         lane = self.lanes.get(key)
         if lane is None:
             lane = self.lanes[key] = Lane(key)
             self._be_ready(lane, now)
-        item.lane = lane
         lane.items.append(item)
 
     def wake(self, now: float) -> float | None:
@@ -121,14 +121,14 @@ class Channel:
         """Whether what is ready fills a call of `most` records."""
         if self.order is not Order.BATCH or len(self.ready) >= most:
             return len(self.ready) >= most
-        return len(list(islice(self._candidates(most), most))) >= most
+        return len(self._next(most)) >= most
 
     def take(self, most: int, fit: Callable[[Sequence[Any]], int]) -> list[Item]:
         """The records of the next call, at most so many; `fit` says how many of them go into one."""
-        found = list(islice(self._candidates(most), most))
+        found = self._next(most)
         taken = found[: max(1, fit([item.prepared for item in found]))]
         for item in taken:
-            lane = item.lane
+            lane = self.lanes[item.key]
             if not lane.flying:
                 self.ready.popleft()
             lane.flying += 1
@@ -139,45 +139,47 @@ class Channel:
     def give_back(self, items: Sequence[Item]) -> None:
         """A call was cut off: perhaps it was delivered; whoever comes next sends it again."""
         self.calls -= 1
-        for lane in _lanes_of(items):
+        for lane in self._lanes_of(items):
             lane.flying = 0
 
     def land(self, items: Sequence[Item], outcomes: Sequence[Outcome], now: float, chance: float) -> Landing:
         """A call has ended: `outcomes` are aligned with its records. `chance`: see RetryConfig."""
         self.calls -= 1
-        pauses: dict[Lane, Retry] = {}
+        pauses: dict[Any, Retry] = {}
+        """By key."""
         whole: Retry | None = None
         settled = reordered = 0
         for item, outcome in zip(items, outcomes, strict=True):
-            lane = item.lane
-            ended = _ended(item, outcome)
+            ended = _ended(item, outcome) if isinstance(outcome, Retry) else outcome
             if isinstance(ended, Retry):
-                pauses.setdefault(lane, ended)
+                pauses.setdefault(item.key, ended)
                 if ended.whole:
                     whole = ended
                 continue
             # P4: it was accepted although an earlier one of its key was not.
-            reordered += lane in pauses and isinstance(ended, Delivered)
+            reordered += item.key in pauses and isinstance(ended, Delivered)
             item.outcome = ended
             settled += 1
         self._pause(whole, now, chance)
-        for lane in _lanes_of(items):
-            self._go_on(lane, pauses.get(lane), now, chance)
+        for lane in self._lanes_of(items):
+            self._go_on(lane, pauses.get(lane.key), now, chance)
         return Landing(settled, reordered)
 
     def stalled(self) -> list[Lane]:
         """Lanes whose head has failed so often that the quick tries are over."""
         return [lane for lane in self.failing if lane.failures >= max(1, self.retry.attempts)]
 
-    def _candidates(self, most: int) -> Iterator[Item]:
-        each = most if self.order is Order.BATCH else 1
-        for lane in self.ready:
-            yield from islice(lane.items, each)
+    def _next(self, most: int) -> list[Item]:
+        if self.order is Order.BATCH:
+            return list(islice(chain.from_iterable(lane.items for lane in self.ready), most))
+        return [lane.items[0] for lane in islice(self.ready, most)]
+
+    def _lanes_of(self, items: Sequence[Item]) -> list[Lane]:
+        return [self.lanes[key] for key in dict.fromkeys([item.key for item in items])]
 
     def _go_on(self, lane: Lane, failed: Retry | None, now: float, chance: float) -> None:
-        flown = [lane.items.popleft() for _ in range(lane.flying)]
+        lane.items[: lane.flying] = [item for item in lane.items[: lane.flying] if item.outcome is None]
         lane.flying = 0
-        lane.items.extendleft(item for item in reversed(flown) if item.outcome is None)
         if failed is None:
             if lane.failures:
                 lane.failures = 0
@@ -216,17 +218,9 @@ class Channel:
             self.ready.append(lane)
 
 
-def _ended(item: Item, outcome: Outcome) -> Outcome:
-    if isinstance(outcome, Retry) and outcome.otherwise is not None:
+def _ended(item: Item, retry: Retry) -> Retry | Undeliverable:
+    if retry.otherwise is not None:
         item.doubts += 1
-        if item.doubts >= outcome.attempts:
-            return outcome.otherwise
-    return outcome
-
-
-def _lanes_of(items: Sequence[Item]) -> Iterator[Lane]:
-    last: Lane | None = None
-    for item in items:  # records of one lane stand together in a call
-        if item.lane is not last:
-            last = item.lane
-            yield last
+        if item.doubts >= retry.attempts:
+            return retry.otherwise
+    return retry

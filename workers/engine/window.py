@@ -8,15 +8,17 @@ letters. What lies beyond the prefix may be sent again after a rebalance, so rep
 
 import asyncio
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from itertools import groupby, islice
+from operator import attrgetter
 
 from faust.types import TP
 
 from workers.engine.batch import RecordBatch, record_size
 from workers.engine.clock import monotonic
 from workers.engine.dead_window import WholesalePoison
-from workers.engine.delivery import Delivered, Emit, Gate, Sink, Undeliverable, WindowOptions
+from workers.engine.delivery import Emit, Gate, Sink, Undeliverable, WindowOptions
 from workers.engine.errors import Broken, ConfigurationRefused, DataError, EngineError, Fenced
 from workers.engine.flow import Flow
 from workers.engine.lanes import Channel, Item, Lane
@@ -144,11 +146,13 @@ class Window:
         """Delivered items from the head of each source on, without a hole; up to its first dead letter, if the stage
         stands still over too many of them."""
         prefix: list[Item] = []
+        stands_still = bool(self.app.dead_window.stopped)
         for queue in self.fifo.values():
-            for item in queue:
-                if (item.outcome is None and item.record is not None) or len(prefix) >= limit:
+            for item in islice(queue, limit - len(prefix)):
+                outcome = item.outcome
+                if outcome is None and item.record is not None:
                     break
-                if self.app.dead_window.stopped and isinstance(item.outcome, Undeliverable):
+                if stands_still and isinstance(outcome, Undeliverable):
                     break
                 prefix.append(item)
         return prefix
@@ -167,29 +171,30 @@ class Window:
     async def _commit(self, limit: int, *, with_value: bool) -> dict[TP, int]:
         async with UnitOfWork(self.slot, while_stopping=True) as unit:
             # Computed under the slot's lock: another commit may just have taken the same prefix.
-            items = self._prefix(limit)
-            for item in items:
-                advance = unit.advances.get(item.tp)
-                if advance is None:
-                    advance = unit.advances[item.tp] = Advance(item.start, item.end)
-                advance.end = item.end
-                if item.outcome is None:
-                    continue
-                if isinstance(item.outcome, Undeliverable):
-                    advance.letters.append((advance.counts[IN], f"{item.outcome.failure}: {item.outcome.reason}"))
-                advance.counts[IN] += 1
-                advance.counts[OUT if isinstance(item.outcome, Delivered) else DEAD] += 1
-                self.emit(unit, item.record, item.outcome, item.attempts, with_value)
+            for tp, found in groupby(self._prefix(limit), attrgetter("tp")):
+                items = list(found)
+                advance = unit.advances[tp] = Advance(items[0].start, items[-1].end)
+                inputs = 0
+                for item in items:
+                    outcome = item.outcome
+                    if outcome is None:
+                        continue
+                    if isinstance(outcome, Undeliverable):
+                        advance.letters.append((inputs, f"{outcome.failure}: {outcome.reason}"))
+                    inputs += 1
+                    self.emit(unit, item.record, outcome, item.attempts, with_value)
+                dead = len(advance.letters)
+                advance.counts += Counter({IN: inputs, OUT: inputs - dead, DEAD: dead})
         return {tp: advance.end for tp, advance in unit.advances.items()}
 
     def _forget(self, ends: dict[TP, int]) -> None:
         for tp, end in ends.items():
             queue = self.fifo.get(tp, deque())
             while queue and queue[0].end <= end and (queue[0].outcome is not None or queue[0].record is None):
-                item = queue.popleft()
-                if item.record is not None:
+                record = queue.popleft().record
+                if record is not None:
                     self.records -= 1
-                    self.bytes -= record_size(item.record)
+                    self.bytes -= record_size(record)
         self.room.set()
 
     async def _commit_loop(self) -> None:

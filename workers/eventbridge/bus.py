@@ -13,6 +13,7 @@ from workers.eventbridge.entry import Entry
 class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What the bus answered for one event."""
 
+    event_id: str
     bus_event_id: str
     sequence_number: str | None = None
     """Of a Custom Event Bus: grows within the group of the entity."""

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from workers.aws.client import IRequester
-from workers.engine.delivery import Outcome
-from workers.eventbridge.bus import Prepared, Receipt
+from workers.eventbridge.bus import Prepared
 from workers.eventbridge.entry import Entry
-from workers.eventbridge.remote import RemoteBus, outcome_of
+from workers.eventbridge.remote import Answer, RemoteBus, Result
 
 
 class _Entry(msgspec.Struct, rename="pascal", omit_defaults=True):
@@ -21,15 +20,6 @@ class _Entry(msgspec.Struct, rename="pascal", omit_defaults=True):
     detail: str
     time: float
     trace_header: str | None = None
-
-
-class _Result(msgspec.Struct, rename="pascal"):
-    event_id: str | None = None
-    error_code: str | None = None
-
-
-class _Answer(msgspec.Struct, rename="pascal"):
-    entries: list[_Result]
 
 
 class ClassicBus(RemoteBus):
@@ -45,7 +35,7 @@ class ClassicBus(RemoteBus):
     def prepare(self, entry: Entry) -> Prepared:
         """See IBus."""
         wire = msgspec.json.encode(
-            _Entry(self.name, entry.source, entry.detail_type, entry.detail, entry.time, entry.trace_header)
+            _Entry(self.name, entry.source, entry.detail_type, entry.detail.decode(), entry.time, entry.trace_header)
         )
         return Prepared(entry, self.name, entry.size, wire)
 
@@ -53,12 +43,6 @@ class ClassicBus(RemoteBus):
         """See RemoteBus."""
         return self._head + b",".join(one.wire for one in prepared) + b"]}"
 
-    def outcomes(self, answer: bytes) -> list[Outcome]:
+    def results(self, answer: bytes) -> list[Result]:
         """See RemoteBus."""
-        try:
-            results = msgspec.json.decode(answer, type=_Answer).entries
-        except msgspec.MsgspecError:
-            raise ValueError("no answer of PutEvents") from None
-        return [
-            outcome_of(Receipt(result.event_id) if result.event_id else None, result.error_code) for result in results
-        ]
+        return msgspec.json.decode(answer, type=Answer).entries

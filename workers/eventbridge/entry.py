@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from enrichers.oversize import NO_LADDER, Claim, Fitted, Ladder, Step, fitted
-from models.event import EventEnvelope, read_envelope, read_event_id
+from models.event import EventEnvelope, read_envelope
 from models.event_address import address_mistake, source_of
 from models.outcome import Failure
 from models.strict_json import INT64_MAX, INT64_MIN
@@ -26,8 +26,9 @@ NO_EVENT = "the record is no event in UTF-8: something else writes to this topic
 TOO_DEEP = f"the event is nested deeper than {MAX_DEPTH} levels: leave the column out with include_fields"
 TOO_LONG = "an integer of the event does not fit 64 bits: it must travel as text"
 
-# One byte for every digit, and one for all that stands before a number: a long one is found by one search, in C.
-_ALIKE = bytes.maketrans(b"123456789 \t\r\n,[", b"0" * 9 + b":" * 6)
+# One byte for every digit and the minus, and one for all that stands before a number: a long one is found by one
+# search, in C.
+_ALIKE = bytes.maketrans(b"123456789- \t\r\n,[", b"0" * 10 + b":" * 6)
 _LONG = b":" + b"0" * INT64_DIGITS
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
@@ -43,7 +44,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """Key of the entity, `<entityType>:<entityId>`: what is kept in order."""
     source: str
     detail_type: str
-    detail: str
+    detail: bytes
+    """UTF-8; of an event that fits, the record's own."""
     time: float
     """Commit time, seconds since the epoch."""
     size: int
@@ -96,13 +98,13 @@ def entry_of(
     try:
         envelope = read_envelope(top)
         group = (key or b"").decode()
-        detail = data.decode()
+        data.decode()  # what the decoder leaves out is UTF-8, too
     except ValueError:
         return Undeliverable(Failure.VALIDATION_ERROR, NO_EVENT)
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
     if isinstance(address, Undeliverable):
         return address
-    return _checked(envelope, group, address, data, detail, rules, redriven, parent)
+    return _checked(envelope, group, address, data, rules, redriven, parent)
 
 
 def _checked(
@@ -110,7 +112,6 @@ def _checked(
     group: str,
     address: _Address,
     data: bytes,
-    detail: str,
     rules: EntryRules,
     redriven: int,
     parent: TraceContext | None,
@@ -121,21 +122,16 @@ def _checked(
         if smaller is None:
             return Undeliverable(Failure.EVENTBRIDGE_ERROR, _too_large(size, rules))
         data, step, claim = smaller.detail, smaller.step, smaller.claim
-        size, detail = address.size + len(data), data.decode()
-    if _LONG in data.translate(_ALIKE, b"-") and _beyond_int64(data):
+        size = address.size + len(data)
+    if _LONG in data.translate(_ALIKE) and _beyond_int64(data):
         return Undeliverable(Failure.EVENTBRIDGE_ERROR, TOO_LONG)
     metadata = envelope.metadata
     span = parent.child("publish", envelope.event_id, redriven) if parent is not None else None
     header = trace_header(metadata.correlation_id) if span is None else span.x_ray()
     return Entry(
-        envelope.event_id, group, address.source, address.detail_type, detail, envelope.time.timestamp(), size,
+        envelope.event_id, group, address.source, address.detail_type, data, envelope.time.timestamp(), size,
         metadata.replay, redriven, header, step, claim, span, parent,
     )  # fmt: skip
-
-
-def event_id_of(value: bytes) -> str:
-    """The eventId of a record that has become an entry, however deep it is nested."""
-    return read_event_id(_outermost(value)[1])
 
 
 @lru_cache(maxsize=4_096)
@@ -150,7 +146,8 @@ def _address(prefix: str, entity_type: str, detail_type: str) -> _Address | Unde
 def _outermost(data: bytes) -> tuple[int, bytes]:
     """(levels of nesting, at least where they matter; what the envelope can be read from). The decoder counts the
     frames above it, too, and what it reads must not depend on them."""
-    if data.count(b"{") + data.count(b"[") <= SHALLOW:
+    # A level takes two bytes, if it ends.
+    if len(data) <= 2 * SHALLOW or data.count(b"{") + data.count(b"[") <= SHALLOW:
         return 0, data
     depth, outermost = _unwrapped(data)
     return depth, outermost if depth > SHALLOW else data

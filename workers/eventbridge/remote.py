@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import msgspec
+
 from models.bus_health import EventBridgeHC
 from models.outcome import ErrorCategory
 from workers.aws.client import IRequester
@@ -15,6 +17,21 @@ from workers.eventbridge.entry import Entry
 MOST_HALVES = 14
 """Requests that look for what is to blame for a refused one: enough for one entry of 100. Whatever is not known by then
 is sent again with the next call, for one that took longer than a call may take would find nothing out."""
+
+
+class Result(msgspec.Struct, rename="pascal", gc=False):
+    """What an answer says of one entry; a classic bus says less."""
+
+    event_id: str | None = None
+    sequence_number: str | None = None
+    success_code: str | None = None
+    error_code: str | None = None
+
+
+class Answer(msgspec.Struct, rename="pascal"):
+    """Of PutEvents."""
+
+    entries: list[Result]
 
 
 class RemoteBus(ABC):
@@ -38,8 +55,8 @@ class RemoteBus(ABC):
         """The body of a request with these entries."""
 
     @abstractmethod
-    def outcomes(self, answer: bytes) -> list[Outcome]:
-        """One for each entry of the answer. Raises ValueError for an answer that cannot be read."""
+    def results(self, answer: bytes) -> list[Result]:
+        """Those of the answer. Raises ValueError for an answer that cannot be read."""
 
     def fit(self, prepared: Sequence[Prepared]) -> int:
         """See IBus."""
@@ -86,7 +103,7 @@ class RemoteBus(ABC):
     async def _request(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Raises AwsError if AWS refuses what is in it."""
         try:
-            found = self.outcomes(await self._client.call("PutEvents", self.request(prepared)))
+            results = self.results(await self._client.call("PutEvents", self.request(prepared)))
         except AwsError as error:
             failed = of_request(error)
             if failed is None:
@@ -94,11 +111,13 @@ class RemoteBus(ABC):
             return [failed] * len(prepared)
         except ValueError:
             return [unreadable("UnreadableAnswer")] * len(prepared)
-        return found if len(found) == len(prepared) else [unreadable("ShortAnswer")] * len(prepared)
+        if len(results) != len(prepared):
+            return [unreadable("ShortAnswer")] * len(prepared)
+        return [_outcome(one.entry.event_id, result) for one, result in zip(prepared, results, strict=True)]
 
 
-def outcome_of(receipt: Receipt | None, code: str | None) -> Outcome:
-    """What became of one entry: the receipt of one that was taken, else its error code."""
-    if code is None and receipt is not None:
-        return Delivered(receipt)
+def _outcome(event_id: str, result: Result) -> Outcome:
+    code = result.error_code
+    if code is None and result.event_id:
+        return Delivered(Receipt(event_id, result.event_id, result.sequence_number, result.success_code or "PUBLISHED"))
     return of_entry(code) if code else Retry("NoAnswer")

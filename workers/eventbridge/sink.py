@@ -57,9 +57,7 @@ class EventBridgeSink:
 
     def fit(self, prepared: Sequence[Prepared]) -> int:
         """See Sink."""
-        channel = prepared[0].channel
-        count = next((place for place, one in enumerate(prepared) if one.channel != channel), len(prepared))
-        return self.buses[channel].fit(prepared[:count])
+        return self.buses[prepared[0].channel].fit(prepared)
 
     async def put(self, prepared: Sequence[Prepared]) -> Sequence[Outcome]:
         """See Sink."""

@@ -13,10 +13,9 @@ import msgspec
 
 from workers.aws.client import IRequester
 from workers.aws.wire import read_cbor
-from workers.engine.delivery import Outcome
-from workers.eventbridge.bus import Prepared, Receipt
+from workers.eventbridge.bus import Prepared
 from workers.eventbridge.entry import Entry
-from workers.eventbridge.remote import RemoteBus, outcome_of
+from workers.eventbridge.remote import Answer, RemoteBus, Result
 
 MAX_ID = 128
 """Characters of EventGroupId and of DeduplicationId."""
@@ -26,19 +25,10 @@ _SECONDS = b"\x64Time\xc1"
 _DOUBLE = 0xFB
 _GROUP = b"\x6eSystemMetadata\xa2\x6cEventGroupId"
 _DEDUPLICATION = b"\x6fDeduplicationId"
+_LENGTHS = tuple(bytes((0x60 | size,)) if size < 24 else bytes((0x78, size)) for size in range(1 << 8))
+"""What stands before a short text."""
 SHORT_LIST = 24
 """Longer lists have their length in a byte of its own."""
-
-
-class _Result(msgspec.Struct, rename="pascal"):
-    event_id: str | None = None
-    sequence_number: str | None = None
-    success_code: str | None = None
-    error_code: str | None = None
-
-
-class _Answer(msgspec.Struct, rename="pascal"):
-    entries: list[_Result]
 
 
 class CustomBus(RemoteBus):
@@ -54,9 +44,11 @@ class CustomBus(RemoteBus):
     def prepare(self, entry: Entry) -> Prepared:
         """See IBus."""
         # By hand: a library takes three times as long, a fifth of what an event costs the publisher (measured).
+        detail, group, repeat = entry.detail, group_id(entry).encode(), deduplication_id(entry).encode()
         wire = b"".join((
-            _address(entry.source, entry.detail_type), _text(entry.detail), _TIME.pack(_SECONDS, _DOUBLE, entry.time),
-            _GROUP, _text(group_id(entry)), _DEDUPLICATION, _text(deduplication_id(entry)),
+            _address(entry.source, entry.detail_type), _length(detail), detail,
+            _TIME.pack(_SECONDS, _DOUBLE, entry.time), _GROUP, _length(group), group,
+            _DEDUPLICATION, _length(repeat), repeat,
         ))  # fmt: skip
         return Prepared(entry, self.name, entry.size, wire)
 
@@ -64,15 +56,11 @@ class CustomBus(RemoteBus):
         """See RemoteBus."""
         count = len(prepared)
         length = bytes([0x80 | count]) if count < SHORT_LIST else bytes([0x98, count])
-        return self._head + length + b"".join([one.wire for one in prepared])
+        return b"".join([self._head, length, *[one.wire for one in prepared]])
 
-    def outcomes(self, answer: bytes) -> list[Outcome]:
+    def results(self, answer: bytes) -> list[Result]:
         """See RemoteBus."""
-        try:
-            results = msgspec.convert(read_cbor(answer), _Answer).entries
-        except msgspec.ValidationError:
-            raise ValueError("no answer of PutEvents") from None
-        return [outcome_of(_receipt(result), result.error_code) for result in results]
+        return msgspec.convert(read_cbor(answer), Answer).entries
 
 
 def group_id(entry: Entry) -> str:
@@ -97,19 +85,15 @@ def _address(source: str, detail_type: str) -> bytes:
 def _text(text: str) -> bytes:
     """A text as CBOR has it (RFC 8949, 3.1)."""
     data = text.encode()
-    size = len(data)
-    if size < 24:
-        return bytes((0x60 | size,)) + data
+    return _length(data) + data
+
+
+def _length(text: bytes) -> bytes:
+    size = len(text)
     if size < 1 << 8:
-        return bytes((0x78, size)) + data
-    return (b"\x79" + size.to_bytes(2) if size < 1 << 16 else b"\x7a" + size.to_bytes(4)) + data
+        return _LENGTHS[size]
+    return b"\x79" + size.to_bytes(2) if size < 1 << 16 else b"\x7a" + size.to_bytes(4)
 
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_ID else hashlib.sha256(text.encode()).hexdigest()
-
-
-def _receipt(result: _Result) -> Receipt | None:
-    if not result.event_id:
-        return None
-    return Receipt(result.event_id, result.sequence_number, result.success_code or "PUBLISHED")
