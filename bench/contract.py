@@ -18,8 +18,8 @@ from bench.results import Results, Run, machine, source_code
 from bench.summary import Ratio, table
 from bench.window import say
 from enrichers.enriched import Enriched
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
-from enrichers.state import InMemoryState
 from models.outcome import Ok
 from models.raw import RawRecord
 from workers.version import is_compiled

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
-from enrichers.state import InMemoryState
 from enrichers.trace import Trace
 from models.catalogue import Catalogue
 from models.change import Change, Control

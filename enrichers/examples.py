@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from enrichers.enriched import Enriched
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.routing import route
-from enrichers.state import InMemoryState
 from models.catalogue import Catalogue
 from models.example import Buried, Dropped, Example, Expected, Published
 from models.outcome import Dead, Drop, Miss, Ok

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import astuple
 
 from enrichers.detail import ENVELOPE_VERSION, Detail, Extras, Metadata, Source, encode_detail
 from models.change import Operation
@@ -14,8 +15,6 @@ from models.event import Event
 from models.raw import RawRecord
 from models.routing import id_text
 from models.tables import TABLE_CHANGE, TableSpec
-
-_NONE: Final = Extras()
 
 
 class Frame:
@@ -40,26 +39,30 @@ class Frame:
     def event(
         self, record: RawRecord, digest: str, committed_ms: int, timestamp: str, keys: Mapping[str, Any],
         changes: Mapping[str, Any], redacted: Sequence[str], owner: Enrichment, *, compared: bool, org_id: Any,
-        user_id: Any, transaction_id: str | UnsetType, extras: Extras = _NONE,
+        user_id: Any, transaction_id: str | UnsetType, extras: Extras | None = None,
     ) -> Event:  # fmt: skip
         """The event of one record. `keys` and `changes` are in the form in which they travel, the ids of the owner as
         they may be published. Nothing in it depends on the clock or on the run."""
+        unset = UNSET  # compiled code looks up what is imported each time it is named
+        after = before = previous_keys = aliases = imprecise = truncated = unset
+        if extras is not None:
+            after, before, previous_keys, aliases, imprecise, truncated = astuple(extras)
         entity = entity_id(keys)
         event_id = f"evt_{committed_ms}_{digest}"
         origin, operation = record.origin, self._operation
         entity_type, event_type = self._entity_type, self._event_type
         adapter, schema, table = self._place
         metadata = Metadata(
-            extras.aliases, record.trace or digest, UNSET if compared else "none", Source(owner.source, owner.stale),
-            self._environment, extras.precision_loss, processed_at(record, committed_ms), redacted,
-            record.replay or UNSET, f"{str(record.generation).zfill(4)}-{str(record.offset).zfill(20)}",
-            origin.sequence, self._service, origin.shard or UNSET, self._snapshot, adapter, schema, table,
-            transaction_id, extras.truncated, ENVELOPE_VERSION,
+            aliases, record.trace or digest, unset if compared else "none", Source(owner.source, owner.stale),
+            self._environment, imprecise, processed_at(record, committed_ms), redacted,
+            record.replay or unset, f"{str(record.generation).zfill(4)}-{str(record.offset).zfill(20)}",
+            origin.sequence, self._service, origin.shard or unset, self._snapshot, adapter, schema, table,
+            transaction_id, truncated, ENVELOPE_VERSION,
         )  # fmt: skip
         detail = Detail(
-            extras.after, extras.before, sorted(changes), changes, self._detail_type, entity, entity_type, event_id,
-            event_type, keys, metadata, operation, UNSET if org_id is None else org_id, extras.previous_keys,
-            self._table, timestamp, UNSET if user_id is None else user_id,
+            after, before, sorted(changes), changes, self._detail_type, entity, entity_type, event_id,
+            event_type, keys, metadata, operation, unset if org_id is None else org_id, previous_keys,
+            self._table, timestamp, unset if user_id is None else user_id,
         )  # fmt: skip
         return Event(
             f"{entity_type}:{entity}".encode(), event_id, event_type, entity_type, timestamp, encode_detail(detail),

@@ -50,11 +50,6 @@ def normalised(value: Any, style: MaskStyle) -> str:
     return text
 
 
-def partial_masker(rule: Redaction) -> Callable[[Any], Any]:
-    """`partial_mask` of any value of a row. Null stays null."""
-    return lambda value: None if value is None else partial_mask(text_of(value), rule)
-
-
 def exact_text(value: Any) -> str:
     """What they work on where only equal values are one thing: equal as keys are, so 7 and 7.0 have one text."""
     return text_of(value) if isinstance(value, list | dict) else key_text(value)
@@ -63,43 +58,72 @@ def exact_text(value: Any) -> str:
 def partial_mask(text: str, rule: Redaction) -> str:
     """Part of the value stays readable, by style; what does not look like its style is masked whole. A mask of the
     same rule stays what it is."""
+    return _style(rule)(text)
+
+
+def partial_masker(rule: Redaction) -> Callable[[Any], Any]:
+    """`partial_mask` of any value of a row. Null stays null."""
+    styled = _style(rule)
+    return lambda value: None if value is None else styled(text_of(value))
+
+
+def _style(rule: Redaction) -> Callable[[str], str]:
     keep = VISIBLE[rule.style] if rule.visible_chars is None else rule.visible_chars
+    mark = rule.mask_char
     match rule.style:
         case "email":
-            local, at, domain = text.strip().rpartition("@")
-            if at and local and _DOMAIN.fullmatch(domain):
-                return f"{local[: min(keep, 1)] if len(local) <= keep else local[:keep]}{rule.mask_char * 2}@{domain}"
+            return lambda text: _email(text, keep, mark)
         case "phone":
-            digits = _digits(text)
-            plus = "+" if text.lstrip().startswith("+") else ""
-            if len(digits) > 2 * keep:
-                return plus + _mask(len(digits) - keep, rule) + _last(digits, keep)
-            if _is_mask(text.removeprefix(plus), keep, rule):
-                return text
+            return lambda text: _phone(text, keep, mark)
         case "card":
-            digits = _digits(text)
-            if len(digits) > 2 * keep:
-                return _mask(len(digits) - keep, rule) + _last(digits, keep)
-            if _is_mask(text, keep, rule):
-                return text
+            return lambda text: _card(text, keep, mark)
         case "ip":
-            for mark, (fewest, part) in _ADDRESS.items():
-                parts = text.strip().split(mark)
-                whole = len(parts) >= max(keep + 1, fewest)
-                if not (whole or (len(parts) == keep + 1 and parts[-1] == rule.mask_char)):
-                    continue
-                if all(part.fullmatch(shown) for shown in parts[:keep]):
-                    return mark.join([*parts[:keep], rule.mask_char])
+            return lambda text: _ip(text, keep, mark)
         case "text":
-            if len(text) > keep:
-                return text[:keep] + _mask(len(text) - keep, rule)
+            return lambda text: text[:keep] + _mask(len(text) - keep, mark) if len(text) > keep else _whole(text, mark)
         case _:
             assert_never(rule.style)
-    return _mask(max(len(text), 1), rule)
 
 
-def _mask(count: int, rule: Redaction) -> str:
-    return rule.mask_char * min(count, MAX_MASK)
+def _email(text: str, keep: int, mark: str) -> str:
+    local, at, domain = text.strip().rpartition("@")
+    if at and local and _DOMAIN.fullmatch(domain):
+        return f"{local[: min(keep, 1)] if len(local) <= keep else local[:keep]}{mark * 2}@{domain}"
+    return _whole(text, mark)
+
+
+def _phone(text: str, keep: int, mark: str) -> str:
+    digits = _digits(text)
+    plus = "+" if text.lstrip().startswith("+") else ""
+    if len(digits) > 2 * keep:
+        return plus + _mask(len(digits) - keep, mark) + _last(digits, keep)
+    return text if _is_mask(text.removeprefix(plus), keep, mark) else _whole(text, mark)
+
+
+def _card(text: str, keep: int, mark: str) -> str:
+    digits = _digits(text)
+    if len(digits) > 2 * keep:
+        return _mask(len(digits) - keep, mark) + _last(digits, keep)
+    return text if _is_mask(text, keep, mark) else _whole(text, mark)
+
+
+def _ip(text: str, keep: int, mark: str) -> str:
+    for between, (fewest, part) in _ADDRESS.items():
+        parts = text.strip().split(between)
+        whole = len(parts) >= max(keep + 1, fewest)
+        if not (whole or (len(parts) == keep + 1 and parts[-1] == mark)):
+            continue
+        if all(part.fullmatch(shown) for shown in parts[:keep]):
+            return between.join([*parts[:keep], mark])
+    return _whole(text, mark)
+
+
+def _whole(text: str, mark: str) -> str:
+    return _mask(max(len(text), 1), mark)
+
+
+def _mask(count: int, mark: str) -> str:
+    return mark * min(count, MAX_MASK)
 
 
 def _digits(text: str) -> str:
@@ -110,11 +134,11 @@ def _last(digits: str, count: int) -> str:
     return digits[-count:] if count else ""
 
 
-def _is_mask(text: str, keep: int, rule: Redaction) -> bool:
+def _is_mask(text: str, keep: int, mark: str) -> bool:
     """True if the text is what a mask of digits looks like: more masked characters than readable digits."""
     hidden = text[: len(text) - keep]
     return (
         min(keep + 1, MAX_MASK) <= len(hidden) <= MAX_MASK
-        and set(hidden) == {rule.mask_char}
+        and set(hidden) == {mark}
         and all(character in _DIGITS for character in text[len(hidden) :])
     )

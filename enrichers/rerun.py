@@ -7,9 +7,9 @@ it, or published with an owner that it looked up, is explained as if it came alo
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline
 from enrichers.redact import MissingKeyError
-from enrichers.state import InMemoryState
 from enrichers.trace import Step, Trace
 from models.outcome import Dead, Drop, Ok
 from models.raw import RawRecord

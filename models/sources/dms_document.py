@@ -41,15 +41,12 @@ class Metadata(msgspec.Struct, rename="kebab", gc=False, forbid_unknown_fields=T
     stream_position: _Scalar = UNSET
 
 
-def _fraction(text: str) -> Decimal:
-    if "e" in text or "E" in text or len(text) > 40:
-        raise ValueError("unusual")
-    return Decimal(text)
-
-
-def document_decoder(columns: Mapping[str, ColumnType], before: str) -> Callable[[bytes], Any]:
-    """Of records whose rows have these columns and no others. `before`: the name of the image before. Its documents
-    have `data`, `metadata` and `before`; it raises what msgspec raises, and ValueError."""
+def document_decoder(
+    columns: Mapping[str, ColumnType], before: str, fraction: Callable[[str], Decimal]
+) -> Callable[[bytes], Any]:  # fmt: skip
+    """Of records whose rows have these columns and no others. `before`: the name of the image before; `fraction` reads
+    numbers that are no integers. Its documents have `data`, `metadata` and `before`; it raises what msgspec raises, and
+    what `fraction` raises."""
     row = msgspec.defstruct(
         "Row",
         [
@@ -69,4 +66,4 @@ def document_decoder(columns: Mapping[str, ColumnType], before: str) -> Callable
         gc=False,
         forbid_unknown_fields=True,
     )
-    return msgspec.json.Decoder(document, float_hook=_fraction).decode
+    return msgspec.json.Decoder(document, float_hook=fraction).decode

@@ -29,6 +29,12 @@ Values = tuple[Any, ...]
 _NESTED: Final = (dict, list)
 
 
+def _fraction(text: str) -> Decimal:
+    if "e" in text or "E" in text or len(text) > 40:
+        raise ValueError("unusual")
+    return Decimal(text)
+
+
 def _scalar(value: Any) -> Any:
     """A column of any type: what is nested may hold a key twice, which is not for us to see."""
     return WRONG if type(value) in _NESTED else value
@@ -145,7 +151,7 @@ class TypedReader:
         self._kinds = tuple(columns.values())
         self._places = range(len(columns))
         self._before = reading.before_image or BEFORE_FIELD
-        self._decode = document_decoder(columns, self._before)
+        self._decode = document_decoder(columns, self._before, _fraction)
         self._flags = tuple(place for place in self._places if self._kinds[place] is ColumnType.BOOL)
         self._shapes: dict[tuple[type, ...], Shape] = {}
         self._differences: dict[tuple[int, ...], Difference] = {}

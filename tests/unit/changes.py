@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from enrichers.enriched import Enriched
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.routing import route
-from enrichers.state import InMemoryState
 from models.catalogue import Catalogue, load_catalogue
 from models.outcome import Dead, Drop, Ok
 from models.raw import Origin, RawRecord

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.routing import route
-from enrichers.state import InMemoryState
 from models.catalogue import Catalogue
 from models.outcome import Dead, Drop, Failure, Ok
 from models.raw import Origin, RawRecord

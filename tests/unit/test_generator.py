@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.routing import route
-from enrichers.state import InMemoryState
 from models.catalogue import TELEPHONY, load_catalogue
 from models.outcome import Dead, Drop, Ok
 from models.raw import Origin, RawRecord

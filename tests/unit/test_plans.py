@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
-from enrichers.state import InMemoryState, LookupEntry
+from enrichers.state import LookupEntry
 from models.catalogue import TELEPHONY, Catalogue
 from models.change import Operation
 from models.outcome import Drop, Ok

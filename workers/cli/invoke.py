@@ -8,10 +8,11 @@ from typing import Any, assert_never
 import click
 
 from enrichers.enriched import Enriched
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline
 from enrichers.redact import MissingKeyError
 from enrichers.routing import route
-from enrichers.state import InMemoryState, Pin
+from enrichers.state import Pin
 from enrichers.trace import Trace
 from models.catalogue import Catalogue
 from models.change import SourceRow

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, assert_never
 
+from enrichers.in_memory import InMemoryState
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.routing import route
-from enrichers.state import InMemoryState
 from models.catalogue import Catalogue
 from models.change import Operation
 from models.outcome import Ok
