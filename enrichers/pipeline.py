@@ -16,7 +16,6 @@ normalize cannot leak: it gets only what redaction let through
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
@@ -37,7 +36,7 @@ from enrichers.state import NewerFormatError, State, UnreadableEntryError
 from enrichers.trace import Trace
 from enrichers.validate import moment_of, validate
 from models.catalogue import Catalogue
-from models.change import Change, Control, SourceRow, milliseconds
+from models.change import Change, Control, milliseconds
 from models.enrichment import Enrichment
 from models.event import Event
 from models.outcome import Dead, Drop, Failure, Miss, Ok
@@ -143,18 +142,12 @@ class Pipeline:
             decoded = adapters.decode(document if typed else decode(record.value), record.adapter, reading)
         except JsonError as error:
             return Enriched(Dead(Failure.PARSE_ERROR, f"not acceptable JSON: {error}"))
-        match decoded:
-            case Dead():
-                return Enriched(decoded)
-            case Control():
-                if trace is not None:
-                    trace.read(decoded)
-                return self._control(decoded, state)
-            case SourceRow():
-                if trace is not None:
-                    trace.read(decoded)
-            case _:
-                assert_never(decoded)
+        if isinstance(decoded, Dead):
+            return Enriched(decoded)
+        if trace is not None:
+            trace.read(decoded)
+        if isinstance(decoded, Control):
+            return self._control(decoded, state)
         spec = self.catalogue.match(decoded.adapter, decoded.schema, decoded.table, state.pinned_schema)
         if spec is None:
             if self.options.strict_tables:

@@ -25,8 +25,8 @@ from workers.cli.main import cdc
 
 CANARY = "CANARY"
 """With a digit behind it; the setting CDC_CANARY is none."""
-WITHOUT_SERIES = {"cdc_database_up"}
-"""No database is configured here."""
+WITHOUT_SERIES = {"cdc_database_up", "cdc_worker_left_timestamp_seconds"}
+"""No database is configured here, and no worker has left."""
 STAGES = ("bridge", "enrich", "publish", "dead")
 NAME = "hidden"
 WAIT_SECONDS = 120.0
