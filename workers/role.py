@@ -2,6 +2,7 @@
 than one."""
 
 import logging
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import mode
@@ -51,9 +52,9 @@ class RoleTask(mode.Service):
             self._shown_by = app
         await self.act()
 
+    @abstractmethod
     async def act(self) -> None:
         """Do what is due. Never raises for the world."""
-        raise NotImplementedError
 
     def show_in(self, app: StageApp) -> None:
         """Add to the views and the metrics of a new app of the role's stage."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from models.buried import CATEGORIES, CODES, Kind
 from models.handled import ACTIONS, LetterId
 from models.letter_selection import Selection, moment
 from workers.cli.columns import columns, talk
+from workers.cli.option_group import option_group
 from workers.cli.progress import Progress
 from workers.cli.suggestions import unknown_tables
 from workers.contract import masking, read_catalogue
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
 NAME = "cdc dlq"
 STAGES = ("bridge", "enrich", "publish", "archive")
 """Those whose letters or gaps stand in `cdc.dead`."""
-C = TypeVar("C", bound=Callable[..., Any])
 
-_IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
-_FILTERS = (
+choosing = option_group(
+    click.argument("ids", nargs=-1, metavar="[ID]..."),
     click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Of this stage."),
     click.option("--code", "codes", multiple=True, type=click.Choice(CODES, case_sensitive=False), metavar="CODE",
                  help=f"With this code: {', '.join(CODES)}."),
@@ -43,13 +43,7 @@ _FILTERS = (
     click.option("--since", metavar="WHEN", help="Written since then: 2026-01-15T10:00:00Z, or 90s, 30m, 2h, 7d ago."),
     click.option("--until", metavar="WHEN", help="Written before then."),
 )  # fmt: skip
-
-
-def choosing(command: C) -> C:
-    """Ids and filters; `chosen` makes a Selection of them."""
-    for option in reversed((_IDS, *_FILTERS)):
-        command = option(command)
-    return command
+"""Ids and filters; `chosen` makes a Selection of them."""
 
 
 def chosen(

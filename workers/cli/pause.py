@@ -14,6 +14,7 @@ from models.pause import WHY_CHARACTERS, Change, Pause, PauseBook, Target
 from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns
 from workers.cli.dlq_options import now_ms
+from workers.cli.option_group import option_group
 from workers.cli.quiet import quiet
 from workers.cli.writing_options import writing
 from workers.failures import ExitCode, RefusedError
@@ -48,17 +49,11 @@ _waiting = click.option(
     help="How long to wait until all workers obey; 0: not at all.",
 )  # fmt: skip
 _writes = writing("Only say what would be done.")
-_PART = (
+_part = option_group(
     click.option("--table", metavar="NAME", help="Only this table; of enrich or publish."),
     click.option("--partition", type=click.IntRange(0), metavar="N",
                  help="Only this partition of all topics that the stage reads; of bridge: this source slot."),
 )  # fmt: skip
-
-
-def _part(command: Any) -> Any:
-    for option in reversed(_PART):
-        command = option(command)
-    return command
 
 
 @click.command(epilog=PAUSE_EXAMPLES)

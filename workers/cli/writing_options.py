@@ -5,21 +5,14 @@ from typing import Any
 
 import click
 
-Command = Callable[..., Any]
+from workers.cli.option_group import option_group
 
 
-def writing(dry_run: str) -> Callable[[Command], Command]:
+def writing(dry_run: str) -> Callable[[Any], Any]:
     """`--dry-run` with this help, `--yes` and `--output`."""
-    options = (
+    return option_group(
         click.option("--dry-run", is_flag=True, help=dry_run),
         click.option("--yes", is_flag=True, help="Write; without it the command ends with exit code 8."),
         click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
                      help="json: one document on stdout."),
     )  # fmt: skip
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
