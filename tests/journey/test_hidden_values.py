@@ -187,8 +187,9 @@ def by_commands() -> Iterator[tuple[str, str]]:
     stages = [word for stage in STAGES for word in ("--stage", stage)]
     lines = ran("tail", *stages, "--from", "1h", "--no-follow", output="jsonl")
     yield "cdc tail", lines + ran("tail", *stages, "--from", "1h", "--no-follow", output="table")
-    events = filter(None, (json.loads(line).get("eventId") for line in lines.splitlines() if line.startswith("{")))
-    one = next(iter(sorted(events)))
+    told = (json.loads(line) for line in lines.splitlines() if line.startswith("{"))
+    # The loaded row has an id as well, of an event that is not made.
+    one = min(record["eventId"] for record in told if record["stage"] == "enrich")
     about_rows = [
         ["trace", "--steps", one], ["table", "explain", one], ["table", "find", "people"], ["dlq", "list"],
     ]  # fmt: skip

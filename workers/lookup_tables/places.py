@@ -94,7 +94,8 @@ async def find_event(
             if event.event_id == event_id:
                 return _made(record, event), await _raw_of(settings, kafka, record, event)
     raise NotFoundError(
-        f"{topics.events} holds no event {event_id}", hint="Kafka keeps events 7 days; is CDC_TOPIC_PREFIX right?"
+        f"{topics.events} holds no event {event_id}",
+        hint=f"`cdc trace {event_id}` says whether one was made of its record; Kafka keeps events 7 days",
     )
 
 
