@@ -1,9 +1,9 @@
 """The frame of an event: what the events of one operation of one table have in common, and what a record adds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
@@ -15,6 +15,17 @@ from models.event import Event
 from models.raw import RawRecord
 from models.routing import id_text
 from models.tables import TABLE_CHANGE, TableSpec
+
+_ABSENT: Final = UNSET
+_Source: Final = Source
+_Metadata: Final = Metadata
+_Detail: Final = Detail
+_Event: Final = Event
+_encode: Final = encode_detail
+_GENERATION_DIGITS: Final = 4
+_OFFSET_DIGITS: Final = 20
+"""With so many the numbers of a raw record sort as texts."""
+_ZEROS: Final = tuple("0" * count for count in range(_OFFSET_DIGITS + 1))
 
 
 class Frame:
@@ -37,45 +48,47 @@ class Frame:
         self._snapshot = snapshot
 
     def event(
-        self, record: RawRecord, digest: str, committed_ms: int, timestamp: str, keys: Mapping[str, Any],
-        changes: Mapping[str, Any], redacted: Sequence[str], owner: Enrichment, *, compared: bool, org_id: Any,
+        self, record: RawRecord, digest: str, committed_ms: int, timestamp: str, keys: dict[str, Any],
+        changes: dict[str, Any], redacted: Sequence[str], owner: Enrichment, *, compared: bool, org_id: Any,
         user_id: Any, transaction_id: str | UnsetType, extras: Extras | None = None,
     ) -> Event:  # fmt: skip
         """The event of one record. `keys` and `changes` are in the form in which they travel, the ids of the owner as
         they may be published. Nothing in it depends on the clock or on the run."""
-        unset = UNSET  # compiled code looks up what is imported each time it is named
-        after = before = previous_keys = aliases = imprecise = truncated = unset
+        after = before = previous_keys = aliases = imprecise = truncated = _ABSENT
         if extras is not None:
             after, before, previous_keys, aliases, imprecise, truncated = astuple(extras)
         entity = entity_id(keys)
         event_id = f"evt_{committed_ms}_{digest}"
-        origin, operation = record.origin, self._operation
+        origin, operation, owner_source = record.origin, self._operation, owner.source
+        generation, offset = str(record.generation), str(record.offset)
         entity_type, event_type = self._entity_type, self._event_type
         adapter, schema, table = self._place
-        metadata = Metadata(
-            aliases, record.trace or digest, unset if compared else "none", Source(owner.source, owner.stale),
+        metadata = _Metadata(
+            aliases, record.trace or digest, _ABSENT if compared else "none", _Source(owner_source, owner.stale),
             self._environment, imprecise, processed_at(record, committed_ms), redacted,
-            record.replay or unset, f"{str(record.generation).zfill(4)}-{str(record.offset).zfill(20)}",
-            origin.sequence, self._service, origin.shard or unset, self._snapshot, adapter, schema, table,
+            record.replay or _ABSENT,
+            f"{_zeros(_GENERATION_DIGITS, generation)}{generation}-{_zeros(_OFFSET_DIGITS, offset)}{offset}",
+            origin.sequence, self._service, origin.shard or _ABSENT, self._snapshot, adapter, schema, table,
             transaction_id, truncated, ENVELOPE_VERSION,
         )  # fmt: skip
-        detail = Detail(
+        detail = _Detail(
             after, before, sorted(changes), changes, self._detail_type, entity, entity_type, event_id,
-            event_type, keys, metadata, operation, unset if org_id is None else org_id, previous_keys,
-            self._table, timestamp, unset if user_id is None else user_id,
+            event_type, keys, metadata, operation, _ABSENT if org_id is None else org_id, previous_keys,
+            self._table, timestamp, _ABSENT if user_id is None else user_id,
         )  # fmt: skip
-        return Event(
-            f"{entity_type}:{entity}".encode(), event_id, event_type, entity_type, timestamp, encode_detail(detail),
-            owner.source, redacted,
+        return _Event(
+            f"{entity_type}:{entity}".encode(), event_id, event_type, entity_type, timestamp, _encode(detail),
+            owner_source, redacted,
         )  # fmt: skip
 
 
-def entity_id(keys: Mapping[str, Any]) -> str:
+def _zeros(digits: int, number: str) -> str:
+    return _ZEROS[max(digits - len(number), 0)]
+
+
+def entity_id(keys: dict[str, Any]) -> str:
     """Key values joined by `:`, encoded so that no two keys share an id."""
-    if len(keys) == 1:
-        (value,) = keys.values()
-        return id_text(value)
-    return ":".join(map(id_text, keys.values()))
+    return ":".join([id_text(value) for value in keys.values()])
 
 
 def processed_at(record: RawRecord, committed_ms: int) -> str:

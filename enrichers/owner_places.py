@@ -12,10 +12,12 @@ from enrichers.state import LookupEntry, State
 from models.catalogue import Catalogue
 from models.enrichment import Enrichment
 from models.routing import key_text
-from models.sources.dms_typed import Values
+from models.sources.plain_objects import Values
 from models.tables import FromColumn, OwnerCase, TableSpec
 
 UNDECIDED: Final = object()
+_ABSENT: Final = UNSET
+_Enrichment: Final = Enrichment
 _SURE: Final = frozenset({int, str})
 """Types of what is an id as it stands there."""
 
@@ -35,14 +37,14 @@ class OwnerPlaces:
         if self._plain is not None:
             org, user = row[self._plain[0]], row[self._plain[1]]
             if type(org) in _SURE and type(user) in _SURE and org != "" and user != "":
-                return Enrichment(str(org), str(user))
+                return _Enrichment(str(org), str(user))
         entries: dict[tuple[str, int], LookupEntry | None] = {}
         org = _decided(self._org, row, state, schema, entries)
         user = _decided(self._user, row, state, schema, entries)
         if org is UNDECIDED or user is UNDECIDED:
             return None
         if type(org) is not tuple and type(user) is not tuple:
-            return Enrichment(org, user)
+            return _Enrichment(org, user)
         stale = False
         leads_table = type(org if self._org else user) is tuple
         if type(org) is tuple:
@@ -51,7 +53,7 @@ class OwnerPlaces:
         if type(user) is tuple:
             user, since_ms = user
             stale = stale or since_ms > committed_ms
-        return Enrichment(org, user, "table" if leads_table else "record", stale)
+        return _Enrichment(org, user, "table" if leads_table else "record", stale)
 
 
 class _Case:
@@ -89,15 +91,15 @@ def _decided(
     organisation and user mostly stand in one entry."""
     for case in cases:
         for place, wanted in case.when:
-            value = UNSET if place is None else row[place]
-            if value is UNSET:
+            value = _ABSENT if place is None else row[place]
+            if value is _ABSENT:
                 return UNDECIDED
             if value is None or key_text(value) != wanted:
                 break
         else:
             at = case.place
-            value = UNSET if at is None else row[at]
-            if at is None or value is UNSET:
+            value = _ABSENT if at is None else row[at]
+            if at is None or value is _ABSENT:
                 return UNDECIDED
             if value is None or value == "":
                 continue

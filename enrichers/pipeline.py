@@ -28,7 +28,7 @@ from enrichers.left_out import is_past, kept_back_by
 from enrichers.normalize import change_digest, normalize
 from enrichers.observe import Oddities
 from enrichers.owner import find_owner
-from enrichers.plan import PlanOptions
+from enrichers.plan_forms import PlanOptions
 from enrichers.redact import MissingKeyError, Secret
 from enrichers.second_opinion import SecondOpinion, Validation
 from enrichers.short_way import ShortWay

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 
@@ -13,9 +13,14 @@ from enrichers.redact import REMOVED, Redactor
 from models.change import Operation, Row
 from models.outcome import Drop
 from models.sources import dms
-from models.sources.dms_typed import MAX_SHAPES, Difference, Values
-from models.strict_json import PLAIN, wire
+from models.sources.dms_typed import MAX_SHAPES, Difference
+from models.sources.plain_objects import Values
+from models.strict_json import wire
 from models.tables import RedactionAction, TableSpec
+
+_ABSENT: Final = UNSET
+_REMOVED: Final = REMOVED
+_Sides: Final = Sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,14 @@ class PlanColumn:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The columns of one difference that may stand in the event."""
+    """What the changes of the same columns have in common."""
 
+    places: tuple[int, ...]
+    """All that changed."""
+    keys: tuple[int, ...]
+    """Those that are part of the row's key."""
     columns: tuple[tuple[str, int, Callable[[Any], Any] | None], ...]
-    """Name, place, and what is made of the values; None for most."""
+    """Those that may stand in the event: name, place, and what is made of the values; None for most."""
     touched: tuple[str, ...]
     """Those that count as redacted, sorted."""
     compares: bool
@@ -51,31 +60,37 @@ class PlanColumns:
     def __init__(self, table: CompiledTable, names: Sequence[str]) -> None:
         """`names`: in the spec's spelling."""
         self._columns = tuple(_column(table, name) for name in names)
+        self._keys = frozenset(place for place, name in enumerate(names) if name in table.spec.key)
         self._changed: dict[Difference, Changed] = {}
 
-    def differences(self, new: Values, old: Values, difference: Difference) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def changed(self, difference: Difference) -> Changed:
+        """What is known of it."""
+        return self._changed.get(difference) or self._learn(difference)
+
+    def differences(self, new: Values, old: Values, changed: Changed) -> tuple[dict[str, Any], tuple[str, ...]]:
         """What may be published of the changed columns, and which of them count as redacted. Raises BadValueError."""
-        changed = self._changed.get(difference) or self._learn(difference)
         if changed.compares:
-            return self._carefully(new, old, difference)
+            return self._carefully(new, old, changed)
         changes: dict[str, Any] = {}
         for name, place, form in changed.columns:
             after, before = new[place], old[place]
-            if form is None and type(after) in PLAIN and type(before) in PLAIN:
-                changes[name] = Sides(after, before)
+            if form is None and type(after) is str and type(before) is str:
+                changes[name] = _Sides(after, before)
                 continue
-            if after is UNSET or before is UNSET:
-                return self._carefully(new, old, difference)
+            if after is _ABSENT or before is _ABSENT:
+                return self._carefully(new, old, changed)
             if form is not None:
                 after, before = form(after), form(before)
-                if after is REMOVED or before is REMOVED:
+                if after is _REMOVED or before is _REMOVED:
                     continue
-            changes[name] = Sides(wire(after), wire(before))
+            changes[name] = _Sides(wire(after), wire(before))
         return changes, changed.touched
 
     def _learn(self, difference: Difference) -> Changed:
         columns = [(place, column) for place in difference.places if (column := self._columns[place]) is not None]
         changed = Changed(
+            difference.places,
+            tuple(place for place in difference.places if place in self._keys),
             tuple((column.name, place, _removed if column.gone else column.form) for place, column in columns),
             tuple(sorted(column.name for _, column in columns if column.touched)),
             any(column.is_json for _, column in columns),
@@ -84,11 +99,11 @@ class PlanColumns:
             self._changed[difference] = changed
         return changed
 
-    def _carefully(self, new: Values, old: Values, difference: Difference) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _carefully(self, new: Values, old: Values, changed: Changed) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Column by column: one that a row lacks, or that says the same in other words, has not changed."""
         changes: dict[str, Any] = {}
         touched: list[str] = []
-        for place in difference.places:
+        for place in changed.places:
             column = self._columns[place]
             after, before = new[place], old[place]
             if column is None or after is UNSET or before is UNSET:

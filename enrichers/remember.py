@@ -13,6 +13,8 @@ from models.tables import Provides, TableSpec
 REFRESH_MS: Final = 24 * 3_600_000
 """An unchanged memory is written again after a day, so that its age tells when the row last changed."""
 _NOTHING: Final = RowMemory()
+_Memorize: Final = Memorize
+_RowMemory: Final = RowMemory
 
 
 def pin(change_schema: str, spec: TableSpec, state: State) -> tuple[Effect, ...]:
@@ -75,7 +77,7 @@ def memorize(
     memory = RowMemory(
         org_id=None if deleted else owner.org_id if found else before.org_id,
         user_id=None if deleted else owner.user_id if found else before.user_id,
-        changes=_changes(before, named),
+        changes=_changes(before.changes, named),
         updated_ms=max(change.committed_ms, before.updated_ms),
         order=before.order if change.order is None or late else change.order,
     )
@@ -89,28 +91,28 @@ def memorize_in_turn(
     if the source names changes."""
     before = known or _NOTHING
     found = owner.source != "missing"
-    old = before.updated_ms > committed_ms
-    changes = _changes(before, named)
-    memory = RowMemory(
+    latest, former = before.updated_ms, before.changes
+    old = latest > committed_ms
+    changes = _changes(former, named)
+    memory = _RowMemory(
         org_id=owner.org_id if found else before.org_id,
         user_id=owner.user_id if found else before.user_id,
         changes=changes,
-        updated_ms=before.updated_ms if old else committed_ms,
+        updated_ms=latest if old else committed_ms,
         order=before.order,
     )
-    if not old and changes is not before.changes:  # a new change is news
-        return (Memorize(row, memory),)
+    if not old and changes is not former:  # a new change is news
+        return (_Memorize(row, memory),)
     return _memorized(row, known, memory, old=old)
 
 
-def _changes(known: RowMemory, named: str | None) -> tuple[str, ...]:
-    changes = known.changes
+def _changes(changes: tuple[str, ...], named: str | None) -> tuple[str, ...]:
     return changes if named is None or named in changes else (*changes, named)[-REMEMBERED_CHANGES:]
 
 
 def _memorized(row: bytes, known: RowMemory | None, memory: RowMemory, *, old: bool) -> tuple[Effect, ...]:
     if known is None:
-        return (Memorize(row, memory),)
+        return (_Memorize(row, memory),)
     if (
         memory.changes == known.changes
         and memory.updated_ms - known.updated_ms < REFRESH_MS
@@ -118,7 +120,7 @@ def _memorized(row: bytes, known: RowMemory | None, memory: RowMemory, *, old: b
     ):
         return ()
     # An old change came again, by replay or by a source that lost order: its id counts, its owner does not.
-    return (Memorize(row, replace(known, changes=memory.changes) if old else memory),)
+    return (_Memorize(row, replace(known, changes=memory.changes) if old else memory),)
 
 
 def is_late(change: Change, known: RowMemory) -> bool:

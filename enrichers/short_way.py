@@ -10,7 +10,8 @@ from typing import Any
 
 from enrichers.compiled import CompiledTable
 from enrichers.observe import Oddities
-from enrichers.plan import Plan, PlanOptions
+from enrichers.plan import Plan
+from enrichers.plan_forms import PlanOptions
 from models.change import Row
 from models.column_types import KINDS
 from models.sources.dms_typed import TypedReader, TypedRecord

@@ -5,14 +5,14 @@ Values carry a format version: a release reads what its successor of the same ve
 """
 
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 Entry = TypeVar("Entry")
 
 FORMAT = 1
-REMEMBERED_CHANGES = 16
+REMEMBERED_CHANGES: Final = 16
 
 
 class NewerFormatError(Exception):

@@ -27,10 +27,13 @@ MAX_EXPONENT = 400
 """Beyond a double (1e308) and beyond Oracle and DynamoDB numbers (1e125); guards against 1e999999999."""
 INT64_MAX: Final = (1 << 63) - 1
 INT64_MIN: Final = -(1 << 63)
+_SHORT: Final = 1 << 60
+"""Compiled code compares with it quickly."""
 
 _GZIP = b"\x1f\x8b"
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NESTED: Final = frozenset({dict, list})
+_Decimal: Final = Decimal
 PLAIN: Final = frozenset({str, bool, type(None)})
 """What travels as it is."""
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
@@ -103,14 +106,23 @@ def lenient(data: bytes) -> Any:
         raise JsonError(type(error).__name__) from None
 
 
+def travels(value: Any) -> bool:
+    """Whether a plain value is in the form in which it travels."""
+    kind = type(value)
+    if kind is int:
+        number: int = value
+        return -_SHORT < number < _SHORT or INT64_MIN <= number <= INT64_MAX
+    return kind is str or value is None or kind is bool
+
+
 def wire(value: Any) -> Any:
     """The form in which a value travels: integers beyond int64 and fractions as text, everything else as it is."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
+    if travels(value):
         return value
+    kind = type(value)
     if kind is int:
-        return value if INT64_MIN <= value <= INT64_MAX else str(value)
-    if kind is Decimal:
+        return str(value)
+    if kind is _Decimal:
         return decimal_text(value)
     if kind is dict:
         return {name: item if type(item) in PLAIN else wire(item) for name, item in value.items()}

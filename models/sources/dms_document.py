@@ -5,7 +5,7 @@ Structs stand apart from what works with them, which may be compiled (docs/decis
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -39,6 +39,20 @@ class Metadata(msgspec.Struct, rename="kebab", gc=False, forbid_unknown_fields=T
     prev_transaction_id: _Scalar = UNSET
     prev_transaction_record_id: _Scalar = UNSET
     stream_position: _Scalar = UNSET
+
+
+METADATA: Final = tuple(field.encode_name for field in msgspec.structs.fields(Metadata))
+"""Names of its values in their order, as records have them."""
+OPERATION: Final = 0
+TABLE_NAME: Final = 1
+RECORD_TYPE: Final = 2
+SCHEMA_NAME: Final = 3
+TIMESTAMP: Final = 4
+COMMIT_TIMESTAMP: Final = 5
+TRANSACTION_ID: Final = 8
+TRANSACTION_RECORD_ID: Final = 9
+STREAM_POSITION: Final = 12
+"""Places of these values."""
 
 
 def document_decoder(

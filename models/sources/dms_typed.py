@@ -12,20 +12,23 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from msgspec.structs import asdict, astuple
+from msgspec.structs import astuple
 
 from models.column_types import CHECKS, WRONG, Check
 from models.sources.dms import BEFORE_FIELD, DOCUMENT_COLUMN
-from models.sources.dms_document import TYPES, Metadata, document_decoder
+from models.sources.dms_document import METADATA, TYPES, document_decoder
+from models.sources.plain_objects import Members, Values, is_whole, row_of
 from models.sources.reading import Reading
-from models.strict_json import MAX_BYTES, key_endings
+from models.strict_json import MAX_BYTES
 from models.tables import ColumnType
 
 MAX_SHAPES: Final = 256
 """Combinations of types, and of changed columns, that are remembered per reader; the others are looked at again each
 time."""
 
-Values = tuple[Any, ...]
+_ABSENT: Final = UNSET
+_values_of: Final = astuple
+"""Names of a module's own that are final cost compiled code nothing (docs/decisions/0065)."""
 _NESTED: Final = (dict, list)
 
 
@@ -81,9 +84,6 @@ def _glance(column: ColumnType) -> Callable[[Any], object]:
     return glance
 
 
-_write: Final = msgspec.json.Encoder(decimal_format="number").encode_into
-
-
 class Shape:
     """What rows whose values are of the same types have in common."""
 
@@ -119,6 +119,7 @@ class Difference:
 
 
 NO_DIFFERENCE: Final = Difference((), ())
+_METADATA: Final = Members(METADATA)
 
 
 class TypedRecord:
@@ -127,9 +128,10 @@ class TypedRecord:
     __slots__ = ("changed", "metadata", "new", "numbers", "old", "shape")
 
     def __init__(
-        self, metadata: Metadata, new: Values, old: Values | None, shape: Shape, changed: Difference, numbers: list[int]
+        self, metadata: Values, new: Values, old: Values | None, shape: Shape, changed: Difference, numbers: list[int]
     ) -> None:
         self.metadata = metadata
+        """In the order of `METADATA`."""
         self.new = new
         self.old = old
         self.shape = shape
@@ -149,10 +151,11 @@ class TypedReader:
             raise ValueError("a column with the name of a before image, or of a document")
         self.columns = tuple(columns)
         self._kinds = tuple(columns.values())
-        self._places = range(len(columns))
         self._before = reading.before_image or BEFORE_FIELD
+        self._row = Members(columns)
+        self._document = Members(["data", "metadata", self._before])
         self._decode = document_decoder(columns, self._before, _fraction)
-        self._flags = tuple(place for place in self._places if self._kinds[place] is ColumnType.BOOL)
+        self._flags = tuple(place for place, kind in enumerate(self._kinds) if kind is ColumnType.BOOL)
         self._shapes: dict[tuple[type, ...], Shape] = {}
         self._differences: dict[tuple[int, ...], Difference] = {}
 
@@ -162,16 +165,23 @@ class TypedReader:
             document: Any = self._decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
             return None
-        size = len(data)
-        if size > MAX_BYTES:
+        if len(data) > MAX_BYTES:
             return None
-        written = bytearray(size)
-        _write(document, written)
-        if len(written) != size and not _whole(document, data):
+        parts: Values = _values_of(document)
+        new: Values = _values_of(parts[0])
+        metadata: Values = _values_of(parts[1])
+        before = parts[2]
+        old: Values | None = None if before is None or before is _ABSENT else _values_of(before)
+        quotes, size = self._document.written(parts)
+        more, longer = self._row.written(new)
+        quotes, size = quotes + more, size + longer
+        more, longer = _METADATA.written(metadata)
+        quotes, size = quotes + more, size + longer
+        if old is not None:
+            more, longer = self._row.written(old)
+            quotes, size = quotes + more, size + longer
+        if len(data) != size and not is_whole(data, quotes, size, (parts, new, metadata, old or ())):
             return None
-        row, metadata, before = astuple(document)
-        new = astuple(row)
-        old: Values | None = None if before is None or before is UNSET else astuple(before)
         numbers: list[int] = []
         for place in self._flags:
             if type(new[place]) is int or (old is not None and type(old[place]) is int):
@@ -194,7 +204,7 @@ class TypedReader:
                 return None
         if old is None:
             return TypedRecord(metadata, new, None, shape, NO_DIFFERENCE, numbers)
-        places = tuple([place for place in self._places if new[place] != old[place]])
+        places = tuple([place for place in range(len(new)) if new[place] != old[place]])
         changed = self._differences.get(places) or self._difference(places)
         try:
             for place, glance in changed.checks:
@@ -209,8 +219,7 @@ class TypedReader:
 
     def document(self, record: TypedRecord, names: Sequence[str]) -> dict[str, Any]:
         """As `dms.decode` takes it, the columns under these names."""
-        metadata = {name.replace("_", "-"): value for name, value in asdict(record.metadata).items()
-                    if value is not UNSET}  # fmt: skip
+        metadata = row_of(record.metadata, METADATA)
         parts = {"data": row_of(record.new, names), "metadata": metadata}
         return parts if record.old is None else {**parts, self._before: row_of(record.old, names)}
 
@@ -236,20 +245,3 @@ class TypedReader:
                 row = (*row[:place], bool(value), *row[place + 1 :])
                 numbers.append(place)
         return row
-
-
-def row_of(values: Values, names: Sequence[str]) -> dict[str, Any]:
-    """The columns a row has."""
-    return {name: value for name, value in zip(names, values, strict=True) if value is not UNSET}
-
-
-def _whole(document: Any, data: bytes) -> bool:
-    """Whether the document says all that the bytes say: decoding left out no repeated key.
-
-    Written compactly it is exactly as long as compact bytes; so if the lengths differ the bytes may just not be
-    compact, or hold escapes, and their keys are counted."""
-    parts = [document, document.data, document.metadata]
-    if type(document.before) not in _SURE:
-        parts.append(document.before)
-    held = sum(len(values) - values.count(UNSET) for values in map(astuple, parts))
-    return key_endings(data) == held

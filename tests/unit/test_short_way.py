@@ -14,7 +14,7 @@ from msgspec import structs
 from enrichers.compiled import CompiledTable
 from enrichers.observe import Oddities
 from enrichers.pipeline import Pipeline
-from enrichers.plan import PlanOptions
+from enrichers.plan_forms import PlanOptions
 from enrichers.second_opinion import SecondOpinion
 from enrichers.short_way import MAX_LESSONS, PATIENCE, ShortWay
 from models.catalogue import Catalogue
@@ -121,14 +121,21 @@ def test_a_flag_in_a_column_of_another_type_goes_the_long_way(column: str) -> No
     assert read(learnt(), record("update", ROW, before=ROW | {column: False}, table="things"), []) is None
 
 
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("layout", [{"separators": (",", ":")}, {"separators": (", ", ": ")}, {"indent": "\t"}])
+@pytest.mark.parametrize("name", ["Ana", "Zoë", 'a "b" c', "C:\\temp", '\\"\\'])
 @pytest.mark.parametrize("before", [None, ROW | {"Price": "4.70"}, {"ID": 7}])
-def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, separators: tuple[str, str]) -> None:
-    document = json.loads(record("update", ROW, before=before, table="things", transaction=5))
-    found = read(learnt(), json.dumps(document, separators=separators).encode(), [])
+def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, name: str, layout: Any) -> None:
+    row = ROW | {"name": name}
+    document = json.loads(record("update", row, before=before, table="things", transaction=5))
+    found = read(learnt(), json.dumps(document, ensure_ascii=False, **layout).encode(), [])
     assert found is not None
-    assert found["data"]["Name"] == ROW["name"]
+    assert found["data"]["Name"] == name
     assert found["data"]["Price"] == Decimal("4.75")
+
+
+def test_a_before_image_of_null_goes_it() -> None:
+    document = json.loads(record("insert", ROW, table="things")) | {"before-image": None}
+    assert read(learnt(), json.dumps(document).encode(), []) is not None
 
 
 @pytest.mark.parametrize(
@@ -138,6 +145,29 @@ def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, separators: t
 )  # fmt: skip
 def test_what_is_unusual_goes_the_long_way(name: str, value: object) -> None:
     assert read(learnt(), record("update", ROW | {name: value}, table="things"), []) is None
+
+
+@given(
+    rows(), st.none() | rows(), st.data(), st.sampled_from([(",", ":"), (",", " :"), (",\n\t", ":\t")]), st.booleans()
+)
+def test_a_key_that_stands_anywhere_twice_never_goes_it(
+    row: dict[str, Any], before: dict[str, Any] | None, data: st.DataObject, separators: tuple[str, str],
+    ascii_only: bool,
+) -> None:  # fmt: skip
+    comma, colon = separators
+    document = json.loads(record("update", row, before=before, table="things", transaction=5))
+    objects = [document, *(part for part in document.values() if part)]
+    chosen = data.draw(st.sampled_from(objects))
+
+    def written(value: Any) -> str:
+        if type(value) is not dict:
+            return json.dumps(value, ensure_ascii=ascii_only)
+        members = [json.dumps(name) + colon + written(item) for name, item in value.items()]
+        if value is chosen:
+            members.insert(data.draw(st.integers(0, len(members))), data.draw(st.sampled_from(members)))
+        return "{" + comma.join(members) + "}"
+
+    assert learnt().read(written(document).encode()) is None
 
 
 def test_a_key_that_stands_there_twice_goes_the_long_way_and_is_refused() -> None:
