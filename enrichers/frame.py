@@ -96,7 +96,9 @@ def processed_at(record: RawRecord, committed_ms: int) -> str:
     return _moment(record.timestamp_ms or record.origin.arrival_ms or committed_ms)
 
 
-@lru_cache(maxsize=256)
-def _moment(stamp: int) -> str:
-    """Many records of a batch share it."""
+def _text(stamp: int) -> str:
     return f"{datetime.fromtimestamp(stamp // 1000, UTC).isoformat()[:19]}.{stamp % 1000:03d}Z"
+
+
+_moment: Final = lru_cache(maxsize=256)(_text)
+"""Many records of a batch share it."""

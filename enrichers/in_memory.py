@@ -50,19 +50,18 @@ class InMemoryState:
     def apply(self, effects: Iterable[Effect]) -> None:
         """Do what the pipeline asked for."""
         for effect in effects:
-            match effect:
-                case Memorize():
-                    _put(self.memories, effect.row, effect.memory)
-                case Note():
-                    self.recent.add(effect.digest)
-                case Remember():
-                    _put(self.lookups, (effect.lookup, effect.row), effect.entry)
-                case Pin():
-                    self.pins[effect.name] = effect.schema
-                case Observe():
-                    self.schemas[effect.name] = effect.entry
-                case _:
-                    assert_never(effect)
+            if isinstance(effect, Memorize):
+                _put(self.memories, effect.row, effect.memory)
+            elif isinstance(effect, Note):
+                self.recent.add(effect.digest)
+            elif isinstance(effect, Remember):
+                _put(self.lookups, (effect.lookup, effect.row), effect.entry)
+            elif isinstance(effect, Pin):
+                self.pins[effect.name] = effect.schema
+            elif isinstance(effect, Observe):
+                self.schemas[effect.name] = effect.entry
+            else:
+                assert_never(effect)
 
 
 def _put(table: dict[Key, Entry], key: Key, value: Entry | None) -> None:

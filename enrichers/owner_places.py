@@ -37,7 +37,7 @@ class OwnerPlaces:
         if self._plain is not None:
             org, user = row[self._plain[0]], row[self._plain[1]]
             if type(org) in _SURE and type(user) in _SURE and org != "" and user != "":
-                return _Enrichment(str(org), str(user))
+                return _Enrichment(key_text(org), key_text(user))
         entries: dict[tuple[str, int], LookupEntry | None] = {}
         org = _decided(self._org, row, state, schema, entries)
         user = _decided(self._user, row, state, schema, entries)
@@ -104,7 +104,7 @@ def _decided(
             if value is None or value == "":
                 continue
             if case.lookup is None:
-                return value if type(value) is str else key_text(value)
+                return key_text(value)
             found = case.lookup, at
             if found not in entries:
                 provider = case.provider

@@ -257,9 +257,7 @@ def _id(typed: TypedRecord, place: int | None) -> Any:
 
 def _name(value: Any) -> str:
     """What metadata says to name a change; empty if it names nothing."""
-    if type(value) is str:
-        return str(value)
-    return "" if value is None or value is _ABSENT else str(value)
+    return "" if value is None or value is _ABSENT else key_text(value)
 
 
 _NUMBERS: Final = frozenset({ColumnType.DECIMAL, ColumnType.JSON, ColumnType.ANY})

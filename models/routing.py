@@ -107,8 +107,9 @@ def id_text(value: object) -> str:
 
 def key_text(value: object) -> str:
     """Text of one key value in ids: what `key_value` unifies has one text."""
-    kind = type(value)
-    if kind is str or kind is int:  # an integer written as text has the text it is
+    if type(value) is str:  # an integer written as text has the text it is
+        return value
+    if type(value) is int:
         return str(value)
     value = key_value(value)
     if type(value) is bool:

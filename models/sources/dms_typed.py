@@ -204,7 +204,7 @@ class TypedReader:
                 return None
         if old is None:
             return TypedRecord(metadata, new, None, shape, NO_DIFFERENCE, numbers)
-        places = tuple([place for place in range(len(new)) if new[place] != old[place]])
+        places = _differing(new, old)
         changed = self._differences.get(places) or self._difference(places)
         try:
             for place, glance in changed.checks:
@@ -245,3 +245,18 @@ class TypedReader:
                 row = (*row[:place], bool(value), *row[place + 1 :])
                 numbers.append(place)
         return row
+
+
+def _differing(new: Values, old: Values) -> tuple[int, ...]:
+    """Places of values that are not equal."""
+    places = []
+    for place, value in enumerate(new):
+        former = old[place]
+        if value is former:
+            continue
+        if isinstance(value, str) and isinstance(former, str):
+            if value != former:
+                places.append(place)
+        elif value != former:
+            places.append(place)
+    return tuple(places)

@@ -48,7 +48,7 @@ class Members:
                 size += 5
             elif isinstance(value, int):
                 size += _digits(value)
-            elif isinstance(value, _Decimal):
+            elif type(value) is _Decimal:
                 size += len(str(value))
         return quotes, size
 
