@@ -31,6 +31,7 @@ OURS = Contestant("ours", "publish")
 BOTO3 = Contestant("boto3", "boto3_publish")
 BOTO3_THREADS = Contestant("boto3_8_threads", "boto3_publish", ("--threads", "8"))
 OURS_CUSTOM = Contestant("ours_v2", "publish", ("--bus", CUSTOM_BUS))
+BARE_CUSTOM = Contestant("bare_v2", "bare_publish", ("--bus", CUSTOM_BUS))
 BOTO3_CUSTOM = Contestant("boto3_v2", "boto3_publish", ("--service", "eventbridgev2"))
 
 WARM_UP = 2_000

@@ -22,6 +22,7 @@ from models.sources.reading import Reading
 from models.strict_json import MAX_BYTES
 from models.tables import ColumnType
 
+COMPILED: Final = not __file__.endswith(".py")
 MAX_SHAPES: Final = 256
 """Combinations of types, and of changed columns, that are remembered per reader; the others are looked at again each
 time."""
@@ -63,6 +64,7 @@ _BY_TYPE: Final[Mapping[ColumnType, frozenset[type]]] = {
     ColumnType.ANY: _SURE | frozenset({str, int, bool, Decimal}),
 }
 """The same by type of column."""
+_write: Final = msgspec.json.Encoder(decimal_format="number").encode_into
 _is_time: Final = CHECKS[ColumnType.TIMESTAMP]
 _moment: Final = datetime.fromisoformat
 """Enough for most times, and quicker."""
@@ -145,13 +147,17 @@ class TypedRecord:
 class TypedReader:
     """Reads data records with these columns."""
 
-    def __init__(self, columns: Mapping[str, ColumnType], reading: Reading) -> None:
-        """`columns`: as the source spells them. Raises ValueError for a name that means something else to `decode`."""
+    def __init__(self, columns: Mapping[str, ColumnType], reading: Reading, *, measures: bool = COMPILED) -> None:
+        """`columns`: as the source spells them. `measures`: whether the values of a record are measured at once to find
+        a key that stands there twice, or only if the record, written again, has another length: which is quicker.
+
+        Raises ValueError for a name that means something else to `decode`."""
         if any(name == DOCUMENT_COLUMN or reading.column_before(name) is not None for name in columns):
             raise ValueError("a column with the name of a before image, or of a document")
         self.columns = tuple(columns)
         self._kinds = tuple(columns.values())
         self._before = reading.before_image or BEFORE_FIELD
+        self._measures = measures
         self._row = Members(columns)
         self._document = Members(["data", "metadata", self._before])
         self._decode = document_decoder(columns, self._before, _fraction)
@@ -172,15 +178,7 @@ class TypedReader:
         metadata: Values = _values_of(parts[1])
         before = parts[2]
         old: Values | None = None if before is None or before is _ABSENT else _values_of(before)
-        quotes, size = self._document.written(parts)
-        more, longer = self._row.written(new)
-        quotes, size = quotes + more, size + longer
-        more, longer = _METADATA.written(metadata)
-        quotes, size = quotes + more, size + longer
-        if old is not None:
-            more, longer = self._row.written(old)
-            quotes, size = quotes + more, size + longer
-        if len(data) != size and not is_whole(data, quotes, size, (parts, new, metadata, old or ())):
+        if (self._measures or not _is_compact(document, data)) and not self._is_whole(data, parts, new, metadata, old):
             return None
         numbers: list[int] = []
         for place in self._flags:
@@ -204,7 +202,9 @@ class TypedReader:
                 return None
         if old is None:
             return TypedRecord(metadata, new, None, shape, NO_DIFFERENCE, numbers)
-        places = _differing(new, old)
+        places = tuple(
+            [place for place in range(len(new)) if new[place] is not old[place] and new[place] != old[place]]
+        )
         changed = self._differences.get(places) or self._difference(places)
         try:
             for place, glance in changed.checks:
@@ -216,6 +216,17 @@ class TypedReader:
             if (type(new[place]) is bool) is not (type(old[place]) is bool):
                 return None
         return TypedRecord(metadata, new, old, shape, changed, numbers)
+
+    def _is_whole(self, data: bytes, parts: Values, new: Values, metadata: Values, old: Values | None) -> bool:
+        quotes, size = self._document.written(parts)
+        more, longer = self._row.written(new)
+        quotes, size = quotes + more, size + longer
+        more, longer = _METADATA.written(metadata)
+        quotes, size = quotes + more, size + longer
+        if old is not None:
+            more, longer = self._row.written(old)
+            quotes, size = quotes + more, size + longer
+        return len(data) == size or is_whole(data, quotes, size, (parts, new, metadata, old or ()))
 
     def document(self, record: TypedRecord, names: Sequence[str]) -> dict[str, Any]:
         """As `dms.decode` takes it, the columns under these names."""
@@ -247,16 +258,8 @@ class TypedReader:
         return row
 
 
-def _differing(new: Values, old: Values) -> tuple[int, ...]:
-    """Places of values that are not equal."""
-    places = []
-    for place, value in enumerate(new):
-        former = old[place]
-        if value is former:
-            continue
-        if isinstance(value, str) and isinstance(former, str):
-            if value != former:
-                places.append(place)
-        elif value != former:
-            places.append(place)
-    return tuple(places)
+def _is_compact(document: Any, data: bytes) -> bool:
+    """Whether the bytes are what the document is written as, to their length: then nothing of them was left out."""
+    written = bytearray(len(data))
+    _write(document, written)
+    return len(written) == len(data)

@@ -22,6 +22,8 @@ from models.change import SourceRow
 from models.outcome import Ok
 from models.raw import Origin, RawRecord
 from models.sources import dms
+from models.sources.dms_typed import TypedReader
+from models.sources.reading import PLAIN
 from models.strict_json import JsonError, decode
 from models.tables import ColumnType, TableSpec
 from tests.unit.changes import Worker
@@ -72,6 +74,12 @@ def learnt() -> ShortWay:
     return way
 
 
+def readers() -> list[TypedReader]:
+    """One that measures what it reads, and one that writes it again."""
+    columns = {name: SPEC.columns.get(name.replace("name", "Name"), ColumnType.ANY) for name in ROW}
+    return [TypedReader(columns, PLAIN, measures=measures) for measures in (True, False)]
+
+
 def read(way: ShortWay, data: bytes, odd: Oddities) -> Any:
     """The document, as the steps take it."""
     found = way.read(data)
@@ -96,6 +104,12 @@ def test_what_it_reads_is_what_the_long_way_reads(
     data = text.replace("{", "{" + more, 2).replace("{" + more, "{", 1).encode()
     odd: Oddities = []
     found = read(learnt(), data, odd)
+    for one in readers():
+        record_read = one.read(data)
+        if record_read is not None:
+            source = dms.decode(one.document(record_read, [name.replace("name", "Name") for name in ROW]))
+            assert isinstance(source, SourceRow)
+            assert (source.row, source.before) == the_long_way(data)[:2]
     if found is None:
         return
     source = dms.decode(found)
@@ -127,7 +141,9 @@ def test_a_flag_in_a_column_of_another_type_goes_the_long_way(column: str) -> No
 def test_an_ordinary_record_goes_it(before: dict[str, Any] | None, name: str, layout: Any) -> None:
     row = ROW | {"name": name}
     document = json.loads(record("update", row, before=before, table="things", transaction=5))
-    found = read(learnt(), json.dumps(document, ensure_ascii=False, **layout).encode(), [])
+    data = json.dumps(document, ensure_ascii=False, **layout).encode()
+    assert all(one.read(data) is not None for one in readers())
+    found = read(learnt(), data, [])
     assert found is not None
     assert found["data"]["Name"] == name
     assert found["data"]["Price"] == Decimal("4.75")
@@ -151,23 +167,24 @@ def test_what_is_unusual_goes_the_long_way(name: str, value: object) -> None:
     rows(), st.none() | rows(), st.data(), st.sampled_from([(",", ":"), (",", " :"), (",\n\t", ":\t")]), st.booleans()
 )
 def test_a_key_that_stands_anywhere_twice_never_goes_it(
-    row: dict[str, Any], before: dict[str, Any] | None, data: st.DataObject, separators: tuple[str, str],
+    row: dict[str, Any], before: dict[str, Any] | None, draw: st.DataObject, separators: tuple[str, str],
     ascii_only: bool,
 ) -> None:  # fmt: skip
     comma, colon = separators
     document = json.loads(record("update", row, before=before, table="things", transaction=5))
     objects = [document, *(part for part in document.values() if part)]
-    chosen = data.draw(st.sampled_from(objects))
+    chosen = draw.draw(st.sampled_from(objects))
 
     def written(value: Any) -> str:
         if type(value) is not dict:
             return json.dumps(value, ensure_ascii=ascii_only)
         members = [json.dumps(name) + colon + written(item) for name, item in value.items()]
         if value is chosen:
-            members.insert(data.draw(st.integers(0, len(members))), data.draw(st.sampled_from(members)))
+            members.insert(draw.draw(st.integers(0, len(members))), draw.draw(st.sampled_from(members)))
         return "{" + comma.join(members) + "}"
 
-    assert learnt().read(written(document).encode()) is None
+    data = written(document).encode()
+    assert [one.read(data) for one in readers()] == [None, None]
 
 
 def test_a_key_that_stands_there_twice_goes_the_long_way_and_is_refused() -> None:
