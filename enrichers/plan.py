@@ -88,7 +88,9 @@ class Plan:
     ) -> "Plan | None":  # fmt: skip
         """`columns`: of the reader's rows, in the spec's spelling. None if the steps have to be taken each time."""
         spec = table.spec
-        if spec.where is not None or spec.published_images or table.conditional or table.aliases:
+        if spec.where is not None or spec.published_images or table.conditional:
+            return None
+        if table.aliases or table.org_alias is not None or table.user_alias is not None:
             return None
         if reading.lob_max_size or options.second.mode == "all":
             return None

@@ -146,8 +146,6 @@ class Word:
     """An operation as DMS calls it."""
 
     operation: Operation
-    wire: str
-    event_type: str
     snapshot: bool
     kept_back: Drop | None
     """Why its rows are not published."""
@@ -193,7 +191,7 @@ def words(spec: TableSpec, places: Mapping[str, int]) -> dict[str, Word]:
         if operation not in spec.operations:
             kept_back = kept_back or Drop("operation_not_listed")
         found[word] = Word(
-            operation, operation.wire, spec.event_type(operation), snapshot, kept_back,
+            operation, snapshot, kept_back,
             tuple(places[name] for name in required),
         )  # fmt: skip
     return found

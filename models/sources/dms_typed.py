@@ -154,7 +154,6 @@ class TypedReader:
         Raises ValueError for a name that means something else to `decode`."""
         if any(name == DOCUMENT_COLUMN or reading.column_before(name) is not None for name in columns):
             raise ValueError("a column with the name of a before image, or of a document")
-        self.columns = tuple(columns)
         self._kinds = tuple(columns.values())
         self._before = reading.before_image or BEFORE_FIELD
         self._measures = measures

@@ -29,6 +29,10 @@ class Members:
     __slots__ = ("_all", "_widths")
 
     def __init__(self, names: Iterable[str]) -> None:
+        """Raises ValueError for a name that takes an escape: it would bring quotes that nobody counts."""
+        names = tuple(names)
+        if any(len(msgspec.json.encode(name)) != len(name.encode()) + 2 for name in names):
+            raise ValueError("a column whose name takes an escape")
         self._widths = tuple(len(msgspec.json.encode(name)) + len(":,") for name in names)
         self._all = sum(self._widths) + len("{}") - len(",")
 

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -25,3 +26,9 @@ def test_plain_values_take_as_many_bytes_as_their_compact_json(values: list[Any]
     text = json.dumps(numbers, separators=(",", ":"))
     bare = 2 * sum(type(value) is Decimal for value in values)  # quotes that a number has not
     assert Members(names).written(tuple(values)) == (text.count('"') - bare, len(text) - bare - (not row))
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb"])
+def test_a_name_that_takes_an_escape_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="escape"):
+        Members([name])
