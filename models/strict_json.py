@@ -27,8 +27,8 @@ MAX_EXPONENT = 400
 """Beyond a double (1e308) and beyond Oracle and DynamoDB numbers (1e125); guards against 1e999999999."""
 INT64_MAX: Final = (1 << 63) - 1
 INT64_MIN: Final = -(1 << 63)
-_SHORT: Final = 1 << 60
-"""Compiled code compares with it quickly."""
+SHORT: Final = 1 << 60
+"""Below it compiled code works with an integer quickly."""
 
 _GZIP = b"\x1f\x8b"
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -111,7 +111,7 @@ def travels(value: Any) -> bool:
     kind = type(value)
     if kind is int:
         number: int = value
-        return -_SHORT < number < _SHORT or INT64_MIN <= number <= INT64_MAX
+        return -SHORT < number < SHORT or INT64_MIN <= number <= INT64_MAX
     return kind is str or value is None or kind is bool
 
 

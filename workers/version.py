@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from enrichers import plan
+from models.sources.dms_typed import COMPILED
 
 PRODUCT = "cdc-worker"
 STANDS_ON = ("faust-streaming", "mode-streaming", "aiokafka", "aiohttp", "boto3", "pydantic", "click")
@@ -57,7 +57,7 @@ def version() -> Version:
 
 def is_compiled() -> bool:
     """Whether this is the compiled build."""
-    return not str(plan.__file__).endswith(".py")
+    return COMPILED
 
 
 def installed(name: str) -> str | None:

@@ -9,13 +9,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from models.strict_json import key_endings
+from models.strict_json import SHORT, key_endings
 
 Values = tuple[Any, ...]
 """In the order of the names; UNSET for those that the object does not have."""
 _ABSENT: Final = UNSET
 _Decimal: Final = Decimal
-_SHORT: Final = 1 << 60
 
 
 def row_of(values: Values, names: Sequence[str]) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def is_whole(data: bytes, quotes: int, size: int, objects: Sequence[Values]) -> 
 
 
 def _digits(number: int) -> int:
-    if not 0 <= number < _SHORT:
+    if not 0 <= number < SHORT:
         return len(str(number))
     found = 1
     while number >= 1_000_000:

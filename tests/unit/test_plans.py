@@ -280,3 +280,12 @@ def test_a_key_beyond_64_bits_travels_as_text() -> None:
     assert found == wanted
     assert isinstance(found.outcome, Ok)
     assert json.loads(found.outcome.value.value)["keys"] == {"id": str(2**70)}
+
+
+@pytest.mark.parametrize("generation", [7, 12_345])
+def test_a_generation_has_four_digits_or_more(generation: int) -> None:
+    spec = SPECS["plain"]
+    record = structs.replace(raw(spec, ordinary(spec, 1), "core", 41), generation=generation)
+    outcome = Pipeline(CATALOGUE, OPTIONS).run(record, state()).outcome
+    assert isinstance(outcome, Ok)
+    assert json.loads(outcome.value.value)["metadata"]["sequence"] == f"{generation:04d}-{41:020d}"
