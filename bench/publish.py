@@ -16,6 +16,7 @@ from bench.publish_runs import (
     BOTO3_THREADS,
     OURS,
     OURS_CUSTOM,
+    WHOLE_CUSTOM,
     PublishRuns,
     bus_server,
 )
@@ -29,7 +30,12 @@ PARTITIONS = 4
 MEASURED = ("workers", "models")
 LATENCY = 0.02
 HOT_EVENTS = 250
-FROM_KAFKA = (OURS, OURS_CUSTOM, BARE_CUSTOM)
+FROM_KAFKA = (OURS, OURS_CUSTOM, BARE_CUSTOM, WHOLE_CUSTOM)
+FIELD = {
+    "latency": (OURS, BOTO3, BOTO3_THREADS), "direct": (OURS, BOTO3, BOTO3_THREADS),
+    "custom": (OURS_CUSTOM, BARE_CUSTOM, WHOLE_CUSTOM, BOTO3_CUSTOM),
+}  # fmt: skip
+"""Who is measured in a section, beside those that ours has for itself."""
 BOTO3_SHARE = 10
 """The loop sends so many times fewer events: at 20 ms a run of it takes long enough."""
 
@@ -42,6 +48,7 @@ RATIOS: dict[str, Ratio] = {
     # Events per CPU second, so the peer's CPU per event is the dividend.
     "v2_vs_boto3_cpu": ("custom", "cpu_us", BOTO3_CUSTOM.name, OURS_CUSTOM.name),
     "v2_bare_vs_boto3_cpu": ("custom", "cpu_us", BOTO3_CUSTOM.name, BARE_CUSTOM.name),
+    "v2_whole_vs_boto3_cpu": ("custom", "cpu_us", BOTO3_CUSTOM.name, WHOLE_CUSTOM.name),
     "v2_0ms_vs_boto3": ("custom", "rate", OURS_CUSTOM.name, BOTO3_CUSTOM.name),
 }
 REQUIRED = ("classic_20ms_vs_boto3", "cpu_vs_boto3", "v2_vs_boto3_cpu")
@@ -61,8 +68,9 @@ def arguments() -> argparse.Namespace:
 sections
   latency  answers take 20 ms: events/s and CPU per event of ours, of a boto3 loop, and of one with 8 threads
   direct   answers come at once: the same
-  custom   answers come at once: ours and a boto3 loop with a Custom Event Bus, 100 events to a request; and a ceiling,
-           aiokafka and aiohttp with nothing between them: no checks, no answers, no receipts
+  custom   answers come at once: ours and a boto3 loop with a Custom Event Bus, 100 events to a request; and two
+           ceilings: aiokafka and aiohttp with nothing between them, no checks, no answers, no receipts (bare_v2); the
+           same with each event checked, answers read, receipts and offsets in transactions (whole_v2)
   hot      all events are about one entity, answers take 20 ms: requests per round trip of ours (1 is the limit)
   stalled  the bus answers nothing while --backlog events wait: memory of ours
 
@@ -123,7 +131,11 @@ class Bench:
         latency = LATENCY if section == "latency" else 0.0
         share = BOTO3_SHARE if section == "latency" else 1
         found: dict[str, Run] = {}
-        field = (OURS_CUSTOM, BARE_CUSTOM, BOTO3_CUSTOM) if section == "custom" else (OURS, BOTO3, BOTO3_THREADS)
+        field = (
+            (OURS_CUSTOM, BARE_CUSTOM, WHOLE_CUSTOM, BOTO3_CUSTOM)
+            if section == "custom"
+            else (OURS, BOTO3, BOTO3_THREADS)
+        )
         for one in field if number % 2 == 0 else field[::-1]:
             found[one.name] = (
                 await runs.ours(one, section, records, ENTITIES, latency) if one in FROM_KAFKA

@@ -19,6 +19,7 @@ import psutil
 from bench.bus_server import LEDGER, RESET
 from bench.contestants import Contestant, Job, running
 from bench.environments import ROOT
+from bench.peers.bare_publish import RECEIPTS
 from bench.publish_events import CUSTOM_BUS, entries
 from bench.results import Run
 from bench.rig import Rig
@@ -32,6 +33,7 @@ BOTO3 = Contestant("boto3", "boto3_publish")
 BOTO3_THREADS = Contestant("boto3_8_threads", "boto3_publish", ("--threads", "8"))
 OURS_CUSTOM = Contestant("ours_v2", "publish", ("--bus", CUSTOM_BUS))
 BARE_CUSTOM = Contestant("bare_v2", "bare_publish", ("--bus", CUSTOM_BUS))
+WHOLE_CUSTOM = Contestant("whole_v2", "bare_publish", ("--whole", "--bus", CUSTOM_BUS))
 BOTO3_CUSTOM = Contestant("boto3_v2", "boto3_publish", ("--service", "eventbridgev2"))
 
 WARM_UP = 2_000
@@ -192,7 +194,7 @@ class PublishRuns:
         self.runs += 1
         group = f"{section}{self.runs}-ours"
         source = f"{group}.events"
-        await self.rig.create(source)
+        await self.rig.create(source, f"{group}{RECEIPTS}")
         await self.rig.put(source, entries(WARM_UP, WARM_UP, self.rig.partitions))
         yield Job(
             self.rig.bootstrap, group, source, source, self.directory / group, "publish", self.rig.partitions,
