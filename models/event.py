@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -24,28 +25,24 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Columns that redaction took something from."""
 
 
-class EnvelopeMetadata(msgspec.Struct, frozen=True, rename="camel"):
+class EnvelopeMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """How often the event was redriven or replayed, and the trace it belongs to."""
 
     replay: int = 0
     correlation_id: str | None = None
 
 
-class EventEnvelope(msgspec.Struct, frozen=True, rename="camel"):
+class EventEnvelope(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What a publisher needs: Source is `<EVENT_SOURCE>.<entity_type>`, DetailType `detail_type` if there is one, else
-    `event_type`, Time `timestamp`."""
+    `event_type`, Time `time`."""
 
     event_id: str
     event_type: str
     entity_type: str
-    timestamp: str
+    time: Annotated[datetime, msgspec.Meta(tz=True)] = msgspec.field(name="timestamp")
+    """When it was committed: RFC 3339, with a zone."""
     detail_type: str | None = None
     metadata: EnvelopeMetadata = EnvelopeMetadata()
-
-    @property
-    def time(self) -> datetime:
-        """Commit time, always with a zone."""
-        return datetime.fromisoformat(self.timestamp)
 
 
 class _Keyed(msgspec.Struct, rename="camel"):
@@ -61,8 +58,6 @@ def read_envelope(value: bytes) -> EventEnvelope:
     """Read the envelope of an event. Raises ValueError, without quoting the value, if the bytes are no event."""
     try:
         envelope = _decoder.decode(value)
-        if envelope.time.tzinfo is None:
-            raise ValueError("timestamp without a zone")
     except (ValueError, RecursionError):
         raise ValueError("not an event of cdc.events") from None
     if not (envelope.event_id and envelope.event_type and envelope.entity_type) or envelope.detail_type == "":

@@ -44,7 +44,7 @@ class TakesAll:
         self.journal = journal
 
     def prepare(self, entry: Entry) -> Prepared:
-        return Prepared(entry, self.name, entry.size, b"")
+        return Prepared(entry, self.name, entry.size, ())
 
     def fit(self, prepared: Sequence[Prepared]) -> int:
         return len(prepared)

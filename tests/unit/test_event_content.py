@@ -1,6 +1,7 @@
 """What an event says: ids, order, times, changes. Nothing in it depends on the clock or on the run."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_the_publisher_reads_the_envelope_back() -> None:
     event = outcome.value
     envelope = read_envelope(event.value)
     assert (envelope.event_id, envelope.event_type) == (event.event_id, "user.created")
-    assert (envelope.entity_type, envelope.timestamp) == ("users", COMMIT)
+    assert (envelope.entity_type, envelope.time) == ("users", datetime.fromisoformat(COMMIT))
     assert event.key == b"users:7"
 
 

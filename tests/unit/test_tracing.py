@@ -191,7 +191,7 @@ async def test_the_bus_is_told_the_same_trace_header_for_the_same_record() -> No
     spans = Spans()
     (traced, _), (untraced, _) = await deliver(sink(spans), event), await deliver(sink(), event)
     assert traced.wire == untraced.wire
-    header = msgspec.json.decode(traced.wire)["TraceHeader"]
+    header = msgspec.json.decode(traced.wire[0])["TraceHeader"]
     span = spans.found[0]
     assert header == f"Root=1-{ROOT.trace_id[:8]}-{ROOT.trace_id[8:]};Parent={span.context.span_id};Sampled=1"
     assert (span.parent, len(header) <= 500) == (traceparent_of(event.headers), True)

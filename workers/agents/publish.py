@@ -1,7 +1,7 @@
 """`cdc.events` -> EventBridge: at least once (P3), in order per entity (P4). Offsets move only past delivered
 events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from workers.kafka.topics import Topics
 from workers.settings.publish import PublishSettings
 
 STAGE = "publish"
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +122,20 @@ def _tell(where: dict[str, str], name: str, why: str) -> None:
 
 
 def _send_receipt(publish: Publish, unit: UnitOfWork, record: Any, receipt: Receipt, attempts: int) -> None:
+    told = receipt_of(receipt, attempts, record.offset, publish.now_ms())
     origin = _origin(publish, record)
-    again = {} if origin is None else {"redriven": record.offset, "replay": replay_of(record.headers)}
-    value = receipt_value(
-        receipt, attempts=attempts, offset=record.offset if origin is None else origin.offset, now_ms=publish.now_ms(),
-        again=again,
-    )  # fmt: skip
-    unit.send(publish.topics.receipts, receipt.event_id.encode(), value)
+    if origin is not None:
+        told.offset, told.redriven, told.replay = origin.offset, record.offset, replay_of(record.headers)
+    unit.send(publish.topics.receipts, receipt.event_id.encode(), _encode(told))
 
 
-def receipt_value(receipt: Receipt, *, attempts: int, offset: int, now_ms: int, again: Mapping[str, int]) -> bytes:
-    """One record of `cdc.receipts` (docs/decisions/0046): JSON. `again`: of what is redriven, its offset in the redrive
-    topic and how often it was (docs/decisions/0039)."""
-    told = ReceiptRecord(
+def receipt_of(receipt: Receipt, attempts: int, offset: int, now_ms: int) -> ReceiptRecord:
+    """What `cdc.receipts` is told (docs/decisions/0046) of an event that was delivered for the first time."""
+    number = receipt.sequence_number
+    return ReceiptRecord(
         attempts=attempts, bus_event_id=receipt.bus_event_id, code=receipt.code, event_id=receipt.event_id,
-        offset=offset, redriven=again.get("redriven", UNSET), replay=again.get("replay", UNSET),
-        sequence_number=UNSET if receipt.sequence_number is None else receipt.sequence_number, time=now_ms,
+        offset=offset, sequence_number=UNSET if number is None else number, time=now_ms,
     )  # fmt: skip
-    return msgspec.json.encode(told)
 
 
 def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int) -> DeadLetter:

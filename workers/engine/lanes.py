@@ -178,7 +178,11 @@ class Channel:
         return [self.lanes[key] for key in dict.fromkeys([item.key for item in items])]
 
     def _go_on(self, lane: Lane, failed: Retry | None, now: float, chance: float) -> None:
-        lane.items[: lane.flying] = [item for item in lane.items[: lane.flying] if item.outcome is None]
+        if lane.flying == 1:  # as almost always: no lists for one record
+            if lane.items[0].outcome is not None:
+                del lane.items[0]
+        else:
+            lane.items[: lane.flying] = [item for item in lane.items[: lane.flying] if item.outcome is None]
         lane.flying = 0
         if failed is None:
             if lane.failures:

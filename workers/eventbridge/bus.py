@@ -29,7 +29,8 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     """Name of the bus."""
     size: int
     """Bytes by AWS's formula."""
-    wire: bytes
+    wire: tuple[bytes, ...]
+    """In pieces: an event that waits is in memory once."""
 
 
 class IBus(Protocol):

@@ -37,11 +37,11 @@ class ClassicBus(RemoteBus):
         wire = msgspec.json.encode(
             _Entry(self.name, entry.source, entry.detail_type, entry.detail.decode(), entry.time, entry.trace_header)
         )
-        return Prepared(entry, self.name, entry.size, wire)
+        return Prepared(entry, self.name, entry.size, (wire,))
 
     def request(self, prepared: Sequence[Prepared]) -> bytes:
         """See RemoteBus."""
-        return self._head + b",".join(one.wire for one in prepared) + b"]}"
+        return self._head + b",".join([wire for one in prepared for wire in one.wire]) + b"]}"
 
     def results(self, answer: bytes) -> list[Result]:
         """See RemoteBus."""

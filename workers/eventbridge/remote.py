@@ -14,6 +14,8 @@ from workers.eventbridge.answers import of_entry, of_request, unreadable
 from workers.eventbridge.bus import Prepared, Receipt
 from workers.eventbridge.entry import Entry
 
+PUBLISHED = "PUBLISHED"
+"""A classic bus has no other success, and no name for it."""
 MOST_HALVES = 14
 """Requests that look for what is to blame for a refused one: enough for one entry of 100. Whatever is not known by then
 is sent again with the next call, for one that took longer than a call may take would find nothing out."""
@@ -113,11 +115,15 @@ class RemoteBus(ABC):
             return [unreadable("UnreadableAnswer")] * len(prepared)
         if len(results) != len(prepared):
             return [unreadable("ShortAnswer")] * len(prepared)
-        return [_outcome(one.entry.event_id, result) for one, result in zip(prepared, results, strict=True)]
+        return [
+            Delivered(
+                Receipt(one.entry.event_id, told.event_id, told.sequence_number, told.success_code or "PUBLISHED")
+            )
+            if told.event_id and told.error_code is None
+            else _failed(told.error_code)
+            for one, told in zip(prepared, results, strict=True)
+        ]
 
 
-def _outcome(event_id: str, result: Result) -> Outcome:
-    code = result.error_code
-    if code is None and result.event_id:
-        return Delivered(Receipt(event_id, result.event_id, result.sequence_number, result.success_code or "PUBLISHED"))
+def _failed(code: str | None) -> Outcome:
     return of_entry(code) if code else Retry("NoAnswer")

@@ -46,9 +46,12 @@ class EventBridgeSink:
     def prepare(self, record: Any) -> Prepared | Undeliverable:
         """See Sink."""
         headers = record.headers
-        entry = entry_of(
-            record.key, record.value, self._rules, redriven=redriven(headers), parent=traceparent_of(headers)
-        )
+        if headers:
+            entry = entry_of(
+                record.key, record.value, self._rules, redriven=redriven(headers), parent=traceparent_of(headers)
+            )
+        else:
+            entry = entry_of(record.key, record.value, self._rules)
         if isinstance(entry, Undeliverable):
             return entry
         if entry.replay or entry.redriven:
@@ -66,10 +69,11 @@ class EventBridgeSink:
         now = self._now()
         if self._spans is not None:
             self._trace(self._spans, prepared, outcomes, now - began)
-        for one, outcome in zip(prepared, outcomes, strict=False):
-            entry = one.entry
-            if isinstance(outcome, Delivered) and not entry.replay and not entry.redriven:
-                self.ages.add(now - entry.time)
+        self.ages.add([
+            now - one.entry.time
+            for one, outcome in zip(prepared, outcomes, strict=False)
+            if isinstance(outcome, Delivered) and not one.entry.replay and not one.entry.redriven
+        ])  # fmt: skip
         return outcomes
 
     def _trace(

@@ -63,11 +63,11 @@ class EventAges:
         self._spread = [0] * (len(self.BOUNDS) + 1)
         self._sum = 0.0
 
-    def add(self, seconds: float) -> None:
-        """One event. Clocks differ: one from the future is new."""
-        age = max(0.0, seconds)
-        self._spread[bisect_left(self.BOUNDS, age)] += 1
-        self._sum += age
+    def add(self, ages: Sequence[float]) -> None:
+        """Of several events, in seconds. Clocks differ: one from the future is new."""
+        for age in ages:
+            self._spread[bisect_left(self.BOUNDS, age)] += 1  # below the first bound, if it is negative
+            self._sum += max(0.0, age)
 
     @property
     def seconds(self) -> Distribution:
