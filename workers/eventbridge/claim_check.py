@@ -67,6 +67,8 @@ class ClaimCheckedBus(FrontedBus):
         self._report = report
         self._patience = patience
         self._kept: dict[str, None] = {}
+        self._large = False
+        """Whether any event ever had to stand in S3: almost no worker looks for one in each request."""
         self.fitted: Counter[Step] = Counter()
         """Events that a step of the ladder made fit, each time they came into a window."""
 
@@ -74,18 +76,20 @@ class ClaimCheckedBus(FrontedBus):
         """See IBus."""
         if entry.step is not None:
             self.fitted[entry.step] += 1
+            self._large |= entry.claim is not None
         return self._bus.prepare(entry)
 
     def fit(self, prepared: Sequence[Prepared]) -> int:
         """See IBus. An event that S3 must take first goes alone: its neighbours do not wait for S3."""
-        for place, one in enumerate(prepared):
-            if one.entry.claim is not None:
-                return self._bus.fit(prepared[:place]) if place else 1
+        if self._large:
+            for place, one in enumerate(prepared):
+                if one.entry.claim is not None:
+                    return self._bus.fit(prepared[:place]) if place else 1
         return self._bus.fit(prepared)
 
     async def put(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """See IBus."""
-        if all(one.entry.claim is None for one in prepared):
+        if not self._large or all(one.entry.claim is None for one in prepared):
             return await self._bus.put(prepared)
         troubles = await asyncio.gather(*(self._keep(one.entry.claim) for one in prepared))
         ready = [one for one, trouble in zip(prepared, troubles, strict=True) if trouble is None]
