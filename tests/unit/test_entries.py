@@ -1,6 +1,7 @@
 """What a bus would never take is found before it is sent, told without a value, and leaves its neighbours alone."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -115,12 +116,18 @@ def test_digits_in_a_text_are_no_integer() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"garbage", b"[]", b"{}", b'"text"', event(timestamp="2026-01-15"),
+                                   event(timestamp="2026-01-15T10:31:00"),
                                    event(eventType=""), event(text="?").replace(b"?", b"\xff"),
                                    event(deep=0).replace(b'"deep":0}', b'"deep":' + b"[" * 800)])  # fmt: skip
 def test_what_is_no_event_is_a_dead_letter(value: bytes | None) -> None:
     found = entry_of(b"users:1", value, RULES)
     assert isinstance(found, Undeliverable)
     assert found.failure == Failure.VALIDATION_ERROR
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  hypothesis wants it so
+def test_the_time_of_an_entry_is_that_of_its_event_to_the_microsecond(moment: datetime) -> None:
+    assert entry(event(timestamp=moment.isoformat(timespec="microseconds"))).time == moment.timestamp()
 
 
 def test_a_key_that_is_no_text_is_a_dead_letter() -> None:
