@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from sandbox.chaos.history import Event
-from sandbox.chaos.plan import Plan
+from sandbox.chaos.plan import Kind, Plan
 from sandbox.chaos.sink import refused
 
 
@@ -155,11 +155,14 @@ class Evidence:
 
     @cached_property
     def _freezes(self) -> list[tuple[str, float, float]]:
-        """(worker, begin, end) of every SIGSTOP."""
+        return self.spans("stop")
+
+    def spans(self, kind: Kind) -> list[tuple[str, float, float]]:
+        """(target, begin, end) of every fault of this kind that has an end."""
         begun: dict[int, float] = {}
         found = []
         for event in self.history:
-            if event["process"] == "nemesis" and event["op"] == "stop":
+            if event["process"] == "nemesis" and event["op"] == kind:
                 begin = begun.setdefault(event["action"], event["t"])
                 if event["type"] != "invoke":
                     found.append((event["target"], begin, event["t"]))

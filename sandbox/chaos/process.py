@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sandbox.chaos.bus import PAUSE_SECONDS
 from sandbox.chaos.evidence import Evidence, Finding
+from workers.engine.stages import PARTIAL, STOP_SECONDS
 
 TERMINATED = 143
 """SIGTERM before the process could listen to it: the shell's 128 + 15."""
 
 
 def exits(evidence: Evidence) -> Iterator[Finding]:
-    """`exit`: no process ends by itself, and one that is told to ends in time with code 0."""
+    """`exit`: no process ends by itself, and one that is told to ends in time with code 0; a publisher that is ended
+    while its bus takes no credentials says by its code that this waits for an operator."""
     wrong = []
     for event in evidence.exits:
         witness = {"worker": event["process"], "code": event["code"], "t": event["t"], "pid": event["pid"]}
@@ -18,14 +21,18 @@ def exits(evidence: Evidence) -> Iterator[Finding]:
             wrong.append(witness | {"how": "by itself"})
         elif event.get("stuck"):
             wrong.append(witness | {"how": f"did not end after {event['signal']}"})
-        elif event["signal"] == "SIGTERM" and event["code"] not in _allowed(event):
+        elif event["signal"] == "SIGTERM" and event["code"] not in _allowed(event, evidence):
             wrong.append(witness | {"how": "SIGTERM"})
     if wrong:
         yield Finding("exit", len(wrong), "processes that ended by themselves or with an error", wrong[0])
 
 
-def _allowed(event: Mapping[str, Any]) -> tuple[int, ...]:
-    return (0,) if event["answered"] else (0, TERMINATED)
+def _allowed(event: Mapping[str, Any], evidence: Evidence) -> tuple[int, ...]:
+    codes = (0,) if event["answered"] else (0, TERMINATED)
+    refused = evidence.spans("bus-token")
+    if any(begun <= event["t"] <= ended + PAUSE_SECONDS + STOP_SECONDS for _, begun, ended in refused):
+        return (*codes, PARTIAL)
+    return codes
 
 
 def liveness(evidence: Evidence) -> Iterator[Finding]:

@@ -104,6 +104,11 @@ SCENARIOS = {
             replace(PUBLISH, custom_bus=True), PUBLISHERS, PROCESSES | bus.WEIGHTS | {"join": 2.0},
             ("bus-slow", "bus-entries", "bus-throttle", "bus-token"), gap=(1.5, 5.0), sink=POISON,
         ),
+        Scenario(
+            "publish-throttled", "the bus throttles everything for the whole run while publishers come and go",
+            replace(PUBLISH, partitions=8), PUBLISHERS, {}, ("bus-throttle",), limits={"pause": 2.5}, named=0.0,
+            sink=POISON,
+        ),
     )
 }  # fmt: skip
 
@@ -120,6 +125,8 @@ def make_plan(name: str, seed: int, seconds: float) -> Plan:
     match name:
         case "bus-outage":
             actions = scripted.bus_outage(dice, seconds)
+        case "publish-throttled":
+            actions = scripted.bus_throttled(dice, seconds)
         case "predecessor":
             actions = scripted.predecessor(dice, seconds)
         case "bridge-stall":

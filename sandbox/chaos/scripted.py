@@ -8,16 +8,27 @@ from sandbox.chaos.plan import Action, Kind
 
 def bus_outage(dice: random.Random, seconds: float) -> tuple[Action, ...]:
     """The sink is down from start to end; five changes of membership are spread over it."""
-    step = seconds / 6
-    kinds: list[tuple[Kind, str, float]] = [
-        ("join", "w2", 0.0), ("term", "w0", 0.5), ("leave", "w2", 0.0), ("join", "w3", 0.0), ("term", "w1", 0.5),
-    ]  # fmt: skip
-    changes = [
-        Action(round(step * (n + 1) + dice.uniform(-0.2, 0.2) * step, 2), kind, target, pause, stages_of("deliver"))
-        for n, (kind, target, pause) in enumerate(kinds)
-    ]
+    changes = _rebalances(dice, seconds, "deliver", "term")
     outage = Action(0.5, "sink-outage", "sink", round(seconds, 2), {"mode": dice.choice(["refuse", "hang"])})
     return (outage, *changes)
+
+
+def bus_throttled(dice: random.Random, seconds: float) -> tuple[Action, ...]:
+    """EventBridge throttles every request from start to end; five changes of membership are spread over it, one of them
+    a kill."""
+    changes = _rebalances(dice, seconds, "publish", "kill")
+    return (Action(0.5, "bus-throttle", "bus", round(seconds, 2), {"kind": "throttle"}), *changes)
+
+
+def _rebalances(dice: random.Random, seconds: float, stage: str, end: Kind) -> list[Action]:
+    step = seconds / 6
+    kinds: list[tuple[Kind, str, float]] = [
+        ("join", "w2", 0.0), (end, "w0", 0.5), ("leave", "w2", 0.0), ("join", "w3", 0.0), ("term", "w1", 0.5),
+    ]  # fmt: skip
+    return [
+        Action(round(step * (n + 1) + dice.uniform(-0.2, 0.2) * step, 2), kind, target, pause, stages_of(stage))
+        for n, (kind, target, pause) in enumerate(kinds)
+    ]
 
 
 def predecessor(dice: random.Random, seconds: float) -> tuple[Action, ...]:

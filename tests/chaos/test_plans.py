@@ -61,6 +61,14 @@ def test_a_bus_outage_has_eight_slots_and_five_rebalances() -> None:
     assert next(action.seconds for action in plan.actions if action.kind == "sink-outage") == 600.0
 
 
+def test_a_throttled_bus_throttles_for_the_whole_run_among_five_rebalances() -> None:
+    plan = make_plan("publish-throttled", 1, 600.0)
+    assert plan.workload.partitions == 8
+    assert sum(action.kind in ("join", "leave", "term", "kill") for action in plan.actions) == 5
+    [throttle] = [action for action in plan.actions if action.kind == "bus-throttle"]
+    assert (throttle.seconds, throttle.options) == (600.0, {"kind": "throttle"})
+
+
 def test_a_plan_that_does_not_exist_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         Plan.load(tmp_path / "plan.json")

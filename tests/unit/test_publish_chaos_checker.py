@@ -149,6 +149,27 @@ def test_every_invariant_of_the_publisher_is_broken_here() -> None:
     assert named <= {invariant for invariant, _ in BROKEN}
 
 
+def refusing_credentials(book: Book, code: int, at: float) -> Book:
+    """From 100 to 102 the bus takes none; a publisher is ended, and gone `at` that time."""
+    fault = {"process": "nemesis", "op": "bus-token", "action": 2, "target": "bus"}
+    book["history"] += [fault | {"t": 100.0, "type": "invoke"}, fault | {"t": 102.0, "type": "ok", "fired": True}]
+    book["history"].append({
+        "t": at, "process": "w0", "op": "exit", "type": "info", "by": "nemesis", "code": code, "pid": 11,
+        "answered": True, "signal": "SIGTERM", "stuck": False,
+    })  # fmt: skip
+    return book
+
+
+def test_a_publisher_that_waits_for_an_operator_may_say_so_when_it_ends() -> None:
+    assert judged(refusing_credentials(healthy(), 7, 110.0)).verdict == "PASS"
+
+
+@pytest.mark.parametrize(("code", "at"), [(1, 110.0), (7, 99.0), (7, 200.0)])
+def test_any_other_end_of_a_publisher_is_found(code: int, at: float) -> None:
+    verdict = judged(refusing_credentials(healthy(), code, at))
+    assert [finding.invariant for finding in verdict.findings] == ["exit"]
+
+
 def test_a_bus_that_forgot_is_unknown() -> None:
     book = healthy()
     book["final"]["bus"]["forgotten"] = 1
