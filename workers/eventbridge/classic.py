@@ -34,14 +34,14 @@ class ClassicBus(RemoteBus):
 
     def prepare(self, entry: Entry) -> Prepared:
         """See IBus."""
-        wire = msgspec.json.encode(
+        whole = msgspec.json.encode(
             _Entry(self.name, entry.source, entry.detail_type, entry.detail.decode(), entry.time, entry.trace_header)
         )
-        return Prepared(entry, self.name, entry.size, (wire,))
+        return Prepared(entry, self.name, entry.size, (whole,))
 
     def request(self, prepared: Sequence[Prepared]) -> bytes:
         """See RemoteBus."""
-        return self._head + b",".join([wire for one in prepared for wire in one.wire]) + b"]}"
+        return self._head + b",".join([one.wire[0] for one in prepared]) + b"]}"
 
     def results(self, answer: bytes) -> list[Result]:
         """See RemoteBus."""

@@ -14,8 +14,6 @@ from workers.eventbridge.answers import of_entry, of_request, unreadable
 from workers.eventbridge.bus import Prepared, Receipt
 from workers.eventbridge.entry import Entry
 
-PUBLISHED = "PUBLISHED"
-"""A classic bus has no other success, and no name for it."""
 MOST_HALVES = 14
 """Requests that look for what is to blame for a refused one: enough for one entry of 100. Whatever is not known by then
 is sent again with the next call, for one that took longer than a call may take would find nothing out."""
