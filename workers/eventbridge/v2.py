@@ -72,8 +72,6 @@ def group_id(entry: Entry) -> str:
 def deduplication_id(entry: Entry) -> str:
     """The eventId. An event that was redriven or replayed on purpose is to be delivered again (P3): behind it stands
     which record of the redrive topics it is. Of an event that does not say it: how often it came."""
-    if not entry.replay and not entry.again:
-        return _short(entry.event_id)
     times = f".{entry.replay}" if entry.replay and ".e" not in entry.again else ""
     return _short(f"{entry.event_id}{times}{entry.again}")
 
