@@ -87,7 +87,7 @@ def redrive_of(record: DeadRecord, *, max_replays: int = MAX_REPLAYS) -> Redrive
     if letter.timestamp_ms is None:
         return NotRedrivable("an earlier release wrote it, and kept too little of the original")
     if letter.replay >= max_replays:  # the loop guard
-        return NotRedrivable(f"it was redriven {letter.replay} times, and at most {max_replays} are allowed")
+        return NotRedrivable(f"it was redriven or replayed {letter.replay} times; --max-replays allows {max_replays}")
     origin = RedriveOrigin(
         letter.topic, letter.partition, letter.offset, max(0, letter.timestamp_ms), letter.attempts,
         letter.first_failed_ms,

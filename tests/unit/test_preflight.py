@@ -15,7 +15,7 @@ from workers.eventbridge.bus import Prepared
 from workers.eventbridge.bus_sight import Sight
 from workers.eventbridge.entry import Entry
 from workers.eventbridge.gate import GateOptions, Gates
-from workers.eventbridge.preflight import Preflight, PreflightedBus
+from workers.eventbridge.preflight import BUS_SECONDS, Preflight, PreflightedBus
 
 THERE = Sight(True, datetime(2026, 1, 1, tzinfo=UTC), "arn:aws:events:us-east-1:1:event-bus/cdc-events")
 ANEW = Sight(True, datetime(2026, 1, 2, tzinfo=UTC), THERE.arn)
@@ -34,13 +34,16 @@ class World:
         self.unrouted = unrouted
         self.told: str | None = None
         self.unseen = ""
+        self.now_ms = 1_768_473_060_000
+        self.asked = 0
+        """Looks at the rules."""
         self.journal = Journal()
         self.preflight = Preflight(
             "cdc-events",
             self._look,
             self._rules,
             every=EVERY,
-            now_ms=lambda: 1_768_473_060_000,
+            now_ms=lambda: self.now_ms,
             report=self._tell,
             unseen=self._note_unseen,
         )
@@ -53,6 +56,7 @@ class World:
         return found
 
     async def _rules(self, _sight: Sight) -> tuple[str, ...]:
+        self.asked += 1
         if isinstance(self.unrouted, AwsError):
             raise self.unrouted
         return self.unrouted
@@ -74,10 +78,25 @@ class World:
         return await self.bus.put([prepared])
 
 
-async def test_a_bus_that_is_there_is_sent_events_and_looked_at_every_five_minutes() -> None:
+async def test_a_bus_that_is_there_is_sent_events_and_looked_at_twice_a_minute() -> None:
     world = await World(THERE).looked()
     assert await world.put() == [Delivered("a")]
-    assert (world.wait, world.told) == (EVERY, None)
+    assert (world.wait, world.told) == (BUS_SECONDS, None)
+
+
+async def test_rules_are_looked_at_every_five_minutes() -> None:
+    looks = 41
+    world = World(*[THERE] * looks)
+    for _ in range(looks):
+        await world.looked()
+        world.now_ms += int(world.wait * 1000)
+    minutes = (looks - 1) * BUS_SECONDS / 60
+    assert minutes / 5 <= world.asked <= minutes / 5 * 1.2 + 1
+
+
+async def test_rules_of_a_bus_made_anew_are_looked_at_at_once() -> None:
+    world = await World(THERE, THERE, ANEW).looked(3)
+    assert world.asked == 2
 
 
 async def test_a_missing_bus_is_sent_nothing_although_it_would_accept() -> None:

@@ -114,3 +114,20 @@ def test_rules_are_read_as_the_aws_command_line_prints_them() -> None:
 def test_a_document_without_rules_is_said_to_be_none(text: str) -> None:
     with pytest.raises(CommandError, match=r"rules\.yaml"):
         read_patterns(text, "rules.yaml")
+
+
+@pytest.mark.parametrize("pattern", ['{"source": ["a"],}', "{'source': ['a']}", '{"source": ["a"]'])
+def test_a_pattern_that_is_yaml_and_no_json_is_refused_as_eventbridge_does(pattern: str) -> None:
+    result = run(pattern, "-", given=json.dumps(DETAIL))
+    assert (result.exit_code, "it is no JSON (line 1)" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(("letters", "code", "said"), [
+    (2_000, 0, ""), (2_100, 0, "EventBridge takes 2,048, unless the quota of your account was raised, up to 4,096"),
+    (4_100, 2, "EventBridge would refuse it, at most 4,096 fit"),
+])  # fmt: skip
+def test_a_pattern_that_is_too_long_is_told(letters: int, code: int, said: str) -> None:
+    result = run(json.dumps({"source": ["a" * letters]}), "-", given=json.dumps(DETAIL))
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert ("characters" in result.stderr) is bool(said)

@@ -39,6 +39,8 @@ def export(ctx: click.Context, /, *, file: Path, everything: bool, **filters: An
 
     Exit code: 0, 6 if no ID exists, 7 if an open transaction hides letters, 8 if FILE exists.
     """
+    if str(file) == "-":
+        raise click.UsageError("letters hold personal data and are not printed: give the name of a file")
     selection = chosen(**filters)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

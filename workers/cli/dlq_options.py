@@ -59,10 +59,13 @@ def chosen(
         except ValueError as error:
             raise click.UsageError(f"{option} {text}: {error}") from None
 
+    since_ms, until_ms = when(since, "--since"), when(until, "--until")
+    if since_ms is not None and since_ms >= (now if until_ms is None else until_ms):
+        raise click.UsageError("--since has to be before --until, and in the past: no letter was written in between")
     return Selection(
         ids=frozenset(letter_id(text) for text in ids), stages=frozenset(stages), codes=frozenset(codes),
         categories=frozenset(categories), tables=frozenset(tables), keys=frozenset(keys),
-        since_ms=when(since, "--since"), until_ms=when(until, "--until"),
+        since_ms=since_ms, until_ms=until_ms,
     )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def _lines(letter: Buried, document: dict[str, Any]) -> Iterator[str]:
     fields += [("key", document["key"] or "-"), *_hops(letter)]
     if letter.letter is not None:
         fields += [
-            ("attempts", f"{letter.letter.attempts}, redriven {letter.replay} times"),
+            ("attempts", f"{letter.letter.attempts}, redriven or replayed {letter.replay} times"),
             ("tables", f"fingerprint {letter.letter.fingerprint}"),
         ]
     fields += [("headers", ", ".join(f"{name}={value}" for name, value in document["headers"].items()) or "-")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from models.documents import pieces
-from models.event_pattern import Finding, Pattern, compile_pattern
+from models.event_pattern import LONGEST_PATTERN, LONGEST_RAISED, Finding, Pattern, compile_pattern
 from models.pattern_operators import InvalidPattern
 from workers.cli.columns import columns
 from workers.cli.files import read_input, shown_name
@@ -119,13 +119,26 @@ def _rules(given: str) -> list[_Rule]:
     inline = given.lstrip().startswith("{")
     text = given if inline else read_input(given).decode("utf-8", "replace")
     name = INLINE if inline else shown_name(given)
-    compiled = []
-    for named in read_patterns(text, name):
-        try:
-            compiled.append(_Rule(named, compile_pattern(named.pattern)))
-        except InvalidPattern as error:
-            raise click.UsageError(f"{named.name}: EventBridge would refuse the pattern: {error}") from None
-    return compiled
+    try:
+        return [_rule(named) for named in read_patterns(text, name)]
+    except InvalidPattern as error:
+        raise click.UsageError(f"{name}: EventBridge would refuse the pattern: {error}") from None
+
+
+def _rule(named: NamedPattern) -> _Rule:
+    """Raises UsageError."""
+    try:
+        compiled = compile_pattern(named.pattern)
+    except InvalidPattern as error:
+        raise click.UsageError(f"{named.name}: EventBridge would refuse the pattern: {error}") from None
+    size = len(json.dumps(json.loads(named.pattern), ensure_ascii=False, separators=(",", ":")))
+    told = f"{named.name}: the pattern has {size:,} characters"
+    if size > LONGEST_RAISED:
+        raise click.UsageError(f"{told}: EventBridge would refuse it, at most {LONGEST_RAISED:,} fit")
+    if size > LONGEST_PATTERN:
+        raised = f"unless the quota of your account was raised, up to {LONGEST_RAISED:,}"
+        click.echo(f"cdc rules: {told}: EventBridge takes {LONGEST_PATTERN:,}, {raised}", err=True)
+    return _Rule(named, compiled)
 
 
 def _of_file(name: str) -> list[tuple[str, dict[str, Any]]]:

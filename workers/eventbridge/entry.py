@@ -22,7 +22,10 @@ SHALLOW = 500
 """Levels that the decoder reads in any stack."""
 TIME_BYTES = 14
 INT64_DIGITS = 19
-NO_EVENT = "the record is no event in UTF-8: something else writes to this topic"
+NO_EVENT = (
+    "the record is no event: it needs eventId, eventType, entityType and a timestamp of RFC 3339, in JSON and UTF-8; "
+    "something else writes to this topic"
+)
 TOO_DEEP = f"the event is nested deeper than {MAX_DEPTH} levels: leave the column out with include_fields"
 TOO_LONG = "an integer of the event does not fit 64 bits: it must travel as text"
 

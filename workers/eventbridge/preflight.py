@@ -21,6 +21,9 @@ from workers.eventbridge.bus_sight import NO_PERMISSION, Sight
 
 log = logging.getLogger("cdc.preflight")
 
+BUS_SECONDS = 30.0
+"""Until the next look at a bus that is there, at most: a classic one that is deleted meanwhile takes events all the
+same. Rules, whose looks cost more calls, have `every`."""
 AGAIN_SECONDS = 10.0
 """Until the next look at a bus that is missing, or could not be looked at."""
 HOLD_SECONDS = 1.0
@@ -36,8 +39,9 @@ Unrouted = Callable[[Sight], Awaitable[tuple[str, ...]]]
 
 class Preflight:
     """What is known of one bus. `look` raises AwsError; `unrouted` tells which event types no rule takes (None: the bus
-    has no rules). `report` is told what an operator has to mend, and None when that is done; `unseen` why something
-    waits for the first look, and nothing once that is over."""
+    has no rules), and is asked `every` so many seconds, and of a bus that was made anew. `report` is told what an
+    operator has to mend, and None when that is done; `unseen` why something waits for the first look, and nothing once
+    that is over."""
 
     def __init__(
         self, name: str, look: Look, unrouted: Unrouted | None, *, every: float, now_ms: Callable[[], int],
@@ -59,6 +63,8 @@ class Preflight:
         self._unseen = unseen
         self._blind = False
         """Whether it may not be looked for: the bus itself has to say what is wrong."""
+        self._asked_ms: int | None = None
+        """When its rules were last looked at; None: not since the bus is there."""
         self._since: int | None = None
         """When a bus that is missing was last there."""
         self._known = asyncio.Event()
@@ -103,9 +109,10 @@ class Preflight:
         except AwsError as error:
             return self._not_seen(error)
         self._seen(sight)
-        if sight.takes_events:
-            await self._look_at_rules(sight)
-        return self.every if sight.takes_events else self._soon
+        if not sight.takes_events:
+            return self._soon
+        await self._look_at_rules(sight)
+        return min(self.every, BUS_SECONDS)
 
     @property
     def _soon(self) -> float:
@@ -139,6 +146,8 @@ class Preflight:
 
     def _seen(self, sight: Sight) -> None:
         before, self.sight = self.sight, sight
+        if before is None or before.created_at != sight.created_at:
+            self._asked_ms = None
         last, self.looked_ms = self.looked_ms, self._now_ms()
         self._blind, self.trouble = False, ""
         self._is_known()
@@ -160,8 +169,11 @@ class Preflight:
             )  # fmt: skip
 
     async def _look_at_rules(self, sight: Sight) -> None:
-        if self._ask_rules is None:
+        now = self._now_ms()
+        # A little early: the looks at the bus have intervals of their own.
+        if self._ask_rules is None or (self._asked_ms is not None and now - self._asked_ms < self.every * 900):
             return
+        self._asked_ms = now
         try:
             found = await self._ask_rules(sight)
         except AwsError as error:

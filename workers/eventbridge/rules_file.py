@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from models.pattern_operators import InvalidPattern
 from workers.failures import CommandError
 
 ARCHIVE = "AWS::Events::Archive"
@@ -32,10 +33,14 @@ _Loader.add_multi_constructor("!", lambda _loader, suffix, _node: f"!{suffix}")
 
 
 def read_patterns(text: str, name: str) -> list[NamedPattern]:
-    """Every pattern of a document. `name`: what a pattern alone is called. Raises CommandError."""
+    """Every pattern of a document. `name`: what a pattern alone is called. Raises CommandError, and InvalidPattern for
+    one that is no JSON."""
     try:
         document = json.loads(text)
-    except ValueError:
+    except ValueError as error:
+        if text.lstrip().startswith("{"):  # YAML would forgive what EventBridge does not
+            where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+            raise InvalidPattern(f"it is no JSON{where}") from None
         document = _of_yaml(text, name)
     if not isinstance(document, dict):
         raise CommandError(f"{name} holds no event pattern", hint=f"give {FORMS}")

@@ -15,5 +15,5 @@ class PreflightSettings(KafkaSettings):
     )  # fmt: skip
     preflight_interval: float = Field(
         300, ge=1, le=3_600, validation_alias=env("CDC_PREFLIGHT_INTERVAL"),
-        description="seconds between looks whether the bus exists and rules take its events",
+        description="seconds between looks whether rules take the events; the bus is looked for every 30 s at least",
     )  # fmt: skip
