@@ -64,14 +64,15 @@ def bare_entry(key: bytes, value: bytes) -> tuple[bytes, str]:
 
 
 def checked_entry(key: bytes, value: bytes) -> tuple[bytes, str]:
-    """The same of an event that was read: it has an id, types and a time, no integer of it is too long, and it is
-    UTF-8."""
+    """The same of an event that was read: it has an id and types, its time has a zone, no integer of it is too long,
+    and it is UTF-8."""
     event = _decode(value)
-    if not (event.event_id and event.event_type and event.entity_type):
+    moment = event.time
+    if moment.tzinfo is None or not (event.event_id and event.event_type and event.entity_type):
         raise SystemExit("no event")
-    if value.translate(_ALIKE).find(_LONG) >= 0 or not value.isascii():
+    if _LONG in value.translate(_ALIKE) or not value.isascii():
         raise SystemExit("an event that needs a closer look")
-    after = b"".join((_TIME, _DOUBLE.pack(0xFB, event.time.timestamp()), _GROUP))
+    after = b"".join((_TIME, _DOUBLE.pack(0xFB, moment.timestamp()), _GROUP))
     return _entry(key, value, after, event.event_id.encode()), event.event_id
 
 
