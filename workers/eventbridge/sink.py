@@ -46,12 +46,9 @@ class EventBridgeSink:
     def prepare(self, record: Any) -> Prepared | Undeliverable:
         """See Sink."""
         headers = record.headers
-        if headers:
-            entry = entry_of(
-                record.key, record.value, self._rules, redriven=redriven(headers), parent=traceparent_of(headers)
-            )
-        else:
-            entry = entry_of(record.key, record.value, self._rules)
+        entry = entry_of(
+            record.key, record.value, self._rules, redriven=redriven(headers), parent=traceparent_of(headers)
+        )
         if isinstance(entry, Undeliverable):
             return entry
         if entry.replay or entry.redriven:
