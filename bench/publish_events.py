@@ -9,6 +9,8 @@ from models.routing import partition_of
 EVENT_BYTES = 1_000
 ENTITIES = 2_000
 CUSTOM_BUS = "arn:aws:events:us-east-1:000000000000:event-busv2/bench/aaaaaaaaaaaaaaaaaaaaaaaaa"
+CEILING_RECEIPTS = ".ceiling"
+"""What the topic that a ceiling writes its receipts to is called, behind its group."""
 CHANGES_IN_A_ROW = 3
 """Of an entity, before the next one's turn."""
 _EVENT = (

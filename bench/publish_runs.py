@@ -19,8 +19,7 @@ import psutil
 from bench.bus_server import LEDGER, RESET
 from bench.contestants import Contestant, Job, running
 from bench.environments import ROOT
-from bench.peers.bare_publish import RECEIPTS
-from bench.publish_events import CUSTOM_BUS, entries
+from bench.publish_events import CEILING_RECEIPTS, CUSTOM_BUS, entries
 from bench.results import Run
 from bench.rig import Rig
 from bench.throughput import CALM_SECONDS, POLL_SECONDS, QUIET_CORES, PeerFailed, until
@@ -194,7 +193,7 @@ class PublishRuns:
         self.runs += 1
         group = f"{section}{self.runs}-ours"
         source = f"{group}.events"
-        await self.rig.create(source, f"{group}{RECEIPTS}")
+        await self.rig.create(source, f"{group}{CEILING_RECEIPTS}")
         await self.rig.put(source, entries(WARM_UP, WARM_UP, self.rig.partitions))
         yield Job(
             self.rig.bootstrap, group, source, source, self.directory / group, "publish", self.rig.partitions,

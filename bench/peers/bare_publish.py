@@ -24,6 +24,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.peers.boto3_publish import PER_CUSTOM_REQUEST, TIME
 from bench.peers.stream import REGION
+from bench.publish_events import CEILING_RECEIPTS
 from models.event import EventEnvelope
 from models.receipt import ReceiptRecord
 from workers.aws.signature import Credentials, signed_headers
@@ -37,8 +38,6 @@ CREDENTIALS = Credentials("bench", "bench")
 MOST = 2_000
 """Events of a round: their receipts fit one batch."""
 RECEIPTS_BYTES = 1_000_000
-RECEIPTS = ".ceiling"
-"""What the topic of receipts is called, behind the group."""
 _ADDRESS = b"\xa5" + b"".join(cbor2.dumps(text) for text in ("Source", "cdc-pipeline.users", "DetailType",
                                                              "user.updated", "Detail"))  # fmt: skip
 _TIME = cbor2.dumps("Time") + b"\xc1"
@@ -181,7 +180,7 @@ async def run(given: argparse.Namespace) -> None:
     async with aiohttp.ClientSession() as session, transactions(given) as producer:
         bus = Bus(session, given)
         work = (
-            functools.partial(whole, producer, f"{given.group}{RECEIPTS}", given.group, bus) if given.whole
+            functools.partial(whole, producer, f"{given.group}{CEILING_RECEIPTS}", given.group, bus) if given.whole
             else functools.partial(bare, consumer, bus)
         )  # fmt: skip
         while True:
