@@ -10,7 +10,8 @@ from models.taxonomy import handling
 
 PREFIX = "cdc-dead-"
 IMPORT = f"{PREFIX}import"
-"""Header of a letter that came out of a queue: `<message id>:<number in the message>`. No stage wrote it."""
+"""Header of a record that came out of a queue as a letter: `<message id>:<number in the message>`. It stays with the
+record, so that what is made of it is told from the record whose place it claims."""
 GAP_PREFIX = "cdc-gap-"
 """Headers of a record that stands for offsets nobody could read: stage, topic, partition, start, end."""
 MAX_MESSAGE = 1_000
@@ -124,5 +125,15 @@ def dead_headers(letter: DeadLetter, headers: Headers) -> list[tuple[str, bytes]
     earlier letter or redrive. Kafka knows headers without a value; here they have an empty one."""
     return [
         *letter.to_headers(),
-        *((name, value or b"") for name, value in headers if not name.startswith((PREFIX, REDRIVE_PREFIX))),
+        *((name, value or b"") for name, value in headers if is_its_own(name)),
     ]
+
+
+def is_its_own(name: str) -> bool:
+    """Whether a header belongs to the record and stays with it, however often it fails and comes again."""
+    return name == IMPORT or not name.startswith((PREFIX, REDRIVE_PREFIX))
+
+
+def import_of(headers: Headers) -> bytes:
+    """Which record of a queue it is; empty if it stood in a topic."""
+    return next((value for name, value in headers if name == IMPORT), None) or b""

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import structs
 
-from models.dead_letter import GAP_PREFIX, PREFIX, DeadLetter
+from models.dead_letter import GAP_PREFIX, DeadLetter, is_its_own
 from models.raw import HEADER_REPLAY, REDRIVE_PREFIX, Headers, RawRecord, raw_record
 
 STAGES = ("enrich", "publish")
@@ -98,11 +98,7 @@ def redrive_of(record: DeadRecord, *, max_replays: int = MAX_REPLAYS) -> Redrive
 
 def redrive_headers(headers: Headers, origin: RedriveOrigin, replay: int) -> tuple[tuple[str, bytes], ...]:
     """Headers of a record that comes again for the `replay`-th time; `headers`: those it had, or has in `cdc.dead`."""
-    own = [
-        (name, value)
-        for name, value in headers
-        if name != HEADER_REPLAY and not name.startswith((PREFIX, REDRIVE_PREFIX))
-    ]
+    own = [(name, value) for name, value in headers if name != HEADER_REPLAY and is_its_own(name)]
     return (*own, (HEADER_REPLAY, b"%d" % replay), *origin.to_headers())
 
 

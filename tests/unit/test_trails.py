@@ -117,6 +117,33 @@ def test_a_dead_letter_ends_a_trail_until_it_comes_again() -> None:
     assert "has waited 30 s, 8 offsets of cdc.redrive.enrich/0" in why
 
 
+def again(stage: str, offset: int) -> Again:
+    topic = f"cdc.redrive.{stage}"
+    return Again(stage, topic, 0, offset, T0 + 30_000, RedriveOrigin("cdc.raw.core", 0, OFFSET, T0, 1, T0))
+
+
+def test_a_letter_that_came_again_ends_as_what_became_of_it_then() -> None:
+    letter, dropped = buried(3), SimpleNamespace(outcome="dropped", reason="snapshot", text="")
+    past = {"enrich": standing("enrich", raw=OFFSET + 1, redrive=9), "publish": standing("publish")}
+    nothing = walk(Aftermath(letters=[letter], again=[again("enrich", 8)]), stages=past, again=dropped)
+    assert ending(nothing)[0] is Ending.DROPPED
+    assert "it came again, and no event was made of it" in ending(nothing)[1]
+    nothing.events_gone = True
+    assert ending(nothing)[0] is Ending.GONE
+    failed = walk(Aftermath(letters=[letter, buried(5, redriven=8)], again=[again("enrich", 8)]), stages=past)
+    assert "cdc dlq show 0:5" in ending(failed)[1]
+
+
+def test_an_event_that_came_again_is_not_dead_for_the_letter_it_was() -> None:
+    letter, past = buried(3, stage="publish"), {"publish": standing("publish", events=EVENT_OFFSET + 1)}
+    redrive = TopicPartition("cdc.redrive.publish", 0)
+    past["publish"] = replace(past["publish"], offsets={EVENTS: EVENT_OFFSET + 1, redrive: 9})
+    came = Aftermath([EVENT], letters=[letter], again=[again("publish", 8)])
+    assert ending(walk(came, stages=past))[0] is Ending.GONE
+    came.letters.append(buried(5, stage="publish", redriven=8))
+    assert "cdc dlq show 0:5" in ending(walk(came, stages=past))[1]
+
+
 def test_what_was_lost_unread_is_told_by_its_gap() -> None:
     lost = gap(3)
     assert tells_of(lost.gap, [("cdc.raw.core", 0, 10)])

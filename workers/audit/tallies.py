@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from models.dead_letter import GAP_PREFIX, IMPORT, PREFIX
+from models.dead_letter import GAP_PREFIX, PREFIX, import_of
 from models.raw import (
     HEADER_REDRIVEN,
     HEADER_RETIRED,
@@ -231,8 +231,8 @@ def is_gap(headers: Any) -> bool:
 
 
 def is_imported(headers: Any) -> bool:
-    """Whether a dead letter came out of a queue: no input of a stage became it."""
-    return any(name == IMPORT for name, _ in headers)
+    """Whether a dead letter came out of a queue, and was not redriven since: no input of a stage became it."""
+    return bool(import_of(headers)) and redriven_input_of_letter(headers) is None
 
 
 def _where(found: dict[str, bytes], prefix: str, offset: str) -> tuple[str, str, int, int] | None:

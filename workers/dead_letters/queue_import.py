@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from enrichers.routing import Router
-from models.dead_letter import IMPORT, DeadLetter, dead_headers
+from models.dead_letter import IMPORT, DeadLetter, dead_headers, import_of
 from models.outcome import ErrorCategory
 from models.queued_letter import NotImportable, QueuedLetter, queued_letters
 from models.raw import raw_headers
@@ -96,9 +96,8 @@ class QueueImport:
         found: set[str] = set()
 
         def apply(record: Any) -> None:
-            for name, value in record.headers:
-                if name == IMPORT:
-                    found.add((value or b"").decode("utf-8", "replace").rpartition(":")[0])
+            if imported := import_of(record.headers):
+                found.add(imported.decode("utf-8", "replace").rpartition(":")[0])
 
         tps = [TopicPartition(topic, index) for index in range(self.settings.partitions)]
         goals = await ends(kafka.connection, CLIENT, tps, stable=not fenced)
@@ -146,10 +145,8 @@ class QueueImport:
             sub_sequence=origin.sub_sequence, topic=topics.raw[self.source.name], partition=partition, offset=0,
             replay=0, fingerprint="", table=route.table, timestamp_ms=origin.arrival_ms or letter.first_failed_ms,
         )  # fmt: skip
-        headers = [
-            *dead_headers(dead, raw_headers(origin, adapter=route.adapter, table=route.table)),
-            (IMPORT, message_id.encode()),
-        ]
+        own = [*raw_headers(origin, adapter=route.adapter, table=route.table), (IMPORT, message_id.encode())]
+        headers = dead_headers(dead, own)
         return dead, {
             "topic": topics.dead, "key": route.key, "value": letter.content, "partition": partition, "headers": headers,
         }  # fmt: skip

@@ -4,8 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from enrichers.written_view import buried_of
 from models.buried import Buried
+from models.dead_letter import DeadLetter, import_of
 from models.handled import Handled, LetterId
 from models.receipt import ReceiptRecord, receipt_record
 from models.redrive import RedriveOrigin, origin_of
@@ -24,6 +27,11 @@ class Again:
     offset: int
     time_ms: int
     origin: RedriveOrigin
+
+    @property
+    def tp(self) -> TopicPartition:
+        """Where it stands."""
+        return TopicPartition(self.topic, self.partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +53,25 @@ class Aftermath:
     again: list[Again] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
 
+    def last_again(self, stage: str) -> Again | None:
+        """What a stage has to read of it last."""
+        return next((again for again in reversed(self.again) if again.stage == stage), None)
+
+    def failed_again(self, again: Again) -> bool:
+        """Whether it was a dead letter once more."""
+        return any(
+            buried.letter is not None and (buried.stage, buried.letter.redriven) == (again.stage, again.offset)
+            for buried in self.letters
+        )
+
 
 async def look(scene: Scene, anchor: Anchor) -> Aftermath:
     """Every topic is read in one partition, from when its record can have been written. Raises KafkaError,
     CommandError."""
     place, found = anchor.place, Aftermath()
     since = max(0, anchor.since_ms - CLOCKS_MS)
-    found.events += await _events(scene, anchor, since, redriven=None)
+    if anchor.imported is None:
+        found.events += await _events(scene, anchor, since, redriven=None)
     await _letters_and_again(scene, anchor, since, found)
     for again in found.again:
         if again.stage == "enrich":
@@ -71,7 +91,15 @@ async def look(scene: Scene, anchor: Anchor) -> Aftermath:
     return found
 
 
-async def earlier_event(scene: Scene, anchor: Anchor, event_id: str, from_ms: int) -> EventRecord | None:
+async def events_are_gone(scene: Scene, again: Again) -> bool:
+    """Whether retention may have deleted what was made of a record that came again."""
+    (events,) = scene.tps(scene.topics.events, partition=again.partition)
+    start, _ = (await scene.reader.bounds([events]))[events]
+    since = (await scene.reader.at_time([events], max(0, again.time_ms - CLOCKS_MS)))[events]
+    return 0 < start >= since
+
+
+async def earlier_event(scene: Scene, anchor: Anchor, event_id: str, from_ms: int, to_ms: int) -> EventRecord | None:
     """The event of this id that another raw record made before."""
     wanted = event_id.encode()
 
@@ -81,7 +109,7 @@ async def earlier_event(scene: Scene, anchor: Anchor, event_id: str, from_ms: in
 
     found = await scene.scan(
         scene.tps(scene.topics.events, partition=anchor.place.partition), max(0, from_ms - CLOCKS_MS), pick,
-        doing="events looked at", to_ms=anchor.since_ms + CLOCKS_MS, enough=1,
+        doing="events looked at", to_ms=to_ms + CLOCKS_MS, enough=1,
     )  # fmt: skip
     return found[0] if found else None
 
@@ -111,8 +139,9 @@ async def _events(scene: Scene, anchor: Anchor, from_ms: int, *, redriven: int |
 async def _letters_and_again(scene: Scene, anchor: Anchor, from_ms: int, found: Aftermath) -> None:
     topics, place = scene.topics, anchor.place
     stages = {topic: stage for stage, topic in topics.redrive.items()}
-    meant = {(place.topic, place.partition, place.offset)}
-    meant |= {(topics.events, event.partition, event.offset) for event in found.events}
+    at_raw = {(place.topic, place.partition, place.offset)}
+    at_events = {(topics.events, event.partition, event.offset) for event in found.events}
+    meant, readable = at_raw | at_events, at_events if anchor.imported is not None else at_raw | at_events
     event_id = (found.events[0].head.event_id if found.events else anchor.event_id).encode()
 
     def pick(record: Any) -> Buried | Again | None:
@@ -120,17 +149,21 @@ async def _letters_and_again(scene: Scene, anchor: Anchor, from_ms: int, found: 
             letter = buried_of(record)
             return letter if _is_its(letter) else None
         origin = origin_of(record.headers)
-        if origin is None or not ((origin.topic, origin.partition, origin.offset) in meant or _names(record)):
+        if origin is None or not (_is_at(origin, record) or _names(record)):
             return None
         return Again(stages[record.topic], record.topic, record.partition, record.offset, record.timestamp, origin)
 
     def _is_its(buried: Buried) -> bool:
         letter = buried.letter
         if letter is None:
-            return tells_of(buried.gap, meant)
-        return (letter.topic, letter.partition, letter.offset) in meant or (
-            letter.topic == topics.events and _names(buried.record)
-        )
+            return tells_of(buried.gap, readable)
+        return _is_at(letter, buried.record) or (letter.topic == topics.events and _names(buried.record))
+
+    def _is_at(origin: RedriveOrigin | DeadLetter, record: Any) -> bool:
+        """All that came out of queues claims one place of raw."""
+        if origin.topic != topics.events and import_of(record.headers) != anchor.import_id:
+            return False
+        return (origin.topic, origin.partition, origin.offset) in meant
 
     def _names(record: Any) -> bool:
         """An event that came again made another event, which only its id connects with this change."""

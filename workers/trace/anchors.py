@@ -4,12 +4,12 @@ from typing import Any
 
 from enrichers.written_view import buried_of
 from models.buried import Buried
-from models.raw import HEADER_SOURCE, raw_record
+from models.dead_letter import DeadLetter, import_of
 from models.receipt import receipt_record
-from models.redrive import origin_of
+from models.redrive import RedriveOrigin, origin_of
 from models.written import Place
 from workers.trace.heads import EventHead, EventRecord, event_record
-from workers.trace.scene import Anchor, Scene
+from workers.trace.scene import Anchor, AtOrigin, Scene
 
 
 async def anchor_of(scene: Scene, record: Any) -> Anchor | None:
@@ -19,9 +19,9 @@ async def anchor_of(scene: Scene, record: Any) -> Anchor | None:
         return anchor_of_raw(scene, record)
     if record.topic == topics.events:
         event = event_record(record)
-        return anchor_of_event(scene, event) if event is not None else None
+        return await anchor_of_event(scene, event) if event is not None else None
     if record.topic == topics.dead:
-        return anchor_of_letter(scene, buried_of(record)) or await _behind_letter(scene, buried_of(record))
+        return await anchor_of_letter(scene, buried_of(record))
     if record.topic == topics.receipts:
         receipt = receipt_record(record.value)
         return await anchor_at(scene, record.partition, receipt.offset) if receipt is not None else None
@@ -30,23 +30,13 @@ async def anchor_of(scene: Scene, record: Any) -> Anchor | None:
         return None
     if origin.topic == topics.events:
         return await anchor_at(scene, origin.partition, origin.offset)
-    return Anchor(
-        Place(origin.topic, origin.partition, origin.offset), scene.source_of(origin.topic), origin.timestamp_ms
-    )  # fmt: skip
+    return _anchor(scene, _again_at_origin(record, origin))
 
 
 async def anchor_at(scene: Scene, partition: int, offset: int) -> Anchor | None:
     record = await scene.reader.one(scene.tps(scene.topics.events, partition=partition)[0], offset)
     event = event_record(record) if record is not None else None
-    return anchor_of_event(scene, event) if event is not None else None
-
-
-async def _behind_letter(scene: Scene, buried: Buried) -> Anchor | None:
-    """A letter of publish whose event was left out of it: the event itself tells."""
-    letter = buried.letter
-    if letter is None or letter.topic != scene.topics.events:
-        return None
-    return await anchor_at(scene, letter.partition, letter.offset)
+    return await anchor_of_event(scene, event) if event is not None else None
 
 
 def anchor_of_raw(scene: Scene, record: Any, event_id: str = "") -> Anchor:
@@ -54,49 +44,68 @@ def anchor_of_raw(scene: Scene, record: Any, event_id: str = "") -> Anchor:
     return Anchor(place, scene.source_of(record.topic), record.timestamp, event_id)
 
 
-def anchor_of_event(scene: Scene, event: EventRecord) -> Anchor | None:
+async def anchor_of_event(scene: Scene, event: EventRecord) -> Anchor | None:
     if event.head.raw_offset < 0:
         return None
+    if event.redriven is not None:
+        tp = scene.tps(scene.topics.redrive["enrich"], partition=event.partition)[0]
+        again = await scene.reader.one(tp, event.redriven)
+        if again is not None and import_of(again.headers) and (origin := origin_of(again.headers)) is not None:
+            return _anchor(scene, _again_at_origin(again, origin), event.head.event_id)
     place = Place(scene.raw_topic(event.source), event.partition, event.head.raw_offset)
     # P3: the eventId carries the commit time, and the change was in Kafka no earlier.
     return Anchor(place, scene.source_of(place.topic), _commit_ms(event.head), event.head.event_id)
 
 
-def anchor_of_letter(scene: Scene, buried: Buried, event_id: str | None = None) -> Anchor | None:
-    """The raw record of a dead letter; with an `event_id` only if it is that of the letter's change."""
+async def anchor_of_letter(scene: Scene, buried: Buried) -> Anchor | None:
+    """The raw record of a dead letter."""
     letter = buried.letter
     if letter is None:
         return None
-    if letter.topic == scene.topics.events:
-        event = event_record(_Letter(buried))
-        fits = event is not None and event_id in (None, event.head.event_id)
-        return anchor_of_event(scene, event) if event is not None and fits else None
-    if event_id is not None and _named(scene, buried) != event_id:
-        return None
-    place = Place(letter.topic, letter.partition, letter.offset)
-    return Anchor(place, scene.source_of(letter.topic), letter.timestamp_ms or letter.first_failed_ms)
+    if letter.topic != scene.topics.events:
+        return _anchor(scene, _letter_at_origin(buried, letter))
+    event = event_record(_letter_at_origin(buried, letter))
+    if event is None or event.head.raw_offset < 0:  # it was left out of the letter: the event itself tells
+        return await anchor_at(scene, letter.partition, letter.offset)
+    return await anchor_of_event(scene, event)
 
 
-def _named(scene: Scene, buried: Buried) -> str:
-    letter, record = buried.letter, buried.record
-    if letter is None or record.value is None:
+def event_id_of_letter(scene: Scene, buried: Buried) -> str:
+    """That of the change, or of the event, that a dead letter is about; empty if that is not known."""
+    letter = buried.letter
+    if letter is None or buried.record.value is None:
         return ""
-    raw = raw_record(
-        topic=letter.topic, partition=letter.partition, offset=letter.offset, timestamp_ms=letter.timestamp_ms or 0,
-        key=record.key, value=record.value, headers=record.headers, source=scene.source_of(letter.topic),
+    original = _letter_at_origin(buried, letter)
+    if letter.topic != scene.topics.events:
+        return _event_id(scene, original)
+    event = event_record(original)
+    return event.head.event_id if event is not None else ""
+
+
+def _anchor(scene: Scene, original: AtOrigin, event_id: str = "") -> Anchor:
+    imported = original if original.imported else None
+    return Anchor(
+        Place(original.topic, original.partition, original.offset), scene.source_of(original.topic), original.timestamp,
+        event_id or (_event_id(scene, original) if imported is not None else ""), imported,
     )  # fmt: skip
-    return scene.sight.view.names.of_record(raw).event_id
 
 
-class _Letter:
-    """A letter of publish as the record of `cdc.events` that it was."""
+def _event_id(scene: Scene, original: AtOrigin) -> str:
+    return scene.sight.view.names.of_record(scene.sight.view.raw_record(original)).event_id
 
-    def __init__(self, buried: Buried) -> None:
-        letter, record = buried.letter, buried.record
-        self.value, self.headers = record.value, [(n, v) for n, v in record.headers if n == HEADER_SOURCE]
-        self.partition = letter.partition if letter is not None else 0
-        self.offset = letter.offset if letter is not None else 0
-        self.timestamp = (letter.timestamp_ms if letter is not None else None) or 0
+
+def _letter_at_origin(buried: Buried, letter: DeadLetter) -> AtOrigin:
+    record = buried.record
+    return AtOrigin(
+        letter.topic, letter.partition, letter.offset, letter.timestamp_ms or letter.first_failed_ms, record.key,
+        record.value, record.headers,
+    )  # fmt: skip
+
+
+def _again_at_origin(record: Any, origin: RedriveOrigin) -> AtOrigin:
+    return AtOrigin(
+        origin.topic, origin.partition, origin.offset, origin.timestamp_ms, record.key, record.value, record.headers
+    )
 
 
 def _commit_ms(head: EventHead) -> int:

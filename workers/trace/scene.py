@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 
+from models.dead_letter import import_of
+from models.raw import Headers
 from models.written import Place
 from workers.kafka.access import KafkaAccess
 from workers.kafka.log_reader import LogReader
@@ -22,6 +24,25 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class AtOrigin:
+    """A record of another topic with the place that it had, or claims, as one of `topic`."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    """Kafka timestamp, milliseconds since the epoch."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def imported(self) -> bytes:
+        """Which record of a queue it is, if it never stood in `topic`."""
+        return import_of(self.headers)
+
+
+@dataclass(frozen=True, slots=True)
 class Anchor:
     """A raw record, whether or not Kafka still holds it: all that becomes of it stands in its partition."""
 
@@ -30,6 +51,13 @@ class Anchor:
     since_ms: int = 0
     """Nothing about it was written before; milliseconds since the epoch."""
     event_id: str = ""
+    imported: AtOrigin | None = None
+    """If it came out of a queue: another record stands at `place`, or none."""
+
+    @property
+    def import_id(self) -> bytes:
+        """Empty for a record of a topic."""
+        return self.imported.imported if self.imported is not None else b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From a question to the raw records it is about."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from enrichers.written_view import buried_of
@@ -11,8 +11,8 @@ from models.written import Place, Writer, stamp
 from workers.failures import NotFoundError
 from workers.tail.newest import newest
 from workers.tail.row_key import RowKey, row_key
-from workers.trace.anchors import anchor_at, anchor_of, anchor_of_event, anchor_of_letter, anchor_of_raw
-from workers.trace.heads import event_record
+from workers.trace.anchors import anchor_at, anchor_of, anchor_of_event, anchor_of_raw, event_id_of_letter
+from workers.trace.heads import EventRecord, event_record
 from workers.trace.question import Kind, Question
 from workers.trace.scene import CLOCKS_MS, Anchor, Scene
 
@@ -62,25 +62,26 @@ async def _event(scene: Scene, asked: Question, window: Window) -> Found:
     topics, wanted = scene.topics, asked.text.encode()
     from_ms = asked.commit_ms - CLOCKS_MS if window.from_ms is None else window.from_ms
 
-    def written(record: Any) -> Anchor | None:
+    def written(record: Any) -> Any:
         if record.topic == topics.dead:
-            return anchor_of_letter(scene, buried_of(record), asked.text)
+            return record if event_id_of_letter(scene, buried_of(record)) == asked.text else None
         event = event_record(record) if wanted in (record.value or b"") else None
-        return anchor_of_event(scene, event) if event is not None and event.head.event_id == asked.text else None
+        return record if event is not None and event.head.event_id == asked.text else None
 
-    def raw(record: Any) -> Anchor | None:
+    def raw(record: Any) -> Any:
         named = scene.sight.view.names.of_record(scene.sight.view.raw_record(record))
-        return anchor_of_raw(scene, record, asked.text) if named.event_id == asked.text else None
+        return record if named.event_id == asked.text else None
 
     for topic_names, pick, doing in (
         ((topics.events, topics.dead), written, "events and dead letters looked at"),
         (tuple(topics.raw.values()), raw, "raw records looked at"),
     ):
-        anchors = await scene.scan(
+        records = await scene.scan(
             scene.tps(*topic_names), from_ms, pick, doing=doing, to_ms=window.to_ms, enough=1
         )  # fmt: skip
-        if anchors:
-            return Found(tuple(anchors))
+        for record in records:
+            if (anchor := await anchor_of(scene, record)) is not None:
+                return Found((replace(anchor, event_id=asked.text),))
     searched = f"events, dead letters and raw records {_between(from_ms, window.to_ms or scene.now_ms())}"
     return Found((), searched=searched)
 
@@ -166,11 +167,12 @@ async def _bus_event(scene: Scene, asked: Question, window: Window) -> Found:
 async def _correlation(scene: Scene, asked: Question, window: Window, limit: int) -> Found:
     wanted = f'"correlationId":"{asked.text}"'.encode()
 
-    def pick(record: Any) -> Anchor | None:
-        event = event_record(record) if wanted in (record.value or b"") else None
-        return anchor_of_event(scene, event) if event is not None else None
+    def pick(record: Any) -> EventRecord | None:
+        return event_record(record) if wanted in (record.value or b"") else None
 
-    return await _newest(scene, (scene.topics.events,), window, HOUR_MS, limit, pick, "events")
+    found, more, searched = await _last(scene, (scene.topics.events,), window, HOUR_MS, limit, pick, "events")
+    anchors = [await anchor_of_event(scene, event) for event in found]
+    return Found(tuple(anchor for anchor in anchors if anchor is not None), more, searched)
 
 
 async def _newest(

@@ -1,6 +1,6 @@
 """The trail of one raw record: its hops in order, and where and why it ends."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -22,6 +22,7 @@ from workers.trace.scene import Anchor, Scene
 from workers.trace.standing import StageStanding
 
 STEPS_NOTE = "steps: the tables of now, without lookups and without what workers remember"
+IMPORTED_NOTE = "it came out of a queue by `cdc dlq import`, and never stood in a raw topic"
 MOST_NAMED = 8
 
 
@@ -40,11 +41,24 @@ class Walk:
     earlier: EventRecord | None = None
     raw_start: int = 0
     """Where the log of raw begins."""
+    events_gone: bool = False
+    """Retention may have deleted what was made of it when it came again."""
 
     @property
     def event(self) -> EventRecord | None:
         """The first one that was made of it."""
         return self.after.events[0] if self.after.events else None
+
+    @property
+    def left_out(self) -> bool:
+        """Whether enrich is done with it, and made neither event nor dead letter of it the last time that it came."""
+        after, enrich, place = self.after, self.stages["enrich"], self.anchor.place
+        if after.events:
+            return False
+        if (last := after.last_again("enrich")) is not None:
+            return enrich.passed(last.tp, last.offset) and not after.failed_again(last)
+        raw = TopicPartition(place.topic, place.partition)
+        return self.anchor.imported is None and not after.letters and enrich.passed(raw, place.offset)
 
     @property
     def event_id(self) -> str:
@@ -58,10 +72,10 @@ async def follow(scene: Scene, anchor: Anchor, pipeline: Pipeline) -> Trail:
     place = anchor.place
     tp = TopicPartition(place.topic, place.partition)
     stages = await standing.look(scene, place.partition)
-    record = await scene.reader.one(tp, place.offset)
+    record = anchor.imported or await scene.reader.one(tp, place.offset)
     start = (await scene.reader.bounds([tp]))[tp][0]
     if record is not None:
-        anchor = Anchor(place, anchor.source, record.timestamp, anchor.event_id)
+        anchor = replace(anchor, since_ms=record.timestamp)
     walk = Walk(scene, anchor, Aftermath(), stages, raw_start=start)
     if record is not None:
         view = scene.sight.view
@@ -69,23 +83,22 @@ async def follow(scene: Scene, anchor: Anchor, pipeline: Pipeline) -> Trail:
         walk.named = view.names.of_record(walk.raw)
         walk.again = rerun(pipeline, walk.raw, scene.sight.pins)
         if not anchor.event_id:
-            walk.anchor = anchor = Anchor(place, anchor.source, record.timestamp, walk.named.event_id)
+            walk.anchor = anchor = replace(anchor, event_id=walk.named.event_id)
     walk.after = await aftermath.look(scene, anchor)
     change = walk.named.change
-    if (
-        change is not None
-        and walk.event is None
-        and not walk.after.letters
-        and stages["enrich"].passed(tp, place.offset)
-    ):
-        walk.earlier = await aftermath.earlier_event(scene, anchor, walk.named.event_id, change.committed_ms)
+    last = walk.after.last_again("enrich")
+    seen_ms = last.time_ms if last is not None else anchor.since_ms
+    if walk.left_out and last is not None:
+        walk.events_gone = await aftermath.events_are_gone(scene, last)
+    if change is not None and walk.left_out:
+        walk.earlier = await aftermath.earlier_event(
+            scene, anchor, walk.named.event_id, change.committed_ms, seen_ms
+        )  # fmt: skip
     ending, told = ending_of(walk, tp)
-    hops = [
-        *_source_hops(walk),
-        *_enrich_hops(walk, ending),
-        *sorted(later_hops(walk), key=lambda hop: hop.at_ms or 0),
-    ]
-    return _trail(walk, ending, told, hops)
+    later = sorted(later_hops(walk), key=lambda hop: hop.at_ms or 0)
+    decided = _enrich_hops(walk, ending)
+    behind = [*later, *decided] if walk.after.again else [*decided, *later]
+    return _trail(walk, ending, told, [*_source_hops(walk), *behind])
 
 
 def _trail(walk: Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
@@ -94,6 +107,8 @@ def _trail(walk: Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
     entity = f"{head.entity_type}:{head.entity_id}" if head is not None else shown.entity if shown is not None else ""
     steps = walk.again.steps if walk.again is not None else ()
     notes = [STEPS_NOTE] if steps else []
+    if walk.anchor.imported is not None:
+        notes.append(IMPORTED_NOTE)
     if shown is None and not walk.raw_start > walk.anchor.place.offset:
         notes.append(f"{walk.anchor.place} holds no record that can be read")
     return Trail(
@@ -122,6 +137,8 @@ def _source_hops(walk: Walk) -> list[Hop]:
         }  # fmt: skip
         text = f"{where['stream']} {where['shard']}, sequence {where['sequence']}{sub}"
         hops.append(Hop("stream", text, origin.arrival_ms or None, None, where))
+    if walk.anchor.imported is not None:
+        return hops
     said = shown.broken or shown.said
     text = f"forwarded by the bridge, {shown.size:,} bytes" + (f"; {said}" if said else "")
     hops.append(Hop("raw", text, raw.timestamp_ms, place, {"bytes": shown.size}))
@@ -130,7 +147,7 @@ def _source_hops(walk: Walk) -> list[Hop]:
 
 def _enrich_hops(walk: Walk, ending: Ending) -> list[Hop]:
     """What was decided. It has no time of its own: an event carries it, a drop leaves nothing."""
-    if walk.event is not None or ending in (Ending.WAITING, Ending.GONE) or walk.after.letters:
+    if ending is not Ending.DROPPED:
         return []
     return [Hop("enrich", left_out(walk))]
 
@@ -216,14 +233,19 @@ def ending_of(walk: Walk, tp: TopicPartition) -> tuple[Ending, str]:
     """Where it ends, and why. `tp`: of the raw record. What a stage has still to come to waits, whatever is known."""
     after, now = walk.after, walk.scene.now_ms()
     for again in reversed(after.again):
-        at = TopicPartition(again.topic, again.partition)
-        if not walk.stages[again.stage].passed(at, again.offset):
-            return Ending.WAITING, walk.stages[again.stage].why_not(at, again.offset, now - again.time_ms)
+        if not walk.stages[again.stage].passed(again.tp, again.offset):
+            return Ending.WAITING, walk.stages[again.stage].why_not(again.tp, again.offset, now - again.time_ms)
     if after.events:
         return _of_event(walk, after.events[-1], now)
+    if walk.events_gone:
+        return Ending.GONE, "it came again, and what may have become of it is older than what cdc.events keeps"
+    if after.again and walk.left_out:
+        return Ending.DROPPED, "it came again, and no event was made of it; the hop enrich says what may be the reason"
     if after.letters:
         return _of_letter(after.letters[-1])
     enrich, offset = walk.stages["enrich"], walk.anchor.place.offset
+    if walk.anchor.imported is not None:
+        return Ending.GONE, "its dead letter is older than what the topics keep"
     if not enrich.passed(tp, offset):
         return Ending.WAITING, enrich.why_not(tp, offset, now - walk.anchor.since_ms)
     if walk.raw is None:
@@ -237,6 +259,8 @@ def _of_event(walk: Walk, event: EventRecord, now: int) -> tuple[Ending, str]:
     after, publish = walk.after, walk.stages["publish"]
     tp = TopicPartition(walk.scene.topics.events, event.partition)
     letters = [letter for letter in after.letters if letter.stage == "publish"]
+    if (last := after.last_again("publish")) is not None and not after.failed_again(last):
+        letters = []
     if after.receipts:
         times = len(after.receipts)
         again = f"; {times} times in all, as it came again" if times > 1 else ""
