@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
+from enrichers.event_view import EventView
 from enrichers.redact import Secret, UnredactableError
 from enrichers.row_view import MASK, RowView, printable
 from models.buried import PUBLISH, Buried
 from models.catalogue import Catalogue
 from models.change import Control, Operation, SourceRow
-from models.event import read_envelope
 from models.outcome import Dead
 from models.raw import HEADER_ADAPTER
 from models.sources import adapters
@@ -33,7 +33,12 @@ class Masked:
     wrong_types: Mapping[str, str] = field(default_factory=dict)
     """Columns whose values are not of their type or have not the form they are transformed to, with that type or form:
     of such a value nothing is shown."""
+    hidden: tuple[str, ...] = ()
+    """Columns and members of an event that stand in it otherwise than they are shown: another program wrote it, or the
+    rules were others."""
     why: str = ""
+    foreign: bool = False
+    """It is no event, although it stands where events do."""
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -42,6 +47,8 @@ class Masked:
             found["content"] = self.content
         if self.wrong_types:
             found["wrongTypes"] = dict(self.wrong_types)
+        if self.hidden:
+            found["shownByRulesOfNow"] = list(self.hidden)
         if self.why:
             found["notShown"] = self.why
         return found
@@ -58,6 +65,7 @@ class LetterView:
         known = (readings or {}).values()
         self.rows = RowView(catalogue, secret=secret, other=other, zone=zone, readings=known)
         self._readings = readings or {}
+        self._events = EventView(self.rows)
 
     def keys(self, buried: Buried) -> frozenset[str]:
         """The names under which its key can be asked for: as it is shown, and as it stands in Kafka."""
@@ -72,8 +80,8 @@ class LetterView:
         if raw is None:
             return ""
         if buried.stage == PUBLISH:
-            # P6: the key of an event was redacted with it. What else may stand in the topic, nobody has looked at.
-            return printable(raw.decode("utf-8", "replace")) if buried.names_event else MASK
+            entity_type, _, entity_id = raw.decode("utf-8", "replace").partition(":")
+            return printable(self._events.key(entity_type, entity_id))
         return self.rows.row_key(raw, buried.table) if buried.table else MASK
 
     def payload(self, buried: Buried) -> Masked | None:
@@ -89,13 +97,13 @@ class LetterView:
         return self.change(value, adapter, buried.letter.topic)
 
     def event(self, value: bytes) -> Masked:
-        """The value of a record of `cdc.events`: an event was redacted before it was written."""
-        bare = _bare(value)
-        try:
-            read_envelope(value)
-            return replace(bare, content={"event": wire(decode(value))})
-        except (ValueError, JsonError):
-            return replace(bare, why="it is no event of cdc.events")
+        """The value of a record of `cdc.events`."""
+        shown = self._events.event(value)
+        content = {"event": shown.content} if shown.content is not None else None
+        return replace(
+            _bare(value), content=content, wrong_types=shown.wrong_types, hidden=shown.hidden, why=shown.why,
+            foreign=shown.foreign,
+        )  # fmt: skip
 
     def change(self, value: bytes, adapter: str, topic: str) -> Masked:
         """The value of a raw record. `adapter`: as its headers have it, empty if they have none."""

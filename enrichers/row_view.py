@@ -56,7 +56,7 @@ class RowView:
     def redacted(self, spec: TableSpec, row: Row, adapter: str = "") -> tuple[dict[str, Any], dict[str, str]]:
         """A row as events would show it, and the types of columns that hold something else. Raises
         UnredactableError."""
-        table, rules = self._of(spec)
+        table, rules = self.rules_of(spec)
         given, wrong = dict(row), dict[str, str]()
         while isinstance(read := table.read(given, []), WrongType):
             wrong[read.column] = read.expected.value
@@ -80,15 +80,19 @@ class RowView:
         if rule is None or value is None:
             return value
         # Nobody knows any more what else stood in the row, which decides whether a conditional rule spares it.
-        return MASK if rule.unless else _form(redactor(rule, spec.name, column or "", self._secret), value)
+        return MASK if rule.unless else form_of(redactor(rule, spec.name, column or "", self._secret), value)
 
-    def owner(self, spec: TableSpec, org: str | None, user: str | None) -> tuple[str | None, str | None]:
-        """Ids of the owner of a row, as its events carry them."""
+    def owners_of(self, spec: TableSpec) -> CompiledTable:
+        """The rules for ids of owners."""
         if spec.name not in self._owners:
             self._owners[spec.name] = CompiledTable(
                 spec, self.catalogue, secret=self._secret, redact=True, zone=self._zone
             )
-        table, rule = self._owners[spec.name], spec.owner
+        return self._owners[spec.name]
+
+    def owner(self, spec: TableSpec, org: str | None, user: str | None) -> tuple[str | None, str | None]:
+        """Ids of the owner of a row, as its events carry them."""
+        table, rule = self.owners_of(spec), spec.owner
         return (
             self._owner_id(table, rule.org if rule is not None else (), table.org_redactor, org),
             self._owner_id(table, rule.user if rule is not None else (), table.user_redactor, user),
@@ -101,10 +105,11 @@ class RowView:
         if value is None:
             return None
         if rule is not None:
-            return _form(rule, value)
+            return form_of(rule, value)
         return MASK if table.spared_owners and cases else value
 
-    def _of(self, spec: TableSpec) -> tuple[CompiledTable, RowRedactor]:
+    def rules_of(self, spec: TableSpec) -> tuple[CompiledTable, RowRedactor]:
+        """Checks of its types, and its rules."""
         if spec.name not in self._rules:
             compiled = CompiledTable(spec, self.catalogue, secret=None, redact=False, zone=self._zone)
             rules = {name: rule if self._secret else _keyless(rule) for name, rule in spec.redact.items()}
@@ -124,7 +129,8 @@ def _keyless(rule: Redaction) -> Redaction:
     return replace(rule, action=RedactionAction.FULL_MASK, patterns=()) if rule.action.keyed else rule
 
 
-def _form(rule: Redactor, value: str) -> str:
+def form_of(rule: Redactor, value: str) -> str:
+    """Of a key or an id; MASK where the redaction key is not at hand."""
     try:
         redacted = rule(value)
     except MissingKeyError:

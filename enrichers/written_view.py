@@ -12,7 +12,6 @@ from enrichers.letter_view import LetterView
 from enrichers.row_view import MASK, printable
 from models.buried import Buried
 from models.change import Operation
-from models.event import event_key
 from models.raw import HEADER_REDRIVEN, HEADER_SOURCE, HEADER_TABLE, RawRecord, raw_record_of
 from models.receipt import receipt_record
 from models.redrive import DeadRecord
@@ -27,11 +26,9 @@ class _Event(msgspec.Struct, rename="camel"):
     event_id: str = ""
     event_type: str = ""
     entity_type: str = ""
+    entity_id: str = ""
     operation: str = ""
     changed_fields: tuple[str, ...] = ()
-
-
-_event = msgspec.json.Decoder(_Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +112,15 @@ class WrittenView:
             return _with(bare, entity=MASK, broken="it has no value")
         shown = self.letters.event(record.value)
         if shown.content is None:
-            return _with(bare, entity=MASK, broken=shown.why, body={"event": shown.document()})
-        try:
-            event = _event.decode(record.value)
-        except (msgspec.MsgspecError, RecursionError):
-            event = _Event()
+            told = {"broken": shown.why} if shown.foreign else {"said": shown.why}
+            return _with(bare, entity=MASK, body={"event": shown.document()}, **told)
+        event = msgspec.convert(shown.content["event"], _Event)
         redriven = _header(record, HEADER_REDRIVEN)
         origin = {"source": printable(_header(record, HEADER_SOURCE)) or None}
         origin |= {"redriven": redriven} if redriven.isdigit() else {}
         return _with(
             bare, table=printable(event.entity_type), operation=printable(event.operation),
-            entity=printable((event_key(record.value) or MASK.encode()).decode("utf-8", "replace")),
+            entity=printable(f"{event.entity_type}:{event.entity_id}"),
             event_id=printable(event.event_id),
             said=_changed(event.changed_fields) + (" (again)" if redriven else ""),
             body={"origin": origin, **shown.content},

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.dead_letter import GAP_PREFIX, DeadLetter
-from models.event import event_key
 from models.handled import Handled, LetterId
 from models.outcome import ErrorCategory, Failure
 from models.raw import HEADER_TABLE
@@ -38,8 +37,6 @@ class Buried:
     gap: Mapping[str, str] = field(default_factory=dict)
     """What is known of a gap: stage, and topic, partition, start, end or stream, shard, since, why."""
     handled: Handled | None = None
-    names_event: bool = False
-    """Its key is `<entityType>:<entityId>` of the event that it holds."""
 
     @classmethod
     def of(cls, record: DeadRecord, handled: Handled | None = None) -> "Buried":
@@ -58,8 +55,7 @@ class Buried:
             except ValueError:
                 letter = None
         size = len(record.value) if record.value is not None else None
-        names_event = letter is not None and letter.stage == PUBLISH and record.key == event_key(record.value)
-        return cls(LetterId(record.partition, record.offset), record, size, letter, gap, handled, names_event)
+        return cls(LetterId(record.partition, record.offset), record, size, letter, gap, handled)
 
     def without_value(self) -> "Buried":
         """The same for lists, which must not keep every original in memory."""

@@ -45,13 +45,7 @@ class EventEnvelope(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     metadata: EnvelopeMetadata = EnvelopeMetadata()
 
 
-class _Keyed(msgspec.Struct, rename="camel"):
-    entity_type: str
-    entity_id: str
-
-
 _decoder = msgspec.json.Decoder(EventEnvelope)
-_keys = msgspec.json.Decoder(_Keyed)
 
 
 def read_envelope(value: bytes) -> EventEnvelope:
@@ -63,13 +57,3 @@ def read_envelope(value: bytes) -> EventEnvelope:
     if not (envelope.event_id and envelope.event_type and envelope.entity_type) or envelope.detail_type == "":
         raise ValueError("not an event of cdc.events")
     return envelope
-
-
-def event_key(value: bytes | None) -> bytes | None:
-    """The key under which an event stands in `cdc.events`; None if the bytes are no event. Never raises."""
-    try:
-        read_envelope(value or b"")
-        named = _keys.decode(value or b"")
-    except (ValueError, RecursionError):
-        return None
-    return f"{named.entity_type}:{named.entity_id}".encode()

@@ -158,14 +158,6 @@ def test_a_key_that_is_of_another_type_than_its_column_is_not_shown() -> None:
         assert "CANARY" not in view.key(letter)
 
 
-def test_an_event_that_others_wrote_with_a_fraction_can_be_shown(tables: Path) -> None:
-    view = LetterView(load_catalogue("none", tables))
-    event = b'{"eventId":"e","eventType":"a.b","entityType":"a","timestamp":"2026-01-15T10:31:00Z","sum":4.50}'
-    letter = Buried.of(DeadRecord(0, 1, T0, b"a:1", event, dead_letter(1, stage="publish").to_headers()))
-    payload = show_document(letter, view)["payload"]
-    assert json.loads(json.dumps(payload))["content"]["event"]["sum"] == "4.50"
-
-
 def test_names_that_the_source_chose_do_not_steer_a_terminal(tables: Path) -> None:
     view = LetterView(load_catalogue("none", tables))
     told = dead_letter(1, message="column \x1b[2J is not of type int", table="a\x1b[2J")

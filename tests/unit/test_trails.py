@@ -26,12 +26,13 @@ from workers.trace.aftermath import Aftermath, Again, Receipt, tells_of
 from workers.trace.heads import EventHead, EventRecord
 from workers.trace.scene import Anchor, Scene
 from workers.trace.standing import StageStanding
-from workers.trace.trail import Walk, ending_of, later_hops, left_out
+from workers.trace.trail import Walk, ending_of, later_hops, left_out, trail_of
 
 RAW, EVENTS = TopicPartition("cdc.raw.core", 0), TopicPartition("cdc.events", 0)
 REDRIVE = TopicPartition("cdc.redrive.enrich", 0)
 OFFSET, EVENT_OFFSET = 41, 17
-EVENT = EventRecord(EventHead("evt_1_a", "user.updated", "users", "7", "UPDATE"), 0, EVENT_OFFSET, T0, "core", None)
+HEAD = EventHead("evt_1_a", "user.updated", "users", "7", "UPDATE")
+EVENT = EventRecord(HEAD, 0, EVENT_OFFSET, T0, "core", None, shown=HEAD)
 RECEIPT = Receipt(
     ReceiptRecord(event_id="evt_1_a", bus_event_id="bus-id", offset=EVENT_OFFSET, attempts=1, time=T0 + 2_000),
     0,
@@ -184,6 +185,15 @@ def test_hops_are_told_with_the_time_between_them() -> None:
     assert [hop["tookMs"] for hop in document["hops"]] == [None, 2_000]
     nameless = Trail(Ending.DEAD, "", (Hop("raw", "", T0, Place("cdc.raw.core", 3, 22)),), entity="***")
     assert next(trail_lines(nameless, steps=False)) == "cdc.raw.core/3:22"
+
+
+def test_of_an_event_that_another_program_wrote_only_its_place_is_told() -> None:
+    made = walk(Aftermath([replace(EVENT, shown=None)]))
+    trail = trail_of(made, Ending.DELIVERED, "", later_hops(made))
+    assert "users:7" not in repr(trail)
+    (hop,) = trail.hops
+    assert (hop.place, hop.details) == (Place("cdc.events", 0, EVENT_OFFSET), {})
+    assert hop.text == "of another program, or of a table that is not known here"
 
 
 def test_durations_are_short_and_have_a_sign() -> None:

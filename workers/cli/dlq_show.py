@@ -142,3 +142,8 @@ def _payload(payload: dict[str, Any] | None) -> Iterator[str]:
         yield from (f"{'':<10}{line}" for line in text.splitlines())
     for column, kind in payload.get("wrongTypes", {}).items():
         yield f"{'':<10}{column} is not of type or form {kind}: not shown"
+    if "shownByRulesOfNow" in payload:
+        yield (
+            f"{'':<10}not as they stand in the record, but as the rules of now leave them: "
+            f"{', '.join(payload['shownByRulesOfNow'])}"
+        )

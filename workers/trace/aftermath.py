@@ -13,7 +13,7 @@ from models.handled import Handled, LetterId
 from models.receipt import ReceiptRecord, receipt_record
 from models.redrive import RedriveOrigin, origin_of
 from workers.dead_letters.marks import read_marks
-from workers.trace.heads import EventRecord, event_record
+from workers.trace.heads import EventRecord, event_record, shown_head
 from workers.trace.scene import CLOCKS_MS, Anchor, Scene
 
 
@@ -121,7 +121,7 @@ async def _events(scene: Scene, anchor: Anchor, from_ms: int, *, redriven: int |
         event = event_record(record)
         if event is None or event.redriven != redriven or not event.is_of(anchor.source, place.offset):
             return None
-        return event
+        return replace(event, shown=shown_head(scene.sight.view.letters.event(record.value).content))
 
     def beyond(record: Any) -> bool:
         """P2: the events of a raw partition stand in its order, so nothing of it follows."""

@@ -1,5 +1,6 @@
 """What records of events say of themselves, as far as a trace needs it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,8 @@ class EventRecord:
     """Name; empty if it does not say."""
     redriven: int | None
     """Offset in `cdc.redrive.enrich` of what it was made of."""
+    shown: EventHead | None = None
+    """What may be shown of `head`; None if that was not asked, or if another program wrote the record (P6)."""
 
     def is_of(self, source: str, raw_offset: int) -> bool:
         """Whether it was made of this raw record, in the same partition."""
@@ -60,6 +63,11 @@ class EventRecord:
 
 
 _event = msgspec.json.Decoder(EventHead)
+
+
+def shown_head(content: Mapping[str, Any] | None) -> EventHead | None:
+    """Of an event as it is masked."""
+    return None if content is None else msgspec.convert(content["event"], EventHead)
 
 
 def event_record(record: Any) -> EventRecord | None:

@@ -63,7 +63,7 @@ class Walk:
     @property
     def event_id(self) -> str:
         if self.event is not None:
-            return printable(self.event.head.event_id)
+            return printable(self.event.shown.event_id) if self.event.shown is not None else ""
         return self.named.event_id or self.anchor.event_id
 
 
@@ -98,12 +98,12 @@ async def follow(scene: Scene, anchor: Anchor, pipeline: Pipeline) -> Trail:
     later = sorted(later_hops(walk), key=lambda hop: hop.at_ms or 0)
     decided = _enrich_hops(walk, ending)
     behind = [*later, *decided] if walk.after.again else [*decided, *later]
-    return _trail(walk, ending, told, [*_source_hops(walk), *behind])
+    return trail_of(walk, ending, told, [*_source_hops(walk), *behind])
 
 
-def _trail(walk: Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
+def trail_of(walk: Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
     shown, event = walk.shown, walk.event
-    head = event.head if event is not None else None
+    head = event.shown if event is not None else None
     entity = f"{head.entity_type}:{head.entity_id}" if head is not None else shown.entity if shown is not None else ""
     steps = walk.again.steps if walk.again is not None else ()
     notes = [STEPS_NOTE] if steps else []
@@ -186,7 +186,9 @@ def later_hops(walk: Walk) -> list[Hop]:
 
 
 def _event_hop(event: EventRecord, topic: str) -> Hop:
-    head = event.head
+    head, place = event.shown, Place(topic, event.partition, event.offset)
+    if head is None:
+        return Hop("event", "of another program, or of a table that is not known here", event.time_ms, place)
     owner = ", ".join(f"{name} {text}" for name, text in (("org", head.org_id), ("user", head.user_id)) if text)
     source = head.metadata.enrichment.source
     told = [
@@ -197,7 +199,7 @@ def _event_hop(event: EventRecord, topic: str) -> Hop:
     told += [f"redacted {_names(head.metadata.redacted_fields)}"] if head.metadata.redacted_fields else []
     told += [f"made again, replay {head.metadata.replay}"] if event.redriven is not None else []
     details = {"eventId": printable(head.event_id), "sequence": printable(head.metadata.sequence)}
-    return Hop("event", printable("; ".join(told)), event.time_ms, Place(topic, event.partition, event.offset), details)
+    return Hop("event", printable("; ".join(told)), event.time_ms, place, details)
 
 
 def _letter_hops(buried: Buried, topic: str) -> list[Hop]:

@@ -103,6 +103,9 @@ async function letter(context, id, redriven) {
     ], true),
     payload?.content ? element("pre", { tabindex: "0", "aria-label": "Payload, masked" }, JSON.stringify(payload.content, null, 2)) : null,
     Object.entries(payload?.wrongTypes ?? {}).map(([column, kind]) => element("p", null, `${column} is not of type or form ${kind}: not shown`)),
+    payload?.shownByRulesOfNow
+      ? element("p", null, `Not as they stand in the record, but as the rules of now leave them: ${payload.shownByRulesOfNow.join(", ")}`)
+      : null,
     found.redrivable
       ? element("p", null, element("button", { type: "button", onclick: () => { dialog.close(); redrive(context, { ids: [id] }, redriven); } }, "Redrive it …"))
       : element("p", { class: "muted" }, `It cannot be redriven: ${found.notRedrivable}`));
