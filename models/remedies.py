@@ -1,6 +1,7 @@
 """What to do about a dead letter, by its code."""
 
-from models.buried import GAP, UNREADABLE
+from models.buried import GAP, PUBLISH, UNREADABLE, Buried
+from models.dead_letter import import_of
 from models.outcome import Failure
 
 _OF_FAILURE: dict[Failure, str] = {
@@ -24,6 +25,34 @@ _OTHERS = {
 }
 
 
+_IMPORTED = (
+    "it came out of a queue of another pipeline, and no stage has tried it yet: redrive it. What then fails is a new "
+    "letter, which says why"
+)
+_NO_EVENT = (
+    "another program wrote it into cdc.events, and it is no event. Find out which program, then drop the letter: what "
+    "it wanted to publish can go to the bus itself"
+)
+_NO_ROW = (
+    "it is not known to be a row of any table: the message says what the record lacks. Correct what writes into the "
+    "stream and drop the letter, or name its table in tables.yaml, restart the enrich workers, redrive"
+)
+
+
 def remedy(code: str) -> str:
     """For a code as `Buried.code` gives it."""
     return _OTHERS[code] if code in _OTHERS else _OF_FAILURE[Failure(code)]
+
+
+def remedy_of(letter: Buried) -> str:
+    """For a letter: where it came from, and what was known of it, tell more than its code."""
+    told = letter.letter
+    if told is None:
+        return remedy(letter.code)
+    if import_of(letter.record.headers) and told.redriven is None:
+        return _IMPORTED
+    if told.code is Failure.VALIDATION_ERROR and told.stage == PUBLISH:
+        return _NO_EVENT
+    if told.code is Failure.VALIDATION_ERROR and not letter.table:
+        return _NO_ROW
+    return remedy(letter.code)

@@ -145,6 +145,36 @@ async def test_a_killed_redrive_goes_on_and_every_letter_comes_once_in_the_order
     assert (await told("list", letter["id"]))[0]["handled"]["action"] == "redriven"
 
 
+async def test_a_redrive_that_is_ended_says_that_letters_are_left(pipeline: Pipeline) -> None:
+    await flood(pipeline)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workers", "dlq", "redrive", "--rate", "20", "--yes", cwd=pipeline.settings.data_dir,
+        env=os.environ | pipeline.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+    async def began() -> bool:
+        assert child.returncode is None, "it ended before it could be ended"
+        return bool(await redriven(pipeline))
+
+    await eventually(began)
+    child.terminate()
+    _, said = await child.communicate()
+    assert child.returncode == ExitCode.PARTIAL
+    assert "stopped before the end" in said.decode()
+    assert "run it again: it goes on with the letters that are left" in said.decode()
+    left = (await told("redrive", "--yes"))["letters"]
+    assert 0 < left < len(await redriven(pipeline)) == ROWS * VERSIONS
+
+
+async def test_ids_that_are_none_are_named_beside_those_that_are(pipeline: Pipeline) -> None:
+    await put_letters(pipeline, range(2))
+    (letter, _) = [found["id"] for found in await told("list")]
+    for command in ("list", "stats", "redrive", "drop"):
+        ended = await cdc(command, letter, "0:999999", *(["--dry-run"] if command in ("redrive", "drop") else []))
+        assert (ended.exit_code, "0:999999" in ended.stderr) == (ExitCode.PARTIAL, True), command
+    assert isinstance((await cdc("stats", "0:999999")).exception, NotFoundError)
+
+
 async def test_letters_that_cannot_be_redriven_stay_and_are_named(pipeline: Pipeline) -> None:
     await put_letters(pipeline, range(2))
     await put_letters(pipeline, [2], replay=5)

@@ -25,6 +25,7 @@ from workers.eventbridge.claim_check import trouble_of
 from workers.eventbridge.gate import BusGate, GateOptions, Gates
 from workers.eventbridge.pace import Quota
 from workers.eventbridge.sink import EventBridgeSink
+from workers.eventbridge.stall_log import StallLog
 from workers.kafka.topics import Topics
 from workers.settings.publish import PublishSettings
 
@@ -104,6 +105,9 @@ def add_publish(app: StageApp, publish: Publish) -> None:
         return [body for slot in app.slots.owned.values() for body in slot.bodies if isinstance(body, Window)]
 
     app.measures.append(lambda: delivery_view.measure(gates.by_bus.values(), windows(), publish.sink.ages.seconds))
+    stalls = StallLog(app, lambda: [lane for window in windows() for lane in window.stalled()])
+    app.before_boot.append(stalls.start)
+    app.on_end.append(stalls.stop)
     app.reports["delivery"] = lambda: delivery_view.report(gates.by_bus.values(), windows())
     app.reports["bus"] = publish.sink.report
     topics = [publish.topics.events, *(topic for stage, topic in publish.topics.redrive.items() if stage == STAGE)]

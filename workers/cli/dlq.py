@@ -12,7 +12,7 @@ from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns
 from workers.cli.dlq_export import export
 from workers.cli.dlq_import import import_
-from workers.cli.dlq_options import NAME, choosing, chosen, opened, require_ids, tell_held_back
+from workers.cli.dlq_options import NAME, choosing, chosen, counted, opened, require_ids, tell_missing
 from workers.cli.dlq_redrive import drop, redrive
 from workers.cli.dlq_show import show
 from workers.cli.quiet import quiet
@@ -65,7 +65,7 @@ def list_(
     the row, redacted as in events; *** where nothing of it can be shown. REPLAY is how often a letter had been redriven
     when it failed again. TIME is Kafka's, of the letter.
 
-    Exit code: 0, 6 if no ID exists, 7 if an open transaction hides letters.
+    Exit code: 0, 6 if no ID exists, 7 if some do not exist, or an open transaction hides letters.
     """
     selection = chosen(**filters)
     with quiet():
@@ -80,7 +80,7 @@ def list_(
         else:
             for document in documents:
                 click.echo(json.dumps(document, ensure_ascii=False))
-    click.echo(f"{NAME}: {_counted(len(found))}{MORE if more else ''}", err=True)
+    click.echo(f"{NAME}: {counted(len(found))}{MORE if more else ''}", err=True)
     if hidden:
         ctx.exit(int(ExitCode.PARTIAL))
 
@@ -102,11 +102,7 @@ async def _list(
             kept, more = await now.newest(limit)
     if not kept:
         require_ids(selection, now.found)
-    return kept, more, now.view, tell_held_back(now.found)
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} letter{'' if count == 1 else 's'}"
+    return kept, more, now.view, tell_missing(selection, now.found, whole=not more)
 
 
 def list_lines(found: "Sequence[Buried]", view: "LetterView", *, everything: bool) -> Iterator[str]:
@@ -143,7 +139,7 @@ def stats(
     Hours are UTC, of Kafka's time of the letters; with them rows follow in their order, else the largest count comes
     first. BYTES are those of the originals.
 
-    Exit code: 0, 7 if an open transaction hides letters.
+    Exit code: 0, 6 if no ID exists, 7 if some do not exist, or an open transaction hides letters.
     """
     selection = chosen(**filters)
     names = tuple(name for name in BY if name in by) or ("stage", "code", "table")
@@ -173,7 +169,7 @@ def stats(
         for line in columns(lines, left=lines[0][2:], least=("BYTES", "OLDEST")):
             click.echo(printable(line))
     total = sum(row.letters for row in rows.values())
-    click.echo(f"{NAME}: {_counted(total)}", err=True)
+    click.echo(f"{NAME}: {counted(total)}", err=True)
     if hidden:
         ctx.exit(int(ExitCode.PARTIAL))
 
@@ -185,7 +181,9 @@ async def _stats(
     async with opened(selection, everything=everything) as now:
         async for letter in now.letters:
             rows.setdefault(tuple(part_of(letter, name) for name in names), LetterCount()).add(letter)
-    return rows, tell_held_back(now.found)
+    if not rows:
+        require_ids(selection, now.found)
+    return rows, tell_missing(selection, now.found)
 
 
 for _command in (show, redrive, drop, export, import_):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workers.cli.dlq_options import NAME, choosing, chosen, opened, require_ids, tell_held_back
+from workers.cli.dlq_options import NAME, choosing, chosen, counted, opened, require_ids, tell_missing
 from workers.cli.quiet import quiet
 from workers.failures import CommandError, ExitCode, RefusedError
 
@@ -37,7 +37,7 @@ def export(ctx: click.Context, /, *, file: Path, everything: bool, **filters: An
     FILE holds personal data that redaction takes away everywhere else: only its owner may read it (mode 0600), and an
     existing file is not overwritten. Nothing changes in Kafka.
 
-    Exit code: 0, 6 if no ID exists, 7 if an open transaction hides letters, 8 if FILE exists.
+    Exit code: 0, 6 if no ID exists, 7 if some do not exist, or an open transaction hides letters, 8 if FILE exists.
     """
     if str(file) == "-":
         raise click.UsageError("letters hold personal data and are not printed: give the name of a file")
@@ -58,7 +58,7 @@ def export(ctx: click.Context, /, *, file: Path, everything: bool, **filters: An
             raise CommandError(f"{file} cannot be written: {error.strerror}") from None
         raise
     click.echo(
-        f"{NAME}: {count:,} letters written to {file}. It holds personal data: keep it as you keep the database's",
+        f"{NAME}: {counted(count)} written to {file}. It holds personal data: keep it as you keep the database's",
         err=True,
     )
     if hidden:
@@ -73,7 +73,7 @@ async def _export(selection: "Selection", to: Any, *, everything: bool) -> tuple
             count += 1
     if not count:
         require_ids(selection, now.found)
-    return count, tell_held_back(now.found)
+    return count, tell_missing(selection, now.found)
 
 
 def _document(letter: "Buried") -> dict[str, Any]:

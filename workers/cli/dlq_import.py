@@ -13,11 +13,13 @@ from workers.cli.dlq_options import NAME
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.sources import one_source
+from workers.cli.stopping import to_the_end
 from workers.failures import ExitCode, RefusedError
 
 if TYPE_CHECKING:
     from workers.dead_letters.queue_import import ImportTally
 
+GO_ON = "run it again: it goes on with the messages that are left"
 EXAMPLES = """\b
 Examples:
   QUEUE=https://sqs.us-east-1.amazonaws.com/111122223333/cdc-dlq
@@ -53,12 +55,12 @@ def import_(
     its letters are there once, as long as cdc.dead keeps them. What cannot be read stays in the queue. Looking makes
     SQS count a message as received: mind the maxReceiveCount of a queue with a redrive policy.
 
-    Exit code: 0, 7 if messages stay in the queue, 8 without --yes, or if another `cdc dlq` or
-    `cdc replay` has taken over.
+    Exit code: 0, 7 if messages stay in the queue, or it was stopped before the end, 8 without --yes, or if another
+    `cdc dlq` or `cdc replay` has taken over.
     """
     write = yes and not dry_run
     with quiet():
-        tally = asyncio.run(_import(url, source, limit, write=write))
+        tally = asyncio.run(to_the_end(_import(url, source, limit, write=write), GO_ON if write else None))
     if output == "json":
         click.echo(json.dumps(_document(tally, written=write), indent=2))
     else:

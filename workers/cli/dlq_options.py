@@ -152,10 +152,10 @@ def require_ids(selection: Selection, found: "DeadLetters", *, undo: bool = Fals
         what = f"{named} may be hidden by an open transaction, or there is no such letter"
     elif undo:
         what = f"{named} {'is' if len(missing) == 1 else 'are'} not dropped"
-    elif selection != Selection(ids=selection.ids):
-        what = f"the other filters do not fit, or there is no letter {named}"
+    elif found.seen.issuperset(missing):
+        what = f"the other filters do not fit {named}"
     else:
-        what = f"there is no letter {named}"
+        what = f"there is no letter {', '.join(str(letter) for letter in missing if letter not in found.seen)}"
     raise NotFoundError(what, hint="`cdc dlq list --all` shows the letters, and what was done with them")
 
 
@@ -164,6 +164,16 @@ def tell_held_back(found: "DeadLetters") -> bool:
     for place in found.held_back:
         click.echo(f"{NAME}: not read: {place}, an open transaction stands before it; see docs/runbook.md", err=True)
     return bool(found.held_back)
+
+
+def tell_missing(selection: Selection, found: "DeadLetters", *, whole: bool = True) -> bool:
+    """Say which letters could not be read, and which ids are none; whether there are any. `whole`: all that fits was
+    read."""
+    hidden = tell_held_back(found)
+    missing = sorted(selection.ids - found.seen - found.marks.keys()) if whole else []
+    if missing:
+        click.echo(f"{NAME}: no letter, or Kafka has deleted it: {', '.join(map(str, missing))}", err=True)
+    return hidden or bool(missing)
 
 
 def kind_lines(kinds: Collection[tuple[Kind, int]]) -> Iterator[str]:
@@ -182,6 +192,11 @@ def kind_documents(kinds: Collection[tuple[Kind, int]]) -> list[dict[str, Any]]:
         {"stage": stage, "code": code, "table": table or None, "message": message, "letters": count}
         for (stage, code, table, message), count in kinds
     ]
+
+
+def counted(letters: int) -> str:
+    """How many, in words."""
+    return f"{letters:,} letter{'' if letters == 1 else 's'}"
 
 
 def now_ms() -> int:

@@ -12,16 +12,18 @@ from workers.cli.dlq_options import (
     NAME,
     choosing,
     chosen,
+    counted,
     kind_documents,
     kind_lines,
     letter_view,
     now_ms,
     require_ids,
-    tell_held_back,
+    tell_missing,
     writing_access,
 )
 from workers.cli.progress import Progress, ProgressBar
 from workers.cli.quiet import quiet
+from workers.cli.stopping import to_the_end
 from workers.cli.writing_options import writing
 from workers.failures import ExitCode, RefusedError
 
@@ -45,6 +47,7 @@ Examples:
   cdc dlq drop 3:1841 --undo --yes
 """
 REFUSED_SHOWN = 20
+GO_ON = "run it again: it goes on with the letters that are left"
 _writes = writing("Only say what would be done.")
 
 
@@ -69,20 +72,22 @@ def redrive(
     What was redriven is written down in the same transaction as the letters. If the command is killed, run it again: it
     goes on with those that are left. A letter that fails again is a new letter.
 
-    Exit code: 0, 6 if no ID exists, 7 if letters stay that cannot be redriven or that an open transaction hides, 8
-    without --yes, or if another `cdc dlq` or `cdc replay` has taken over.
+    Exit code: 0, 6 if no ID exists, 7 if some do not exist, if letters stay that cannot be redriven or that an open
+    transaction hides, or if it was stopped before the end, 8 without --yes, or if another `cdc dlq` or `cdc replay` has
+    taken over.
     """
     selection = chosen(**filters)
     write = yes and not dry_run
     with quiet():
-        tally, hidden = asyncio.run(_redrive(selection, rate, limit, max_replays, write=write))
+        work = _redrive(selection, rate, limit, max_replays, write=write)
+        tally, hidden = asyncio.run(to_the_end(work, GO_ON if write else None))
     _print_redrive(tally, output, written=write)
     if tally.letters and not (write or dry_run):
-        raise RefusedError(f"{_letters(tally.letters)} would be redriven", hint="look at them, then run it with --yes")
-    told = f"{_letters(tally.letters)} {'' if write else 'would be '}redriven"
+        raise RefusedError(f"{counted(tally.letters)} would be redriven", hint="look at them, then run it with --yes")
+    told = f"{counted(tally.letters)} {'' if write else 'would be '}redriven"
     click.echo(f"{NAME}: {told if tally.letters else 'nothing to redrive: no letter fits'}", err=True)
     if tally.refused:
-        click.echo(f"{NAME}: {len(tally.refused):,} letters stay", err=True)
+        click.echo(f"{NAME}: {counted(len(tally.refused))} not redriven", err=True)
     if tally.gaps:
         click.echo(f"{NAME}: {tally.gaps:,} gap records are left alone; `cdc dlq list --code GAP` shows them", err=True)
     if tally.refused or hidden:
@@ -104,23 +109,19 @@ async def _redrive(
         work = Redrive(found, selection, letter_view(settings, selection).keys, max_replays, limit)
         tally = await work.plan(kafka, tell)
         if producer is not None and tally.letters:
-            try:
-                with ProgressBar(NAME) as bar:
-                    tally = await work.write(
-                        kafka, producer, topics, pace=Pace(rate), now_ms=now_ms, tell=bar, total=tally.letters
-                    )
-            except asyncio.CancelledError:  # Ctrl-C
-                click.echo(f"{NAME}: stopped; run it again, and it goes on with the letters that are left", err=True)
-                raise
+            with ProgressBar(NAME) as bar:
+                tally = await work.write(
+                    kafka, producer, topics, pace=Pace(rate), now_ms=now_ms, tell=bar, total=tally.letters
+                )
     _require(selection, found, tally)
-    return tally, tell_held_back(found)
+    return tally, tell_missing(selection, found, whole=tally.letters != limit)
 
 
 def _require(selection: "Selection", found: "DeadLetters", tally: "Tally") -> None:
     if selection.ids and not (tally.letters or tally.refused or tally.gaps):
         require_ids(selection, found)
-        for letter in sorted(selection.ids):
-            click.echo(f"{NAME}: {letter} is {found.marks[letter].action} already", err=True)
+    for letter in sorted(selection.ids & found.marks.keys()):
+        click.echo(f"{NAME}: {letter} is {found.marks[letter].action} already", err=True)
 
 
 def _print_redrive(tally: "Tally", output: str, *, written: bool) -> None:
@@ -155,15 +156,16 @@ def drop(
     Kafka keeps them until their time is over (30 days), and --undo brings them back until then. IDs or filters are
     needed.
 
-    Exit code: 0, 6 if no ID exists, or with --undo none is dropped, 7 if an open transaction hides letters, 8 without
-    --yes, or if another `cdc dlq` or `cdc replay` has taken over.
+    Exit code: 0, 6 if no ID exists, or with --undo none is dropped, 7 if some do not exist, or an open transaction
+    hides letters, 8 without --yes, or if another `cdc dlq` or `cdc replay` has taken over.
     """
     selection = chosen(**filters)
     if not selection.narrows:
         raise click.UsageError("say which: IDs, or at least one filter (--until 0s chooses all)")
     write = yes and not dry_run
     with quiet():
-        marks, kinds, hidden = asyncio.run(_drop(selection, undo=undo, write=write))
+        work = _drop(selection, undo=undo, write=write)
+        marks, kinds, hidden = asyncio.run(to_the_end(work, GO_ON if write else None))
     rows = kinds.most_common()
     if output == "json":
         click.echo(json.dumps({"written": write, "letters": len(marks), "kinds": kind_documents(rows)}, indent=2))
@@ -172,9 +174,9 @@ def drop(
             click.echo(line)
     what = "shown again" if undo else "dropped"
     if marks and not (write or dry_run):
-        raise RefusedError(f"{_letters(len(marks))} would be {what}", hint="look at them, then run it with --yes")
+        raise RefusedError(f"{counted(len(marks))} would be {what}", hint="look at them, then run it with --yes")
     nothing = "nothing to show again: no letter that was dropped fits" if undo else "nothing to drop: no letter fits"
-    told = f"{_letters(len(marks))} {'' if write else 'would be '}{what}"
+    told = f"{counted(len(marks))} {'' if write else 'would be '}{what}"
     click.echo(f"{NAME}: {told if marks else nothing}", err=True)
     if hidden:
         ctx.exit(int(ExitCode.PARTIAL))
@@ -196,8 +198,4 @@ async def _drop(
             await write_drop(producer, Topics.of(settings), marks, undo=undo, now_ms=now_ms, tell=tell)
     if not marks:
         require_ids(selection, found, undo=undo)
-    return marks, kinds, tell_held_back(found)
-
-
-def _letters(count: int) -> str:
-    return f"{count:,} {'letter' if count == 1 else 'letters'}"
+    return marks, kinds, tell_missing(selection, found)

@@ -17,6 +17,7 @@ from workers.cli.dlq_options import letter_view, now_ms, writing_access
 from workers.cli.progress import Progress, ProgressBar
 from workers.cli.quiet import quiet
 from workers.cli.sources import one_source
+from workers.cli.stopping import to_the_end
 from workers.cli.suggestions import unknown_tables
 from workers.contract import pipeline_options, read_catalogue
 from workers.failures import ExitCode, RefusedError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from workers.settings.worker import Settings
 
 NAME = "cdc replay"
+GO_ON = "run the same again: it goes on with what is left"
 EXAMPLES = """\b
 Examples:
   cdc replay --from 2h --dry-run
@@ -87,8 +89,9 @@ def replay(
     command line again: it goes on where it was, in the range it began with. What has been replayed is not replayed
     again without --again.
 
-    Exit code: 0, 6 if there is no such source, 7 if records of the range are gone from Kafka or an open transaction
-    hides some, 8 without --yes, if it has been done, or if another `cdc dlq` or `cdc replay` has taken over.
+    Exit code: 0, 6 if there is no such source, 7 if records of the range are gone from Kafka, an open transaction hides
+    some, or it was stopped before the end, 8 without --yes, if it has been done, or if another `cdc dlq` or
+    `cdc replay` has taken over.
     """
     if source is not None and not raw:
         raise click.UsageError("--source goes with --raw: cdc.events holds the events of all sources")
@@ -101,7 +104,8 @@ def replay(
     asked = ReplayOrder("", since.strip(), until.strip(), frozenset(tables), frozenset(keys), limit)
     write = yes and not dry_run
     with quiet():
-        done = asyncio.run(_replay(asked, source, (from_ms, to_ms, now), rate, raw=raw, again=again, write=write))
+        work = _replay(asked, source, (from_ms, to_ms, now), rate, raw=raw, again=again, write=write)
+        done = asyncio.run(to_the_end(work, GO_ON if write else None))
     if output == "json":
         click.echo(json.dumps(_document(done, written=write), indent=2, ensure_ascii=False))
     else:
@@ -155,15 +159,11 @@ async def _replay(
         tally = await work.plan(kafka, tell)
         if producer is not None and (tally.records or resumed):
             forget = [gone for gone in old if gone.id != one.id]
-            try:
-                with ProgressBar(NAME) as bar:
-                    tally = await work.write(
-                        kafka, producer, topics, pace=Pace(rate), now_ms=now_ms, tell=bar, total=tally.records,
-                        forget=forget,
-                    )  # fmt: skip
-            except asyncio.CancelledError:  # Ctrl-C
-                click.echo(f"{NAME}: stopped; run the same again, and it goes on with what is left", err=True)
-                raise
+            with ProgressBar(NAME) as bar:
+                tally = await work.write(
+                    kafka, producer, topics, pace=Pace(rate), now_ms=now_ms, tell=bar, total=tally.records,
+                    forget=forget,
+                )  # fmt: skip
         return Done(one, tally, found.lost(), found.held_back, resumed)
 
 

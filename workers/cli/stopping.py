@@ -1,4 +1,5 @@
-"""Commands that go on until somebody ends them: Ctrl-C and SIGTERM are orderly ends."""
+"""Commands that somebody ends by Ctrl-C or SIGTERM: an orderly end of one that goes on for ever, and of one that writes
+a part of the work."""
 
 import asyncio
 import os
@@ -6,15 +7,37 @@ import signal
 import sys
 import threading
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from workers.failures import PartialError
+
 ENDING = (signal.SIGINT, signal.SIGTERM)
+T = TypeVar("T")
 
 
 async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
     """Run it, and cancel it at the first of the two signals. Returns whether it came to its own end."""
+    task = await _ended(work)
+    if task.cancelled():
+        return False
+    task.result()
+    return True
+
+
+async def to_the_end(work: Coroutine[Any, Any, T], go_on: str | None) -> T:
+    """Run work that writes. Raises PartialError with the hint how to `go_on` if one of the signals cut it off; of work
+    that writes nothing (None) that is an orderly end."""
+    task = await _ended(work)
+    if not task.cancelled():
+        return task.result()
+    if go_on is None:
+        raise click.Abort
+    raise PartialError("stopped before the end", hint=go_on)
+
+
+async def _ended(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     task = asyncio.ensure_future(work)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     heard = ENDING if threading.current_thread() is threading.main_thread() else ()  # signals come to no other one
@@ -30,10 +53,7 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
     finally:
         for number in heard:
             loop.remove_signal_handler(number)
-    if task.cancelled():
-        return False
-    task.result()
-    return True
+    return task
 
 
 def put(text: str) -> None:

@@ -18,7 +18,7 @@ from models.raw import (
     HEADER_TRACE,
 )
 from models.redrive import NotRedrivable, redrive_of
-from models.remedies import remedy
+from models.remedies import remedy_of
 
 BY = ("stage", "code", "category", "table", "hour", "message")
 """What letters are counted by."""
@@ -38,7 +38,7 @@ def list_document(letter: Buried, view: LetterView) -> dict[str, Any]:
 def show_document(letter: Buried, view: LetterView) -> dict[str, Any]:
     """Everything that may be shown of a letter, for programs."""
     payload = view.payload(letter)
-    again = redrive_of(letter.record)
+    why_not = _why_not_redrivable(letter)
     return {
         **letter.document(),
         "key": view.key(letter) or None,
@@ -48,10 +48,28 @@ def show_document(letter: Buried, view: LetterView) -> dict[str, Any]:
             if not name.startswith(("cdc-dead-", "cdc-gap-"))
         },
         "payload": payload.document() if payload is not None else None,
-        "redrivable": not isinstance(again, NotRedrivable),
-        **({"notRedrivable": again.reason} if isinstance(again, NotRedrivable) else {}),
-        "whatToDo": remedy(letter.code),
+        "redrivable": not why_not,
+        **({"notRedrivable": why_not} if why_not else {}),
+        "whatToDo": _what_to_do(letter),
     }
+
+
+def _why_not_redrivable(letter: Buried) -> str:
+    """Empty if it can be redriven now."""
+    if letter.handled is not None:
+        return f"it was {letter.handled.action} already"
+    again = redrive_of(letter.record)
+    return again.reason if isinstance(again, NotRedrivable) else ""
+
+
+def _what_to_do(letter: Buried) -> str:
+    match letter.handled.action if letter.handled is not None else None:
+        case "redriven":
+            return f"nothing: `cdc trace {letter.id}` says what became of it"
+        case "dropped":
+            return f"nothing; if it has to be published after all: `cdc dlq drop {letter.id} --undo`, then redrive"
+        case _:
+            return remedy_of(letter)
 
 
 class LetterCount:

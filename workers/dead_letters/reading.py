@@ -39,6 +39,8 @@ class DeadLetters:
     """Partitions with an open transaction, and where it begins: what stands behind it cannot be read."""
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     """Where the logs begin. Letters before that are gone, and nobody asks any more what was done with them."""
+    seen: set[LetterId] = field(default_factory=set)
+    """Of the ids that are asked for, those that were read, whatever else is asked of them."""
 
     def last(self, offsets: int) -> "DeadLetters":
         """Only the end of every partition."""
@@ -84,6 +86,8 @@ async def letters(
         async for r in records:
             dead = DeadRecord(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
             buried = Buried.of(dead, found.marks.get(LetterId(r.partition, r.offset)))
+            if buried.id in selection.ids:
+                found.seen.add(buried.id)
             action = buried.handled.action if buried.handled is not None else None
             if action in handled and selection.holds(buried, keys_of):
                 yield buried

@@ -281,7 +281,9 @@ def _against(notice: Notice) -> str:
         case NoticeKind.AWAY:
             return "it goes on by itself; cdc health says what does not answer"
         case NoticeKind.PARKED:
-            return f"its row waits, the others go on; cdc logs --stage {notice.stage} --level warning"
+            if "throttl" in notice.why.lower():
+                return "a larger quota of PutEvents, named in CDC_PUT_EVENTS_QUOTA; it goes on by itself, late"
+            return f"mend what the code names; cdc logs --stage {notice.stage} --level warning"
         case NoticeKind.DIFFERS:
             return "give all workers the same file in CDC_TABLES, and restart those with the old one"
         case _:

@@ -11,7 +11,7 @@ from enrichers.rerun import Rerun, rerun
 from enrichers.row_view import printable
 from models.buried import Buried
 from models.raw import RawRecord
-from models.remedies import remedy
+from models.remedies import remedy_of
 from models.trail import Ending, Hop, Trail
 from models.written import Place, Writer, Written, stamp
 from workers.trace import aftermath, standing
@@ -286,7 +286,7 @@ def _took(walk: Walk, receipt: Receipt) -> str:
 def _of_letter(letter: Buried) -> tuple[Ending, str]:
     if letter.handled is not None and letter.handled.action == "dropped":
         return Ending.DEAD, f"its dead letter {letter.id} was dropped by an operator at {stamp(letter.handled.at_ms)}"
-    return Ending.DEAD, f"{remedy(letter.code)}. `cdc dlq show {letter.id}` tells more"
+    return Ending.DEAD, f"{remedy_of(letter)}. `cdc dlq show {letter.id}` tells more"
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -102,7 +102,7 @@ def _of_reports(app: StageApp) -> Iterator[Reason]:
     for lane in _report(app, "delivery").get("stalled", ()):
         yield Reason(
             Standing.PARKED, f"{lane['topic']}/{lane['partition']} from offset {lane['offset']}",
-            f"{lane['reason']}, {lane['failures']} tries in {lane['seconds']:.0f} s; {lane['waiting']} of its row wait",
+            f"{lane['reason']}: the next event of its row has failed all quick tries, and is sent again",
         )  # fmt: skip
 
 
