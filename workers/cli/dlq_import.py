@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from workers.cli.columns import columns
-from workers.cli.dlq_options import NAME
+from workers.cli.dlq_options import NAME, counted
 from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.sources import one_source
@@ -69,17 +69,18 @@ def import_(
     letters = tally.letters.total()
     if (letters or tally.known) and not (write or dry_run):
         raise RefusedError(
-            f"{letters:,} letters of {tally.messages:,} messages would be imported",
+            f"{counted(letters)} of {counted(tally.messages, 'message')} would be imported",
             hint="look at them, then run it with --yes",
         )
-    told = f"{letters:,} letters of {tally.messages:,} messages {'are' if write else 'would be'} imported"
+    done = "were" if write else "would be"
+    told = f"{counted(letters)} of {counted(tally.messages, 'message')} {done} imported"
     click.echo(f"{NAME}: {told if tally.messages else 'nothing to import: the queue shows no message'}", err=True)
     if tally.known:
-        click.echo(f"{NAME}: {tally.known:,} messages had been imported before", err=True)
+        click.echo(f"{NAME}: {counted(tally.known, 'message')} had been imported before", err=True)
     if tally.undeleted:
-        click.echo(f"{NAME}: SQS did not delete {tally.undeleted:,} messages; the next import does", err=True)
+        click.echo(f"{NAME}: SQS did not delete {counted(tally.undeleted, 'message')}; the next import does", err=True)
     if tally.refused:
-        click.echo(f"{NAME}: {tally.refused.total():,} messages stay in the queue", err=True)
+        click.echo(f"{NAME}: left in the queue: {counted(tally.refused.total(), 'message')}", err=True)
     if tally.refused or tally.undeleted:
         ctx.exit(int(ExitCode.PARTIAL))
 

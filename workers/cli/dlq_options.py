@@ -194,9 +194,9 @@ def kind_documents(kinds: Collection[tuple[Kind, int]]) -> list[dict[str, Any]]:
     ]
 
 
-def counted(letters: int) -> str:
+def counted(number: int, noun: str = "letter") -> str:
     """How many, in words."""
-    return f"{letters:,} letter{'' if letters == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def now_ms() -> int:

@@ -13,7 +13,7 @@ from models.letter_selection import Selection, moment
 from models.replay import Replay, ReplayOrder, next_number
 from workers.cli.checkpoint_lines import utc
 from workers.cli.columns import columns, talk
-from workers.cli.dlq_options import letter_view, now_ms, writing_access
+from workers.cli.dlq_options import counted, letter_view, now_ms, writing_access
 from workers.cli.progress import Progress, ProgressBar
 from workers.cli.quiet import quiet
 from workers.cli.sources import one_source
@@ -56,7 +56,9 @@ class Done:
     metavar="WHEN",
     help="Records written since then: 2026-01-15T10:00:00Z, or 90s, 30m, 2h, 7d ago.",
 )
-@click.option("--to", "until", default="", metavar="WHEN", help="Records written before then. Default: now.")
+@click.option(
+    "--to", "until", default="", metavar="WHEN", help="Records written before then; not in the future. Default: now."
+)
 @click.option("--raw", is_flag=True, help="Changes instead of events: events are made of them again.")
 @click.option("--source", metavar="NAME", help="Of --raw: whose changes, if there are several sources.")
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Of this table.")
@@ -113,10 +115,10 @@ def replay(
             click.echo(line)
     count, one = done.tally.records, done.replay
     _tell(done)
-    told = f"{count:,} records of {one.topic} from {utc(one.from_ms)} to {utc(one.to_ms)}"
+    told = f"{counted(count, 'record')} of {one.topic} from {utc(one.from_ms)} to {utc(one.to_ms)}"
     if count and not (write or dry_run):
         raise RefusedError(f"{told} would be replayed", hint="look at them, then run it with --yes")
-    done_so = f"{told} {'are' if write else 'would be'} replayed, replay {one.number}"
+    done_so = f"{told} {'were' if write else 'would be'} replayed, replay {one.number}"
     none = f"nothing to replay: no record of {one.topic} from {utc(one.from_ms)} to {utc(one.to_ms)} fits"
     talk(f"{NAME}: {done_so if count else none}")
     if done.lost or done.held_back:
@@ -175,7 +177,8 @@ def _begun(
     if earlier is not None and not earlier.finished_ms:
         return earlier, True
     if earlier is not None and not again:
-        told = f"this was replayed at {utc(earlier.finished_ms)}: {earlier.written:,} records, replay {earlier.number}"
+        written = counted(earlier.written, "record")
+        told = f"this was replayed at {utc(earlier.finished_ms)}: {written}, replay {earlier.number}"
         if write:
             raise RefusedError(told, hint="--again replays it once more; another --from or --to is another replay")
         click.echo(f"{NAME}: note: {told}; --again replays it once more", err=True)
@@ -192,9 +195,10 @@ def _tell(done: Done) -> None:
     """What the tables do not show."""
     one = done.replay
     if done.resumed:
-        click.echo(f"{NAME}: it goes on: begun at {utc(one.began_ms)}, {one.written:,} records stand", err=True)
+        written = counted(one.written, "record")
+        click.echo(f"{NAME}: it goes on: begun at {utc(one.began_ms)}, {written} so far", err=True)
     if done.tally.left_out:
-        click.echo(f"{NAME}: {done.tally.left_out:,} records are left alone: no event is made of them", err=True)
+        click.echo(f"{NAME}: {counted(done.tally.left_out, 'record')} left alone: no event is made of it", err=True)
     for place in done.lost:
         click.echo(f"{NAME}: not replayed: {place}", err=True)
     for place in done.held_back:

@@ -3,7 +3,7 @@
 from workers.failures import ExitCode
 
 MEANINGS: dict[ExitCode, str] = {
-    ExitCode.OK: "done; also after SIGTERM or Ctrl-C",
+    ExitCode.OK: "done; also after SIGTERM or Ctrl-C of what goes on until then",
     ExitCode.ERROR: "an error, or a comparison that does not come out (audit, `schema diff`, `config diff --workers`)",
     ExitCode.USAGE: "the command was called wrongly",
     ExitCode.CONFIGURATION: "settings, tables.yaml, topics or lost offsets: only a change by hand helps",
