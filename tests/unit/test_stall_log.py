@@ -1,5 +1,6 @@
 """What the log says of rows whose next event is refused again and again."""
 
+import asyncio
 import logging
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 
 from workers.engine.lanes import Lane
-from workers.eventbridge.stall_log import ENDED_SECONDS, StallLog
+from workers.engine.virtual_time import VirtualTime
+from workers.eventbridge.stall_log import ENDED_SECONDS, SECONDS, StallLog
 
 
 def stalled(*reasons: str) -> list[Lane]:
@@ -59,3 +61,21 @@ def test_that_a_reason_is_over_is_told_after_a_while_without_it(
     lanes += stalled("ThrottlingException")
     told.look(2 * ENDED_SECONDS + 10)
     assert len(caplog.messages) == 3
+
+
+async def test_it_looks_again_and_again_until_it_is_stopped(
+    told: StallLog, lanes: list[Lane], caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = VirtualTime()
+    clock.install()
+    try:
+        await told.start()
+        lanes += stalled("ThrottlingException")
+        await asyncio.sleep(SECONDS)
+        assert len(caplog.messages) == 1
+        await told.stop()
+        lanes += stalled("InternalFailure")
+        await asyncio.sleep(10 * SECONDS)
+        assert len(caplog.messages) == 1
+    finally:
+        clock.uninstall()

@@ -23,23 +23,21 @@ class StallLog:
         self._stalled = stalled
         self._seen: dict[str, float] = {}
         """Reason -> when a row last waited for it, by the engine's clock."""
-        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Begin to look; once."""
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._run())
+        if self._timer is None:
+            self._again()
 
     async def stop(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(SECONDS)
-            self.look(monotonic())
+    def _again(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SECONDS, self._again)
+        self.look(monotonic())
 
     def look(self, now: float) -> None:
         """Tell what has begun, and what has ended."""
