@@ -211,12 +211,16 @@ class ObjectRedaction:
         self.rules = {name: redactor(rule, table.name, name, secret) for name, rule in table.redact.items()}
         self.unknown = unknown_column(table)
         self.guarded = GuardedColumns(table, readings)
+        self._asks = any(rule.unless for rule in table.redact.values())
+        """Whether there are conditions at all."""
 
     def redact(self, row: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> RedactedRow:
         """See redact_sensitive_fields. `asked`: the row that conditions are asked of, if it is another one."""
         known = _spelled(self.table, row)
-        image = row if asked is None else asked
-        image = {column or name: image[name] for name, column in _spelled(self.table, image).items()}
+        image: Mapping[str, Any] = {}
+        if self._asks:
+            whole = row if asked is None else asked
+            image = {column or name: whole[name] for name, column in _spelled(self.table, whole).items()}
         found: dict[str, Any] = {}
         steps: list[tuple[str, str]] = []
         touched: set[str] = set()
