@@ -5,7 +5,7 @@ into the topic, and rules may have been made since.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,29 @@ from models.event import read_envelope
 from models.normalized_record import NormalizedRecord
 from models.record_type import refusal_of
 from models.strict_json import JsonError, decode, wire
-from models.tables import ColumnType, FromColumn, OwnerCase, OwnerRule, TableSpec, spellings
+from models.tables import ALL_OPERATIONS, ColumnType, FromColumn, OwnerCase, OwnerRule, TableSpec, spellings
 
 _TOKEN = re.compile(r"h[0-9]{1,9}\.[0-9a-f]{32}|tok[0-9]{1,9}_[0-9a-f]{24}", re.ASCII)
 """What a keyed action gives, under whatever key."""
 _SIDES = {"old": "before", "new": "after"}
+_LABEL = re.compile(r"[A-Za-z0-9._:/+-]{1,200}", re.ASCII)
+"""What our pipeline writes of the way of a record: names of streams and services, numbers, ids."""
+_LABELS = (
+    "service", "environment", "sourceSchema", "sourceTable", "sequenceNumber", "shardId", "transactionId",
+    "correlationId",
+)  # fmt: skip
+_NAMES = ("redactedFields", "truncatedFields", "precisionLoss")
+_ONLY_ON_THE_BUS = ("payloadRef", "omittedFields")
+"""What a publisher adds to an event that is too large for its bus: nothing of `cdc.events` has them."""
+
+
+def label(text: str) -> str:
+    """A word of the way of a record, if it can be one, else MASK: headers and metadata of foreign records may hold
+    anything."""
+    return text if not text or _LABEL.fullmatch(text) else MASK
+
+
+NOT_OURS = "another program wrote it: it has not the form of our events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +69,17 @@ class EventView:
             read_envelope(value)
         except ValueError:
             return ShownEvent(why="it is no event of cdc.events", foreign=True)
-        refused = refusal_of(NormalizedRecord, value)
-        if refused is not None:
-            return ShownEvent(why=f"another program wrote it: it has not the form of our events ({refused})")
+        if refusal_of(NormalizedRecord, value) is not None:
+            return ShownEvent(why=NOT_OURS)
         try:
             content = wire(decode(value))
         except JsonError as error:
             return ShownEvent(why=f"another program wrote it: not acceptable JSON: {error}")
+        if any(name in content or name in content["metadata"] for name in _ONLY_ON_THE_BUS):
+            return ShownEvent(why=NOT_OURS)
         spec = self._rows.catalogue.named(content["entityType"])
+        if spec is not None and {*spec.key} != content["keys"].keys():
+            return ShownEvent(why="its keys are not those of its table")
         if spec is None:
             return ShownEvent(why="no rules: its table is none that is known here")
         try:
@@ -92,9 +113,10 @@ class _Masking:
 
     def event(self, content: dict[str, Any]) -> ShownEvent:
         """`content`: an event by its contract."""
-        for side, image in _SIDES.items():
+        former = content["keys"] | (content.get("previousKeys") or {})
+        for side, image, keys in (("old", "before", former), ("new", "after", content["keys"])):
             told = {name: both[side] for name, both in content["changes"].items() if side in both}
-            self._images[image] = content["keys"] | told | (content.get(image) or {})
+            self._images[image] = _agreed(keys, told, content.get(image) or {})
         shown = content | {"keys": self._row(content["keys"], "after"), "changes": self._changes(content["changes"])}
         for name in ("previousKeys", *_SIDES.values()):
             if content.get(name) is not None:
@@ -107,13 +129,24 @@ class _Masking:
         ):
             if content.get(name) is not None:
                 shown[name] = self._owner_id(content[name], cases, rule)
-        aliases = content["metadata"].get("aliases") or {}
-        if not all(map(_TOKEN.fullmatch, (*aliases, *aliases.values()))):
-            shown["metadata"] = {name: told for name, told in content["metadata"].items() if name != "aliases"}
-        self._hidden |= {
-            name for name in ("entityId", "orgId", "userId", "metadata") if shown.get(name) != content.get(name)
-        }
+        shown["metadata"] = self._metadata(content["metadata"], {*content["changes"], *content["keys"]})
+        if content["eventType"] not in map(self._spec.event_type, ALL_OPERATIONS):
+            shown["eventType"] = MASK
+        if "table" in content:
+            shown["table"] = label(content["table"])
+        members = ("eventType", "entityId", "orgId", "userId", "metadata", "table")
+        self._hidden |= {name for name in members if shown.get(name) != content.get(name)}
         return ShownEvent(shown, tuple(sorted(self._hidden)), self._wrong)
+
+    def _metadata(self, metadata: Mapping[str, Any], columns: set[str]) -> dict[str, Any]:
+        shown = {name: label(told) if name in _LABELS else told for name, told in metadata.items()}
+        for name in _NAMES:
+            if name in metadata:
+                shown[name] = [column for column in metadata[name] if column in columns or column in self._spec.known]
+        aliases = metadata.get("aliases") or {}
+        if not all(map(_TOKEN.fullmatch, (*aliases, *aliases.values()))):
+            del shown["aliases"]
+        return shown
 
     def _row(self, row: Mapping[str, Any], image: str) -> dict[str, Any]:
         redacted, shown = self._rules.redact(row, self._images[image]).row, dict[str, Any]()
@@ -152,18 +185,30 @@ class _Masking:
     def _entity_id(self, content: Mapping[str, Any], keys: Mapping[str, Any]) -> str:
         """That of the keys that are shown; MASK if the id is not made of the keys."""
         columns, whole = self._spec.key, content["keys"]
-        if {*columns} != whole.keys() or entity_id({name: whole[name] for name in columns}) != content["entityId"]:
+        if entity_id({name: whole[name] for name in columns}) != content["entityId"]:
             return MASK
         return entity_id({name: keys.get(name, MASK) for name in columns})
 
-    def _owner_id(self, value: str, cases: Iterable[OwnerCase], rule: Redactor | None) -> str:
-        """By the rule of the column that it comes from."""
+    def _owner_id(self, value: str, cases: Sequence[OwnerCase], rule: Redactor | None) -> str:
+        """By the rule of the column that it comes from. Of a table whose rows have no such owner nothing is shown."""
         if rule is not None:
             return value if _TOKEN.fullmatch(value) else form_of(rule, value)
-        conditional = {case.column for case in cases if isinstance(case, FromColumn)} & self._owners.spared_owners
-        images = self._images.values()
-        spared = all(any(self._spec.redact[name].spares(image) for image in images) for name in conditional)
-        return value if spared else MASK
+        columns = {case.column for case in cases if isinstance(case, FromColumn)} & self._owners.spared_owners
+        return value if cases and all(map(self._spares, columns)) else MASK
+
+    def _spares(self, column: str) -> bool:
+        """Whether the event tells that the rule of a column leaves its row alone: as the row is now, if it says so."""
+        rule, after = self._spec.redact[column], self._images["after"]
+        return rule.spares(after if after.keys() >= rule.unless.keys() else self._images["before"])
+
+
+def _agreed(*tellings: Mapping[str, Any]) -> dict[str, Any]:
+    """What all of them say of a row; null where one contradicts another, which no condition spares."""
+    found: dict[str, Any] = {}
+    for telling in tellings:
+        for name, value in telling.items():
+            found[name] = value if found.get(name, value) == value else None
+    return found
 
 
 def _fits(kind: ColumnType | None, value: Any) -> bool:

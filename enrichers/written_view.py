@@ -8,6 +8,7 @@ from typing import Any, assert_never
 import msgspec
 
 from enrichers.event_names import EventNames
+from enrichers.event_view import label
 from enrichers.letter_view import LetterView
 from enrichers.row_view import MASK, printable
 from models.buried import Buried
@@ -116,7 +117,7 @@ class WrittenView:
             return _with(bare, entity=MASK, body={"event": shown.document()}, **told)
         event = msgspec.convert(shown.content["event"], _Event)
         redriven = _header(record, HEADER_REDRIVEN)
-        origin = {"source": printable(_header(record, HEADER_SOURCE)) or None}
+        origin = {"source": label(_header(record, HEADER_SOURCE)) or None}
         origin |= {"redriven": redriven} if redriven.isdigit() else {}
         return _with(
             bare, table=printable(event.entity_type), operation=printable(event.operation),

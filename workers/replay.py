@@ -113,7 +113,7 @@ async def stretch(settings: Settings, kafka: KafkaAccess, replay: Replay) -> Str
         end = min(goal, until[tp].offset) if until.get(tp) else goal
         begin = min(max(start, begins, reached or 0), end)
         ranges[tp] = LogRange(tp, begin, end, whole=True)
-    return Stretch(ranges, gone, held_back)
+    return Stretch(ranges, gone, tuple(f"{_name(tp)} from {goals[tp]} on" for tp in held_back))
 
 
 async def _retention_ms(kafka: KafkaAccess, topic: str) -> int | None:

@@ -20,7 +20,9 @@ from enrichers.row_view import MASK, RowView
 from enrichers.written_view import WrittenView
 from models.buried import Buried
 from models.catalogue import load_catalogue
+from models.dead_letter import dead_headers
 from models.outcome import Failure, Ok
+from models.raw import HEADER_SOURCE, HEADER_TRACE
 from models.redrive import DeadRecord
 from models.strict_json import decode
 from models.written import Writer
@@ -56,6 +58,10 @@ EVENT: dict[str, Any] = {
 def changed(column: str, value: Any, **others: Any) -> dict[str, Any]:
     sides = {column: {"new": value, "old": None}} | {name: {"new": other} for name, other in others.items()}
     return {"changes": sides, "changedFields": sorted(sides)}
+
+
+def of(metadata: dict[str, Any]) -> dict[str, Any]:
+    return EVENT | {"metadata": EVENT["metadata"] | metadata}
 
 
 @pytest.fixture
@@ -117,7 +123,21 @@ CANARIES: dict[str, Callable[[], dict[str, Any]]] = {
     "a value of another type": lambda: EVENT | changed("Name", ["CANARY"]),
     "an image before": lambda: EVENT | {"before": {"Card": "CANARY", "Surprise": "CANARY"}},
     "an image after": lambda: EVENT | {"after": {"Boss": "CANARY", "Ref": "CANARY"}},
-    "an alias": lambda: EVENT | {"metadata": EVENT["metadata"] | {"aliases": {"CANARY": TOKEN}}},
+    "an alias": lambda: of({"aliases": {TOKEN: "CANARY"}}),
+    "the name of an alias": lambda: of({"aliases": {"CANARY": TOKEN}}),
+    "a type of events that the table does not have": lambda: EVENT | {"eventType": "CANARY"},
+    "a column that is none": lambda: of({"redactedFields": ["CANARY 1"], "precisionLoss": ["CANARY 2"]}),
+    "the way it came": lambda: of(dict.fromkeys(("service", "shardId", "transactionId", "sourceTable"), "CANARY @ x")),
+    "a place in S3": lambda: EVENT | {"payloadRef": "s3://CANARY/x"},
+    "a key that is none of the table": lambda: EVENT | {"keys": EVENT["keys"] | {"Mail": "CANARY"}},
+    "images that contradict each other": lambda: (
+        EVENT | changed("Kind", "EXTERNAL") | {"after": {"Kind": "USER", "Ref": "CANARY"}}
+    ),
+    "a former key that contradicts the key": lambda: (
+        EVENT
+        | {"previousKeys": {"Phone": TOKEN}, "before": {"Kind": "EXTERNAL"}}
+        | {"changes": {"Kind": {"old": "USER"}, "Ref": {"old": "CANARY"}}, "changedFields": ["Kind", "Ref"]}
+    ),
     "a member that events do not have": lambda: EVENT | {"mail": "CANARY"},
     "a table that has no rules": lambda: EVENT | {"entityType": "strangers"} | changed("Name", "CANARY"),
     "the least that can be sent": lambda: {
@@ -138,7 +158,8 @@ def test_of_what_others_wrote_no_value_that_a_rule_takes_is_shown(what: str, vie
         for key in (f"people:{event['entityId']}", "CANARY"):
             text = shown(view, key, json.dumps(event).encode())
             assert "CANARY" not in text
-            assert EVENT["eventId"] in text or "another program wrote it" in text or "no rules" in text
+            told = ("another program wrote it", "no rules", "its keys are not those of its table")
+            assert EVENT["eventId"] in text or any(why in text for why in told)
 
 
 def test_what_a_condition_spares_is_shown_where_the_event_tells_that_it_does(views: list[LetterView]) -> None:
@@ -154,11 +175,43 @@ def test_an_owner_that_a_condition_may_take_is_shown_where_the_event_tells_that_
     del agent["orgId"]
     for columns, user in (
         (changed("AgentType", "USER"), "41446681800"), (changed("AgentType", "EXTERNAL"), MASK),
-        (changed("Skill", "x"), MASK),
+        (changed("Skill", "x"), MASK), (changed("Skill", "x") | {"after": {"AgentType": "USER"}}, "41446681800"),
+        ({"changes": {"AgentType": {"old": "USER", "new": "EXTERNAL"}}, "changedFields": ["AgentType"]}, MASK),
+        ({"changes": {"AgentType": {"old": "USER"}}, "changedFields": ["AgentType"]}, "41446681800"),
     ):  # fmt: skip
         content = VIEWS[0].event(json.dumps(agent | columns).encode()).content
         assert content is not None
         assert content["userId"] == user
+
+
+def test_of_an_owner_that_no_row_of_the_table_has_nothing_is_shown() -> None:
+    queue = EVENT | {
+        "entityType": "call_center_queues",
+        "entityId": "1",
+        "keys": {"ID": 1},
+        "orgId": "3",
+        "userId": "7",
+    }
+    content = VIEWS[0].event(json.dumps(queue).encode()).content
+    assert content is not None
+    assert (content["orgId"], content["userId"]) == ("3", MASK)
+
+
+def test_a_value_that_is_not_of_its_type_is_not_shown() -> None:
+    user = EVENT | {"entityType": "users", "entityId": "7", "keys": {"ID": 7}} | changed("HomeOrgID", "head office")
+    del user["orgId"]
+    found = VIEWS[0].event(json.dumps(user).encode())
+    assert found.content is not None
+    assert found.content["changes"]["HomeOrgID"]["new"] == MASK
+    assert found.wrong_types == {"HomeOrgID": "int"}
+
+
+def test_headers_that_say_no_name_and_no_number_are_not_shown(views: list[LetterView]) -> None:
+    told = dead_letter(1, stage="publish", topic="cdc.events", table="people")
+    headers = [(HEADER_SOURCE, b"jane doe"), (HEADER_TRACE, b"a1"), ("mail", b"jane@x.test")]
+    record = DeadRecord(0, 1, T0, b"people:x", b"{}", dead_headers(told, headers))
+    document = show_document(Buried.of(record), views[0])
+    assert document["headers"] == {HEADER_SOURCE: MASK, HEADER_TRACE: "a1", "mail": "(11 bytes)"}
 
 
 def test_what_is_not_shown_as_it_stands_is_named(views: list[LetterView]) -> None:

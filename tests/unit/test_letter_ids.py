@@ -12,9 +12,10 @@ from workers.failures import NotFoundError
 ID = LetterId(3, 5)
 ASKED = Selection(ids=frozenset({ID}))
 FILTERED = Selection(ids=frozenset({ID}), tables=frozenset({"users"}))
-NOTHING = DeadLetters({}, {})
+NOTHING = DeadLetters({}, {}, goals={3: 9})
 SEEN = DeadLetters({}, {}, seen={ID})
-HIDDEN = DeadLetters({}, {}, held_back=("cdc.dead/3 from 4 on",))
+SHORT = DeadLetters({}, {}, goals={3: 5})
+HIDDEN = DeadLetters({}, {}, held_back=("cdc.dead/3 from 4 on",), goals={3: 4}, hidden=frozenset({3}))
 REDRIVEN = DeadLetters({}, {ID: Handled(ID, "redriven", T0, T0)})
 DROPPED = DeadLetters({}, {ID: Handled(ID, "dropped", T0, T0)})
 
@@ -48,9 +49,10 @@ def test_a_letter_that_was_handled_is_known(found: DeadLetters, undo: bool) -> N
     [
         (NOTHING, True, "cdc dlq: no letter, or Kafka has deleted it: 3:5\n"),
         (NOTHING, False, ""),
+        (SHORT, False, "cdc dlq: no letter, or Kafka has deleted it: 3:5\n"),
         (SEEN, True, ""),
         (REDRIVEN, True, ""),
-        (HIDDEN, False, "cdc dlq: not read: cdc.dead/3 from 4 on, an open transaction stands before it"),
+        (HIDDEN, True, "cdc dlq: not read: cdc.dead/3 from 4 on, an open transaction stands before it"),
     ],
 )
 def test_an_id_that_is_none_beside_others_is_told(
@@ -59,4 +61,5 @@ def test_an_id_that_is_none_beside_others_is_told(
     assert tell_missing(ASKED, found, whole=whole) == bool(told)
     said = capsys.readouterr().err
     assert said.startswith(told)
+    assert said.count("\n") <= 1
     assert bool(said) == bool(told)

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
+from msgspec.structs import replace as replace_struct
 
 from enrichers.event_names import Named
 from enrichers.pipeline import Pipeline, PipelineOptions
 from enrichers.rerun import rerun
+from models.buried import Buried
 from models.handled import Handled, LetterId
 from models.outcome import Failure
 from models.pause import Pause, Target
@@ -23,10 +25,12 @@ from workers.cli.trace_lines import since, trail_lines
 from workers.kafka.groups import GroupState
 from workers.settings.worker import Settings
 from workers.trace.aftermath import Aftermath, Again, Receipt, tells_of
+from workers.trace.ending import ending_of
 from workers.trace.heads import EventHead, EventRecord
 from workers.trace.scene import Anchor, Scene
 from workers.trace.standing import StageStanding
-from workers.trace.trail import Walk, ending_of, later_hops, left_out, trail_of
+from workers.trace.trail import later_hops, left_out, trail_of
+from workers.trace.walk import Walk
 
 RAW, EVENTS = TopicPartition("cdc.raw.core", 0), TopicPartition("cdc.events", 0)
 REDRIVE = TopicPartition("cdc.redrive.enrich", 0)
@@ -135,14 +139,52 @@ def test_a_letter_that_came_again_ends_as_what_became_of_it_then() -> None:
     assert "cdc dlq show 0:5" in ending(failed)[1]
 
 
-def test_an_event_that_came_again_is_not_dead_for_the_letter_it_was() -> None:
-    letter, past = buried(3, stage="publish"), {"publish": standing("publish", events=EVENT_OFFSET + 1)}
+def refused(offset: int, *, of: EventRecord = EVENT, **fields: Any) -> Buried:
+    """A letter of publish."""
+    letter = buried(offset, stage="publish", topic="cdc.events", **fields)
+    assert letter.letter is not None
+    return replace(letter, letter=replace(letter.letter, offset=of.offset))
+
+
+def published() -> dict[str, StageStanding]:
+    """Publish past the first event, and past a record of its redrive topic."""
     redrive = TopicPartition("cdc.redrive.publish", 0)
-    past["publish"] = replace(past["publish"], offsets={EVENTS: EVENT_OFFSET + 1, redrive: 9})
-    came = Aftermath([EVENT], letters=[letter], again=[again("publish", 8)])
-    assert ending(walk(came, stages=past))[0] is Ending.GONE
-    came.letters.append(buried(5, stage="publish", redriven=8))
-    assert "cdc dlq show 0:5" in ending(walk(came, stages=past))[1]
+    publish = standing("publish", events=EVENT_OFFSET + 1)
+    return {"enrich": standing("enrich", raw=OFFSET + 1, redrive=9),
+            "publish": replace(publish, offsets={**publish.offsets, redrive: 9})}  # fmt: skip
+
+
+def test_an_event_that_came_again_is_not_dead_for_the_letter_it_was() -> None:
+    came = Aftermath([EVENT], letters=[refused(3)], again=[again("publish", 8)])
+    assert ending(walk(came, stages=published()))[0] is Ending.GONE
+    came.letters.append(refused(5, redriven=8))
+    assert "cdc dlq show 0:5" in ending(walk(came, stages=published()))[1]
+
+
+def test_a_letter_of_publish_that_came_again_outlives_its_event() -> None:
+    came = Aftermath(letters=[refused(3)], again=[again("publish", 8)])
+    assert ending(walk(came, stages=published()))[0] is Ending.GONE
+    came.receipts.append(replace(RECEIPT, head=replace_struct(RECEIPT.head, redriven=8)))
+    assert ending(walk(came, stages=published()))[0] is Ending.DELIVERED
+    failed = Aftermath(letters=[refused(3), refused(5, redriven=8)], again=[again("publish", 8)])
+    assert "cdc dlq show 0:5" in ending(walk(failed, stages=published()))[1]
+
+
+def test_what_became_of_a_change_that_came_again_waits_whatever_became_of_it_before() -> None:
+    second = replace(EVENT, offset=EVENT_OFFSET + 9, redriven=8)
+    for before in (Aftermath(letters=[refused(3)]), Aftermath(receipts=[RECEIPT])):
+        came = Aftermath([EVENT, second], before.letters, [again("enrich", 8)], before.receipts)
+        assert ending(walk(came, stages=published()))[0] is Ending.WAITING
+
+
+def test_a_letter_that_nobody_has_handled_is_told_beside_the_receipt_of_the_same_change() -> None:
+    second = replace(EVENT, offset=EVENT_OFFSET - 3, redriven=8)
+    came = Aftermath([EVENT, second], [refused(3, of=second)], [again("enrich", 8)], [RECEIPT])
+    assert "cdc dlq show 0:3" in ending(walk(came, stages=published()))[1], "the last time counts"
+    twice = Aftermath([EVENT], [buried(3, redriven=8)], [again("enrich", 8)], [RECEIPT])
+    told, why = ending(walk(twice, stages=published()))
+    assert told is Ending.DELIVERED
+    assert why.endswith("Nobody has handled its dead letter 0:3")
 
 
 def test_what_was_lost_unread_is_told_by_its_gap() -> None:

@@ -170,7 +170,7 @@ def tell_missing(selection: Selection, found: "DeadLetters", *, whole: bool = Tr
     """Say which letters could not be read, and which ids are none; whether there are any. `whole`: all that fits was
     read."""
     hidden = tell_held_back(found)
-    missing = sorted(selection.ids - found.seen - found.marks.keys()) if whole else []
+    missing = found.missing(selection.ids, whole=whole)
     if missing:
         click.echo(f"{NAME}: no letter, or Kafka has deleted it: {', '.join(map(str, missing))}", err=True)
     return hidden or bool(missing)

@@ -198,4 +198,10 @@ async def _drop(
             await write_drop(producer, Topics.of(settings), marks, undo=undo, now_ms=now_ms, tell=tell)
     if not marks:
         require_ids(selection, found, undo=undo)
+    for letter in sorted(found.seen - {mark.letter for mark in marks}):
+        action = found.marks[letter].action if letter in found.marks else None
+        if undo and action != "dropped":
+            click.echo(f"{NAME}: {letter} is not dropped", err=True)
+        elif action is not None and not undo:
+            click.echo(f"{NAME}: {letter} is {action} already", err=True)
     return marks, kinds, tell_missing(selection, found)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from enrichers.event_view import label
 from enrichers.letter_view import LetterView, printable
 from models.buried import Buried
 from models.raw import (
@@ -43,7 +44,7 @@ def show_document(letter: Buried, view: LetterView) -> dict[str, Any]:
         **letter.document(),
         "key": view.key(letter) or None,
         "headers": {
-            printable(name): printable(value.decode("utf-8", "replace")) if name in TOLD else f"({len(value)} bytes)"
+            printable(name): label(value.decode("utf-8", "replace")) if name in TOLD else f"({len(value)} bytes)"
             for name, value in letter.record.headers
             if not name.startswith(("cdc-dead-", "cdc-gap-"))
         },

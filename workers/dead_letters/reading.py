@@ -39,8 +39,22 @@ class DeadLetters:
     """Partitions with an open transaction, and where it begins: what stands behind it cannot be read."""
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     """Where the logs begin. Letters before that are gone, and nobody asks any more what was done with them."""
+    goals: dict[int, int] = field(default_factory=dict)
+    """By partition: where reading ends."""
+    hidden: frozenset[int] = frozenset()
+    """Partitions of `held_back`."""
     seen: set[LetterId] = field(default_factory=set)
     """Of the ids that are asked for, those that were read, whatever else is asked of them."""
+
+    def missing(self, ids: Collection[LetterId], *, whole: bool) -> list[LetterId]:
+        """Those that are none: nothing stands there, and nothing is known of it. `whole`: all of the selection was
+        read; else only what lies outside of the logs."""
+        found = []
+        for letter in sorted(set(ids) - self.seen - self.marks.keys()):
+            beyond = letter.offset >= self.goals.get(letter.partition, 0)
+            if (beyond or whole) and not (beyond and letter.partition in self.hidden):
+                found.append(letter)
+        return found
 
     def last(self, offsets: int) -> "DeadLetters":
         """Only the end of every partition."""
@@ -67,13 +81,15 @@ async def look(
     try:
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(tps)
         since = dict(starts)
-        if selection.since_ms is not None:
+        if selection.since_ms is not None and not selection.ids:  # of ids it is told why they do not fit
             later = await consumer.offsets_for_times(dict.fromkeys(tps, selection.since_ms))
             since = {tp: later[tp].offset if later.get(tp) else goals[tp] for tp in tps}
     finally:
         await consumer.stop()
     ranges = {tp: _range(tp, max(starts[tp], since[tp]), goals[tp], selection.ids) for tp in tps}
-    return DeadLetters(ranges, marks, held_back, starts)
+    told = tuple(f"{tp.topic}/{tp.partition} from {goals[tp]} on" for tp in held_back)
+    ends_at, hidden = {tp.partition: goal for tp, goal in goals.items()}, frozenset(tp.partition for tp in held_back)
+    return DeadLetters(ranges, marks, told, starts, ends_at, hidden)
 
 
 async def letters(
@@ -115,8 +131,11 @@ async def newest(found: DeadLetters, limit: int, read: Read) -> tuple[list[Burie
         span *= GROWTH
 
 
-async def settled(kafka: KafkaAccess, tps: list[TopicPartition]) -> tuple[dict[TopicPartition, int], tuple[str, ...]]:
-    """Where to read to: to the high watermarks of now, once every transaction before them has ended."""
+async def settled(
+    kafka: KafkaAccess, tps: list[TopicPartition]
+) -> tuple[dict[TopicPartition, int], list[TopicPartition]]:
+    """Where to read to: to the high watermarks of now, once every transaction before them has ended; of the partitions
+    where one has not, where it begins."""
     goals = await ends(kafka.connection, CLIENT, tps, stable=False)
     deadline = monotonic() + PATIENCE
     while True:
@@ -125,8 +144,7 @@ async def settled(kafka: KafkaAccess, tps: list[TopicPartition]) -> tuple[dict[T
         if not held_back or monotonic() >= deadline:
             break
         await asyncio.sleep(PAUSE)
-    told = tuple(f"{tp.topic}/{tp.partition} from {stable[tp]} on" for tp in held_back)
-    return {tp: min(goals[tp], stable[tp]) for tp in tps}, told
+    return {tp: min(goals[tp], stable[tp]) for tp in tps}, held_back
 
 
 def _range(tp: TopicPartition, start: int, end: int, ids: frozenset[LetterId]) -> LogRange:

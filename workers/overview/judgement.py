@@ -281,7 +281,7 @@ def _against(notice: Notice) -> str:
         case NoticeKind.AWAY:
             return "it goes on by itself; cdc health says what does not answer"
         case NoticeKind.PARKED:
-            if "throttl" in notice.why.lower():
+            if "throttl" in notice.why.lower() and not notice.why.startswith("S3:"):
                 return "a larger quota of PutEvents, named in CDC_PUT_EVENTS_QUOTA; it goes on by itself, late"
             return f"mend what the code names; cdc logs --stage {notice.stage} --level warning"
         case NoticeKind.DIFFERS:

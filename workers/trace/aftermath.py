@@ -13,7 +13,7 @@ from models.handled import Handled, LetterId
 from models.receipt import ReceiptRecord, receipt_record
 from models.redrive import RedriveOrigin, origin_of
 from workers.dead_letters.marks import read_marks
-from workers.trace.heads import EventRecord, event_record, shown_head
+from workers.trace.heads import EventRecord, event_record, raw_offset_of, shown_head
 from workers.trace.scene import CLOCKS_MS, Anchor, Scene
 
 
@@ -76,13 +76,13 @@ async def look(scene: Scene, anchor: Anchor) -> Aftermath:
     for again in found.again:
         if again.stage == "enrich":
             found.events += await _events(scene, anchor, max(0, again.time_ms - CLOCKS_MS), redriven=again.offset)
+    event_id = found.events[0].head.event_id if found.events else anchor.event_id
     for event in found.events:
-        found.receipts += await _receipts(scene, event, max(0, event.time_ms - CLOCKS_MS), redriven=None)
-    by_offset = {event.offset: event for event in found.events}
+        found.receipts += await _receipts(scene, event_id, (place.partition, event.offset), event.time_ms)
     for again in found.again:
-        if again.stage == "publish" and again.origin.offset in by_offset:
-            event = by_offset[again.origin.offset]
-            found.receipts += await _receipts(scene, event, max(0, again.time_ms - CLOCKS_MS), redriven=again.offset)
+        if again.stage == "publish" and event_id:  # its event may be gone long before the letter that it became
+            of = (place.partition, again.origin.offset)
+            found.receipts += await _receipts(scene, event_id, of, again.time_ms, redriven=again.offset)
     if found.letters:
         marks = await read_marks(scene.settings, scene.kafka, scene.tell)
         found.letters = [
@@ -166,8 +166,10 @@ async def _letters_and_again(scene: Scene, anchor: Anchor, from_ms: int, found: 
         return (origin.topic, origin.partition, origin.offset) in meant
 
     def _names(record: Any) -> bool:
-        """An event that came again made another event, which only its id connects with this change."""
-        return bool(event_id) and b'"eventId":"' + event_id + b'"' in (record.value or b"")
+        """A change that came again made another event, which its id and its place in raw connect with this change."""
+        if not event_id or b'"eventId":"' + event_id + b'"' not in (record.value or b""):
+            return False
+        return raw_offset_of(record.value) == place.offset
 
     tps = scene.tps(topics.dead, *topics.redrive.values(), partition=place.partition)
     picked: list[Buried | Again] = await scene.scan(tps, from_ms, pick, doing="dead letters and redrives looked at")
@@ -187,17 +189,20 @@ def tells_of(gap: Mapping[str, str], meant: Collection[tuple[str, int, int]]) ->
     return any(gap.get("topic") == topic and partition == p and start <= offset < end for topic, p, offset in meant)
 
 
-async def _receipts(scene: Scene, event: EventRecord, from_ms: int, *, redriven: int | None) -> list[Receipt]:
-    wanted = event.head.event_id.encode()
+async def _receipts(
+    scene: Scene, event_id: str, place: tuple[int, int], written_ms: int, *, redriven: int | None = None
+) -> list[Receipt]:
+    """`place`: partition and offset of the event. `written_ms`: when what was sent was written."""
+    wanted, (partition, offset) = event_id.encode(), place
 
     def pick(record: Any) -> Receipt | None:
         receipt = receipt_record(record.value) if record.key == wanted else None
-        if receipt is None or receipt.offset != event.offset or receipt.redriven_at != redriven:
+        if receipt is None or receipt.offset != offset or receipt.redriven_at != redriven:
             return None
         return Receipt(receipt, record.partition, record.offset, record.timestamp)
 
-    tps = scene.tps(scene.topics.receipts, partition=event.partition)
-    return await scene.scan(tps, from_ms, pick, doing="receipts looked at", enough=1)
+    tps = scene.tps(scene.topics.receipts, partition=partition)
+    return await scene.scan(tps, max(0, written_ms - CLOCKS_MS), pick, doing="receipts looked at", enough=1)
 
 
 def _marked(letter: Buried, handled: Handled | None) -> Buried:

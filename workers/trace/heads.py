@@ -66,8 +66,19 @@ _event = msgspec.json.Decoder(EventHead)
 
 
 def shown_head(content: Mapping[str, Any] | None) -> EventHead | None:
-    """Of an event as it is masked."""
-    return None if content is None else msgspec.convert(content["event"], EventHead)
+    """Of an event as it is masked; None if it cannot be one of ours."""
+    try:
+        return None if content is None else msgspec.convert(content["event"], EventHead)
+    except msgspec.ValidationError:
+        return None
+
+
+def raw_offset_of(value: bytes | None) -> int:
+    """Of the raw record that an event was made of; -1 if it does not say. Never raises for data."""
+    try:
+        return _event.decode(value or b"").raw_offset
+    except (msgspec.MsgspecError, RecursionError):
+        return -1
 
 
 def event_record(record: Any) -> EventRecord | None:

@@ -1,70 +1,26 @@
 """The trail of one raw record: its hops in order, and where and why it ends."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import TopicPartition
 
-from enrichers.event_names import Named
 from enrichers.pipeline import Pipeline
-from enrichers.rerun import Rerun, rerun
+from enrichers.rerun import rerun
 from enrichers.row_view import printable
 from models.buried import Buried
-from models.raw import RawRecord
-from models.remedies import remedy_of
 from models.trail import Ending, Hop, Trail
-from models.written import Place, Writer, Written, stamp
+from models.written import Place, Writer
 from workers.trace import aftermath, standing
 from workers.trace.aftermath import Aftermath, Again, Receipt
-from workers.trace.durations import duration
+from workers.trace.ending import ending_of
 from workers.trace.heads import EventRecord
 from workers.trace.scene import Anchor, Scene
-from workers.trace.standing import StageStanding
+from workers.trace.walk import Walk
 
 STEPS_NOTE = "steps: the tables of now, without lookups and without what workers remember"
 IMPORTED_NOTE = "it came out of a queue by `cdc dlq import`, and never stood in a raw topic"
 MOST_NAMED = 8
-
-
-@dataclass(slots=True)
-class Walk:
-    """What is known of one change."""
-
-    scene: Scene
-    anchor: Anchor
-    after: Aftermath
-    stages: dict[str, StageStanding]
-    raw: RawRecord | None = None
-    shown: Written | None = None
-    named: Named = field(default_factory=lambda: Named(None))
-    again: Rerun | None = None
-    earlier: EventRecord | None = None
-    raw_start: int = 0
-    """Where the log of raw begins."""
-    events_gone: bool = False
-    """Retention may have deleted what was made of it when it came again."""
-
-    @property
-    def event(self) -> EventRecord | None:
-        """The first one that was made of it."""
-        return self.after.events[0] if self.after.events else None
-
-    @property
-    def left_out(self) -> bool:
-        """Whether enrich is done with it, and made neither event nor dead letter of it the last time that it came."""
-        after, enrich, place = self.after, self.stages["enrich"], self.anchor.place
-        if after.events:
-            return False
-        if (last := after.last_again("enrich")) is not None:
-            return enrich.passed(last.tp, last.offset) and not after.failed_again(last)
-        raw = TopicPartition(place.topic, place.partition)
-        return self.anchor.imported is None and not after.letters and enrich.passed(raw, place.offset)
-
-    @property
-    def event_id(self) -> str:
-        if self.event is not None:
-            return printable(self.event.shown.event_id) if self.event.shown is not None else ""
-        return self.named.event_id or self.anchor.event_id
 
 
 async def follow(scene: Scene, anchor: Anchor, pipeline: Pipeline) -> Trail:
@@ -229,64 +185,6 @@ def _receipt_hop(receipt: Receipt, topic: str) -> Hop:
     details: dict[str, Any] = {"busEventId": printable(head.bus_event_id), "code": printable(head.code)}
     details["attempts"] = head.attempts
     return Hop("receipt", text, head.time or receipt.time_ms, Place(topic, receipt.partition, receipt.offset), details)
-
-
-def ending_of(walk: Walk, tp: TopicPartition) -> tuple[Ending, str]:
-    """Where it ends, and why. `tp`: of the raw record. What a stage has still to come to waits, whatever is known."""
-    after, now = walk.after, walk.scene.now_ms()
-    for again in reversed(after.again):
-        if not walk.stages[again.stage].passed(again.tp, again.offset):
-            return Ending.WAITING, walk.stages[again.stage].why_not(again.tp, again.offset, now - again.time_ms)
-    if after.events:
-        return _of_event(walk, after.events[-1], now)
-    if walk.events_gone:
-        return Ending.GONE, "it came again, and what may have become of it is older than what cdc.events keeps"
-    if after.again and walk.left_out:
-        return Ending.DROPPED, "it came again, and no event was made of it; the hop enrich says what may be the reason"
-    if after.letters:
-        return _of_letter(after.letters[-1])
-    enrich, offset = walk.stages["enrich"], walk.anchor.place.offset
-    if walk.anchor.imported is not None:
-        return Ending.GONE, "its dead letter is older than what the topics keep"
-    if not enrich.passed(tp, offset):
-        return Ending.WAITING, enrich.why_not(tp, offset, now - walk.anchor.since_ms)
-    if walk.raw is None:
-        return Ending.GONE, "what Kafka still holds says nothing of it: it is older than what the topics keep"
-    if walk.earlier is None and (walk.again is None or walk.again.outcome != "dropped"):
-        return Ending.DROPPED, "no event was made of it; the hop enrich says what may be the reason"
-    return Ending.DROPPED, "no event was made of it, and none is missing"
-
-
-def _of_event(walk: Walk, event: EventRecord, now: int) -> tuple[Ending, str]:
-    after, publish = walk.after, walk.stages["publish"]
-    tp = TopicPartition(walk.scene.topics.events, event.partition)
-    letters = [letter for letter in after.letters if letter.stage == "publish"]
-    if (last := after.last_again("publish")) is not None and not after.failed_again(last):
-        letters = []
-    if after.receipts:
-        times = len(after.receipts)
-        again = f"; {times} times in all, as it came again" if times > 1 else ""
-        return Ending.DELIVERED, f"the bus has it{_took(walk, after.receipts[0])}{again}"
-    if letters:
-        return _of_letter(letters[-1])
-    if not publish.passed(tp, event.offset):
-        return Ending.WAITING, publish.why_not(tp, event.offset, now - event.time_ms)
-    return Ending.GONE, (
-        "publish is done with it, and there is no receipt: it is older than what the receipts' topic keeps, or its "
-        "offsets were set by hand; `cdc status --audit` counts"
-    )
-
-
-def _took(walk: Walk, receipt: Receipt) -> str:
-    change = walk.named.change
-    took = (receipt.head.time or receipt.time_ms) - change.committed_ms if change is not None else -1
-    return f", {duration(took)} after the commit" if took >= 0 else ""
-
-
-def _of_letter(letter: Buried) -> tuple[Ending, str]:
-    if letter.handled is not None and letter.handled.action == "dropped":
-        return Ending.DEAD, f"its dead letter {letter.id} was dropped by an operator at {stamp(letter.handled.at_ms)}"
-    return Ending.DEAD, f"{remedy_of(letter)}. `cdc dlq show {letter.id}` tells more"
 
 
 def _names(names: tuple[str, ...]) -> str:
