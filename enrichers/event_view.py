@@ -15,6 +15,7 @@ from enrichers.redact import Redactor, UnredactableError
 from enrichers.row_view import MASK, RowView, form_of
 from models.column_types import CHECKS, WRONG
 from models.event import read_envelope
+from models.labels import label
 from models.normalized_record import NormalizedRecord
 from models.record_type import refusal_of
 from models.strict_json import JsonError, decode, wire
@@ -23,8 +24,6 @@ from models.tables import ALL_OPERATIONS, ColumnType, FromColumn, OwnerCase, Own
 _TOKEN = re.compile(r"h[0-9]{1,9}\.[0-9a-f]{32}|tok[0-9]{1,9}_[0-9a-f]{24}", re.ASCII)
 """What a keyed action gives, under whatever key."""
 _SIDES = {"old": "before", "new": "after"}
-_LABEL = re.compile(r"[A-Za-z0-9._:/+-]{1,200}", re.ASCII)
-"""What our pipeline writes of the way of a record: names of streams and services, numbers, ids."""
 _LABELS = (
     "service", "environment", "sourceSchema", "sourceTable", "sequenceNumber", "shardId", "transactionId",
     "correlationId",
@@ -32,13 +31,6 @@ _LABELS = (
 _NAMES = ("redactedFields", "truncatedFields", "precisionLoss")
 _ONLY_ON_THE_BUS = ("payloadRef", "omittedFields")
 """What a publisher adds to an event that is too large for its bus: nothing of `cdc.events` has them."""
-
-
-def label(text: str) -> str:
-    """A word of the way of a record, if it can be one, else MASK: headers and metadata of foreign records may hold
-    anything."""
-    return text if not text or _LABEL.fullmatch(text) else MASK
-
 
 NOT_OURS = "another program wrote it: it has not the form of our events"
 

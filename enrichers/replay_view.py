@@ -17,6 +17,7 @@ from models.redrive import DeadRecord
 from models.sources import adapters
 from models.sources.reading import Reading
 from models.strict_json import JsonError, decode
+from models.tables import ALL_OPERATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,12 @@ class ReplayView(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class EventView:
-    """Of `cdc.events`. See ReplayView."""
+    """Of `cdc.events`. See ReplayView. Of a table that is not known, and of a type of events that its table does not
+    have, nothing is told: other programs may have written it (P6)."""
+
+    catalogue: Catalogue
 
     def seen(self, record: Any) -> Seen | None:
         """What the event says."""
@@ -65,8 +70,12 @@ class EventView:
             found = _event.decode(record.value)
         except (msgspec.MsgspecError, RecursionError):
             return Seen("")
-        table = printable(found.entity_type)
-        return Seen(table, printable(found.event_type), {table, found.metadata.source_table} - {""})
+        spec = self.catalogue.named(found.entity_type)
+        names = {found.entity_type, found.metadata.source_table} - {""}
+        if spec is None:
+            return Seen("", names=names)
+        known = found.event_type in map(spec.event_type, ALL_OPERATIONS)
+        return Seen(spec.name, found.event_type if known else "", names)
 
     def keys(self, seen: Seen, record: Any) -> Collection[str]:
         """That of the entity."""

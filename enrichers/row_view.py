@@ -7,6 +7,7 @@ from typing import Any
 from enrichers.compiled import CompiledTable, WrongType
 from enrichers.redact import REMOVED, MissingKeyError, Redactor, RowRedactor, Secret, redactor
 from enrichers.transform import BadValueError
+from models import labels
 from models.catalogue import Catalogue
 from models.change import Row
 from models.routing import id_text
@@ -14,8 +15,7 @@ from models.sources.reading import Reading
 from models.strict_json import JsonError, decode
 from models.tables import OwnerCase, Redaction, RedactionAction, TableSpec, spellings
 
-MASK = "***"
-"""Stands for a key or a value of which nothing may be shown."""
+MASK = labels.MASK
 _FIRST_VALUE = 2
 """Of a key: behind schema and table."""
 

@@ -8,11 +8,11 @@ from typing import Any, assert_never
 import msgspec
 
 from enrichers.event_names import EventNames
-from enrichers.event_view import label
 from enrichers.letter_view import LetterView
 from enrichers.row_view import MASK, printable
 from models.buried import Buried
 from models.change import Operation
+from models.labels import label
 from models.raw import HEADER_REDRIVEN, HEADER_SOURCE, HEADER_TABLE, RawRecord, raw_record_of
 from models.receipt import receipt_record
 from models.redrive import DeadRecord
@@ -80,10 +80,10 @@ class WrittenView:
         table, entity = printable(raw.table or ""), self._row_name(record)
         origin = raw.origin
         source = {
-            "source": raw.source or None, "stream": printable(origin.stream) or None,
-            "shard": printable(origin.shard) or None, "sequence": printable(origin.sequence) or None,
+            "source": raw.source or None, "stream": label(origin.stream) or None,
+            "shard": label(origin.shard) or None, "sequence": label(origin.sequence) or None,
             "subSequence": origin.sub_sequence, "arrivalMs": origin.arrival_ms or None,
-            "adapter": printable(raw.adapter or "") or None,
+            "adapter": label(raw.adapter or "") or None,
         }  # fmt: skip
         if not raw.value:
             said = "the row got another key" if raw.retired else "tombstone: it has no value"

@@ -4,6 +4,7 @@ everything else is headers beside them."""
 from dataclasses import dataclass, fields
 from typing import Any
 
+from models.labels import label
 from models.outcome import Dead, ErrorCategory, Failure
 from models.raw import REDRIVE_PREFIX, Headers, RawRecord
 from models.taxonomy import handling
@@ -105,9 +106,9 @@ def dead_letter(
         attempts=attempts,
         first_failed_ms=failed_ms if first_failed_ms is None else first_failed_ms,
         last_failed_ms=failed_ms,
-        stream=record.origin.stream,
-        shard=record.origin.shard,
-        sequence=record.origin.sequence,
+        stream=label(record.origin.stream),
+        shard=label(record.origin.shard),
+        sequence=label(record.origin.sequence),
         sub_sequence=record.origin.sub_sequence,
         topic=record.topic,
         partition=record.partition,

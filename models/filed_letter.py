@@ -5,6 +5,7 @@ What a record becomes depends on the record alone, so that whoever files it twic
 
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +15,6 @@ import msgspec
 
 from models.buried import Buried
 from models.dead_letter import GAP_PREFIX, PREFIX, DeadLetter
-from models.event import read_envelope
 from models.kinesis import KinesisDecodedData
 from models.outcome import Dead
 from models.raw import HEADER_ADAPTER
@@ -114,11 +114,12 @@ class FiledLetter:
             found["archive"] = f"s3://{bucket}/{self.object_key}"
         return found
 
-    def view(self) -> Any:
-        """The payload without a value of the source's row (P6): an event, columns with kinds, or size and digest."""
+    def view(self, event_of: Callable[[bytes], Any]) -> Any:
+        """The payload without a value of the source's row (P6): an event, columns with kinds, or size and digest.
+        `event_of` gives what may be shown of a record of `cdc.events`, or None."""
         value = self.record.value or b""
         if self.letter is not None and self.letter.stage in REDACTED_STAGES:
-            if len(value) <= MAX_VIEW and (event := _event(value)) is not None:
+            if len(value) <= MAX_VIEW and (event := event_of(value)) is not None:
                 return event
         elif self.letter is not None:
             adapter = dict(self.record.headers).get(HEADER_ADAPTER, b"").decode("utf-8", "replace")
@@ -170,15 +171,6 @@ def _json_object(value: bytes) -> msgspec.Raw | None:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     return msgspec.Raw(value)
-
-
-def _event(value: bytes) -> msgspec.Raw | None:
-    """Only what is an event was redacted: others may write to `cdc.events`, too."""
-    try:
-        read_envelope(value)
-    except ValueError:
-        return None
-    return _json_object(value)
 
 
 def _decoded(value: bytes, adapter: str | None) -> dict[str, Any] | None:

@@ -62,13 +62,17 @@ class Calls:
         return {}
 
 
+def nothing(_: bytes) -> None:
+    """Nothing may be shown of it."""
+
+
 @pytest.mark.parametrize(
     ("stage", "named"), [("enrich", "enrich"), ("a stage\nof ours", "a-stage-of-ours"), ("", "letter")]
 )
 async def test_the_group_of_a_fifo_message_is_one_that_aws_takes(stage: str, named: str) -> None:
     session: Any = Calls()
     letter = filed(replace(LETTER, stage=stage))
-    await QueueCopy(session, "https://sqs/1/letters.fifo", None).take(letter)
+    await QueueCopy(session, "https://sqs/1/letters.fifo", None, nothing).take(letter)
     notice = replace(letters_notice(Due(Matter(stage, "GAP", ""), 1, 0, 0, LATEST)), kind="letter")
     await AlertTopic(session, "arn:aws:sns:x:1:alerts.fifo", {"environment": "PRD"}).publish(notice)
     assert [found["MessageGroupId"] for found in session.arguments] == [named, named]
@@ -76,7 +80,8 @@ async def test_the_group_of_a_fifo_message_is_one_that_aws_takes(stage: str, nam
 
 async def test_a_message_holds_no_character_that_a_queue_refuses() -> None:
     session: Any = Calls()
-    await QueueCopy(session, "https://sqs/1/letters", None).take(filed(replace(LETTER, table="a\ufffe\uffffb")))
+    copy = QueueCopy(session, "https://sqs/1/letters", None, nothing)
+    await copy.take(filed(replace(LETTER, table="a\ufffe\uffffb")))
     body = session.arguments[0]["MessageBody"]
     assert not {"\ufffe", "\uffff"} & set(body)
     assert json.loads(body)["table"] == "a\ufffe\uffffb"

@@ -14,7 +14,7 @@ from models.raw import HEADER_REPLAY, HEADER_TABLE, Headers
 from models.redrive import origin_of, replay_of
 from models.replay import Replay, ReplayOrder, next_number
 from models.sources.reading import PLAIN
-from tests.unit.changes import dms
+from tests.unit.changes import TELEPHONY, dms
 from tests.unit.letters import T0
 from tests.unit.test_redrive_writing import TOPICS, Killed, Log, Producer
 from workers.dead_letters.pace import Pace
@@ -53,7 +53,7 @@ async def read(records: Iterable[Record], reached: Replay) -> AsyncIterator[Reco
 
 
 def replaying(replay: Replay = BEGUN, order: ReplayOrder = ORDER) -> Replaying:
-    return Replaying(order, replay, "publish", EventView(), Stretch({}, []))
+    return Replaying(order, replay, "publish", EventView(TELEPHONY), Stretch({}, []))
 
 
 async def chosen(records: list[Record], **order: Any) -> tuple[list[int], ReplayTally]:
@@ -120,7 +120,8 @@ async def test_events_are_chosen_by_their_table_their_row_and_their_number() -> 
     records = [event(n, table="users" if n % 3 else "orders") for n in range(12)]
     found, tally = await chosen(records, tables=frozenset({"orders"}))
     assert found == [0, 3, 6, 9]
-    assert tally.kinds == {("orders", "user.updated"): 4}
+    assert tally.kinds == {("", ""): 4}, "of a table that is not known nothing is told"
+    assert (await chosen(records, tables=frozenset({"users"})))[1].kinds == {("users", "user.updated"): 8}
     assert tally.places == {0: (0, 9), 1: (3, 6)}
     assert (await chosen(records, tables=frozenset({"orders_2"})))[0] == found, "as the source calls it"
     assert (await chosen(records, keys=frozenset({"users:2"})))[0] == [2, 7]
@@ -213,6 +214,6 @@ async def test_markers_and_control_records_do_not_come_again() -> None:
 
 
 def test_what_is_no_event_has_no_table() -> None:
-    seen = EventView().seen(Record(0, 0, T0, None, b"\xff"))
+    seen = EventView(TELEPHONY).seen(Record(0, 0, T0, None, b"\xff"))
     assert seen is not None
     assert (seen.table, seen.event_type) == ("", "")

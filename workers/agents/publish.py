@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from models.dead_letter import DeadLetter, dead_headers
+from models.labels import label
 from models.outcome import ErrorCategory, Failure
 from models.receipt import ReceiptRecord
 from models.redrive import RedriveOrigin, origin_of, replay_of
@@ -154,11 +155,11 @@ def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int
     first = origin or RedriveOrigin(record.topic, record.partition, record.offset, record.timestamp, 0, now)
     return DeadLetter(
         stage=STAGE, code=failure, category=category, message=outcome.reason, attempts=first.attempts + attempts,
-        first_failed_ms=first.first_failed_ms, last_failed_ms=now, stream="", shard=source.shard_id,
-        sequence=source.sequence_number, sub_sequence=0, topic=first.topic, partition=first.partition,
+        first_failed_ms=first.first_failed_ms, last_failed_ms=now, stream="", shard=label(source.shard_id),
+        sequence=label(source.sequence_number), sub_sequence=0, topic=first.topic, partition=first.partition,
         offset=first.offset, replay=replay_of(record.headers) if origin is not None else 0,
-        fingerprint=publish.fingerprint, table=source.source_table, timestamp_ms=first.timestamp_ms,
-        redriven=record.offset if origin is not None else None,
+        fingerprint=publish.fingerprint, table=source.source_table and label(source.source_table),
+        timestamp_ms=first.timestamp_ms, redriven=record.offset if origin is not None else None,
     )  # fmt: skip
 
 

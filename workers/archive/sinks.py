@@ -6,10 +6,13 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from enrichers.event_view import EventView
+from enrichers.row_view import RowView
 from models.alerts import plain
 from models.filed_letter import FiledLetter
 from workers.aws.client import Reach, Session
 from workers.aws.errors import AwsError, AwsUnavailable
+from workers.contract import read_catalogue
 from workers.settings.archive import region_of_queue
 from workers.settings.worker import Settings
 
@@ -71,16 +74,18 @@ class QueueCopy:
 
     name = "sqs"
 
-    def __init__(self, session: Session, url: str, bucket: str | None) -> None:
+    def __init__(self, session: Session, url: str, bucket: str | None, event_of: Callable[[bytes], Any]) -> None:
+        """`event_of`: see FiledLetter.view."""
         self._session = session
         self._url = url
         self._bucket = bucket
+        self._event_of = event_of
 
     async def take(self, letter: FiledLetter) -> None:
         """See LetterSink."""
         found = letter.pointer(self._bucket)
         if letter.record.value is not None:
-            found["payload"] = letter.view()
+            found["payload"] = letter.view(self._event_of)
         body = msgspec.json.encode(found)
         more: dict[str, Any] = {}
         if self._url.endswith(".fifo"):
@@ -111,7 +116,7 @@ SessionOf = Callable[[Reach], Session]
 
 
 def letter_sinks(settings: Settings, session_of: SessionOf) -> list[LetterSink]:
-    """Those that the settings switch on, but alerts."""
+    """Those that the settings switch on, but alerts. Raises ConfigurationError if tables.yaml is wrong."""
     found: list[LetterSink] = []
     if settings.archive_bucket is not None:
         session = session_of(Reach(settings.aws_region))
@@ -119,5 +124,8 @@ def letter_sinks(settings: Settings, session_of: SessionOf) -> list[LetterSink]:
     if settings.dlq_queue_url is not None:
         region = region_of_queue(settings.dlq_queue_url) or settings.aws_region
         session = session_of(Reach(region))
-        found.append(QueueCopy(session, settings.dlq_queue_url, settings.archive_bucket))
+        shown = EventView(RowView(read_catalogue(settings)))
+        found.append(
+            QueueCopy(session, settings.dlq_queue_url, settings.archive_bucket, lambda raw: shown.event(raw).content)
+        )
     return found

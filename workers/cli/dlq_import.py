@@ -14,6 +14,7 @@ from workers.cli.progress import Progress
 from workers.cli.quiet import quiet
 from workers.cli.sources import one_source
 from workers.cli.stopping import to_the_end
+from workers.dead_letters.queue import HIDDEN_SECONDS
 from workers.failures import ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def import_(
     its letters are there once, as long as cdc.dead keeps them. What cannot be read stays in the queue. Looking makes
     SQS count a message as received: mind the maxReceiveCount of a queue with a redrive policy.
 
-    Exit code: 0, 7 if messages stay in the queue, or it was stopped before the end, 8 without --yes, or if another
-    `cdc dlq` or `cdc replay` has taken over.
+    Exit code: 0, 7 if messages stay in the queue or are hidden, or it was stopped before the end, 8 without --yes, or
+    if another `cdc dlq` or `cdc replay` has taken over.
     """
     write = yes and not dry_run
     with quiet():
@@ -75,13 +76,20 @@ def import_(
     done = "were" if write else "would be"
     told = f"{counted(letters)} of {counted(tally.messages, 'message')} {done} imported"
     click.echo(f"{NAME}: {told if tally.messages else 'nothing to import: the queue shows no message'}", err=True)
+    if tally.hidden is None:
+        click.echo(f"{NAME}: are messages hidden? That may not be asked: allow sqs:GetQueueAttributes", err=True)
+    elif tally.hidden:
+        click.echo(
+            f"{NAME}: about {counted(tally.hidden, 'message')} hidden: another reader has them, or an import that was "
+            f"killed had; they come back within {HIDDEN_SECONDS // 60} minutes: run it again then", err=True,
+        )  # fmt: skip
     if tally.known:
         click.echo(f"{NAME}: {counted(tally.known, 'message')} had been imported before", err=True)
     if tally.undeleted:
         click.echo(f"{NAME}: SQS did not delete {counted(tally.undeleted, 'message')}; the next import does", err=True)
     if tally.refused:
         click.echo(f"{NAME}: left in the queue: {counted(tally.refused.total(), 'message')}", err=True)
-    if tally.refused or tally.undeleted:
+    if tally.refused or tally.undeleted or tally.hidden:
         ctx.exit(int(ExitCode.PARTIAL))
 
 
@@ -114,7 +122,7 @@ def _document(tally: "ImportTally", *, written: bool) -> dict[str, Any]:
             for (code, table), count in tally.letters.most_common()
         ],
         "refused": [{"reason": reason, "messages": count} for reason, count in tally.refused.most_common()],
-        "undeleted": tally.undeleted,
+        "undeleted": tally.undeleted, "hidden": tally.hidden,
     }  # fmt: skip
 
 

@@ -153,7 +153,9 @@ async def _replay(
         recent = {name: one for name, one in known.items() if one not in old}
         one, resumed = _begun(order, recent, times, again=again, write=write)
         found = await stretch(settings, kafka, one)
-        view: ReplayView = _change_view(settings, name, order.tables) if name is not None else EventView()
+        view: ReplayView = EventView(read_catalogue(settings))
+        if name is not None:
+            view = _change_view(settings, name, order.tables)
         if name is None and order.tables:
             for note in unknown_tables(order.tables, [spec.name for spec in read_catalogue(settings).specs]):
                 talk(f"{NAME}: {note}")

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from enrichers.event_view import label
 from enrichers.letter_view import LetterView, printable
 from models.buried import Buried
+from models.labels import label
 from models.raw import (
     HEADER_ADAPTER,
     HEADER_ARRIVAL,

@@ -7,7 +7,7 @@ was done. So one command works at a time, and what it does is done once.
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
@@ -22,8 +22,14 @@ from workers.kafka.topics import DEAD_MAX_BYTES, Topics
 from workers.settings.worker import MEBIBYTE, Settings
 
 CLIENT = "cdc-dlq"
+T = TypeVar("T")
 TRANSACTION_MS = 30_000
 """How long a killed command can hold back those who read what it wrote."""
+
+UNREADABLE_HINT = (
+    "it has the key of a letter or a replay, and not our format: use the release that wrote it. If another program "
+    "did, send a record with the same key and no value into that partition"
+)
 
 Marks = Mapping[LetterId, Handled]
 
@@ -50,13 +56,13 @@ async def read_marks(
     found: dict[LetterId, Handled] = {}
 
     def apply(record: Any) -> None:
-        if _of_replay(record):
+        letter = _letter_of(record)
+        if letter is None:
             return
         if record.value is None:
-            found.pop(LetterId.parse((record.key or b"").decode()), None)
+            found.pop(letter, None)
         else:
-            mark = Handled.decode(record.key, record.value)
-            found[mark.letter] = mark
+            found[letter] = _at(record, Handled.decode)
 
     await _read(settings, kafka, tell, apply, fenced=fenced)
     return found
@@ -74,7 +80,7 @@ async def read_replays(
         if record.value is None:
             found.pop(record.key.removeprefix(KEY_PREFIX).decode(), None)
         else:
-            one = Replay.decode(record.key, record.value)
+            one = _at(record, Replay.decode)
             found[one.id] = one
 
     await _read(settings, kafka, tell, apply, fenced=fenced)
@@ -83,6 +89,21 @@ async def read_replays(
 
 def _of_replay(record: Any) -> bool:
     return (record.key or b"").startswith(KEY_PREFIX)
+
+
+def _letter_of(record: Any) -> LetterId | None:
+    """P7: what names no letter says nothing of any, whoever wrote it."""
+    try:
+        return LetterId.parse((record.key or b"").decode())
+    except ValueError:
+        return None
+
+
+def _at(record: Any, decode: Callable[[bytes, bytes], T]) -> T:
+    try:
+        return decode(record.key, record.value)
+    except ValueError as error:
+        raise ValueError(f"partition {record.partition}, offset {record.offset}: {error}") from None
 
 
 async def _read(
@@ -94,7 +115,7 @@ async def _read(
         goals = await ends(kafka.connection, CLIENT, tps, stable=not fenced)
         logs = await read_logs(kafka.connection, CLIENT, goals, apply, tell)
     except ValueError as error:
-        raise CommandError(f"{topic}: {error}", hint="another release or product writes there") from None
+        raise CommandError(f"{topic}: {error}", hint=UNREADABLE_HINT) from None
     refuse_unread(logs.values())
 
 

@@ -52,6 +52,11 @@ class LetterQueue:
                 break
         return taken
 
+    async def hidden(self) -> int:
+        """About how many messages somebody reads now, or has read and not deleted: they come back."""
+        answer = await self._call("get_queue_attributes", AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+        return int(answer.get("Attributes", {}).get("ApproximateNumberOfMessagesNotVisible", 0))
+
     async def delete(self, messages: Sequence[Message]) -> int:
         """How many are deleted; SQS may keep some."""
         return await self._each("delete_message_batch", messages)

@@ -52,6 +52,8 @@ class ImportTally:
     """Messages that stay in the queue, by reason."""
     undeleted: int = 0
     """Messages whose letters are written, and that SQS did not delete: the next import does."""
+    hidden: int | None = 0
+    """Of a queue that shows nothing, about how many messages others have read; None: it may not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ class QueueImport:
         finally:
             with contextlib.suppress(CommandError):  # they come back by themselves, later
                 await self.queue.release(list(held.values()))
+        if not tally.messages:
+            try:
+                tally.hidden = await self.queue.hidden()
+            except CommandError:
+                tally.hidden = None
         return tally
 
     def _most(self, tally: ImportTally) -> int:

@@ -155,7 +155,9 @@ class Preflight:
             if before is not None and before.takes_events:
                 self._since = last
             what = f"is {sight.state}" if sight.exists else "does not exist"
-            lost = f"; what was accepted after {_moment(self._since)} may have gone nowhere" if self._since else ""
+            since = _moment(self._since) if self._since else ""
+            again = f"`cdc replay --from {since}` sends it again"
+            lost = f"; what was accepted after {since} may have gone nowhere: {again}" if since else ""
             self._report(f"bus {self.name} {what}: nothing is sent until it is there{lost}")
             return
         self._since = None

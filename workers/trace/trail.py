@@ -9,6 +9,7 @@ from enrichers.pipeline import Pipeline
 from enrichers.rerun import rerun
 from enrichers.row_view import printable
 from models.buried import Buried
+from models.labels import label
 from models.trail import Ending, Hop, Trail
 from models.written import Place, Writer
 from workers.trace import aftermath, standing
@@ -20,6 +21,10 @@ from workers.trace.walk import Walk
 
 STEPS_NOTE = "steps: the tables of now, without lookups and without what workers remember"
 IMPORTED_NOTE = "it came out of a queue by `cdc dlq import`, and never stood in a raw topic"
+ANOTHER_NOTE = (
+    "what was asked for is not in here: it names this raw record as its origin, and has the eventId of another change; "
+    "records of other programs may"
+)
 MOST_NAMED = 8
 
 
@@ -65,6 +70,8 @@ def trail_of(walk: Walk, ending: Ending, told: str, hops: list[Hop]) -> Trail:
     notes = [STEPS_NOTE] if steps else []
     if walk.anchor.imported is not None:
         notes.append(IMPORTED_NOTE)
+    if walk.is_of_another:
+        notes.append(ANOTHER_NOTE)
     if shown is None and not walk.raw_start > walk.anchor.place.offset:
         notes.append(f"{walk.anchor.place} holds no record that can be read")
     return Trail(
@@ -88,8 +95,8 @@ def _source_hops(walk: Walk) -> list[Hop]:
     if origin.stream or origin.shard:
         sub = f"/{origin.sub_sequence}" if origin.sub_sequence else ""
         where = {
-            "stream": printable(origin.stream), "shard": printable(origin.shard),
-            "sequence": printable(origin.sequence), "subSequence": origin.sub_sequence,
+            "stream": label(origin.stream), "shard": label(origin.shard),
+            "sequence": label(origin.sequence), "subSequence": origin.sub_sequence,
         }  # fmt: skip
         text = f"{where['stream']} {where['shard']}, sequence {where['sequence']}{sub}"
         hops.append(Hop("stream", text, origin.arrival_ms or None, None, where))

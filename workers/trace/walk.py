@@ -39,6 +39,12 @@ class Walk:
         return self.after.events[0] if self.after.events else None
 
     @property
+    def is_of_another(self) -> bool:
+        """Whether the event, or the letter, that led here says to be of this raw record and is not."""
+        asked, made = self.anchor.event_id, {event.head.event_id for event in self.after.events}
+        return bool(asked) and asked not in (made or {self.named.event_id or asked})
+
+    @property
     def left_out(self) -> bool:
         """Whether enrich is done with it, and made neither event nor dead letter of it the last time that it came."""
         after, enrich, place = self.after, self.stages["enrich"], self.anchor.place
