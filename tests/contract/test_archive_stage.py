@@ -13,6 +13,7 @@ from models.outcome import Failure
 from sandbox.aws.control_client import StandInControl
 from sandbox.aws.server import StandIn
 from tests.contract.standin import SESSION, client, clock, control, stand_in
+from tests.contract.test_shown_events import EVENT, changed
 from tests.unit.test_filed_letter import LETTER, ROW, SECRET
 from workers.agents.archive import add_archive
 from workers.archive.notices import LetterNotices, alert_topic
@@ -118,6 +119,20 @@ async def test_no_message_holds_a_value_of_the_row(outside: Outside) -> None:
     assert told.count("evt_") == 0
     assert "VALIDATION_ERROR" in told
     assert SECRET not in told
+
+
+async def test_no_message_holds_what_another_program_wrote_among_the_events(outside: Outside) -> None:
+    """P6: an event is shown as the rules of its table leave it, whoever wrote it."""
+    user = EVENT | {"entityType": "users", "entityId": "7", "keys": {"ID": 7}} | changed("SSN", SECRET)
+    del user["orgId"]
+    least = {"eventId": SECRET, "eventType": "a.b", "entityType": "users", "timestamp": EVENT["timestamp"]}
+    refused = [record(json.dumps(event).encode(), stage="publish", topic="cdc.events") for event in (user, least)]
+    async with StageKit(outside.make_app) as kit:
+        assert await kit.feed(DEAD, refused, within=PATIENCE)
+    pointers = outside.pointers()
+    assert SECRET not in json.dumps([pointers, outside.notices()])
+    views = sorted((pointer["payload"] for pointer in pointers), key=len)
+    assert (views[0].keys(), views[1]["entityType"]) == ({"bytes", "digest"}, "users")
 
 
 async def test_a_worker_killed_between_the_object_and_its_commit_leaves_one_object(outside: Outside) -> None:

@@ -111,6 +111,11 @@ async def test_an_import_that_was_cut_off_before_it_deleted_imports_nothing_twic
     assert sorted(letter.value for letter in letters) == sorted((first, second, third))
     assert queued(url) == 1
 
+    sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)
+    hidden = await cdc("import", "--sqs", url, "--yes")
+    assert hidden.exit_code == ExitCode.PARTIAL
+    assert "about 1 message hidden" in hidden.stderr
+
     planned = json.loads((await cdc("redrive", "--dry-run", "--output", "json")).stdout)
     assert (planned["letters"], planned["refused"]) == (3, [])
     written = await cdc("redrive", "--yes")

@@ -26,7 +26,7 @@ from workers.cli.dlq import dlq
 from workers.dead_letters import reading
 from workers.dead_letters.depth import KafkaCount, OpenLetters
 from workers.dead_letters.marks import sole_writer, transaction
-from workers.failures import ExitCode, NotFoundError, RefusedError
+from workers.failures import CommandError, ExitCode, NotFoundError, RefusedError
 from workers.kafka.access import kafka_access
 
 ROWS, VERSIONS = 18, 10
@@ -164,6 +164,38 @@ async def test_a_redrive_that_is_ended_says_that_letters_are_left(pipeline: Pipe
     assert "run it again: it goes on with the letters that are left" in said.decode()
     left = (await told("redrive", "--yes"))["letters"]
     assert 0 < left < len(await redriven(pipeline)) == ROWS * VERSIONS
+
+
+async def test_what_another_program_wrote_about_no_letter_stops_no_command(pipeline: Pipeline) -> None:
+    await put_letters(pipeline, range(2))
+    await pipeline.put(pipeline.topics.handled, [(b"CANARY", b"CANARY"), (b"7", None)], partition=0)
+    assert len(await told("list")) == 2
+    await pipeline.put(pipeline.topics.handled, [(b"0:1", b"CANARY")], partition=0)
+    refused = (await cdc("list")).exception
+    assert isinstance(refused, CommandError)
+    assert f"{pipeline.topics.handled}: partition 0, offset 2: a record that is not readable" in str(refused)
+    assert "same key and no value" in (refused.hint or "")
+    await pipeline.put(pipeline.topics.handled, [(b"0:1", None)], partition=0)
+
+
+async def test_a_letter_that_the_other_filters_leave_out_is_not_told_as_none(pipeline: Pipeline) -> None:
+    await put_letters(pipeline, range(3))
+    oldest = (await told("list", "--oldest"))[0]["id"]
+    refused = (await cdc("list", oldest, "--table", "orders")).exception
+    assert str(refused) == f"the other filters do not fit {oldest}"
+    await asyncio.sleep(1.1)  # an age is in seconds
+    refused = (await cdc("list", oldest, "--since", "1s")).exception
+    assert str(refused) == f"the other filters do not fit {oldest}"
+
+
+async def test_a_handled_letter_is_named_beside_one_that_is_dropped(pipeline: Pipeline) -> None:
+    await put_letters(pipeline, range(2))
+    first, second = [found["id"] for found in await told("list")]
+    await told("drop", first, "--yes")
+    ended = await cdc("drop", first, second, "--dry-run")
+    assert f"{first} is dropped already" in ended.stderr
+    undone = await cdc("drop", first, second, "--undo", "--dry-run")
+    assert f"{second} is not dropped" in undone.stderr
 
 
 async def test_ids_that_are_none_are_named_beside_those_that_are(pipeline: Pipeline) -> None:

@@ -29,7 +29,7 @@ from workers.trace.ending import ending_of
 from workers.trace.heads import EventHead, EventRecord
 from workers.trace.scene import Anchor, Scene
 from workers.trace.standing import StageStanding
-from workers.trace.trail import later_hops, left_out, trail_of
+from workers.trace.trail import ANOTHER_NOTE, later_hops, left_out, trail_of
 from workers.trace.walk import Walk
 
 RAW, EVENTS = TopicPartition("cdc.raw.core", 0), TopicPartition("cdc.events", 0)
@@ -213,6 +213,16 @@ def test_why_a_change_was_left_out_is_found_by_the_pipeline() -> None:
     assert "alone it would become an event" in of(dms("insert", {"ID": 7, "HomeOrgID": 3}))
     resent = walk(Aftermath(), named=Named(None, "evt_1_a"), earlier=EVENT)
     assert left_out(resent) == "left out (resent): the same change came before; its event is cdc.events/0:17"
+
+
+def test_that_what_was_asked_for_is_another_change_is_told() -> None:
+    asked = Anchor(Place("cdc.raw.core", 0, OFFSET), "core", T0, "evt_9_b")
+    made = walk(Aftermath([EVENT]), anchor=asked)
+    assert ANOTHER_NOTE in trail_of(made, Ending.GONE, "", []).notes
+    same = walk(Aftermath([EVENT]), anchor=replace(asked, event_id="evt_1_a"))
+    assert ANOTHER_NOTE not in trail_of(same, Ending.GONE, "", []).notes
+    named = walk(Aftermath(), anchor=asked, named=Named(None, "evt_1_a"))
+    assert named.is_of_another
 
 
 def test_hops_are_told_with_the_time_between_them() -> None:

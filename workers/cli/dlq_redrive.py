@@ -47,7 +47,7 @@ Examples:
   cdc dlq drop 3:1841 --undo --yes
 """
 REFUSED_SHOWN = 20
-GO_ON = "run it again: it goes on with the letters that are left"
+GO_ON = "run it again: it goes on with the letters that are left, and those that failed again meanwhile"
 _writes = writing("Only say what would be done.")
 
 
