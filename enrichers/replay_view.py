@@ -56,7 +56,7 @@ class ReplayView(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EventView:
+class EventReplayView:
     """Of `cdc.events`. See ReplayView. Of a table that is not known, and of a type of events that its table does not
     have, nothing is told: other programs may have written it (P6)."""
 
@@ -83,7 +83,7 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeView:
+class ChangeReplayView:
     """Of one raw topic, as its stage reads it. See ReplayView."""
 
     catalogue: Catalogue

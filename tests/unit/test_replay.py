@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from enrichers.letter_view import LetterView
-from enrichers.replay_view import ChangeView, EventView
+from enrichers.replay_view import ChangeReplayView, EventReplayView
 from models.catalogue import load_catalogue
 from models.raw import HEADER_REPLAY, HEADER_TABLE, Headers
 from models.redrive import origin_of, replay_of
@@ -53,7 +53,7 @@ async def read(records: Iterable[Record], reached: Replay) -> AsyncIterator[Reco
 
 
 def replaying(replay: Replay = BEGUN, order: ReplayOrder = ORDER) -> Replaying:
-    return Replaying(order, replay, "publish", EventView(TELEPHONY), Stretch({}, []))
+    return Replaying(order, replay, "publish", EventReplayView(TELEPHONY), Stretch({}, []))
 
 
 async def chosen(records: list[Record], **order: Any) -> tuple[list[int], ReplayTally]:
@@ -181,9 +181,9 @@ def test_old_replays_are_forgotten() -> None:
     assert obsolete_replays([BEGUN], BEGUN.began_ms + month + 1) == [BEGUN]
 
 
-def changes() -> ChangeView:
+def changes() -> ChangeReplayView:
     catalogue = load_catalogue("telephony", None)
-    return ChangeView(catalogue, LetterView(catalogue), PLAIN)
+    return ChangeReplayView(catalogue, LetterView(catalogue), PLAIN)
 
 
 def test_a_change_is_known_by_its_table_and_its_row() -> None:
@@ -214,6 +214,6 @@ async def test_markers_and_control_records_do_not_come_again() -> None:
 
 
 def test_what_is_no_event_has_no_table() -> None:
-    seen = EventView(TELEPHONY).seen(Record(0, 0, T0, None, b"\xff"))
+    seen = EventReplayView(TELEPHONY).seen(Record(0, 0, T0, None, b"\xff"))
     assert seen is not None
     assert (seen.table, seen.event_type) == ("", "")

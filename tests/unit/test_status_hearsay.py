@@ -6,8 +6,9 @@ from typing import Any
 
 from tests.unit.test_status_screen import ENRICH, GAP, NOW, STOP
 from workers.cluster.peers import OTHERS, Answer
+from workers.overview.figures import Figures, Notice, NoticeKind
 from workers.overview.hearsay import heard
-from workers.overview.judgement import Figures, Notice, NoticeKind, State, judge
+from workers.overview.judgement import State, judge
 
 REFUSED = "cdc.dead does not exist. Create it"
 

@@ -7,7 +7,8 @@ import pytest
 
 from models.pause import Pause, Target
 from workers.cli.status_screen import screen, short, since, span
-from workers.overview.judgement import DeadLetters, Figures, Gap, Overview, State, Stop, judge
+from workers.overview.figures import Figures, Gap, Stop
+from workers.overview.judgement import DeadLetters, Overview, State, judge
 
 NOW = 1_768_473_060_000
 HOUR = 3_600_000

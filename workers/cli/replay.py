@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from enrichers.replay_view import ChangeView, EventView, ReplayView
+from enrichers.replay_view import ChangeReplayView, EventReplayView, ReplayView
 from models.letter_selection import Selection, moment
 from models.replay import Replay, ReplayOrder, next_number
 from workers.cli.checkpoint_lines import utc
@@ -153,7 +153,7 @@ async def _replay(
         recent = {name: one for name, one in known.items() if one not in old}
         one, resumed = _begun(order, recent, times, again=again, write=write)
         found = await stretch(settings, kafka, one)
-        view: ReplayView = EventView(read_catalogue(settings))
+        view: ReplayView = EventReplayView(read_catalogue(settings))
         if name is not None:
             view = _change_view(settings, name, order.tables)
         if name is None and order.tables:
@@ -188,9 +188,9 @@ def _begun(
     return Replay(order.id, order.topic, from_ms, to_ms, now, number), False
 
 
-def _change_view(settings: "Settings", source: str, tables: frozenset[str]) -> ChangeView:
+def _change_view(settings: "Settings", source: str, tables: frozenset[str]) -> ChangeReplayView:
     reading = pipeline_options(settings, None).readings[source]
-    return ChangeView(read_catalogue(settings), letter_view(settings, Selection(tables=tables), NAME), reading)
+    return ChangeReplayView(read_catalogue(settings), letter_view(settings, Selection(tables=tables), NAME), reading)
 
 
 def _tell(done: Done) -> None:

@@ -9,7 +9,7 @@ from workers.cluster.outside import cluster_of
 from workers.cluster.peers import OTHERS, Answer
 from workers.failures import CommandError
 from workers.overview.agreement import disagreement
-from workers.overview.judgement import Notice, NoticeKind
+from workers.overview.figures import Notice, NoticeKind
 from workers.settings.worker import Settings
 
 PATH = "/internal/pipeline"

@@ -19,16 +19,9 @@ from workers.failures import UnreachableError
 from workers.kafka.access import KafkaAccess
 from workers.kafka.groups import committed_offsets
 from workers.kafka.topics import Topics, group_of
+from workers.overview.figures import Figures, Gap, Stop
 from workers.overview.hearsay import Hearsay, hearsay
-from workers.overview.judgement import (
-    SHARD_RETENTION_MS,
-    DeadLetters,
-    Figures,
-    Gap,
-    Overview,
-    Stop,
-    judge,
-)
+from workers.overview.judgement import SHARD_RETENTION_MS, DeadLetters, Overview, judge
 from workers.overview.patience import SECONDS, answered
 from workers.pauses.writing import read_pauses
 from workers.settings.worker import Settings
