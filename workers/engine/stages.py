@@ -15,7 +15,7 @@ import mode
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.errors import BootRefused
-from workers.engine.memory import keep_memory
+from workers.engine.memory import freeze_loaded, keep_memory
 from workers.engine.runner import describe
 
 log = logging.getLogger("cdc.stages")
@@ -190,6 +190,7 @@ class StageWorker(mode.Worker):
     def run(self) -> int:
         """Run until a signal; returns the exit code."""
         keep_memory()
+        freeze_loaded()
         try:
             self.execute_from_commandline()
         except SystemExit as ended:
