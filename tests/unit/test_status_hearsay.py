@@ -23,12 +23,13 @@ class Said:
         return self.answers
 
 
-def reasons(*told: tuple[str, str, str]) -> dict[str, Any]:
-    return {"stages": {"enrich": {"reasons": [{"kind": kind, "what": what, "why": why} for kind, what, why in told]}}}
+def reasons(*told: tuple[str, str, str], since_ms: int = 0) -> dict[str, Any]:
+    found = [{"kind": kind, "what": what, "why": why, "since_ms": since_ms} for kind, what, why in told]
+    return {"stages": {"enrich": {"reasons": found}}}
 
 
-def notice(kind: NoticeKind, what: str) -> Notice:
-    return Notice("enrich", kind, what, REFUSED, ("a",), (what,))
+def notice(kind: NoticeKind, what: str, since_ms: int = 0) -> Notice:
+    return Notice("enrich", kind, what, REFUSED, ("a",), (what,), since_ms)
 
 
 async def test_what_several_slots_and_workers_say_is_one_notice() -> None:
@@ -41,6 +42,30 @@ async def test_what_several_slots_and_workers_say_is_one_notice() -> None:
     (one,) = found.of("enrich")
     assert (one.what, one.why, one.workers) == ("slot 1, slot 2, slot 3 and 1 more", REFUSED, ("a", "b"))
     assert (found.of("publish"), found.unheard) == ((), ())
+
+
+async def test_a_notice_is_as_old_as_the_first_who_says_it() -> None:
+    refused = ("blocked", "slot 1", REFUSED)
+    unknown = {"stages": {"enrich": {"reasons": [{"kind": "blocked", "what": "slot 1", "why": REFUSED}]}}}
+    found = await heard(
+        Said(
+            Answer("a", reasons(refused, since_ms=7_000)), Answer("b", reasons(refused, since_ms=5_000)),
+            Answer("of an older release", unknown),
+        )
+    )  # fmt: skip
+    assert [one.since_ms for one in found.notices] == [5_000]
+
+
+def test_a_blocked_stage_says_since_when() -> None:
+    view = judge(replace(ENRICH, rate=5.0, notices=(notice(NoticeKind.BLOCKED, "slot 1", NOW - 60_000),)), NOW)
+    assert (view.since_ms, view.troubles[0].since_ms) == (NOW - 60_000,) * 2
+
+
+def test_a_missing_bus_is_missing_since_workers_noticed_it() -> None:
+    missing = replace(ENRICH, bus="missing", bus_name="b", notices=(notice(NoticeKind.BLOCKED, "bus b", NOW - 60_000),))
+    view = judge(missing, NOW)
+    assert (view.since_ms, [trouble.since_ms for trouble in view.troubles]) == (NOW - 60_000, [NOW - 60_000])
+    assert judge(replace(missing, notices=()), NOW).since_ms == 0
 
 
 async def test_pauses_and_starts_are_known_without_them() -> None:

@@ -46,11 +46,12 @@ def test_lag_is_the_sum_of_the_records_and_the_age_of_the_oldest(settings: Setti
 def test_the_worst_worker_says_how_a_stage_stands_and_a_reason_is_told_once(settings: Settings) -> None:
     why = {"kind": "paused", "what": "stage", "why": "deploy, paused by ann"}
     enrich = pipeline_of(
-        settings, one=part("paused", [0], reasons=[why]), two=part("paused", [1], reasons=[why]),
+        settings, one=part("paused", [0], reasons=[why | {"since_ms": 7_000}]),
+        two=part("paused", [1], reasons=[why | {"since_ms": 5_000}]), older=part("paused", [], reasons=[why]),
         three=part("idle", []),
     )["enrich"]  # fmt: skip
     assert enrich["standing"] == "paused"
-    assert enrich["reasons"] == [why | {"workers": ["one", "two"]}]
+    assert enrich["reasons"] == [why | {"workers": ["older", "one", "two"], "since_ms": 5_000}]
     assert enrich["unowned"] == [2, 3]
 
 
@@ -147,7 +148,7 @@ def test_settings_that_differ_between_workers_are_told_unless_they_are_of_one_wo
 
 def test_the_status_without_javascript_escapes_what_comes_from_outside(settings: Settings) -> None:
     markup = "<script>1</script>"
-    reason = {"kind": "blocked", "what": markup, "why": markup}
+    reason = {"kind": "blocked", "what": markup, "why": markup, "since_ms": 1_768_473_000_000}
     answers = [
         Answer(markup, {"started": 1, "stages": {"enrich": part("blocked", [0], reasons=[reason])}}),
         Answer("two", error=markup),
@@ -156,6 +157,7 @@ def test_the_status_without_javascript_escapes_what_comes_from_outside(settings:
     assert markup not in text
     assert text.count("&lt;script&gt;1&lt;/script&gt;") >= 5
     assert "2026-01-15T10:31:00Z" in text
+    assert "; since 2026-01-15T10:30:00Z)" in text
 
 
 async def test_examinations_are_not_made_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from models.taxonomy import CATEGORY_OF
 from workers.engine.app import StageApp
 from workers.engine.clock import monotonic
 from workers.engine.delivery import Delivered, Order, Undeliverable, WindowOptions
+from workers.engine.obstacles import Obstacles
 from workers.engine.stats import LETTER
 from workers.engine.unit import UnitOfWork
 from workers.engine.window import Window
@@ -119,7 +120,7 @@ def add_publish(app: StageApp, publish: Publish) -> None:
     )  # fmt: skip
 
 
-def _tell(where: dict[str, str], name: str, why: str) -> None:
+def _tell(where: Obstacles, name: str, why: str) -> None:
     if why:
         where[name] = why
     else:

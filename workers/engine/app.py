@@ -21,6 +21,7 @@ from workers.engine.delivery import Deliver, Emit, FunctionSink, Gate, OpenGate,
 from workers.engine.errors import Fenced
 from workers.engine.gaps import Gap, Gaps
 from workers.engine.lag import Lags
+from workers.engine.obstacles import Obstacles
 from workers.engine.options import EngineOptions
 from workers.engine.recovery import KeepingFlow, TableManager
 from workers.engine.runner import Bury, Runner, describe
@@ -76,10 +77,10 @@ class StageApp(faust.App):
         self.before_boot: list[Callable[[], Any]] = []
         self.on_end: list[Callable[[], Any]] = []
         self.dead_window = DeadWindow(options.dead_limit, self._stand_still)
-        self.blockers: dict[str, str] = {}
-        """What an operator has to decide, by name: as long as there is anything, the stage is not ready."""
-        self.outages: dict[str, str] = {}
-        """What does not answer now, by name: the stage is not ready, and nobody has to decide anything."""
+        self.blockers = Obstacles()
+        """What an operator has to decide: as long as there is anything, the stage is not ready."""
+        self.outages = Obstacles()
+        """What does not answer now: the stage is not ready, and nobody has to decide anything."""
         self.in_hand: list[Callable[[], Mapping[str, int]]] = []
         """More that has to move on, by name, as `workers/engine/progress.py` asks for it."""
         self.reports: dict[str, Callable[[], Any]] = {}

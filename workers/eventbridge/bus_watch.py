@@ -73,7 +73,7 @@ class BusWatch:
         def unseen(why: str) -> None:
             if not why:
                 outages.pop(name, None)
-            elif outages.setdefault(name, "") != why:
+            elif outages.get(name) != why:
                 outages[name] = why
                 self._app.log.warning("%s", why)
 

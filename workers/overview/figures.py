@@ -49,6 +49,8 @@ class Notice:
     workers: tuple[str, ...]
     places: tuple[str, ...] = ()
     """Each slot, partition, shard or bus that `what` speaks of."""
+    since_ms: int = 0
+    """When the first of them began to say so; 0: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

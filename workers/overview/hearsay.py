@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from workers.cluster.outside import cluster_of
 from workers.cluster.peers import OTHERS, Answer
+from workers.engine.obstacles import earliest
 from workers.failures import CommandError
 from workers.overview.agreement import disagreement
 from workers.overview.figures import Notice, NoticeKind
@@ -41,6 +42,11 @@ class Hearsay:
         return tuple(notice for notice in self.notices if notice.stage == stage)
 
 
+class _Said(NamedTuple):
+    worker: str
+    since_ms: int
+
+
 async def hearsay(settings: Settings) -> Hearsay:
     """Asks every worker that Kafka names. Never raises for the world."""
     try:
@@ -54,7 +60,7 @@ async def hearsay(settings: Settings) -> Hearsay:
 
 async def heard(cluster: Asked) -> Hearsay:
     """What they say, put together: what several workers or slots say is one notice."""
-    told: dict[tuple[str, NoticeKind, str], dict[str, list[str]]] = {}
+    told: dict[tuple[str, NoticeKind, str], dict[str, list[_Said]]] = {}
     marks: dict[str, dict[str, str]] = {}
     unheard = []
     for answer in await cluster.ask(PATH, seconds=SECONDS):
@@ -69,8 +75,8 @@ async def heard(cluster: Asked) -> Hearsay:
         else:
             for stage, mark in _marks(answer.body):
                 marks.setdefault(stage, {})[answer.worker] = mark
-        for stage, kind, what, why in found:
-            told.setdefault((stage, kind, why), {}).setdefault(what, []).append(answer.worker)
+        for stage, kind, what, why, since_ms in found:
+            told.setdefault((stage, kind, why), {}).setdefault(what, []).append(_Said(answer.worker, since_ms))
     notices = [_notice(*key, places) for key, places in told.items()]
     if (other := disagreement(marks)) is not None:
         notices.append(
@@ -79,11 +85,18 @@ async def heard(cluster: Asked) -> Hearsay:
     return Hearsay(tuple(notices), tuple(unheard))
 
 
-def _reasons(body: Any) -> Iterator[tuple[str, NoticeKind, str, str]]:
+def _reasons(body: Any) -> Iterator[tuple[str, NoticeKind, str, str, int]]:
+    """Stage, kind, what, why, since when; a worker of an older release does not say when."""
     for name, stage in body["stages"].items():
         for reason in stage["reasons"]:
             if reason["kind"] in KINDS:
-                yield name, NoticeKind(reason["kind"]), str(reason["what"]), str(reason["why"])
+                yield (
+                    name,
+                    NoticeKind(reason["kind"]),
+                    str(reason["what"]),
+                    str(reason["why"]),
+                    int(reason.get("since_ms", 0)),
+                )
 
 
 def _marks(body: Any) -> Iterator[tuple[str, str]]:
@@ -92,8 +105,12 @@ def _marks(body: Any) -> Iterator[tuple[str, str]]:
         yield name, str(stage.get("catalogue", ""))
 
 
-def _notice(stage: str, kind: NoticeKind, why: str, places: Mapping[str, Sequence[str]]) -> Notice:
+def _notice(stage: str, kind: NoticeKind, why: str, places: Mapping[str, Sequence[_Said]]) -> Notice:
     names = sorted(places)
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    workers = sorted({worker for of in places.values() for worker in of})
-    return Notice(stage, kind, f"{', '.join(names[:MOST_NAMED])}{more}", why, tuple(workers), tuple(names))
+    said = [one for of in places.values() for one in of]
+    workers = sorted({one.worker for one in said})
+    return Notice(
+        stage, kind, f"{', '.join(names[:MOST_NAMED])}{more}", why, tuple(workers), tuple(names),
+        earliest(one.since_ms for one in said),
+    )  # fmt: skip

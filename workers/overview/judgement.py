@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from models.pause import Pause
+from workers.engine.obstacles import earliest
 from workers.overview.figures import Figures, Notice, NoticeKind
 
 WARN_AT, ALARM_AT = 0.5, 0.8
@@ -135,9 +136,9 @@ def judge(figures: Figures, now_ms: int) -> StageView:
     elif figures.gaps:
         state, why = State.BLOCKED, f"records were lost at {figures.gaps[0].where}"
     elif figures.bus == "missing":
-        state, why = State.BLOCKED, f"bus {figures.bus_name} is missing"
+        state, since_ms, why = State.BLOCKED, _missing_since(figures), f"bus {figures.bus_name} is missing"
     elif blocked is not None and figures.members:
-        state, why = State.BLOCKED, f"{blocked.what}: {_first_sentence(blocked.why)}"
+        state, since_ms, why = State.BLOCKED, blocked.since_ms, f"{blocked.what}: {_first_sentence(blocked.why)}"
     elif not figures.members:
         state, why = State.STOPPED, "no worker"
         if whole:
@@ -174,14 +175,18 @@ def _troubles(figures: Figures) -> Iterator[Trouble]:
         what = f"GAP at {gap.where}: it is at {gap.position}, the log is {gap.log_start} to {gap.log_end}"
         yield Trouble(stage, what, "CDC_ON_GAP=continue and a restart go on behind it", f"{PAGE}#gap")
     if figures.bus == "missing":
-        yield Trouble(stage, f"bus {figures.bus_name} does not exist", "create it; it goes on by itself", f"{PAGE}#bus")
+        yield Trouble(
+            stage, f"bus {figures.bus_name} does not exist", "create it; it goes on by itself", f"{PAGE}#bus",
+            _missing_since(figures),
+        )  # fmt: skip
     elif figures.bus and figures.bus != "there":
         yield Trouble(stage, f"bus {figures.bus_name}: {figures.bus}", "cdc check", f"{PAGE}#bus")
     for notice in figures.notices:
         if not _known(notice, figures):
             who = f" (says {', '.join(notice.workers)})" if notice.kind is not NoticeKind.DIFFERS else ""
             section = "other-tables" if notice.kind is NoticeKind.DIFFERS else "what-workers-say"
-            yield Trouble(stage, f"{notice.what}: {notice.why}{who}", _against(notice), f"{PAGE}#{section}")
+            what = f"{notice.what}: {notice.why}{who}"
+            yield Trouble(stage, what, _against(notice), f"{PAGE}#{section}", notice.since_ms)
     if not figures.members:
         yield Trouble(stage, NO_WORKER, f"cdc worker --stages {stage}", f"{PAGE}#no-worker")
     if figures.danger >= WARN_AT:
@@ -198,8 +203,17 @@ def _known(notice: Notice, figures: Figures) -> bool:
     """Whether Kafka or the bus has told it already, with more."""
     stands = any(place == "dead letters" for place in notice.places) and bool(figures.stops)
     gone = {gap.where for gap in figures.gaps}.issuperset(notice.places) and bool(figures.gaps)
-    missing = any(place.endswith(f"bus {figures.bus_name}") for place in notice.places) and figures.bus == "missing"
-    return stands or gone or missing
+    return stands or gone or _missing(notice, figures)
+
+
+def _missing(notice: Notice, figures: Figures) -> bool:
+    """Whether it speaks of the bus that does not exist."""
+    return figures.bus == "missing" and any(place.endswith(f"bus {figures.bus_name}") for place in notice.places)
+
+
+def _missing_since(figures: Figures) -> int:
+    """As workers noticed it; 0: none of them said."""
+    return earliest(notice.since_ms for notice in figures.notices if _missing(notice, figures))
 
 
 def _against(notice: Notice) -> str:

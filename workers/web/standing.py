@@ -38,6 +38,8 @@ class Reason:
     what: str
     """A slot, a partition, a shard, a bus, a lookup."""
     why: str
+    since_ms: int = 0
+    """Milliseconds since the epoch; 0: it is not noted."""
 
 
 def worst(standings: Iterable[Standing]) -> Standing | None:
@@ -66,14 +68,14 @@ def standing_of(stage: Stage, reasons: Iterable[Reason]) -> Standing:
 
 def _of_pauses(app: StageApp) -> Iterator[Reason]:
     for part, pause in app.brake.told.items():
-        yield Reason(Standing.PAUSED, part, f"{pause['why']}, paused by {pause['by']}")
+        yield Reason(Standing.PAUSED, part, f"{pause['why']}, paused by {pause['by']}", pause["since"])
 
 
 def _of_slots(app: StageApp) -> Iterator[Reason]:
     for name, why in app.blockers.items():
-        yield Reason(Standing.BLOCKED, name, why)
+        yield Reason(Standing.BLOCKED, name, why, app.blockers.since_ms(name))
     for name, why in app.outages.items():
-        yield Reason(Standing.AWAY, name, why)
+        yield Reason(Standing.AWAY, name, why, app.outages.since_ms(name))
     for index, slot in sorted(app.slots.owned.items()):
         if slot.refused:
             yield Reason(Standing.BLOCKED, f"slot {index}", slot.refused)
@@ -103,6 +105,7 @@ def _of_reports(app: StageApp) -> Iterator[Reason]:
         yield Reason(
             Standing.PARKED, f"{lane['topic']}/{lane['partition']} from offset {lane['offset']}",
             f"{lane['reason']}: the next event of its row has failed all quick tries, and is sent again",
+            round((time.time() - lane["seconds"]) * 1000),
         )  # fmt: skip
 
 

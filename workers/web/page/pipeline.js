@@ -194,7 +194,7 @@ function obstacles(body, context) {
   const free = body.stages.filter((stage) => stage.unowned.length && stage.standing === "running");
   const items = [
     ...absent.map((stage) => obstacle("bad", stage.name, "no worker runs this stage: what it has to do waits", `cdc worker --stages ${stage.name}`, context)),
-    ...reasons.map((reason) => obstacle(KIND[reason.kind], reason.stage, `${reason.what}: ${reason.why} (${reason.workers.join(", ")})`, NEXT[reason.kind], context)),
+    ...reasons.map((reason) => obstacle(KIND[reason.kind], reason.stage, `${reason.what}: ${reason.why} (${told(reason)})`, NEXT[reason.kind], context)),
     ...free.map((stage) => obstacle("warn", stage.name, `${count(stage.unowned.length, "slot")} without an owner: ${ranges(stage.unowned)}`, "cdc status", context)),
   ];
   const more = body.stages.reduce((sum, stage) => sum + stage.more_reasons, 0);
@@ -204,6 +204,9 @@ function obstacles(body, context) {
   return element("div", { class: "empty" }, element("p", { class: "ok" }, "Nothing."),
     idle ? element("p", null, "No record has come since these workers began. Is something written to the stream? ", element("code", null, "cdc check"), " looks at the stream, the topics and the bus.") : null);
 }
+
+// By whom, and since when if they know.
+const told = (reason) => [reason.workers.join(", "), reason.since_ms ? `since ${moment(reason.since_ms)}` : null].filter(Boolean).join(", ");
 
 const obstacle = (kind, where, what, command, context) => element("li", { class: "card" },
   element("p", null, badge(kind, where), " ", what), command ? element("p", { class: "command" }, element("code", null, command), copyButton(command, "the command", context.say)) : null);
@@ -233,7 +236,7 @@ function about(stage, context) {
     element("p", null, badge(KIND[stage.standing] ?? "idle", stage.standing ?? "unknown"), ` ${DOES[stage.name] ?? ""}; ${SAYS[stage.standing] ?? "not known"}`),
     context.mayWrite() ? element("p", { class: "row" }, element("button", { type: "button", id: "hold", onclick: () => hold(stage, context) }, "Pause …"),
       stage.reasons.some((reason) => reason.kind === "paused") ? element("button", { type: "button", id: "go-on", onclick: () => change(context, { action: "resume", stage: stage.name, all: true }, `${stage.name} goes on`) }, "Resume") : null) : null,
-    stage.reasons.length ? element("ul", { class: "obstacles" }, stage.reasons.map((reason) => obstacle(KIND[reason.kind], reason.what, `${reason.why} (${reason.workers.join(", ")})`, null, context))) : null,
+    stage.reasons.length ? element("ul", { class: "obstacles" }, stage.reasons.map((reason) => obstacle(KIND[reason.kind], reason.what, `${reason.why} (${told(reason)})`, null, context))) : null,
     facts([
       ["Behind", duration(stage.seconds_behind)], ["Records to do", stage.records_behind === null ? null : number(stage.records_behind)],
       ["In", rate(stage.rates.in)], ["Out", rate(stage.rates.out)], ["Filtered", rate(stage.rates.drop)], ["Dead letters", rate(stage.rates.dead_per_minute, "/min")],

@@ -11,6 +11,7 @@ from aiohttp import web
 from workers.app import now_ms, stages_of
 from workers.cluster.peers import Answer
 from workers.engine.lag import Lag
+from workers.engine.obstacles import earliest
 from workers.engine.stages import Stage
 from workers.kafka.topics import Topics
 from workers.overview.agreement import disagreement
@@ -169,16 +170,24 @@ def _stage(
 
 def _reasons(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What several workers say is one thing, such as a pause."""
-    told: dict[tuple[str, str, str], list[str]] = {}
+    told: dict[tuple[str, str, str], dict[str, int]] = {}
     for worker, part in sorted(parts.items()):
         for reason in part["reasons"]:
-            told.setdefault((reason["kind"], reason["what"], reason["why"]), []).append(worker)
-    return [{"kind": kind, "what": what, "why": why, "workers": workers} for (kind, what, why), workers in told.items()]
+            same = told.setdefault((reason["kind"], reason["what"], reason["why"]), {})
+            same[worker] = reason.get("since_ms", 0)
+    return [
+        {"kind": kind, "what": what, "why": why, "workers": list(since), "since_ms": earliest(since.values())}
+        for (kind, what, why), since in told.items()
+    ]
 
 
 def _difference(other: str, parts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """As a reason, of a kind that no worker says of itself."""
-    return [{"kind": "differs", "what": "tables.yaml", "why": other, "workers": sorted(parts)}] if other else []
+    return (
+        [{"kind": "differs", "what": "tables.yaml", "why": other, "workers": sorted(parts), "since_ms": 0}]
+        if other
+        else []
+    )
 
 
 def _largest(parts: Any, name: str) -> dict[str, int]:

@@ -32,7 +32,7 @@ def document(found: Mapping[str, Any], here: str, at_ms: int) -> str:
     stages = "".join(_row(stage) for stage in found["stages"])
     reasons = "".join(
         f"<li>{escape(stage['name'])}: {escape(reason['what'])}: {escape(reason['why'])} "
-        f"({escape(reason['kind'])}; {escape(', '.join(reason['workers']))})</li>"
+        f"({escape(reason['kind'])}; {escape(', '.join(reason['workers']))}{_since(reason['since_ms'])})</li>"
         for stage in found["stages"]
         for reason in stage["reasons"]
     )
@@ -72,6 +72,10 @@ def _cells(name: str, values: Iterable[Any]) -> str:
         f'<{name} data-title="{escape(title)}"><span>{escape(str(value))}</span></{name}>'
         for title, value in zip(TITLES, values, strict=True)
     )
+
+
+def _since(ms: int) -> str:
+    return f"; since {_moment(ms)}" if ms else ""
 
 
 def _moment(ms: int) -> str:
