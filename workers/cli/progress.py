@@ -28,10 +28,13 @@ class Progress:
 
 
 class ProgressBar:
-    """A bar with the time that is left, on a terminal; elsewhere what Progress says."""
+    """A bar with the time that is left, on a terminal; elsewhere what Progress says. Of work that is cut off it says
+    how far it came."""
 
     def __init__(self, command: str) -> None:
+        self._command = command
         self._told = Progress(command)
+        self._last: tuple[str, int, int] | None = None
         self._drawn = sys.stderr.isatty()
         self._began = time.monotonic()
         self._drawn_at = 0.0
@@ -45,9 +48,13 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._open:
             click.echo(err=True)
+        if kind is not None and self._last is not None:
+            what, done, total = self._last
+            click.echo(f"{self._command}: {what}: at least {done:,} of {total:,}", err=True)
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """`done` of `total` steps of `what`."""
+        self._last = what, done, total
         now = time.monotonic()
         if not self._drawn:
             self._told(what, done, total)

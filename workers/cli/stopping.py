@@ -14,6 +14,8 @@ import click
 from workers.failures import PartialError
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
+KILLED = 128
+"""A shell adds it to the number of the signal that ended a process."""
 T = TypeVar("T")
 
 
@@ -38,11 +40,20 @@ async def to_the_end(work: Coroutine[Any, Any, T], go_on: str | None) -> T:
 
 
 async def _ended(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """The first signal cancels it, the second one does not wait until it has ended: a broker may be down. What that
+    leaves is what a SIGKILL leaves (P8)."""
     task = asyncio.ensure_future(work)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     heard = ENDING if threading.current_thread() is threading.main_thread() else ()  # signals come to no other one
+
+    def end(number: int) -> None:
+        if stopped.is_set():
+            sys.stderr.flush()
+            os._exit(KILLED + number)
+        stopped.set()
+
     for number in heard:
-        loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, end, number)
     stopping = asyncio.ensure_future(stopped.wait())
     try:
         await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
