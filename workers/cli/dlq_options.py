@@ -1,7 +1,7 @@
 """What the commands of `cdc dlq` have in common: how letters are chosen, and how they are named and masked."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,12 +31,23 @@ NAME = "cdc dlq"
 STAGES = ("bridge", "enrich", "publish", "archive")
 """Those whose letters or gaps stand in `cdc.dead`."""
 
+
+class _Name(click.Choice[str]):
+    """One of some names, in any case; a mistake is told with the names as they are written."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names, case_sensitive=False)
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        return f"{value!r} is none of {', '.join(self.choices)}"
+
+
 choosing = option_group(
     click.argument("ids", nargs=-1, metavar="[ID]..."),
     click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Of this stage."),
-    click.option("--code", "codes", multiple=True, type=click.Choice(CODES, case_sensitive=False), metavar="CODE",
+    click.option("--code", "codes", multiple=True, type=_Name(CODES), metavar="CODE",
                  help=f"With this code: {', '.join(CODES)}."),
-    click.option("--category", "categories", multiple=True, type=click.Choice(CATEGORIES, case_sensitive=False),
+    click.option("--category", "categories", multiple=True, type=_Name(CATEGORIES),
                  metavar="CATEGORY", help=f"Of this category: {', '.join(CATEGORIES)}."),
     click.option("--table", "tables", multiple=True, metavar="NAME", help="Of this table."),
     click.option("--key", "keys", multiple=True, metavar="KEY", help="Of this row, as `list` shows it: users:7."),
