@@ -121,10 +121,25 @@ async def test_a_bus_deleted_meanwhile_says_since_when_events_may_be_lost() -> N
     assert "accepted after 2026-01-15T10:31:00Z may have gone nowhere" in (world.told or "")
 
 
+async def test_a_deleted_bus_that_comes_back_says_once_more_what_to_send_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await World(THERE, MISSING, ANEW).looked(3)
+    assert "is there again" in caplog.text
+    assert "`cdc replay --from 2026-01-15T10:31:00Z` sends it again" in caplog.text
+
+
+async def test_a_bus_that_was_missing_from_the_first_look_on_has_lost_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    await World(MISSING, THERE).looked(2)
+    assert "is there again" in caplog.text
+    assert "gone nowhere" not in caplog.text
+
+
 async def test_a_bus_made_anew_between_two_looks_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
     world = await World(THERE, ANEW).looked(2)
     assert await world.put() == [Delivered("a")]
     assert "made anew" in caplog.text
+    assert "`cdc replay --from 2026-01-15T10:31:00Z` sends it again" in caplog.text
 
 
 async def test_before_the_first_look_nothing_is_sent() -> None:

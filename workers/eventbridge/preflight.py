@@ -155,20 +155,16 @@ class Preflight:
             if before is not None and before.takes_events:
                 self._since = last
             what = f"is {sight.state}" if sight.exists else "does not exist"
-            since = _moment(self._since) if self._since else ""
-            again = f"`cdc replay --from {since}` sends it again"
-            lost = f"; what was accepted after {since} may have gone nowhere: {again}" if since else ""
+            lost = f"; {_doubtful(self._since)}" if self._since else ""
             self._report(f"bus {self.name} {what}: nothing is sent until it is there{lost}")
             return
-        self._since = None
         self._report(None)
         if before is not None and not before.takes_events:
-            log.warning("bus %s is there again: events go on. Are its rules, too?", self.name)
+            lost = f"; {_doubtful(self._since)}" if self._since else ""
+            log.warning("bus %s is there again: events go on. Are its rules, too?%s", self.name, lost)
         elif before is not None and last is not None and before.created_at != sight.created_at:
-            log.error(
-                "bus %s was made anew after %s: what was accepted in between may have gone nowhere. Are its rules "
-                "there, too?", self.name, _moment(last),
-            )  # fmt: skip
+            log.error("bus %s was made anew. Are its rules there, too? %s", self.name, _doubtful(last))
+        self._since = None
 
     async def _look_at_rules(self, sight: Sight) -> None:
         now = self._now_ms()
@@ -230,6 +226,14 @@ class PreflightedBus(FrontedBus):
             held = Retry(obstacle, pause=HOLD_SECONDS, category=ErrorCategory.CONFIGURATION, whole=True)
             return [held] * len(prepared)
         return await self._bus.put(prepared)
+
+
+def _doubtful(since_ms: int) -> str:
+    since = _moment(since_ms)
+    return (
+        f"what was accepted after {since} may have gone nowhere: once bus and rules are there, "
+        f"`cdc replay --from {since}` sends it again"
+    )
 
 
 def _named(types: Sequence[str]) -> str:
