@@ -133,7 +133,7 @@ class _Masking:
     def _metadata(self, metadata: Mapping[str, Any], columns: set[str]) -> dict[str, Any]:
         shown = {name: label(told) if name in _LABELS else told for name, told in metadata.items()}
         for name in _NAMES:
-            if name in metadata:
+            if metadata.get(name) is not None:
                 shown[name] = [column for column in metadata[name] if column in columns or column in self._spec.known]
         aliases = metadata.get("aliases") or {}
         if not all(map(_TOKEN.fullmatch, (*aliases, *aliases.values()))):

@@ -34,7 +34,7 @@ def event(number: int = 1, *, entity: str | None = None, **changes: Any) -> Any:
         "timestamp": "2026-01-15T10:31:00.250000Z",
     }  # fmt: skip
     value = json.dumps(detail | changes, separators=(",", ":")).encode()
-    return SimpleNamespace(key=f"users:{name}".encode(), value=value, headers=())
+    return SimpleNamespace(key=f"users:{name}".encode(), value=value, headers=(), timestamp=1)
 
 
 class Requests:

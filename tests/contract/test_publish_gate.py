@@ -1,7 +1,7 @@
 """What the publish stage says of a bus that does not take events: not ready, and why. An outage calls nobody."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -9,10 +9,12 @@ from models.infrastructure import CircuitBreakerConfig
 from models.retry import RetryConfig
 from tests.unit.test_classic_bus import event
 from workers.agents.publish import Publish, add_publish
+from workers.archive.watch import troubles_of
 from workers.aws.errors import AwsDenied, AwsError, AwsUnavailable
 from workers.engine.app import StageApp
 from workers.engine.delivery import WindowOptions
 from workers.engine.options import EngineOptions
+from workers.engine.stages import Stage, StageWorker
 from workers.engine.testing import StageKit
 from workers.eventbridge.claim_check import trouble_of
 from workers.eventbridge.classic import ClassicBus
@@ -22,6 +24,7 @@ from workers.eventbridge.sink import EventBridgeSink
 from workers.kafka.topics import Topics
 from workers.metrics import Sample
 from workers.settings.worker import Settings
+from workers.web.stage_state import stage_state
 
 TOPICS = Topics.of(Settings(_env_file=None))
 
@@ -64,6 +67,15 @@ def ready(kit: StageKit) -> bool:
     return kit.app.ready
 
 
+def shown(kit: StageKit, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """As the web view and the alerts get it; of the consumer, which has neither gaps nor transactions here, nothing."""
+    stage = Stage("publish", lambda: kit.app, cast("StageWorker", None))
+    stage.app = kit.app
+    with monkeypatch.context() as patched:
+        patched.setattr(kit.app, "_consumer", None)
+        return stage_state(stage)
+
+
 async def test_a_bus_that_does_not_answer_makes_the_stage_not_ready_and_it_comes_back_by_itself() -> None:
     client = Client()
     async with publishing(client) as kit:
@@ -79,7 +91,9 @@ async def test_a_bus_that_does_not_answer_makes_the_stage_not_ready_and_it_comes
         assert kit.output(TOPICS.dead) == []
 
 
-async def test_a_bus_that_refuses_everything_calls_for_an_operator_and_makes_no_dead_letter() -> None:
+async def test_a_bus_that_refuses_everything_calls_for_an_operator_and_makes_no_dead_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     client = Client()
     async with publishing(client) as kit:
         client.fault = AwsDenied("AccessDeniedException")
@@ -87,6 +101,8 @@ async def test_a_bus_that_refuses_everything_calls_for_an_operator_and_makes_no_
         assert not ready(kit)
         assert kit.app.blockers == {"bus bus": "the bus refuses everything: AccessDeniedException"}
         assert kit.output(TOPICS.dead) == []
+        (trouble,) = [one for one in troubles_of("publish", shown(kit, monkeypatch)) if one.kind == "pause"]
+        assert (trouble.name, trouble.why) == ("bus bus", "the bus refuses everything: AccessDeniedException")
         client.fault = None
         assert await kit.settle(within=60)
         assert ready(kit)

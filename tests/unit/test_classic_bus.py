@@ -8,6 +8,7 @@ import pytest
 
 from models.bus_health import EventBridgeHC
 from models.outcome import ErrorCategory
+from tests.unit.letters import T0
 from workers.aws.errors import AwsDenied, AwsError, AwsThrottled, AwsUnavailable
 from workers.engine.delivery import Delivered, Retry, Undeliverable
 from workers.eventbridge.bus import Prepared
@@ -52,7 +53,7 @@ def bus(client: Scripted, max_bytes: int = 262_144) -> ClassicBus:
 
 def prepared(value: bytes, max_bytes: int = 262_144) -> Prepared | Undeliverable:
     sink = EventBridgeSink(bus(Scripted(), max_bytes), EntryRules("cdc-pipeline", max_bytes))
-    return sink.prepare(SimpleNamespace(key=b"users:1", value=value, headers=()))
+    return sink.prepare(SimpleNamespace(key=b"users:1", value=value, headers=(), timestamp=T0))
 
 
 def ready(*values: bytes) -> list[Prepared]:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.event_bus import event_bus
+from tests.unit.letters import T0
 from tests.unit.test_classic_bus import event
 from workers.agents.publish import receipt_of
 from workers.aws.client import Session
@@ -39,7 +40,7 @@ class Silent:
 
 def record(value: bytes, key: bytes = b"users:1", **headers: bytes | None) -> Any:
     named = tuple((name.replace("_", "-"), header) for name, header in headers.items())
-    return SimpleNamespace(key=key, value=value, headers=named, offset=4)
+    return SimpleNamespace(key=key, value=value, headers=named, offset=4, timestamp=T0)
 
 
 def entry(value: bytes, key: bytes = b"users:1") -> Entry:

@@ -1,7 +1,7 @@
 """A bus that is missing is sent nothing, and one that comes back goes on (P7). A look that fails stops nobody."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -24,6 +24,9 @@ AWAY = AwsUnavailable("HTTP500")
 FORBIDDEN = AwsDenied("AccessDeniedException")
 EXPIRED = AwsDenied("ExpiredTokenException")
 EVERY = 300.0
+WRITTEN_MS = 1_768_469_400_000
+"""2026-01-15T09:30:00Z, an hour before the looks: publish was behind."""
+REPLAY = "`cdc replay --from 2026-01-15T09:30:00Z` sends it again"
 
 
 class World:
@@ -37,6 +40,8 @@ class World:
         self.now_ms = 1_768_473_060_000
         self.asked = 0
         """Looks at the rules."""
+        self.during: Callable[[], Awaitable[object]] | None = None
+        """What happens while the next look is on its way."""
         self.journal = Journal()
         self.preflight = Preflight(
             "cdc-events",
@@ -51,6 +56,9 @@ class World:
 
     async def _look(self) -> Sight:
         found = self.sights.pop(0)
+        if self.during is not None:
+            during, self.during = self.during, None
+            await during()
         if isinstance(found, AwsError):
             raise found
         return found
@@ -72,8 +80,8 @@ class World:
             self.wait = await self.preflight.look()
         return self
 
-    async def put(self) -> Sequence[Outcome]:
-        prepared = self.bus.prepare(Entry("a", "users:1", "s", "t", b"{}", 0.0, 10))
+    async def put(self, written_ms: int = WRITTEN_MS) -> Sequence[Outcome]:
+        prepared = self.bus.prepare(Entry("a", "users:1", "s", "t", b"{}", 0.0, 10, written_ms=written_ms))
         assert isinstance(prepared, Prepared)
         return await self.bus.put([prepared])
 
@@ -117,29 +125,59 @@ async def test_a_bus_that_comes_back_is_sent_events_without_a_hand() -> None:
 
 
 async def test_a_bus_deleted_meanwhile_says_since_when_events_may_be_lost() -> None:
-    world = await World(THERE, MISSING, MISSING).looked(3)
+    world = await World(THERE, MISSING, MISSING).looked()
+    await world.put()
+    await world.looked(2)
     assert "accepted after 2026-01-15T10:31:00Z may have gone nowhere" in (world.told or "")
+    assert REPLAY in (world.told or "")
 
 
 async def test_a_deleted_bus_that_comes_back_says_once_more_what_to_send_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await World(THERE, MISSING, ANEW).looked(3)
+    world = await World(THERE, MISSING, ANEW).looked()
+    await world.put()
+    await world.looked(2)
     assert "is there again" in caplog.text
-    assert "`cdc replay --from 2026-01-15T10:31:00Z` sends it again" in caplog.text
+    assert REPLAY in caplog.text
 
 
-async def test_a_bus_that_was_missing_from_the_first_look_on_has_lost_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    await World(MISSING, THERE).looked(2)
-    assert "is there again" in caplog.text
+async def test_a_replay_is_named_by_when_the_oldest_was_written_of_what_a_bus_took_since_it_was_seen() -> None:
+    world = await World(THERE, THERE, MISSING).looked()
+    await world.put(WRITTEN_MS - 60_000)
+    await world.looked()
+    await world.put(WRITTEN_MS + 60_000)
+    await world.put(WRITTEN_MS)
+    await world.put(WRITTEN_MS + 120_000)
+    await world.looked()
+    assert REPLAY in (world.told or "")
+
+
+async def test_what_a_bus_took_while_it_was_looked_at_may_be_lost_too() -> None:
+    world = await World(THERE, THERE, MISSING).looked()
+    look = world.preflight.look()
+    world.during = world.put
+    await look
+    await world.looked()
+    assert REPLAY in (world.told or "")
+
+
+@pytest.mark.parametrize("sights", [(MISSING, THERE), (THERE, MISSING, ANEW), (THERE, ANEW)])
+async def test_a_bus_that_took_nothing_since_it_was_seen_has_lost_nothing(
+    sights: tuple[Sight, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    await World(*sights).looked(len(sights))
+    assert "bus cdc-events" in caplog.text
     assert "gone nowhere" not in caplog.text
 
 
 async def test_a_bus_made_anew_between_two_looks_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
-    world = await World(THERE, ANEW).looked(2)
+    world = await World(THERE, ANEW).looked()
+    assert await world.put() == [Delivered("a")]
+    await world.looked()
     assert await world.put() == [Delivered("a")]
     assert "made anew" in caplog.text
-    assert "`cdc replay --from 2026-01-15T10:31:00Z` sends it again" in caplog.text
+    assert REPLAY in caplog.text
 
 
 async def test_before_the_first_look_nothing_is_sent() -> None:

@@ -12,6 +12,8 @@ from workers.archive.watch import CRASH_SECONDS, Watch, troubles_of
 from workers.aws.errors import AwsUnavailable
 from workers.engine.stages import Stage
 
+REFUSED_TABLE = "NotAuthorizedForSourceException"
+
 
 class Topic:
     """Keeps what it gets, as long as it is there."""
@@ -54,6 +56,10 @@ class Process:
         ({"paused": {3: "cdc.events/3 does not exist"}}, "pause", "slot 3"),
         ({"gaps": {"cdc.events/1": "offsets 5 to 7 were deleted"}}, "gap", "cdc.events/1"),
         ({"bus": {"health": EventBridgeHC.IN_ALARM, "trouble": "InternalFailure"}}, "unreachable", "bus"),
+        (
+            {"delivery": {"buses": {}, "stalled": [{"reason": REFUSED_TABLE}, {"reason": REFUSED_TABLE}]}},
+            "pause", f"rows with {REFUSED_TABLE}",
+        ),
         ({"database": {"status": DatabaseInstanceStatus.UNAVAILABLE, "rows_waiting": 3}}, "unreachable", "database"),
         ({"delivery": {"buses": {"a": {"circuit": "OPEN"}, "b": {"circuit": "CLOSED"}}}}, "unreachable", "a"),
     ],
@@ -69,6 +75,7 @@ def test_what_keeps_a_stage_from_its_work_is_trouble(state: Mapping[str, Any], k
         {"ready": False, "restarts": 0},
         {"ready": True, "blocked_by": {}, "paused": {}, "gaps": {}, "tables": {"users": 3}, "stats": {"units": 1}},
         {"bus": {"health": EventBridgeHC.UNKNOWN, "trouble": ""}, "database": {"status": "AVAILABLE"}},
+        {"delivery": {"buses": {}, "stalled": [{"reason": "ThrottlingException"}, {"reason": "InternalFailure"}]}},
         {
             "ready": False,
             "held": {"stage": {"stage": "publish", "why": "the bus is moved", "by": "ann", "until": None}},

@@ -10,9 +10,10 @@ import mode
 from models.alerts import RULES, Trouble, TroubleAlerts
 from models.bus_health import EventBridgeHC
 from models.infrastructure import CircuitState, DatabaseInstanceStatus
+from models.outcome import ErrorCategory
 from models.taxonomy import Alert
 from workers.archive.notices import AlertTopic, trouble_notice
-from workers.aws.errors import AwsError
+from workers.aws.errors import AwsError, category_of
 from workers.engine.stages import Stage
 
 log = logging.getLogger("cdc.alerts")
@@ -37,9 +38,19 @@ def troubles_of(stage: str, state: Mapping[str, Any]) -> Iterator[Trouble]:
         yield Trouble(stage, "pause", f"slot {index}", str(why))
     for where, why in state.get("gaps", {}).items():
         yield Trouble(stage, "gap", str(where), str(why))
+    if not state.get("blocked_by"):
+        yield from _of_rows(stage, state)
     for name, report in _dependencies(state):
         if name not in state.get("blocked_by", {}):
             yield from _of_dependency(stage, name, report)
+
+
+def _of_rows(stage: str, state: Mapping[str, Any]) -> Iterator[Trouble]:
+    """A table that may not be sent stops its own rows only: the bus takes all others, and the stage stays ready."""
+    stalled = state.get("delivery", {}).get("stalled", ())
+    for code in dict.fromkeys(lane["reason"] for lane in stalled):
+        if category_of(code) is ErrorCategory.CONFIGURATION:
+            yield Trouble(stage, "pause", f"rows with {code}", "their next events wait until that is mended")
 
 
 def _dependencies(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

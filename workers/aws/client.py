@@ -107,7 +107,7 @@ class Session:
     def boto(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client, by default one for cold calls, with boto's own retries."""
         cold = Config(
-            retries={"mode": "standard", "max_attempts": self.settings.max_retry_attempts},
+            retries={"mode": "standard", "total_max_attempts": self.settings.max_retry_attempts},
             connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
             # Another endpoint than AWS's has no name for each bucket.
             s3={"addressing_style": "path"} if self._url else None,

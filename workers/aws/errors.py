@@ -31,13 +31,14 @@ class AwsDenied(AwsError):
 
 THROTTLED = frozenset({
     "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "RequestLimitExceeded",
-    "LimitExceededException", "TooManyRequestsException", "KMSThrottlingException", "SlowDown",
+    "LimitExceededException", "TooManyRequestsException", "KMSThrottlingException", "SlowDown", "RequestThrottled",
+    "RequestThrottledException", "ThrottledException", "BandwidthLimitExceeded", "PriorRequestNotComplete",
 })  # fmt: skip
 DENIED = frozenset({
     "AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId",
     "InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredTokenException", "ExpiredToken",
     "MissingAuthenticationToken", "IncompleteSignature", "OptInRequired", "NotAuthorizedException",
-    "KMSAccessDeniedException",
+    "KMSAccessDeniedException", "NotAuthorized", "RequestExpired", "RequestTimeTooSkewed", "InvalidAccessKeyId",
 })  # fmt: skip
 
 
@@ -45,16 +46,19 @@ ABSENT = frozenset({
     "ResourceNotFoundException", "ResourceNotFound", "InvalidStateException", "InvalidState",
     "InvalidAccountIdException",
     "NotAuthorizedForSourceException", "NotAuthorizedForDetailTypeException", "PolicyLengthExceededException",
+    "UnknownOperationException",
 })  # fmt: skip
 """What is not there or not allowed to be used so, until an operator changes it. For PutEvents: a shard that is gone is
 no matter of configuration."""
 PASSING = frozenset({
     "InternalFailure", "InternalException", "InternalError", "Internal", "InternalServerError", "InternalServiceError",
     "ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException",
+    "RequestAbortedException",
 })  # fmt: skip
 REFUSED = frozenset({
     "InvalidArgument", "MalformedDetail", "RedactionFailure", "ValidationException", "ValidationError",
     "InvalidInputException", "InvalidParameterValue", "SerializationException", "RequestEntityTooLarge",
+    "RequestEntityTooLargeException",
 })  # fmt: skip
 
 
@@ -73,7 +77,7 @@ def aws_error(code: str, message: str, status: int) -> AwsError:
     """The error class of a code and an HTTP status."""
     if code in THROTTLED or status == 429:
         return AwsThrottled(code, message)
-    if code in DENIED or status == 403:
+    if code in DENIED or status in {401, 403, 407}:
         return AwsDenied(code, message)
     if code in PASSING or status >= 500:
         return AwsUnavailable(code, message)

@@ -57,7 +57,7 @@ class Stage(mode.Service):
         if app is None:
             return {}
         gaps = app._consumer.open_gaps if app._consumer is not None else {}
-        found = {f"{tp.topic}/{tp.partition}": why for tp, why in gaps.items()} | dict(app.blockers)
+        found = {f"{tp.topic}/{tp.partition}": why for tp, why in gaps.items()} | {**app.blockers}
         return {f"{self.name}: {name}": why for name, why in found.items()}
 
     @property

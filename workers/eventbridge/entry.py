@@ -57,6 +57,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """How often the raw record was redriven or replayed: `metadata.replay`."""
     redriven: int = 0
     """How often this record of `cdc.events` was."""
+    written_ms: int = 0
+    """When the record came into `cdc.events`, milliseconds since the epoch: what `cdc replay --from` asks for."""
     trace_header: str | None = None
     """Of AWS X-Ray, if the event belongs to one of its traces."""
     step: Step | None = None
@@ -90,10 +92,11 @@ class _Address:
 
 
 def entry_of(
-    key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0, parent: TraceContext | None = None
-) -> Entry | Undeliverable:
+    key: bytes | None, value: bytes | None, rules: EntryRules, *, redriven: int = 0, written_ms: int = 0,
+    parent: TraceContext | None = None,
+) -> Entry | Undeliverable:  # fmt: skip
     """The entry of one record, or why no bus would ever take it: in words that say what to do, and without a value of
-    the record (P6). `parent`: the hop that wrote it. Never raises."""
+    the record (P6). `redriven`, `written_ms`: as in Entry; `parent`: the hop that wrote it. Never raises."""
     data = value or b""
     depth, top = _outermost(data)
     if depth > MAX_DEPTH:
@@ -108,7 +111,7 @@ def entry_of(
     address = _address(rules.source, envelope.entity_type, envelope.detail_type or envelope.event_type)
     if isinstance(address, Undeliverable):
         return address
-    return _checked(envelope, group, address, data, rules, redriven, parent)
+    return _checked(envelope, group, address, data, rules, redriven, written_ms, parent)
 
 
 def _checked(
@@ -118,6 +121,7 @@ def _checked(
     data: bytes,
     rules: EntryRules,
     redriven: int,
+    written_ms: int,
     parent: TraceContext | None,
 ) -> Entry | Undeliverable:
     size, step, claim = address.size + len(data), None, None
@@ -135,7 +139,7 @@ def _checked(
     header = trace_header(metadata.correlation_id) if span is None else span.x_ray()
     return Entry(
         envelope.event_id, group, address.source, address.detail_type, data, envelope.time.timestamp(), size,
-        metadata.replay, redriven, header, step, claim, span, parent,
+        metadata.replay, redriven, written_ms, header, step, claim, span, parent,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from models.bus_health import EventBridgeHC
 from models.outcome import ErrorCategory
 from workers import metrics
 from workers.aws.errors import AwsDenied, AwsError
-from workers.engine.delivery import Outcome, Retry
+from workers.engine.delivery import Delivered, Outcome, Retry
 from workers.eventbridge.bus import FrontedBus, IBus, Prepared
 from workers.eventbridge.bus_sight import NO_PERMISSION, Sight
 
@@ -67,6 +67,10 @@ class Preflight:
         """When its rules were last looked at; None: not since the bus is there."""
         self._since: int | None = None
         """When a bus that is missing was last there."""
+        self._doubtful: int | None = None
+        """When the oldest record was written that the bus took after the beginning of the last look that saw it."""
+        self._newly: int | None = None
+        """The same since the beginning of the last look."""
         self._known = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -98,12 +102,18 @@ class Preflight:
             self._unseen(f"bus {self.name} cannot be looked at yet: nothing is sent before")
         return self._known.is_set()
 
+    def accepted(self, written_ms: int) -> None:
+        """The bus took events; the oldest of their records was written then."""
+        self._doubtful = written_ms if self._doubtful is None else min(self._doubtful, written_ms)
+        self._newly = written_ms if self._newly is None else min(self._newly, written_ms)
+
     def _is_known(self) -> None:
         self._known.set()
         self._unseen("")
 
     async def look(self) -> float:
         """One look; returns the seconds until the next."""
+        self._newly = None
         try:
             sight = await self._look()
         except AwsError as error:
@@ -155,16 +165,26 @@ class Preflight:
             if before is not None and before.takes_events:
                 self._since = last
             what = f"is {sight.state}" if sight.exists else "does not exist"
-            lost = f"; {_doubtful(self._since)}" if self._since else ""
-            self._report(f"bus {self.name} {what}: nothing is sent until it is there{lost}")
+            self._report(f"bus {self.name} {what}: nothing is sent until it is there.{self._lost(self._since)}")
             return
         self._report(None)
         if before is not None and not before.takes_events:
-            lost = f"; {_doubtful(self._since)}" if self._since else ""
-            log.warning("bus %s is there again: events go on. Are its rules, too?%s", self.name, lost)
-        elif before is not None and last is not None and before.created_at != sight.created_at:
-            log.error("bus %s was made anew. Are its rules there, too? %s", self.name, _doubtful(last))
-        self._since = None
+            log.warning(
+                "bus %s is there again: events go on. Are its rules there, too?%s", self.name, self._lost(self._since)
+            )
+        elif before is not None and before.created_at != sight.created_at:
+            log.error("bus %s was made anew. Are its rules there, too?%s", self.name, self._lost(last))
+        self._since, self._doubtful = None, self._newly
+
+    def _lost(self, since: int | None) -> str:
+        """What the bus may have taken while it was not there. It may have been written long before, and a replay is
+        asked for by that time."""
+        if since is None or self._doubtful is None:
+            return ""
+        return (
+            f" What was accepted after {_moment(since)} may have gone nowhere: once bus and rules are there, "
+            f"`cdc replay --from {_moment(self._doubtful)}` sends it again"
+        )
 
     async def _look_at_rules(self, sight: Sight) -> None:
         now = self._now_ms()
@@ -225,15 +245,15 @@ class PreflightedBus(FrontedBus):
         if obstacle:  # P7: a classic bus would accept them, and they would go nowhere
             held = Retry(obstacle, pause=HOLD_SECONDS, category=ErrorCategory.CONFIGURATION, whole=True)
             return [held] * len(prepared)
-        return await self._bus.put(prepared)
-
-
-def _doubtful(since_ms: int) -> str:
-    since = _moment(since_ms)
-    return (
-        f"what was accepted after {since} may have gone nowhere: once bus and rules are there, "
-        f"`cdc replay --from {since}` sends it again"
-    )
+        outcomes = await self._bus.put(prepared)
+        taken = [
+            one.entry.written_ms
+            for one, outcome in zip(prepared, outcomes, strict=True)
+            if isinstance(outcome, Delivered)
+        ]
+        if taken:
+            self._preflight.accepted(min(taken))
+        return outcomes
 
 
 def _named(types: Sequence[str]) -> str:

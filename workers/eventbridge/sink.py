@@ -9,6 +9,7 @@ import msgspec
 
 from models.bus_health import EventBridgeHC
 from models.raw import HEADER_REDRIVEN, HEADER_REPLAY, Headers
+from models.redrive import origin_of
 from models.trace_context import traceparent_of
 from workers.engine.delivery import Delivered, Outcome, Retry, Undeliverable
 from workers.eventbridge.bus import IBus, Prepared
@@ -45,10 +46,12 @@ class EventBridgeSink:
 
     def prepare(self, record: Any) -> Prepared | Undeliverable:
         """See Sink."""
-        headers = record.headers
-        entry = entry_of(
-            record.key, record.value, self._rules, redriven=redriven(headers), parent=traceparent_of(headers)
-        )
+        times, parent, written_ms = 0, None, record.timestamp
+        if headers := record.headers:
+            times, parent = redriven(headers), traceparent_of(headers)
+            if times and (origin := origin_of(headers)) is not None:
+                written_ms = origin.timestamp_ms
+        entry = entry_of(record.key, record.value, self._rules, redriven=times, written_ms=written_ms, parent=parent)
         if isinstance(entry, Undeliverable):
             return entry
         if entry.replay or entry.redriven:

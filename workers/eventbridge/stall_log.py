@@ -44,8 +44,8 @@ class StallLog:
         for reason, rows in Counter(lane.reason for lane in self._stalled()).items():
             if reason not in self._seen:
                 self._log.warning(
-                    "%s: the next event of %s row%s has failed all quick tries. It is sent again until it gets "
-                    "through; later events of the row wait, and partitions too once the window is full",
+                    "%s: the next event of %s row%s has failed all quick tries, and is sent again. Later events of the "
+                    "row wait, and partitions too once the window is full",
                     reason, rows, "" if rows == 1 else "s",
                 )  # fmt: skip
             self._seen[reason] = now

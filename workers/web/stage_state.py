@@ -28,7 +28,7 @@ def stage_state(stage: Stage) -> dict[str, Any]:
         if consumer is not None
         else {},
         "held": app.brake.told,
-        "blocked_by": dict(app.blockers | app.outages),
+        "blocked_by": {**app.blockers, **app.outages},
         **{name: report() for name, report in app.reports.items()},
         "tables": {name: len(table.data) for name, table in app.tables.items()},
         "stats": app.slots.stats.as_dict(),
