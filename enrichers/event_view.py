@@ -25,8 +25,7 @@ _TOKEN = re.compile(r"h[0-9]{1,9}\.[0-9a-f]{32}|tok[0-9]{1,9}_[0-9a-f]{24}", re.
 """What a keyed action gives, under whatever key."""
 _SIDES = {"old": "before", "new": "after"}
 _LABELS = (
-    "service", "environment", "sourceSchema", "sourceTable", "sequenceNumber", "shardId", "transactionId",
-    "correlationId",
+    "service", "environment", "sourceSchema", "sequenceNumber", "shardId", "transactionId", "correlationId",
 )  # fmt: skip
 _NAMES = ("redactedFields", "truncatedFields", "precisionLoss")
 _ONLY_ON_THE_BUS = ("payloadRef", "omittedFields")
@@ -96,6 +95,7 @@ class _Masking:
 
     def __init__(self, rows: RowView, spec: TableSpec) -> None:
         self._spec = spec
+        self._catalogue = rows.catalogue
         self._table, self._rules = rows.rules_of(spec)
         self._owners = rows.owners_of(spec)
         self._images: dict[str, dict[str, Any]] = {}
@@ -125,13 +125,14 @@ class _Masking:
         if content["eventType"] not in map(self._spec.event_type, ALL_OPERATIONS):
             shown["eventType"] = MASK
         if "table" in content:
-            shown["table"] = label(content["table"])
+            shown["table"] = self._table_name(content["table"])
         members = ("eventType", "entityId", "orgId", "userId", "metadata", "table")
         self._hidden |= {name for name in members if shown.get(name) != content.get(name)}
         return ShownEvent(shown, tuple(sorted(self._hidden)), self._wrong)
 
     def _metadata(self, metadata: Mapping[str, Any], columns: set[str]) -> dict[str, Any]:
         shown = {name: label(told) if name in _LABELS else told for name, told in metadata.items()}
+        shown["sourceTable"] = self._table_name(metadata["sourceTable"])
         for name in _NAMES:
             if metadata.get(name) is not None:
                 shown[name] = [column for column in metadata[name] if column in columns or column in self._spec.known]
@@ -139,6 +140,10 @@ class _Masking:
         if not all(map(_TOKEN.fullmatch, (*aliases, *aliases.values()))):
             del shown["aliases"]
         return shown
+
+    def _table_name(self, name: str) -> str:
+        """A table that is configured may have any name."""
+        return name if self._catalogue.named(name) is not None else label(name)
 
     def _row(self, row: Mapping[str, Any], image: str) -> dict[str, Any]:
         redacted, shown = self._rules.redact(row, self._images[image]).row, dict[str, Any]()
@@ -185,8 +190,9 @@ class _Masking:
         """By the rule of the column that it comes from. Of a table whose rows have no such owner nothing is shown."""
         if rule is not None:
             return value if _TOKEN.fullmatch(value) else form_of(rule, value)
-        columns = {case.column for case in cases if isinstance(case, FromColumn)} & self._owners.spared_owners
-        return value if cases and all(map(self._spares, columns)) else MASK
+        columns = {case.column for case in cases if isinstance(case, FromColumn)}
+        typed = len(columns) < len(cases) or any(_fits(self._spec.columns.get(column), value) for column in columns)
+        return value if cases and typed and all(map(self._spares, columns & self._owners.spared_owners)) else MASK
 
     def _spares(self, column: str) -> bool:
         """Whether the event tells that the rule of a column leaves its row alone: as the row is now, if it says so."""

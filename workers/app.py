@@ -227,6 +227,7 @@ def make_publish(settings: Settings, tables: Catalogue | None = None) -> StageAp
     publish = Publish(
         sink, Topics.of(settings), catalogue.fingerprint, now_ms, window_options(settings), gate_options(settings),
         delivered=arrivals.note if arrivals is not None else None,
+        is_table=lambda name: catalogue.named(name) is not None,
     )  # fmt: skip
     if arrivals is not None:
         app.reports["canary"] = arrivals.report

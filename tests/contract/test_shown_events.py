@@ -206,6 +206,22 @@ def test_a_value_that_is_not_of_its_type_is_not_shown() -> None:
     assert found.wrong_types == {"HomeOrgID": "int"}
 
 
+@pytest.mark.parametrize("member", ["shardId", "transactionId", "aliases", "truncatedFields", "precisionLoss"])
+def test_a_member_that_an_event_need_not_have_may_be_null(member: str) -> None:
+    user = of({member: None}) | {"entityType": "users", "entityId": "7", "keys": {"ID": 7}, "orgId": "3"}
+    found = VIEWS[0].event(json.dumps(user).encode())
+    assert found.content is not None
+    assert found.content["metadata"][member] is None
+
+
+def test_of_an_owner_nothing_is_shown_that_cannot_be_an_id_of_its_column() -> None:
+    user = EVENT | {"entityType": "users", "entityId": "7", "keys": {"ID": 7}} | changed("HomeOrgID", 3)
+    for org, told in (("3", "3"), ("Jane Doe jane@acme.example", MASK)):
+        content = VIEWS[0].event(json.dumps(user | {"orgId": org}).encode()).content
+        assert content is not None
+        assert content["orgId"] == told
+
+
 def test_headers_that_say_no_name_and_no_number_are_not_shown(views: list[LetterView]) -> None:
     told = dead_letter(1, stage="publish", topic="cdc.events", table="people")
     headers = [(HEADER_SOURCE, b"jane doe"), (HEADER_TRACE, b"a1"), ("mail", b"jane@x.test")]

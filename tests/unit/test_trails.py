@@ -116,6 +116,10 @@ def test_a_dead_letter_ends_a_trail_until_it_comes_again() -> None:
     assert "cdc dlq show 0:3" in why
     dropped = replace(letter, handled=Handled(LetterId(0, 3), "dropped", T0, T0))
     assert "was dropped by an operator" in ending(walk(Aftermath(letters=[dropped])))[1]
+    redriven = replace(letter, handled=Handled(LetterId(0, 3), "redriven", T0, T0))
+    told, why = ending(walk(Aftermath(letters=[redriven])))
+    assert told is Ending.GONE, "nothing of what came of it is found"
+    assert "was redriven at" in why
     again = Again("enrich", REDRIVE.topic, 0, 8, T0 + 30_000, RedriveOrigin("cdc.raw.core", 0, OFFSET, T0, 1, T0))
     told, why = ending(walk(Aftermath(letters=[letter], again=[again])))
     assert told is Ending.WAITING

@@ -47,6 +47,8 @@ class Publish:
     gate: GateOptions = field(default_factory=GateOptions)
     delivered: Callable[[Any], None] | None = None
     """Hears of every record whose receipt is written."""
+    is_table: Callable[[str], bool] = field(default=lambda _: False)
+    """Whether a table of this name is configured: it may be named as it is."""
 
 
 def window_options(settings: PublishSettings) -> WindowOptions:
@@ -151,7 +153,7 @@ def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int
         source = _Metadata()
     failure = Failure(outcome.failure)
     category = ErrorCategory.PERMANENT if failure is Failure.EVENTBRIDGE_ERROR else CATEGORY_OF[failure]
-    now = publish.now_ms()
+    now, table = publish.now_ms(), source.source_table
     origin = _origin(publish, record)
     first = origin or RedriveOrigin(record.topic, record.partition, record.offset, record.timestamp, 0, now)
     return DeadLetter(
@@ -159,7 +161,7 @@ def _letter(publish: Publish, record: Any, outcome: Undeliverable, attempts: int
         first_failed_ms=first.first_failed_ms, last_failed_ms=now, stream="", shard=label(source.shard_id),
         sequence=label(source.sequence_number), sub_sequence=0, topic=first.topic, partition=first.partition,
         offset=first.offset, replay=replay_of(record.headers) if origin is not None else 0,
-        fingerprint=publish.fingerprint, table=source.source_table and label(source.source_table),
+        fingerprint=publish.fingerprint, table=table if table is None or publish.is_table(table) else label(table),
         timestamp_ms=first.timestamp_ms, redriven=record.offset if origin is not None else None,
     )  # fmt: skip
 

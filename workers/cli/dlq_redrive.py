@@ -118,10 +118,10 @@ async def _redrive(
 
 
 def _require(selection: "Selection", found: "DeadLetters", tally: "Tally") -> None:
-    if selection.ids and not (tally.letters or tally.refused or tally.gaps):
-        require_ids(selection, found)
     for letter in sorted(selection.ids & found.marks.keys()):
         click.echo(f"{NAME}: {letter} is {found.marks[letter].action} already", err=True)
+    if selection.ids and not (tally.letters or tally.refused or tally.gaps):
+        require_ids(selection, found)
 
 
 def _print_redrive(tally: "Tally", output: str, *, written: bool) -> None:

@@ -78,7 +78,7 @@ async def read_replays(
         if not _of_replay(record):
             return
         if record.value is None:
-            found.pop(record.key.removeprefix(KEY_PREFIX).decode(), None)
+            found.pop(record.key.removeprefix(KEY_PREFIX).decode("utf-8", "replace"), None)
         else:
             one = _at(record, Replay.decode)
             found[one.id] = one

@@ -62,8 +62,8 @@ class PublishSettings(BaseSettings):
     )  # fmt: skip
     put_events_quota: OptionalRate = Field(
         None, gt=0, validation_alias=env("CDC_PUT_EVENTS_QUOTA"),
-        description="PutEvents requests per second of account and region, shared by all workers; unset: as fast as AWS "
-        "takes it, slower after throttles",
+        description="PutEvents requests per second of each bus, shared by all workers. AWS counts by account and "
+        "region: divide its quota among the buses there. Unset: as fast as AWS takes it, slower after throttles",
     )  # fmt: skip
     put_events_entry_quota: OptionalRate = Field(
         None, gt=0, validation_alias=env("CDC_PUT_EVENTS_ENTRY_QUOTA"),

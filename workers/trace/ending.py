@@ -86,4 +86,9 @@ def _took(walk: Walk, receipt: Receipt) -> str:
 def _of_letter(letter: Buried) -> tuple[Ending, str]:
     if letter.handled is not None and letter.handled.action == "dropped":
         return Ending.DEAD, f"its dead letter {letter.id} was dropped by an operator at {stamp(letter.handled.at_ms)}"
+    if letter.handled is not None:
+        return Ending.GONE, (
+            f"its dead letter {letter.id} was redriven at {stamp(letter.handled.at_ms)}, and what came of that is not "
+            "found: it is older than what the topics keep, or an earlier release redrove a letter that was imported"
+        )
     return Ending.DEAD, f"{remedy_of(letter)}. `cdc dlq show {letter.id}` tells more"
