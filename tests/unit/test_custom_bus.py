@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.event_bus import event_bus
+from models.raw import HEADER_REPLAY
+from models.redrive import RedriveOrigin
 from tests.unit.letters import T0
 from tests.unit.test_classic_bus import event
 from workers.agents.publish import receipt_of
@@ -170,6 +172,15 @@ def test_no_two_ways_to_send_an_event_again_are_one_to_the_bus() -> None:
     ids = [deduplication_id(one.entry) for one in made if isinstance(one, Prepared)]
     assert ids == ["evt_1_1", "evt_1_1.e17", "evt_1_1.e18", "evt_1_1.p4", "evt_1_1.e17.p4"]
     assert {one.entry.event_id for one in made if isinstance(one, Prepared)} == {"evt_1_1"}
+
+
+def test_an_entry_knows_when_its_event_was_written_also_when_it_comes_again() -> None:
+    origin = RedriveOrigin("cdc.events", 0, 7, T0 - 60_000, 0, T0)
+    again = SimpleNamespace(
+        key=b"users:1", value=event(), offset=4, timestamp=T0, headers=((HEADER_REPLAY, b"1"), *origin.to_headers())
+    )
+    made = [EventBridgeSink(custom(), RULES).prepare(one) for one in (record(event()), again)]
+    assert [one.entry.written_ms for one in made if isinstance(one, Prepared)] == [T0, T0 - 60_000]
 
 
 def test_a_record_that_is_sent_again_after_a_crash_is_the_same_to_the_bus() -> None:
