@@ -80,8 +80,8 @@ def import_(
         click.echo(f"{NAME}: are messages hidden? That may not be asked: allow sqs:GetQueueAttributes", err=True)
     elif tally.hidden:
         click.echo(
-            f"{NAME}: about {counted(tally.hidden, 'message')} hidden: another reader has them, or an import that was "
-            f"killed had; they come back within {HIDDEN_SECONDS // 60} minutes: run it again then", err=True,
+            f"{NAME}: about {counted(tally.hidden, 'message')} hidden: an import that was killed had them, and they "
+            f"come back within {HIDDEN_SECONDS // 60} minutes; or another reader has them. Run it again then", err=True,
         )  # fmt: skip
     if tally.known:
         click.echo(f"{NAME}: {counted(tally.known, 'message')} had been imported before", err=True)
