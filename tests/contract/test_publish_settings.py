@@ -86,6 +86,10 @@ def of_one_entity(count: int) -> list[Input]:
     return [Input(ENTITY, event(number), partition=0) for number in range(count)]
 
 
+def of_many_entities(count: int) -> list[Input]:
+    return [Input(b"users:%d" % number, event(number), partition=number % 4) for number in range(count)]
+
+
 def ids(numbers: Sequence[int]) -> list[str]:
     return [f"evt_1_{number}" for number in numbers]
 
@@ -180,11 +184,54 @@ async def test_a_bus_that_answers_again_is_tried_as_often_as_the_settings_say_be
     """A trial is one request that has an answer before the next one begins."""
     monkeypatch.setenv("CDC_CIRCUIT", circuit)
     bus.down, bus.round_trip = True, 0.5
-    of_many = [Input(b"users:%d" % number, event(number), partition=number % 4) for number in range(120)]
     async with stage() as kit:
-        assert not await kit.feed(EVENTS, of_many, within=5)
+        assert not await kit.feed(EVENTS, of_many_entities(120), within=5)
         bus.down = False
         failed = len(bus.requests)
         assert await kit.settle(within=120)
     alone = takewhile(lambda under_way: under_way == 1, bus.under_way[failed:])
     assert len(list(alone)) == trials + 1  # the one after the last trial is the first of those that go together
+
+
+async def test_no_more_requests_are_under_way_than_the_settings_allow(
+    bus: EventBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDC_PUT_EVENTS_IN_FLIGHT", "3")
+    bus.round_trip = 1.0
+    async with stage() as kit:
+        assert await kit.feed(EVENTS, of_many_entities(200), within=120)
+    assert max(bus.under_way) == 3
+
+
+async def test_a_request_without_an_answer_is_sent_again_after_the_time_of_the_settings(
+    bus: EventBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDC_PUT_EVENTS_TIMEOUT", "3")
+    bus.round_trip = 3_600.0
+    async with stage() as kit:
+        assert not await kit.feed(EVENTS, of_one_entity(1), within=8)
+        assert 3 <= bus.times[1] - bus.times[0] < 5.5  # at most 2 s are waited after the first failure
+        bus.round_trip = 0.01
+        assert await kit.settle(within=60)
+
+
+@pytest.mark.parametrize(
+    ("setting", "most", "payload"),
+    [("CDC_PUBLISH_WINDOW_RECORDS", "10", ""), ("CDC_PUBLISH_WINDOW_BYTES", str(1 << 20), "x" * 150_000)],
+)
+async def test_what_is_sent_and_not_committed_stays_within_the_settings(
+    bus: EventBridge, monkeypatch: pytest.MonkeyPatch, setting: str, most: str, payload: str
+) -> None:
+    monkeypatch.setenv(setting, most)
+    monkeypatch.setenv("CDC_PUT_EVENTS_MAX_BYTES", "262144")
+    bus.down = True
+    async with stage() as kit:
+        for number in range(40):
+            await kit.feed(EVENTS, [Input(ENTITY, event(number, payload=payload), partition=0)], within=0)
+        await kit.advance(60)
+        [window] = [body for slot in kit.app.slots.owned.values() for body in slot.bodies if body.records]
+        assert window.records <= 10
+        assert kit.held(EVENTS, 0)
+        bus.down = False
+        assert await kit.settle(within=600)
+    assert len(set(bus.accepted)) == 40
