@@ -35,13 +35,15 @@ class Finding:
 
     `path` is dotted, with the place in a list of objects (`detail.orders[1].sku`) and in an `$or` (`detail.$or[0].id`).
     `expected` is the rule as JSON. `found` are the leaves in question: none if the field is absent, several if it is a
-    list. The line of an `$or` itself says whether one of its objects matched, and has nothing `found`.
+    list. The line of an `$or` itself says whether one of its objects matched, and has nothing `found`. `objects`: the
+    field is there and holds objects alone, of which a rule sees nothing.
     """
 
     path: str
     expected: str
     found: tuple[Any, ...]
     matched: bool
+    objects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,9 @@ def _explain_node(node: Node, value: Mapping[str, Any], event: Mapping[str, Any]
         path = f"{where}.{name}" if where else name
         if isinstance(field, Leaf):
             matched = _leaf_matches(field, found, event)
-            yield Finding(path, msgspec.json.encode(field.rule).decode(), tuple(_leaves(found)), matched)
+            leaves = tuple(_leaves(found))
+            objects = not leaves and (isinstance(found, dict) or any(_objects(found)))
+            yield Finding(path, msgspec.json.encode(field.rule).decode(), leaves, matched, objects)
         else:
             yield from _nearest(field, found, event, path)
     for choice in node.choices:

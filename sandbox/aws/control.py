@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.aws.errors import AwsError
 from sandbox.aws.event_ledger import Accepted, Deliveries
 from sandbox.aws.events import Events
+from sandbox.aws.eventsv2 import EventsV2
 from sandbox.aws.faults import FaultReport, FaultRule, Faults
 from sandbox.aws.kinesis_read import SEQUENCE_NUMBER
 from sandbox.aws.orders import (
@@ -42,12 +43,14 @@ class Control:
         self,
         streams: Streams,
         events: Events,
+        eventsv2: EventsV2,
         faults: Faults,
         ledger: Callable[[], dict[str, Any]],
         reset: Callable[[], None],
     ) -> None:
         self._streams = streams
         self._events = events
+        self._eventsv2 = eventsv2
         self._faults = faults
         self._ledger = ledger
         self._routes: dict[tuple[str, str], Callable[[bytes], Any]] = {
@@ -63,7 +66,7 @@ class Control:
             ("POST", "horizon"): self._trim,
             ("GET", "quota"): lambda _: self._quota(),
             ("POST", "quota"): self._set_quota,
-            ("DELETE", "quota"): lambda _: self._events.limit(None),
+            ("DELETE", "quota"): lambda _: self._limit_events(None),
             ("POST", "accepted"): self._accepted,
             ("POST", "deliveries"): self._deliveries,
             ("POST", "buses"): self._move_bus,
@@ -127,8 +130,12 @@ class Control:
         return throttle.quota if throttle is not None else None
 
     def _set_quota(self, raw: bytes) -> Quota | None:
-        self._events.limit(read_order(raw, Quota))
+        self._limit_events(read_order(raw, Quota))
         return self._quota()
+
+    def _limit_events(self, quota: Quota | None) -> None:
+        self._events.limit(quota)
+        self._eventsv2.limit(quota)
 
     def _accepted(self, raw: bytes) -> list[Accepted]:
         order = read_order(raw, AcceptedOrder)
@@ -140,7 +147,8 @@ class Control:
 
     def _move_bus(self, raw: bytes) -> None:
         order = read_order(raw, BusOrder)
-        moved = self._events.buses.bring_back(order.bus) if order.exists else self._events.buses.lose(order.bus)
+        buses = self._eventsv2 if ":event-busv2/" in order.bus else self._events.buses
+        moved = buses.bring_back(order.bus) if order.exists else buses.lose(order.bus)
         if not moved:
             raise NotThere(f"There is no {'lost ' if order.exists else ''}bus {order.bus}.")
 

@@ -105,11 +105,12 @@ class StandInControl:
         return self._ask("POST", "deliveries", Deliveries, DeliveriesOrder(bus=bus, expected=tuple(expected)))
 
     def lose_bus(self, bus: str) -> None:
-        """As if somebody had deleted it: PutEvents still answers with ids, and the events go nowhere."""
+        """As if somebody had deleted it. For a classic bus, by name, PutEvents still answers with ids, and the events
+        go nowhere; for a custom one, by ARN, there is ResourceNotFoundException."""
         self._ask("POST", "buses", None, BusOrder(bus=bus, exists=False))
 
     def bring_back_bus(self, bus: str) -> None:
-        """As if somebody had made it again, with the rules and targets it had."""
+        """As if somebody had made it again, with the rules and targets, or subscribers, it had."""
         self._ask("POST", "buses", None, BusOrder(bus=bus, exists=True))
 
     def behave(self, **fields: Any) -> Behaviour:

@@ -20,6 +20,7 @@ from sandbox.aws.event_ledger import EventLedger, Request
 from sandbox.aws.fields import Body, choice, entries, named, optional_text, structure, text, texts, whole
 from sandbox.aws.place import Clock, Place
 from sandbox.aws.protocol import Operation, Operations
+from sandbox.aws.quota import Quota, Throttle
 from sandbox.aws.wire import time_of
 
 Deliver = Callable[[str, str], bool]  # target ARN, event text; False if nothing took it
@@ -30,6 +31,8 @@ ORDERINGS = frozenset({"FIFO", "UNORDERED"})
 ID_LETTERS = string.ascii_lowercase + string.digits
 MOST_ENTRIES = 100
 MOST_FILTERS = 50
+TOO_MANY_REQUESTS = 429
+"""HTTP status of ThrottlingException."""
 # Members of a subscriber that change what is delivered, or when: taking them without doing it would be another thing.
 NOT_OFFERED = ("BatchConfiguration", "OnFailureConfiguration", "PointInTimeConfiguration", "Transformer")
 MODEL_ERRORS = frozenset({"ValidationException", "SerializationException", "InvalidArgument"})
@@ -43,11 +46,35 @@ class EventsV2:
         self._place = place
         self._clock = clock
         self._deliver = deliver
+        self._throttle: Throttle | None = None
         self.buses: dict[str, CustomBus] = {}
+        self._lost: dict[str, CustomBus] = {}
 
     def reset(self) -> None:
         """No bus."""
         self.buses.clear()
+        self._lost.clear()
+        self._throttle = None
+
+    def limit(self, quota: Quota | None) -> None:
+        """Throttle PutEvents, or no longer; what classic buses take counts by itself."""
+        self._throttle = Throttle(quota, self._clock(), TOO_MANY_REQUESTS) if quota is not None else None
+
+    def lose(self, arn: str) -> bool:
+        """Take a bus away, whatever subscribers it has; False if there is none."""
+        bus = self.buses.pop(arn, None)
+        if bus is not None:
+            self._lost[arn] = bus
+        return bus is not None
+
+    def bring_back(self, arn: str) -> bool:
+        """Put a lost bus back as it was, in place of one that has its name now; False if none was lost."""
+        bus = self._lost.pop(arn, None)
+        if bus is not None:
+            for other in [other.arn for other in self.buses.values() if other.name == bus.name]:
+                del self.buses[other]
+            self.buses[arn] = bus
+        return bus is not None
 
     def operations(self) -> Operations:
         offered: dict[str, Operation] = {
@@ -134,19 +161,27 @@ class EventsV2:
         return {}
 
     async def _put_events(self, body: Body) -> dict[str, Any]:
+        now = self._clock()
+        if self._throttle is not None:
+            self._throttle.call(now)
         bus = self._bus(body)
         given = entries(body, "Entries", most=MOST_ENTRIES)
         if body.get("DeduplicationConfiguration") is not None:
             raise _invalid("This stand-in knows repeats by their DeduplicationId only.")
         for entry in given:
             _check(entry)
-        now = self._clock()
         request = self._ledger.current()
         results = [self._put_event(bus, entry, now, request) for entry in given]
         return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
 
     def _put_event(self, bus: CustomBus, entry: Body, now: float, request: Request) -> dict[str, str]:
         detail = entry.get("Detail", "{}")
+        try:
+            if self._throttle is not None:
+                self._throttle.entry(now)
+        except AwsError as refusal:
+            self._ledger.refuse(request, refusal.code, detail)
+            return {"ErrorCode": refusal.code, "ErrorMessage": refusal.message}
         try:
             event = read_event({**entry, "Detail": detail}, self._place, now)
         except AwsError as refusal:

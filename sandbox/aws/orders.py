@@ -31,7 +31,8 @@ class TrimOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class BusOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Take a bus away with its rules and targets, or bring it back with them."""
+    """Take a bus (the name of a classic one, the ARN of a custom one) away with its rules and targets, or subscribers,
+    or bring it back with them."""
 
     bus: str
     exists: bool

@@ -40,17 +40,18 @@ class _Bucket:
 
 
 class Throttle:
-    """The quota of one account, and what is left of it."""
+    """The quota of one account, and what is left of it. `status`: of a call that is refused."""
 
-    def __init__(self, quota: Quota, now: float) -> None:
+    def __init__(self, quota: Quota, now: float, status: int = 400) -> None:
         self.quota = quota
+        self._status = status
         self._calls = _Bucket(quota.calls, quota.burst, now) if quota.calls is not None else None
         self._entries = _Bucket(quota.entries, quota.burst, now) if quota.entries is not None else None
 
     def call(self, now: float) -> None:
         """Before a call. Raises ThrottlingException."""
         if self._calls is not None and not self._calls.take(now):
-            raise AwsError(THROTTLED, RATE_EXCEEDED)
+            raise AwsError(THROTTLED, RATE_EXCEEDED, self._status)
 
     def entry(self, now: float) -> None:
         """Before an entry. Raises ThrottlingException."""

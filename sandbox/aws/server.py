@@ -87,7 +87,7 @@ class StandIn:
         calls = [f"{service.name}.{name}" for service in services for name in service.operations]
         self._clock = clock
         self.faults = Faults([*calls, *(f"{STS}.{name}" for name in self.sts.operations), *self.xml.calls], clock)
-        self._control = Control(self.kinesis.streams, self.events, self.faults, self.ledger, self.reset)
+        self._control = Control(self.kinesis.streams, self.events, self.eventsv2, self.faults, self.ledger, self.reset)
         self._calls: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._runner: web.ServerRunner | None = None

@@ -148,6 +148,21 @@ async def test_a_worker_killed_between_the_object_and_its_commit_leaves_one_obje
     assert len({pointer["id"] for pointer in outside.pointers()}) == 1
 
 
+async def test_what_stands_under_the_key_of_a_letter_stays_as_it_is_and_the_letter_counts_as_filed(
+    outside: Outside,
+) -> None:
+    async with StageKit(outside.make_app) as kit:
+        assert await kit.feed(DEAD, [record()], within=PATIENCE)
+    [key] = outside.objects()
+    client("s3", outside.url).put_object(Bucket=BUCKET, Key=key, Body=b"somebody wrote this")
+    async with StageKit(outside.make_app) as another:  # the same letter at the same place once more
+        assert await another.feed(DEAD, [record()], within=PATIENCE)
+        assert another.committed(DEAD, 0) == 1
+        assert another.app.blockers == {}
+    assert outside.objects() == [key]
+    assert outside.object(key)["Body"].read() == b"somebody wrote this"
+
+
 async def test_an_object_whose_answer_was_lost_is_not_written_again(outside: Outside, control: StandInControl) -> None:
     fault = control.fault("cut_after", "PutObject", service="s3", times=1)
     async with StageKit(outside.make_app) as kit:

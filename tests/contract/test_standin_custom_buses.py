@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.control_client import StandInControl
+from sandbox.aws.control_client import ControlError, StandInControl
 from sandbox.aws.server import StandIn
-from tests.contract.standin import HandClock, clock, control, eventsv2, refused, sqs, stand_in
+from tests.contract.standin import HandClock, client, clock, control, eventsv2, refused, sqs, stand_in
 
 __all__ = ["clock", "control", "eventsv2", "sqs", "stand_in"]  # fixtures
 
@@ -190,6 +190,66 @@ def test_one_entry_fails_and_the_others_are_taken(put: Any, control: StandInCont
     answer = put(entry(1), entry(2), entry(3))
     assert [result.get("ErrorCode") for result in answer["Entries"]] == [None, "InternalException", None]
     assert control.ledger()["customBuses"][bus]["published"] == 2
+
+
+def test_calls_beyond_the_quota_are_refused_until_the_bucket_fills(
+    put: Any, control: StandInControl, clock: HandClock
+) -> None:
+    control.set_quota(calls=2)
+    put(entry(1))
+    put(entry(2))
+    with refused("ThrottlingException", 429):
+        put(entry(3))
+    clock.advance(0.5)
+    assert put(entry(3))["FailedEntryCount"] == 0
+    control.set_quota(calls=1)
+    control.lift_quota()
+    for number in range(20):
+        put(entry(number))
+
+
+def test_entries_beyond_the_quota_fail_by_themselves(
+    put: Any, control: StandInControl, clock: HandClock, bus: str
+) -> None:
+    control.set_quota(entries=3)
+    answer = put(*(entry(number) for number in range(5)))
+    assert [result.get("ErrorCode") for result in answer["Entries"]] == [None] * 3 + ["ThrottlingException"] * 2
+    assert control.deliveries().failed == {"ThrottlingException": 2}
+    clock.advance(1)
+    put(entry(3), entry(4))
+    assert control.ledger()["customBuses"][bus]["published"] == 5
+
+
+def test_classic_and_custom_buses_have_the_quota_each_by_itself(
+    put: Any, control: StandInControl, stand_in: StandIn
+) -> None:
+    control.set_quota(calls=1)
+    put(entry(1))
+    classic = {"Source": "cdc", "DetailType": "a.b", "Detail": "{}"}
+    assert client("events", stand_in.url).put_events(Entries=[classic])["FailedEntryCount"] == 0
+
+
+def test_a_lost_bus_is_told_and_comes_back_with_its_subscribers(
+    eventsv2: Any, put: Any, subscribed: Any, control: StandInControl, bus: str
+) -> None:
+    read = subscribed()
+    control.lose_bus(bus)
+    with refused("ResourceNotFoundException", 404):
+        put(entry(1))
+    assert eventsv2.list_event_buses()["EventBuses"] == []
+    meanwhile = eventsv2.create_event_bus(Name="cdc")["EventBusArn"]
+    control.bring_back_bus(bus)
+    put(entry(2))
+    assert [event["detail"]["n"] for event in read()] == [2]
+    with refused("ResourceNotFoundException", 404):
+        eventsv2.describe_event_bus(EventBusArn=meanwhile)
+
+
+def test_only_a_bus_that_is_there_is_lost_and_only_a_lost_one_comes_back(control: StandInControl, bus: str) -> None:
+    with pytest.raises(ControlError, match="no bus arn:aws:events"):
+        control.lose_bus(ABSENT)
+    with pytest.raises(ControlError, match="no lost bus arn:aws:events"):
+        control.bring_back_bus(bus)
 
 
 def test_a_body_that_is_no_cbor_is_told_in_cbor(stand_in: StandIn) -> None:

@@ -110,6 +110,21 @@ async def test_a_stalled_bus_keeps_no_more_in_memory_than_the_window_holds() -> 
         assert all(sum(len(batch) for batch in queue) <= 20 for queue in world.kit.stage.consumer.inflight.values())
 
 
+async def test_a_window_takes_no_second_batch_before_there_is_room_for_its_bytes() -> None:
+    """P7: few records may be many bytes. A batch beyond the bound comes in alone."""
+    world, large = World(max_records=1_000, max_bytes=4_000), "event" + "x" * 1_000
+    async with world.kit:
+        world.sink.down.add("a")
+        for _ in range(4):
+            await world.feed([(b"a:1", large)] * 5)
+        await world.kit.advance(120)
+        [full] = [window for window in world.windows if window.records]
+        assert full.records == 5
+        assert world.kit.held("events", full.slot.index)
+        world.sink.down.clear()
+        await world.finish()
+
+
 async def test_a_graceful_stop_delivers_what_is_on_its_way_and_sends_nothing_again() -> None:
     world = World()
     async with world.kit:

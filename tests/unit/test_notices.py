@@ -85,3 +85,17 @@ async def test_a_message_holds_no_character_that_a_queue_refuses() -> None:
     body = session.arguments[0]["MessageBody"]
     assert not {"\ufffe", "\uffff"} & set(body)
     assert json.loads(body)["table"] == "a\ufffe\uffffb"
+
+
+@pytest.mark.parametrize("odd", ["two\nlines\r\n\tof it", "gr\u00fc\u00dfe \u2028\U0001f600", "x" * 300])
+async def test_the_subject_of_an_alert_is_one_that_aws_takes_whatever_stands_in_the_headers(odd: str) -> None:
+    """SNS refuses a message whose Subject has a line break, is no ASCII or has 100 characters."""
+    session: Any = Calls()
+    topic = AlertTopic(session, "arn:aws:sns:x:1:alerts", {"environment": "PRD"})
+    await topic.publish(letters_notice(Due(Matter("enrich", "PARSE_ERROR", odd), 1, 0, 0, LATEST)))
+    subject = session.arguments[0]["Subject"]
+    assert subject.startswith("[PRD] cdc enrich: 1 x PARSE_ERROR in ")
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert len(subject) < 100
+    assert json.loads(session.arguments[0]["Message"])["table"] == odd

@@ -42,6 +42,28 @@ def test_of_an_event_that_it_does_not_take_the_part_in_the_way_is_said() -> None
     assert 'detail.changedFields is "Email"; wanted ["Status"]' in run(USERS, "-", given=json.dumps(DETAIL)).stdout
 
 
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        (
+            {"changes": {"Email": [{"exists": True}]}},
+            "detail.changes.Email is an object: patterns see values only; ask detail.changedFields, or a field in it",
+        ),
+        ({"metadata": ["core"]}, "detail.metadata is an object: patterns see values only; ask a field in it"),
+        ({"changes": {"Phone": [{"exists": True}]}}, 'detail.changes.Phone is absent; wanted [{"exists": true}]'),
+        ({"queues": [7]}, "detail.queues is absent; wanted [7]"),
+    ],
+)
+def test_a_field_that_holds_an_object_is_not_called_absent(pattern: dict[str, Any], told: str) -> None:
+    more = {"changes": {"Email": {"old": "a", "new": "b"}}, "metadata": {"source": "core"}, "queues": []}
+    asked, event = json.dumps({"detail": pattern}), json.dumps(DETAIL | more)
+    shown = run(asked, "-", given=event).stdout
+    assert told in shown
+    [row] = lines(run(asked, "-", "--output", "jsonl", given=event))
+    assert (row["matches"], row["why"][0]["found"]) == (False, [])
+    assert row["why"][0].get("why", "absent") in shown
+
+
 def test_a_delivered_event_is_taken_with_its_own_envelope() -> None:
     event = {"source": "cdc-pipeline.users", "detail-type": "other", "detail": {"changedFields": ["Status"]}}
     [row] = lines(run(USERS, "-", "--output", "jsonl", given=json.dumps(event)))

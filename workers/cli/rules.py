@@ -1,6 +1,7 @@
 """`cdc rules`: which rule of EventBridge takes which event, without AWS."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -57,7 +58,9 @@ class _Verdict:
 
     def to_json(self) -> dict[str, Any]:
         broken = [
-            {"path": one.path, "expected": json.loads(one.expected), "found": list(one.found)} for one in self.broken
+            {"path": one.path, "expected": json.loads(one.expected), "found": list(one.found)}
+            | ({"why": _unseen(one)} if one.objects else {})
+            for one in self.broken
         ]
         return {
             "event": self.event, "detailType": self.detail_type, "rule": self.rule, "matches": self.matches,
@@ -236,9 +239,18 @@ def _cells(verdicts: list[_Verdict], *, whole: bool) -> Iterator[tuple[str, str,
 
 
 def _why(finding: Finding) -> str:
+    if finding.objects:
+        return f"{finding.path} is {_unseen(finding)}"
     there = ", ".join(_short(value) for value in finding.found[:MOST_FOUND]) if finding.found else "absent"
     there += ", …" if len(finding.found) > MOST_FOUND else ""
     return f"{finding.path} is {there}; wanted {_short(json.loads(finding.expected))}"
+
+
+def _unseen(finding: Finding) -> str:
+    """What to ask instead of a field that holds objects: in `changes` a changed column has one, with old and new."""
+    of_change = re.search(r"(?:^|\.)detail\.changes(?:\.[^.\[]+)?$", finding.path)
+    ask = "a field in it" if of_change is None else "detail.changedFields, or a field in it"
+    return f"an object: patterns see values only; ask {ask}"
 
 
 def _short(value: Any) -> str:
