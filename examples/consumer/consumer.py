@@ -8,8 +8,12 @@ again. Two fields of each event are all it takes:
   changed, so it is compared column by column: what is older than the value at hand is stale. In whatever order the
   events of a row come, its state is the same in the end.
 
-Both are checked and noted in the transaction that changes the state, so that a crash anywhere repeats nothing. Needs
-boto3 and Python's own sqlite3; with another database the statements stay the same.
+Both are checked and noted in the transaction that changes the state, so that a crash anywhere repeats nothing.
+
+An event that is too large for the bus comes as a small one: `payloadRef` says where in S3 the whole one is, which is
+fetched first. Or its longest texts are cut: what is left of one is kept as `{"$cut": ...}`, never as if it were whole.
+
+Needs boto3 and Python's own sqlite3; with another database the statements stay the same.
 """
 
 import argparse
@@ -28,10 +32,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 DAY_SECONDS = 86_400
 MOST_MESSAGES = 10
 LONG_POLL_SECONDS = 20
+S3 = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 2})
+"""Gives up soon: the queue brings the message again, and ten of them wait for one another."""
 
 log = logging.getLogger("consumer")
 
@@ -58,6 +66,10 @@ class NotAnEvent(ValueError):
     """The message holds no event of the pipeline. The text never quotes it."""
 
 
+class NotFetched(Exception):
+    """S3 did not give the whole event that the message refers to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What a consumer needs of an event's detail."""
@@ -68,25 +80,51 @@ class Event:
     operation: str
     changes: dict[str, Any]
     """Column -> {"old", "new"}; `old` is missing for a new row, `new` for a deleted one."""
+    cut: frozenset[str] = frozenset()
+    """Columns whose texts may be only their beginning."""
     previous_entity: str | None = None
     """The entity the row was until its key changed."""
 
     @classmethod
-    def read(cls, body: str) -> "Event":
-        """The event in the body of an SQS message. Raises NotAnEvent."""
+    def read(cls, body: str, s3: Any) -> "Event":
+        """The whole event that the body of an SQS message holds or refers to. Raises NotAnEvent, NotFetched."""
         try:
             detail = json.loads(body)["detail"]
+            if "payloadRef" in detail:
+                detail = _whole(detail, s3)
+            metadata = detail["metadata"]
+            if "changes" in (metadata.get("omittedFields") or ()):  # to take it would be to lose what it does not say
+                raise NotAnEvent
             previous = detail.get("previousKeys")
             return cls(
                 event_id=detail["eventId"],
                 entity=f"{detail['entityType']}:{detail['entityId']}",
-                sequence=detail["metadata"]["sequence"],
+                sequence=metadata["sequence"],
                 operation=detail["operation"],
                 changes=dict(detail["changes"]),
+                cut=frozenset(metadata.get("truncatedFields") or ()),
                 previous_entity=None if previous is None else _entity(detail, previous),
             )
         except (ValueError, LookupError, TypeError, AttributeError):
             raise NotAnEvent("no event of the pipeline") from None
+
+    def value(self, column: str) -> Any:
+        """The new value of a changed column, `{"$cut": ...}` if it may be only the beginning of it."""
+        value = self.changes[column].get("new")
+        return {"$cut": value} if column in self.cut and isinstance(value, str | list | dict) else value
+
+
+def _whole(detail: dict[str, Any], s3: Any) -> dict[str, Any]:
+    """The event itself, for which `detail` stands. Raises NotFetched, and ValueError if the object is another's."""
+    bucket, _, key = detail["payloadRef"].removeprefix("s3://").partition("/")
+    try:
+        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except (BotoCoreError, ClientError) as error:
+        raise NotFetched(f"the whole event is not to be had: {error}") from error
+    whole: dict[str, Any] = json.loads(content)
+    if whole["eventId"] != detail["eventId"]:
+        raise ValueError
+    return whole
 
 
 def _entity(detail: dict[str, Any], keys: dict[str, Any]) -> str:
@@ -142,10 +180,7 @@ class Inbox:
             "SELECT 1 FROM ended WHERE entity = ? AND sequence >= ?", (event.entity, event.sequence)
         ).fetchone():
             return 0
-        cells = [
-            (event.entity, name, event.sequence, json.dumps(change.get("new")))
-            for name, change in event.changes.items()
-        ]
+        cells = [(event.entity, column, event.sequence, json.dumps(event.value(column))) for column in event.changes]
         return sum(
             self._db.execute(
                 "INSERT INTO cells VALUES (?, ?, ?, ?) ON CONFLICT (entity, column_name) DO UPDATE"
@@ -173,10 +208,10 @@ class Inbox:
 
 
 class Consumer:
-    """Reads one queue into an inbox. What it cannot read stays in the queue, for the queue's own redrive policy."""
+    """Reads one queue into an inbox. What it cannot read or fetch stays in the queue, for its own redrive policy."""
 
-    def __init__(self, sqs: Any, queue_url: str, inbox: Inbox, now: Callable[[], float] = time.time) -> None:
-        self._sqs, self._url, self._inbox, self._now = sqs, queue_url, inbox, now
+    def __init__(self, sqs: Any, s3: Any, queue_url: str, inbox: Inbox, now: Callable[[], float] = time.time) -> None:
+        self._sqs, self._s3, self._url, self._inbox, self._now = sqs, s3, queue_url, inbox, now
         self.counts: Counter[str] = Counter()
         self.stopping = False
 
@@ -194,12 +229,13 @@ class Consumer:
 
     def _take(self, message: dict[str, str]) -> bool:
         try:
-            verdict: str = self._inbox.take(Event.read(message["Body"]), self._now())
-        except NotAnEvent as error:
+            verdict = self._inbox.take(Event.read(message["Body"], self._s3), self._now())
+        except (NotAnEvent, NotFetched) as error:
             log.warning("message %s: %s", message.get("MessageId", "?"), error)
-            verdict = "unreadable"
+            self.counts["unfetched" if isinstance(error, NotFetched) else "unreadable"] += 1
+            return False
         self.counts[verdict] += 1
-        return verdict != "unreadable"
+        return True
 
     def run(self, keep_days: float) -> None:
         """Poll until `stopping`."""
@@ -222,7 +258,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     inbox = Inbox(arguments.database)
-    consumer = Consumer(boto3.client("sqs"), arguments.queue_url, inbox)
+    consumer = Consumer(boto3.client("sqs"), boto3.client("s3", config=S3), arguments.queue_url, inbox)
 
     def stop(*_: object) -> None:
         consumer.stopping = True

@@ -21,6 +21,8 @@ __all__ = ["clock", "events", "sqs", "stand_in"]  # fixtures
 PATH = Path(__file__).parents[2] / "examples" / "consumer" / "consumer.py"
 QUEUE = "rows"
 BUS = "cdc-events"
+NO_S3 = None
+"""For events that are in their messages: nothing is to be asked of S3."""
 
 
 def _loaded() -> ModuleType:
@@ -61,7 +63,7 @@ ENTITY = f"users:{USER['ID']}"
 def told(details: Sequence[dict[str, Any]]) -> tuple[list[str], Any]:
     """Verdicts and final row of a consumer that gets these."""
     inbox = example.Inbox(":memory:")
-    verdicts = [inbox.take(example.Event.read(body(detail)), now=0.0) for detail in details]
+    verdicts = [inbox.take(example.Event.read(body(detail), NO_S3), now=0.0) for detail in details]
     row = inbox.state(ENTITY)
     inbox.close()
     return verdicts, row
@@ -118,7 +120,7 @@ def test_a_row_whose_key_changed_ends_under_its_old_key() -> None:
     moved = LIFE[1] | {"eventId": "evt_3_1", "entityId": "8", "keys": {"ID": 8}, "previousKeys": {"ID": USER["ID"]}}
     inbox = example.Inbox(":memory:")
     for detail in (*LIFE, moved):
-        inbox.take(example.Event.read(body(detail)), now=0.0)
+        inbox.take(example.Event.read(body(detail), NO_S3), now=0.0)
     assert inbox.state(ENTITY) is None
     assert inbox.state("users:8")["Status"] == "AWAY"
 
@@ -128,20 +130,20 @@ def test_a_row_whose_key_changed_ends_under_its_old_key() -> None:
 )
 def test_the_entity_of_a_former_key_is_the_one_its_events_had(former: dict[str, Any], tmp_path: Path) -> None:
     worker = Worker(catalogue_of(tmp_path, "  - {table: t, entity: t, key: [b, a], unknown_columns: publish}\n"))
-    before = example.Event.read(body(worker.event(dms("insert", former, table="t"))))
+    before = example.Event.read(body(worker.event(dms("insert", former, table="t"))), NO_S3)
     moved = worker.event(dms("update", {"a": "n:w", "b": 9}, table="t", before=former))
-    assert example.Event.read(body(moved)).previous_entity == before.entity
+    assert example.Event.read(body(moved), NO_S3).previous_entity == before.entity
 
 
 def test_what_was_seen_outlives_a_restart_and_is_forgotten_in_the_end(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     for expected in ("applied", "repeat"):
         inbox = example.Inbox(path)
-        assert inbox.take(example.Event.read(body(LIFE[0])), now=100.0) == expected
+        assert inbox.take(example.Event.read(body(LIFE[0]), NO_S3), now=100.0) == expected
         inbox.close()
     inbox = example.Inbox(path)
     assert (inbox.forget(before=100.0), inbox.forget(before=101.0)) == (0, 1)
-    assert inbox.take(example.Event.read(body(LIFE[0])), now=102.0) == "stale"
+    assert inbox.take(example.Event.read(body(LIFE[0]), NO_S3), now=102.0) == "stale"
 
 
 class Bus:
@@ -178,7 +180,7 @@ def drained(consumer: Any) -> dict[str, int]:
 def test_it_reads_the_queue_empty_and_leaves_what_it_cannot_read(bus: Bus, clock: HandClock) -> None:
     bus.put(*LIFE, LIFE[2])
     bus.sqs.send_message(QueueUrl=bus.url, MessageBody='{"detail": "nonsense"}')
-    consumer = example.Consumer(bus.sqs, bus.url, example.Inbox(":memory:"), clock)
+    consumer = example.Consumer(bus.sqs, NO_S3, bus.url, example.Inbox(":memory:"), clock)
     assert drained(consumer) == {"applied": 4, "repeat": 1, "unreadable": 1}
     clock.advance(60)
     assert drained(consumer)["unreadable"] == 2
@@ -196,8 +198,8 @@ def test_what_sqs_delivers_again_changes_nothing(bus: Bus, clock: HandClock) -> 
     inbox = example.Inbox(":memory:")
     bus.put(*LIFE)
     with pytest.raises(SystemExit):
-        example.Consumer(DiesBeforeItDeletes(), bus.url, inbox, clock).poll(wait_seconds=0)
+        example.Consumer(DiesBeforeItDeletes(), NO_S3, bus.url, inbox, clock).poll(wait_seconds=0)
     row = inbox.state(ENTITY)
     clock.advance(60)
-    assert drained(example.Consumer(bus.sqs, bus.url, inbox, clock)) == {"repeat": 4}
+    assert drained(example.Consumer(bus.sqs, NO_S3, bus.url, inbox, clock)) == {"repeat": 4}
     assert inbox.state(ENTITY) == row
